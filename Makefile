@@ -1,0 +1,62 @@
+# `make demo` and `make test` set up .venv by themselves. PYTHON=python3.12 picks another Python.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+ifndef TFDS_DATA_DIR
+ifneq ($(wildcard ../shared/tfds),)
+export TFDS_DATA_DIR := $(abspath ../shared/tfds)
+endif
+endif
+
+.PHONY: help setup demo mnist test lint slow notebook lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## set up .venv from requirements.lock
+
+demo: $(STAMP) ## train, judge and draw on the small digits that ship with scikit-learn (minutes)
+	$(BIN)/wyner train --data digits --recipe annealed --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+
+mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
+	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
+
+test: lint ## lint, types and all tests but the slow ones
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: $(STAMP) ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+slow: $(STAMP) ## the tests that train for minutes
+	$(BIN)/python -m pytest -m slow
+
+notebook: $(STAMP) ## execute the notebook again, in place and at full size
+	$(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
+
+lock: ## resolve requirements.lock anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-header --quiet \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## remove .venv and caches; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip is what venv writes last: where it exists, the environment is whole.
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+		"Python 3.11 to 3.13 is needed, but $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(STAMP): pyproject.toml requirements.lock | $(BIN)/pip
+	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

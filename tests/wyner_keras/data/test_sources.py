@@ -1,0 +1,105 @@
+"""Sources: arrays and the digits of scikit-learn, train and test apart."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wyner_keras.data import ImageSource, LabelledImages, load
+
+
+def _arrays(n: int = 10, side: int = 2):
+    return np.full((n, side, side, 1), 0.5), np.arange(n) % 2
+
+
+def test_digits_are_sklearns_split_once():
+    from sklearn.datasets import load_digits
+
+    digits, raw = load("digits"), load_digits()
+    assert (digits.name, len(digits.train), len(digits.test)) == ("digits", 1437, 360)
+    assert digits.train.image_shape == (8, 8, 1)
+    # Together the two sides are the whole, each image once and with its own label.
+    together = [
+        (image.tobytes(), label)
+        for side in (digits.train, digits.test)
+        for image, label in zip(side.images, side.labels.tolist(), strict=True)
+    ]
+    whole = [
+        ((image / 16).astype("float32").tobytes(), label)
+        for image, label in zip(raw.images, raw.target.tolist(), strict=True)
+    ]
+    assert sorted(together) == sorted(whole)
+    share = np.bincount(digits.test.labels) / np.bincount(raw.target)
+    assert abs(share - 0.2).max() < 0.01
+
+
+def test_the_split_is_by_seed():
+    first, again, other = load("digits"), load("digits"), load("digits", seed=1)
+    np.testing.assert_array_equal(first.test.images, again.test.images)
+    assert not np.array_equal(first.test.images, other.test.images)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 40), st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 99))
+def test_arrays_split_within_each_class_or_say_why_not(zeros, ones, fraction, seed):
+    n = zeros + ones
+    images = np.linspace(0, 1, n)[:, None, None, None]
+    labels = np.repeat([0, 1], [zeros, ones])
+    held_out = int(np.ceil(fraction * n))
+    if not 2 <= held_out <= n - 2:
+        with pytest.raises(ValueError, match=r"test_fraction should leave.*Received"):
+            load((images, labels), test_fraction=fraction, seed=seed)
+        return
+    source = load((images, labels), test_fraction=fraction, seed=seed)
+    assert len(source.test) == held_out
+    both = np.concatenate([source.train.images, source.test.images]).ravel()
+    np.testing.assert_array_equal(np.sort(both), images.ravel().astype("float32"))
+    assert abs((source.test.labels == 1).sum() - held_out * ones / n) <= 1
+
+
+def test_train_and_test_arrays_stay_as_given():
+    source = load((_arrays(4), _arrays(3)))
+    assert (source.name, len(source.train), len(source.test)) == ("arrays", 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: load("imagenet"), r"\['digits', 'mnist'\].*Received: 'imagenet'"),
+        (lambda: load(None), "source should be.*Received: NoneType"),
+        (lambda: load(_arrays()[0]), "source should be.*Received: ndarray"),
+        (lambda: load((*_arrays(), 1)), "source should be.*Received: tuple"),
+        (lambda: load((_arrays()[0], None)), "labels should be.*Received: None"),
+        (lambda: load((_arrays()[0] * 255, _arrays()[1])), "0-255.*Received: values"),
+        (lambda: load((_arrays(), (_arrays()[0],))), r"\(images, labels\). Received: a tuple of 1"),
+        (lambda: load((_arrays(), _arrays(side=3))), r"\(2, 2, 1\). Received: \(3, 3, 1\)"),
+        (
+            lambda: load((_arrays(3)[0], [0, 0, 7])),
+            "2 images or more.*Received: 1 image of class 7",
+        ),
+        (lambda: load(_arrays(4), test_fraction=0.1), "test_fraction should leave.*Received: 0.1"),
+        (lambda: load("digits", test_fraction=0), "above 0 and below 1. Received: 0"),
+        (lambda: load("digits", test_fraction=float("nan")), "below 1. Received: nan"),
+        (lambda: load("digits", test_fraction="0.2"), "a number. Received: '0.2'"),
+        (lambda: load("digits", test_fraction=True), "a number. Received: True"),
+        (lambda: load("digits", seed=-1), "seed should be.*Received: -1"),
+    ],
+)
+def test_bad_sources_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_source_is_of_one_shape():
+    small, large = LabelledImages(*_arrays()), LabelledImages(*_arrays(side=3))
+    with pytest.raises(ValueError, match=r"Received: \(3, 3, 1\)"):
+        ImageSource("mixed", train=small, test=large)
+
+
+def test_importing_needs_neither_tensorflow_nor_sklearn():
+    heavy = ("tensorflow", "keras", "tensorflow_datasets", "sklearn", "PIL", "requests")
+    code = f"import sys\nfor name in {heavy}: sys.modules[name] = None\nimport wyner_keras.data"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

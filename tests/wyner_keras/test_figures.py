@@ -1,0 +1,146 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wyner_keras import figures
+
+
+def images(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random(shape).astype("float32")
+
+
+def holds(picture: np.ndarray, tile: np.ndarray) -> list[tuple[int, int]]:
+    """Places (left, top) at which a picture shows a tile exactly."""
+    height, width = tile.shape[:2]
+    corner = (picture[: -height + 1, : -width + 1] == tile[0, 0]).all(-1)
+    return [
+        (int(x), int(y))
+        for y, x in np.argwhere(corner)
+        if np.array_equal(picture[y : y + height, x : x + width], tile)
+    ]
+
+
+def read(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB"))
+
+
+def colour_tile(image: np.ndarray, factor: int) -> np.ndarray:
+    return np.rint(255 * image).astype("uint8").repeat(factor, 0).repeat(factor, 1)
+
+
+def test_conditional_grid_has_inputs_left_and_samples_in_rows(tmp_path: Path) -> None:
+    inputs, samples = images(3, 8, 8, 3), images(3, 4, 8, 8, 3, seed=1)
+    path = figures.conditional_grid(inputs, samples, tmp_path / "new" / "a.png", title="Title")
+    assert path == tmp_path / "new" / "a.png"
+    assert [file.name for file in path.parent.iterdir()] == ["a.png"]
+    picture = read(path)
+    assert (picture[0] == 255).all()
+    lefts = []
+    for row in range(3):
+        ((left, top),) = holds(picture, colour_tile(inputs[row], 7))
+        places = [holds(picture, colour_tile(sample, 7)) for sample in samples[row]]
+        assert all(len(place) == 1 and place[0][1] == top for place in places)
+        lefts.append([left, *(place[0][0] for place in places)])
+    assert lefts[0] == lefts[1] == lefts[2]
+    steps = np.diff(lefts[0])
+    assert steps[0] > steps[1] == steps[2] == steps[3] > 56  # the inputs stand apart
+
+
+def test_transfer_grid_has_styles_down_and_concepts_across(tmp_path: Path) -> None:
+    styles, concepts = images(2, 28, 28, 3), images(3, 28, 28, 3, seed=1)
+    results = images(2, 3, 28, 28, 3, seed=2)
+    picture = read(figures.transfer_grid(styles, concepts, results, tmp_path / "b.png"))
+    for i in range(2):
+        ((_, top),) = holds(picture, colour_tile(styles[i], 2))
+        for j in range(3):
+            ((left, above),) = holds(picture, colour_tile(concepts[j], 2))
+            assert holds(picture, colour_tile(results[i, j], 2)) == [(left, top)]
+            assert above < top
+
+
+def test_joint_grid_has_pairs_side_by_side(tmp_path: Path) -> None:
+    x, y = images(5, 8, 8, 3), images(5, 8, 8, 3, seed=1)
+    picture = read(figures.joint_grid(x, y, tmp_path / "c.png", columns=3))
+    places = []
+    for first, second in zip(x, y, strict=True):
+        ((left, top),) = holds(picture, colour_tile(first, 7))
+        ((right, beside),) = holds(picture, colour_tile(second, 7))
+        assert beside == top
+        assert 56 <= right - left < 70
+        places.append((top, left))
+    assert places == sorted(places)  # in reading order
+    assert len({top for top, _ in places}) == 2
+
+
+def test_ink_is_dark_on_white_and_real_ink_is_blue(tmp_path: Path) -> None:
+    ink = np.ones((1, 8, 8, 1), "float32")
+    picture = read(figures.conditional_grid(0.999 * ink, ink[None], tmp_path / "d.png"))
+    colours = {tuple(map(int, colour)) for colour in picture.reshape(-1, 3)}
+    assert (20, 20, 24) in colours
+    assert (24, 78, 160) in colours
+    assert (picture[-1] == 255).all()
+
+
+BAD: list[tuple[Callable[..., Any], tuple[np.ndarray, ...], str]] = [
+    (
+        figures.conditional_grid,
+        (images(3, 8, 8, 1), images(2, 4, 8, 8, 1)),
+        r"`samples` should have shape \(3, any, any, any, 1\). Received: \(2, 4, 8, 8, 1\)",
+    ),
+    (
+        figures.conditional_grid,
+        (images(3, 8, 8, 1), images(3, 8, 8, 1)),
+        r"`samples` should have shape .* Received: \(3, 8, 8, 1\)",
+    ),
+    (
+        figures.conditional_grid,
+        (255 * images(3, 8, 8, 1), images(3, 2, 8, 8, 1)),
+        "inputs should have intensities in .* divide 0-255 data by 255",
+    ),
+    (
+        figures.transfer_grid,
+        (images(2, 8, 8, 1), images(3, 8, 8, 1), images(3, 2, 8, 8, 1)),
+        r"`results` should have shape \(2, 3, 8, 8, 1\). Received: \(3, 2, 8, 8, 1\)",
+    ),
+    (
+        figures.joint_grid,
+        (images(3, 8, 8, 1), images(2, 8, 8, 1)),
+        "`y` should have as many images as `x`, 3. Received: 2",
+    ),
+]
+
+
+@pytest.mark.parametrize(("grid", "arguments", "message"), BAD)
+def test_bad_images_are_refused_and_nothing_is_written(
+    grid: Callable[..., Any], arguments: tuple[np.ndarray, ...], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        grid(*arguments, tmp_path / "e.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f.png"
+    path.write_bytes(b"old")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="disk full"):
+        figures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), path)
+    assert [file.name for file in tmp_path.iterdir()] == ["f.png"]
+    assert path.read_bytes() == b"old"
+
+
+def test_joint_grid_refuses_no_columns(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"`columns` should be at least 1. Received: 0"):
+        figures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), tmp_path / "g.png", columns=0)

@@ -1,0 +1,135 @@
+"""Checks at the door: what images, labels, counts and seeds must be, before any work starts."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def check_images(
+    images: Any, name: str = "images", shape: tuple[int, int, int] | None = None
+) -> NDArray[np.float32]:
+    """Checks a batch of images and returns it as float32.
+
+    Args:
+        images: floating-point array `(n, height, width, channels)`, intensities in [0, 1].
+        name: what the caller calls the images, for the error message.
+        shape: the `(height, width, channels)` that the images must have; any when None.
+
+    Returns:
+        The same images as float32 `(n, height, width, channels)`, intensities in [0, 1]; not
+        copied when they were float32 already.
+
+    Raises:
+        ValueError: when the images are not floating-point, not of rank 4, empty, not finite,
+            outside [0, 1] or of another shape.
+
+    Example:
+        >>> check_images(np.zeros((2, 8, 8, 1), "float64"), shape=(8, 8, 1)).dtype
+        dtype('float32')
+    """
+    array = _as_array(images, name, "a floating-point array (n, height, width, channels)")
+    if not np.issubdtype(array.dtype, np.floating):
+        hint = "; divide integer intensities by 255" if array.dtype.kind in "iu" else ""
+        raise ValueError(
+            f"{name} should be floating-point with intensities in [0, 1]{hint}. "
+            f"Received: dtype {array.dtype}"
+        )
+    if array.ndim != 4:
+        hint = "; add the channel axis with images[..., None]" if array.ndim == 3 else ""
+        raise ValueError(
+            f"{name} should have shape (n, height, width, channels){hint}. "
+            f"Received: shape {array.shape}"
+        )
+    if array.size == 0:
+        raise ValueError(f"{name} should not be empty. Received: shape {array.shape}")
+    if shape is not None and array.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"{name} should have shape (n, {', '.join(map(str, shape))}). "
+            f"Received: shape {array.shape}"
+        )
+    # min and max carry NaN and infinity along, without a temporary array as large as the images.
+    with np.errstate(invalid="ignore"):
+        low, high = float(array.min()), float(array.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ValueError(f"{name} should be finite. Received: values from {low} to {high}")
+    if low < 0 or high > 1:
+        hint = "; divide 0-255 data by 255" if high > 1.5 else ""
+        raise ValueError(
+            f"{name} should have intensities in [0, 1]{hint}. "
+            f"Received: values from {low:.6g} to {high:.6g}"
+        )
+    return array.astype(np.float32, copy=False)
+
+
+def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[np.int64]:
+    """Checks class labels and returns them as int64.
+
+    Args:
+        labels: integer array `(count,)`, each label 0 or more.
+        count: how many images the labels belong to.
+        name: what the caller calls the labels, for the error message.
+
+    Returns:
+        The labels as int64 `(count,)`.
+
+    Raises:
+        ValueError: when labels are absent, not integers, of another length, negative, or too
+            large for int64.
+
+    Example:
+        >>> check_labels(np.array([3, 1], "uint8"), 2)
+        array([3, 1])
+    """
+    array = _as_array(labels, name, f"an integer array of shape ({count},)")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{name} should be integers. Received: dtype {array.dtype}")
+    if array.shape != (count,):
+        raise ValueError(
+            f"{name} should have shape ({count},), one for each image. "
+            f"Received: shape {array.shape}"
+        )
+    if count and (array.min() < 0 or array.max() > np.iinfo(np.int64).max):
+        raise ValueError(
+            f"{name} should be 0 or more and fit into int64. "
+            f"Received: values from {array.min()} to {array.max()}"
+        )
+    return array.astype(np.int64, copy=False)
+
+
+def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = None) -> int:
+    """Checks a whole number, such as a count or a seed, and returns it as int.
+
+    Args:
+        value: a Python or NumPy integer; bool is refused.
+        name: what the caller calls the number, for the error message.
+        minimum: the smallest value allowed.
+        maximum: the largest value allowed; any when None.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: when it is not a whole number within the bounds.
+
+    Example:
+        >>> check_whole(np.int32(5), "seed")
+        5
+    """
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name} should be a whole number {bounds}. Received: {value!r}")
+    return int(value)
+
+
+def _as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
+    if value is None:
+        raise ValueError(f"{name} should be {expected}. Received: None")
+    try:
+        return np.asarray(value)
+    # Ragged lists raise ValueError, foreign objects TypeError, symbolic tensors RuntimeError.
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} should be {expected}. Received: {type(value).__name__} ({error})"
+        ) from error

@@ -1,0 +1,170 @@
+"""Image sources: where labelled images come from, train and test apart."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wyner_keras.data.checks import check_whole
+from wyner_keras.data.folder import read_folder
+from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.mnist import read_mnist
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSource:
+    """Labelled images to train on and others, of the same shape, to judge by.
+
+    Args:
+        name: what the source is called.
+        train: the images to train on.
+        test: the images held out.
+
+    Raises:
+        ValueError: when train and test images differ in shape.
+
+    Example:
+        >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
+        >>> ImageSource("blank", train=digits, test=digits.take(1)).train.image_shape
+        (8, 8, 1)
+    """
+
+    name: str
+    train: LabelledImages
+    test: LabelledImages
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if self.train.image_shape != self.test.image_shape:
+            raise ValueError(
+                f"test images should have the shape of train images, {self.train.image_shape}. "
+                f"Received: {self.test.image_shape}"
+            )
+
+
+def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSource:
+    """Loads labelled images, train and test apart.
+
+    Args:
+        source: one of
+
+            - `"mnist"`: 70,000 digits, 28 x 28 x 1, with MNIST's own test set (LeCun, Cortes,
+              Burges 1998), by tensorflow-datasets: from the folder in `TFDS_DATA_DIR` or its
+              default folder, downloaded when absent;
+            - `"digits"`: the 1,797 digits, 8 x 8 x 1, that ship with scikit-learn (Alpaydin,
+              Kaynak 1998);
+            - the path of a folder of 8-bit PNG or JPEG images of one size, as
+              `root/<label>/*.png`, or `root/train/<label>/*.png` beside
+              `root/test/<label>/*.png`. Labels are the numbers that the folders are called, or,
+              when any is not a number, the places of their names in sorted order;
+            - `(images, labels)`: arrays `(n, height, width, channels)` with intensities in
+              [0, 1], and `(n,)`;
+            - `((train_images, train_labels), (test_images, test_labels))`.
+        test_fraction: share of each class that is held out, where the source does not say
+            itself what its test set is; above 0 and below 1.
+        seed: of that split, 0 or more.
+
+    Returns:
+        The source, images float32 `(n, height, width, channels)` with intensities in [0, 1].
+
+    Raises:
+        ValueError: when the source is unknown, malformed or cannot be had, or cannot be split.
+
+    Example:
+        >>> digits = load("digits")
+        >>> len(digits.train), len(digits.test), digits.train.image_shape
+        (1437, 360, (8, 8, 1))
+    """
+    if isinstance(test_fraction, bool) or not isinstance(test_fraction, (int, float)):
+        raise ValueError(f"test_fraction should be a number. Received: {test_fraction!r}")
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"test_fraction should be above 0 and below 1. Received: {test_fraction}")
+    seed = check_whole(seed, "seed")
+
+    def split(images: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
+        return _split(images, test_fraction, seed)
+
+    if isinstance(source, str) and source in _NAMED:
+        return ImageSource(source, *_NAMED[source](split))
+    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
+        return _from_folder(Path(source), split)
+    if isinstance(source, tuple) and len(source) == 2:
+        first, second = source
+        if isinstance(first, tuple) and isinstance(second, tuple):
+            for part in source:
+                if len(part) != 2:
+                    raise ValueError(
+                        "train and test should each be (images, labels). "
+                        f"Received: a tuple of {len(part)}"
+                    )
+            return ImageSource("arrays", LabelledImages(*first), LabelledImages(*second))
+        return ImageSource("arrays", *split(LabelledImages(first, second)))
+    is_text = isinstance(source, (str, os.PathLike))
+    received = repr(os.fspath(source)) if is_text else type(source).__name__
+    raise ValueError(
+        f"source should be one of {sorted(_NAMED)}, a folder that exists, (images, labels), or "
+        f"((train_images, train_labels), (test_images, test_labels)). Received: {received}"
+    )
+
+
+_Split = Callable[[LabelledImages], tuple[LabelledImages, LabelledImages]]
+
+
+def _mnist(_: _Split) -> tuple[LabelledImages, LabelledImages]:
+    return read_mnist()
+
+
+def _digits(split: _Split) -> tuple[LabelledImages, LabelledImages]:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    # Each pixel counts the set dots of a 4x4 block: 0 to 16.
+    return split(LabelledImages((digits.images / 16)[..., None], digits.target))
+
+
+_NAMED: dict[str, Callable[[_Split], tuple[LabelledImages, LabelledImages]]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+}
+
+
+def _from_folder(root: Path, split: _Split) -> ImageSource:
+    train, test = root / "train", root / "test"
+    if train.is_dir() != test.is_dir():
+        present, absent = (train, test) if train.is_dir() else (test, train)
+        raise ValueError(
+            f"a folder should hold both train and test, or neither. "
+            f"Received: {str(present)!r} without {absent.name!r}"
+        )
+    if not train.is_dir():
+        (images,) = read_folder(root)
+        return ImageSource(root.resolve().name, *split(images))
+    return ImageSource(root.resolve().name, *read_folder(train, test))
+
+
+def _split(
+    images: LabelledImages, test_fraction: float, seed: int
+) -> tuple[LabelledImages, LabelledImages]:
+    from sklearn.model_selection import train_test_split
+
+    classes, counts = np.unique(images.labels, return_counts=True)
+    if counts.min() < 2:
+        raise ValueError(
+            "each class should have 2 images or more, to hold one out. "
+            f"Received: 1 image of class {classes[counts.argmin()]}"
+        )
+    held_out = int(np.ceil(test_fraction * len(images)))
+    if not len(classes) <= held_out <= len(images) - len(classes):
+        raise ValueError(
+            f"test_fraction should leave an image of each of the {len(classes)} classes on both "
+            f"sides. Received: {test_fraction}, which holds out {held_out} of {len(images)} images"
+        )
+    train, test = train_test_split(
+        np.arange(len(images)), test_size=held_out, random_state=seed, stratify=images.labels
+    )
+    return (
+        LabelledImages(images.images[train], images.labels[train]),
+        LabelledImages(images.images[test], images.labels[test]),
+    )

@@ -1,0 +1,260 @@
+"""The whole evaluation of a model of pairs on held-out images."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from tqdm import tqdm
+
+from wyner_keras.data import ImageSource, LabelledImages
+from wyner_keras.evaluation.classifier import Judge, judge_for
+from wyner_keras.evaluation.distances import frechet_distance, precision_recall
+from wyner_keras.evaluation.diversity import within_input_diversity
+from wyner_keras.evaluation.report import TITLES, Figure, Report
+from wyner_keras.evaluation.style import slant, stroke_thickness, style_correlation
+
+_NO_CLASS = np.iinfo(np.int64).min  # what a label becomes that the label map leaves out
+
+
+class GenerativePair(Protocol):
+    """A model of pairs of images. NumPy in and out, float32 in [0, 1]."""
+
+    def generate_y(self, x: np.ndarray, *, seed: int, samples: int = 1) -> np.ndarray:
+        """Images `(n, h, w, c)`, or `(n, samples, h, w, c)` for more than one sample."""
+
+    def generate_x(self, y: np.ndarray, *, seed: int, samples: int = 1) -> np.ndarray:
+        """Images `(n, h, w, c)`, or `(n, samples, h, w, c)` for more than one sample."""
+
+    def generate_pairs(self, n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Images x and y, each `(n, h, w, c)`."""
+
+    def transfer_x(self, style: np.ndarray, concept: np.ndarray, *, seed: int) -> np.ndarray:
+        """Images x `(styles, concepts, h, w, c)`: the style of an x, the concept of a y."""
+
+    def transfer_y(self, style: np.ndarray, concept: np.ndarray, *, seed: int) -> np.ndarray:
+        """Images y `(styles, concepts, h, w, c)`: the style of a y, the concept of an x."""
+
+
+def add_one(label: int) -> int:
+    """The paper's label map: the next digit, and 0 after 9."""
+    return (label + 1) % 10
+
+
+LabelMap = Mapping[int, int] | Callable[[int], int]
+
+
+def _mapped(labels: np.ndarray, label_map: LabelMap) -> np.ndarray:
+    """The y labels that x labels imply."""
+    found, place = np.unique(labels, return_inverse=True)
+    if isinstance(label_map, Mapping):
+        images = [label_map.get(int(label), _NO_CLASS) for label in found]
+    else:
+        images = [label_map(int(label)) for label in found]
+    return np.asarray(images, dtype=np.int64)[place]
+
+
+class _Side:
+    """x or y: its real test images, their labels and the judge's, all as labels of y."""
+
+    def __init__(self, real: LabelledImages, judge: Judge, relabel: Callable[..., Any]) -> None:
+        self.real, self.judge, self.relabel = real, judge, relabel
+        labels, features = judge.read(real.images)
+        self.accuracy = float(np.mean(relabel(labels) == real.labels))
+        self.features = features
+
+    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        labels, features = self.judge.read(images)
+        return self.relabel(labels), features
+
+    def sets(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Features of two random halves of the real images: reference and ceiling."""
+        order = generator.permutation(len(self.real))
+        half = len(order) // 2
+        return self.features[order[:half]], self.features[order[half : 2 * half]]
+
+
+def _sides(source: ImageSource, label_map: LabelMap, judge: Judge) -> tuple[_Side, _Side]:
+    """Test images of either side that have a partner on the other."""
+    test = source.test
+    implied = _mapped(test.labels, label_map)
+    with_y = np.isin(implied, test.classes)
+    with_x = np.isin(test.labels, implied)
+    if not with_y.any():
+        raise ValueError(
+            "`label_map` should lead from labels of the test images to labels of the test images. "
+            f"Received: {list(test.classes)} to {np.unique(implied).tolist()}"
+        )
+    real_x = LabelledImages(images=test.images[with_y], labels=implied[with_y])
+    real_y = LabelledImages(images=test.images[with_x], labels=test.labels[with_x])
+    relabel = functools.partial(_mapped, label_map=label_map)
+    return _Side(real_x, judge, relabel), _Side(real_y, judge, np.asarray)
+
+
+def evaluate(
+    model: GenerativePair,
+    source: ImageSource,
+    *,
+    label_map: LabelMap = add_one,
+    judge: Judge | None = None,
+    inputs: int | None = None,
+    samples: int = 8,
+    styles: int = 100,
+    concepts: int = 200,
+    seed: int = 0,
+    verbose: bool = True,
+) -> Report:
+    """Evaluates a model of pairs on held-out images.
+
+    - Conditional accuracy: share of `generate_y(x)` that the judge reads as the label x implies,
+      and of `generate_x(y)` read as a label that implies y's; one sample for each test image.
+    - Joint coherence: share of `generate_pairs` whose two readings fit; as many pairs as inputs.
+    - Style transfer: `styles` test images by `concepts` others; share read as the concept implies,
+      and correlation of slant and stroke thickness between style reference and result. Thickness
+      is measured for the first 20 concepts.
+    - Within-input diversity: `samples` samples for each of at most 500 inputs.
+    - Fréchet distance, precision and recall (k = 3): one half of the real test images, drawn at
+      random, is the reference; the ceiling compares the other half with it, the model as many
+      generated images. All are of equal size, since both measures depend on it.
+
+    The ceilings of the accuracies are the judge's own on real test images, the product of both
+    sides' for pairs; those of correlation and diversity are 1 by their definition.
+
+    Args:
+        model: anything with the methods of `GenerativePair`.
+        source: its `test` images are the inputs and the reference; `train` only teaches a judge.
+        label_map: from x label to y label, as a function or a mapping. Test images without a
+            partner under it are left out.
+        judge: reads the images; by default `judge_for(source)`.
+        inputs: how many test images to use, drawn at random; by default all.
+        samples: samples an input for the diversity, at least 2.
+        styles: style references of the transfer, at least 3.
+        concepts: concept references of the transfer, at least 1.
+        seed: seed of the draws and of the model's.
+        verbose: shows progress on stderr.
+
+    Returns:
+        The report. Fréchet distances and the like depend on the judge: compare only figures of one.
+
+    Raises:
+        ValueError: counts out of range, or a label map that leads nowhere.
+
+    Example:
+        With a trained `model`::
+
+            report = wk.evaluation.evaluate(model, wk.data.load("mnist"))
+            print(report.table())
+
+    Source:
+        The tasks are those of the W-model's paper; each measure's source is in its function.
+    """
+    lowest = (("samples", samples, 2), ("styles", styles, 3), ("concepts", concepts, 1))
+    for name, value, least in lowest:
+        if value < least:
+            raise ValueError(f"`{name}` should be at least {least}. Received: {value}")
+    if inputs is not None and inputs < 10:
+        raise ValueError(f"`inputs` should be at least 10, or None for all. Received: {inputs}")
+    judge = judge or judge_for(source, verbose="auto" if verbose else 0)
+    generator = np.random.default_rng(seed)
+    bar = tqdm(total=6, desc="evaluate", disable=not verbose, leave=False)
+    with bar:
+        x, y = _sides(source, label_map, judge)
+        bar.update()
+        figures: dict[str, Figure] = {}
+        counts = {"judge_x": len(x.real), "judge_y": len(y.real)}
+
+        joint = model.generate_pairs(_count(inputs, x, y), seed=seed)
+        (labels_x, joint_x), (labels_y, joint_y) = x.read(joint[0]), y.read(joint[1])
+        coherence = Figure(float(np.mean(labels_x == labels_y)), x.accuracy * y.accuracy)
+        counts["joint"] = len(labels_x)
+        bar.update()
+
+        both = (("y", x, y, model.generate_y, joint_y), ("x", y, x, model.generate_x, joint_x))
+        for name, given, made, generate, joint_features in both:
+            chosen = generator.permutation(len(given.real))[:inputs]
+            labels, features = made.read(generate(given.real.images[chosen], seed=seed))
+            right = float(np.mean(labels == given.real.labels[chosen]))
+            figures[f"conditional_accuracy_{name}"] = Figure(right, made.accuracy)
+            counts[f"conditional_{name}"] = len(chosen)
+            figures |= _distances(name, features, joint_features, made, generator, counts)
+            few = chosen[:500]
+            many = generate(given.real.images[few], seed=seed + 1, samples=samples)
+            share = within_input_diversity(many, given.real.labels[few], made.real)
+            figures[f"diversity_{name}"] = Figure(share, 1.0)
+            counts[f"diversity_{name}"] = len(few)
+            bar.update()
+
+        figures["joint_coherence"] = coherence
+        for name, given, made, transfer in (
+            ("x", y, x, model.transfer_x),
+            ("y", x, y, model.transfer_y),
+        ):
+            figures |= _transfer(
+                name, given, made, transfer, (styles, concepts), seed, generator, counts
+            )
+            bar.update()
+    return Report(figures={name: figures[name] for name in TITLES}, counts=counts, seed=seed)
+
+
+def _count(inputs: int | None, x: _Side, y: _Side) -> int:
+    most = min(len(x.real), len(y.real))
+    return most if inputs is None else min(inputs, most)
+
+
+def _distances(
+    name: str,
+    conditional: np.ndarray,
+    joint: np.ndarray,
+    made: _Side,
+    generator: np.random.Generator,
+    counts: dict[str, int],
+) -> dict[str, Figure]:
+    """Fréchet distance, precision and recall of conditional and joint images of one side."""
+    reference, other = made.sets(generator)
+    size = min(len(reference), len(conditional), len(joint))
+    reference, other = reference[:size], other[:size]
+    ceiling = (frechet_distance(reference, other), *precision_recall(reference, other))
+    figures = {}
+    for suffix, features in ((name, conditional), (f"joint_{name}", joint)):
+        features = features[generator.permutation(len(features))[:size]]
+        found = (frechet_distance(reference, features), *precision_recall(reference, features))
+        for kind, value, real in zip(
+            ("frechet", "precision", "recall"), found, ceiling, strict=True
+        ):
+            figures[f"{kind}_{suffix}"] = Figure(value, real)
+    counts[f"distances_{name}"] = size
+    return figures
+
+
+def _transfer(
+    name: str,
+    given: _Side,
+    made: _Side,
+    transfer: Callable[..., np.ndarray],
+    sizes: tuple[int, int],
+    seed: int,
+    generator: np.random.Generator,
+    counts: dict[str, int],
+) -> dict[str, Figure]:
+    """Accuracy and kept style of one side's style transfer."""
+    references = made.real.images[generator.permutation(len(made.real))[: sizes[0]]]
+    chosen = generator.permutation(len(given.real))[: sizes[1]]
+    labels = given.real.labels[chosen]
+    results = transfer(style=references, concept=given.real.images[chosen], seed=seed)
+    shape = (len(references), len(chosen))
+    readings, _ = made.read(results.reshape(-1, *results.shape[2:]))
+    right = float(np.mean(readings.reshape(shape) == labels))
+    figures = {f"style_accuracy_{name}": Figure(right, made.accuracy)}
+    counts[f"styles_{name}"], counts[f"concepts_{name}"] = shape
+    for kind, measure, columns in (
+        ("slant", slant, len(chosen)),
+        ("thickness", stroke_thickness, 20),
+    ):
+        part = results[:, :columns]
+        values = measure(part.reshape(-1, *part.shape[2:])).reshape(part.shape[:2])
+        kept = style_correlation(measure(references), values, labels[:columns])
+        figures[f"{kind}_correlation_{name}"] = Figure(kept.within_class, 1.0)
+        figures[f"{kind}_correlation_pooled_{name}"] = Figure(kept.pooled, 1.0)
+    return figures

@@ -1,0 +1,146 @@
+"""Settings of a W-model."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
+
+_CHOICES = {
+    "joint_encoder": ("product", "free"),
+    "joint_local": ("xy", "xz", "x"),
+    "marginal_local": ("xz", "x"),
+    "decoder": ("delta", "gaussian"),
+    "distance": ("features", "pixels"),
+}
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class WynerConfig:
+    """What a W-model is made of; weights of the loss's terms included.
+
+    Args:
+        z: the common latent Z.
+        u: the local latent U of x; None for no local randomness (the paper's degenerate baseline).
+        v: the local latent V of y; None likewise.
+        hidden: widths of the hidden layers of every encoder and decoder.
+        joint_encoder: "product" of experts, q(z|x,y) ∝ p(z) e(z;x) e(z;y), or the paper's "free"
+            q(z|x,y) from one network.
+        joint_local: what the local posterior of the joint stage sees: "xy" is the paper's
+            q(u|x,y), "xz" is q(u|x,z), "x" is q(u|x); for v with the roles of x and y exchanged.
+        marginal_local: the same for the marginal stage: "xz" is q(u|x,z), "x" is q(u|x).
+        decoder: "delta" is the deterministic x_θ(u,z) whose Dirac delta is widened to variance ε²;
+            "gaussian" is the base model's stochastic p(x|z) with learned variance, eq. (5).
+        distance: where ‖x − x_θ‖² is measured: in the wrapper's "features", or in "pixels" through
+            the frozen wrapper decoder.
+        common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
+        two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
+        alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
+        encoder_dropout: dropout rate of the encoders of z.
+        encoder_noise: standard deviation of noise on the inputs of the encoders of z.
+        x_shape: `(h, w, c)` of x; None takes the wrapper's or the first data's.
+        y_shape: the same for y.
+        seed: of the initial weights and of all noise drawn while training.
+
+    Raises:
+        ValueError: for a value that is not one of those named.
+
+    Example:
+        >>> WynerConfig(z=Categorical(n=1, k=10), u=None, v=None).u is None
+        True
+    """
+
+    z: Latent = dataclasses.field(default_factory=lambda: Categorical(n=1, k=10))
+    u: Latent | None = dataclasses.field(default_factory=lambda: DiagonalGaussian(dim=32))
+    v: Latent | None = dataclasses.field(default_factory=lambda: DiagonalGaussian(dim=32))
+    hidden: tuple[int, ...] = (512, 512, 512)
+    joint_encoder: str = "product"
+    joint_local: str = "xy"
+    marginal_local: str = "xz"
+    decoder: str = "delta"
+    distance: str = "features"
+    common_information_weight: float = 0.5
+    two_epsilon_squared: float = 0.2
+    alignment_weight: float = 50.0
+    encoder_dropout: float = 0.0
+    encoder_noise: float = 0.0
+    x_shape: tuple[int, int, int] | None = None
+    y_shape: tuple[int, int, int] | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("z", "u", "v"):
+            value = getattr(self, name)
+            if not (isinstance(value, Latent) or (value is None and name != "z")):
+                raise ValueError(
+                    f"`{name}` should be a latent family such as Categorical(n=1, k=10). "
+                    f"Received: {name}={value!r}"
+                )
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"`{name}` should be one of {choices}. Received: {name}={getattr(self, name)!r}"
+                )
+        for name in ("common_information_weight", "alignment_weight", "encoder_noise"):
+            if not float(getattr(self, name)) >= 0:
+                raise ValueError(
+                    f"`{name}` should be at least 0. Received: {name}={getattr(self, name)!r}"
+                )
+        if not self.two_epsilon_squared > 0:
+            raise ValueError(
+                "`two_epsilon_squared` should be positive. "
+                f"Received: two_epsilon_squared={self.two_epsilon_squared!r}"
+            )
+        if not 0 <= self.encoder_dropout < 1:
+            raise ValueError(
+                "`encoder_dropout` should be in [0, 1). "
+                f"Received: encoder_dropout={self.encoder_dropout!r}"
+            )
+        if self.alignment_weight > 0 and self.joint_encoder == "free":
+            raise ValueError(
+                "The alignment term compares two experts: use joint_encoder='product', or "
+                "alignment_weight=0. Received: joint_encoder='free', "
+                f"alignment_weight={self.alignment_weight!r}"
+            )
+        if self.decoder == "gaussian" and self.distance == "pixels":
+            raise ValueError(
+                "A 'gaussian' decoder is measured in features. Received: distance='pixels'"
+            )
+        hidden = tuple(self.hidden)
+        if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
+            raise ValueError(
+                f"`hidden` should be positive integers. Received: hidden={self.hidden!r}"
+            )
+        object.__setattr__(self, "hidden", hidden)
+        for name in ("x_shape", "y_shape"):
+            shape = getattr(self, name)
+            if shape is not None:
+                if len(shape) != 3 or any(int(size) < 1 for size in shape):
+                    raise ValueError(
+                        f"`{name}` should be (height, width, channels). Received: {name}={shape!r}"
+                    )
+                object.__setattr__(self, name, tuple(int(size) for size in shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name in ("z", "u", "v"):
+            values[name] = keras.saving.serialize_keras_object(values[name])
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in values.items()
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> WynerConfig:
+        """The settings again, from `get_config`'s values."""
+        values = dict(config)
+        for name in ("z", "u", "v"):
+            if isinstance(values.get(name), dict):
+                values[name] = keras.saving.deserialize_keras_object(values[name])
+        return cls(**values)

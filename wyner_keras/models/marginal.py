@@ -1,0 +1,110 @@
+"""Stage 2: marginal encoders, decoders frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras import ops
+
+from wyner_keras.models.stage import Stage
+from wyner_keras.models.wyner import WynerModel
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class MarginalStage(Stage):
+    """Fit q(z|x) q(u|x,z) and q(z|y) q(v|y,z) to the decoders of stage 1, which stay as they are.
+
+    Minimises, in nats per example, for x and the same for y with v,
+    D(q(z|x) ‖ p(z)) + D(q(u|x,z) ‖ p(u)) + ‖x − x_θ(u,z)‖² / 2ε²
+    + `distillation_weight` · D(q(z|x,y) ‖ q(z|x)). The last term pulls q(z|x) towards the joint
+    posterior's average over y, which q(z|x) = E[q(z|x,y) | x] is; weight 0 is the paper's.
+
+    The variables `temperature` and `two_epsilon_squared` may be scheduled.
+
+    Args:
+        model: the W-model whose joint stage is done.
+        distillation_weight: weight of the last term.
+
+    Raises:
+        ValueError: if the weight is negative.
+
+    Example:
+        >>> stage = MarginalStage(model)
+        >>> stage.compile(optimizer="adam")
+        >>> history = stage.fit(pairs, epochs=3)
+
+    Source: the W-model paper, section 2.2, figure 2(b); the last term is JMVAE-kl's
+    (Suzuki et al., 2016).
+    """
+
+    term_names = (
+        "kl_z_x",
+        "kl_z_y",
+        "kl_u",
+        "kl_v",
+        "reconstruction_x",
+        "reconstruction_y",
+        "distillation_x",
+        "distillation_y",
+    )
+
+    def __init__(
+        self, model: WynerModel, distillation_weight: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(model, **kwargs)
+        if not distillation_weight >= 0:
+            raise ValueError(
+                "`distillation_weight` should be at least 0. "
+                f"Received: distillation_weight={distillation_weight!r}"
+            )
+        self.distillation_weight = distillation_weight
+
+    @property
+    def parts(self) -> Iterable[keras.layers.Layer]:
+        """Marginal encoders; no decoder."""
+        return self.model.marginal_parts
+
+    def weights_of_terms(self) -> dict[str, Any]:
+        """1 for each term, `distillation_weight` for the distillation."""
+        return {
+            name: self.distillation_weight if name.startswith("distillation") else 1.0
+            for name in self.term_names
+        }
+
+    def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
+        """Loss terms of a batch, images or features, nats per example `(batch,)`."""
+        model = self.model
+        z_family = model.config.z
+        targets = {"x": x, "y": y}
+        features = {"x": model.features(x, "x"), "y": model.features(y, "y")}
+        joint = ops.stop_gradient(model.joint_z(features["x"], features["y"])[0])
+        count = self.batch_count(x)
+        zeros = ops.zeros((count,), dtype="float32")
+        terms = {}
+        for side, name in (("x", "u"), ("y", "v")):
+            # q(z|x)
+            parameters = model.marginal_z(features[side], side, training)
+            noise = z_family.random_noise(count, self.seed_generator)
+            z = z_family.sample(parameters, noise, self.temperature)
+            terms[f"kl_z_{side}"] = z_family.kl(parameters)
+            terms[f"distillation_{side}"] = z_family.kl_between(joint, parameters)
+            family, local = model.local(side), None
+            terms[f"kl_{name}"] = zeros
+            if family is not None:
+                # q(u|x,z)
+                posterior = model.marginal_local(features[side], z, side)
+                noise = family.random_noise(count, self.seed_generator)
+                local = family.sample(posterior, noise, self.temperature)
+                terms[f"kl_{name}"] = family.kl(posterior)
+            terms[f"reconstruction_{side}"] = self.reconstruction(
+                targets[side], features[side], local, z, side
+            )
+        return terms
+
+    def get_config(self) -> dict[str, Any]:
+        """The model and the weight."""
+        return {**super().get_config(), "distillation_weight": self.distillation_weight}

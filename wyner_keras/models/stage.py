@@ -1,0 +1,239 @@
+"""What the training stages share: input at the door, named terms, one taped step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from wyner_keras import objectives
+from wyner_keras.data import Pairs, check_images
+from wyner_keras.models.divergence import KeepLastGood
+from wyner_keras.models.wyner import WynerModel
+
+Tensor = Any
+
+
+class Stage(keras.Model):
+    """A training stage over some of a `WynerModel`'s parts; `fit` takes all that Keras' does.
+
+    Subclasses name their loss terms in `terms` and say which parts they train in `parts`.
+
+    Args:
+        model: the W-model to train.
+    """
+
+    term_names: tuple[str, ...] = ()
+
+    def __init__(self, model: WynerModel, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(model, WynerModel):
+            raise ValueError(f"`model` should be a WynerModel. Received: model={model!r}")
+        self.model = model
+        self.seed_generator = keras.random.SeedGenerator(model.config.seed)
+        self.temperature = self.scheduled("temperature", 1.0)
+        self.two_epsilon_squared = self.scheduled(
+            "two_epsilon_squared", model.config.two_epsilon_squared
+        )
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in ("loss", *self.term_names)}
+
+    def scheduled(self, name: str, value: float) -> Any:
+        """A float32 variable that a schedule callback may assign and a checkpoint keeps."""
+        return self.add_weight(
+            name=name,
+            shape=(),
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            dtype="float32",
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create the model's parts, if it has none yet."""
+        if not self.model.built:
+            self.model.build(input_shape)
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """One mean a term, reset by Keras at each epoch."""
+        return list(self.trackers.values())
+
+    @property
+    def parts(self) -> Iterable[keras.layers.Layer]:
+        """The parts that this stage trains."""
+        raise TypeError("A stage names the parts that it trains")
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables of this stage's parts, nothing else."""
+        if not self.model.built:
+            return []
+        return [variable for part in self.parts for variable in part.trainable_variables]
+
+    def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
+        """Named loss terms, unreduced: nats per example `(batch,)`, or a batch scalar."""
+        raise TypeError("A stage defines its loss terms")
+
+    def weights_of_terms(self) -> dict[str, Any]:
+        """The weight of each term in the loss."""
+        raise TypeError("A stage defines the weights of its loss terms")
+
+    @staticmethod
+    def batch_count(batch: Tensor) -> Any:
+        """Rows of a batch: static where known, which lets XLA specialise."""
+        return batch.shape[0] if batch.shape[0] is not None else ops.shape(batch)[0]
+
+    def reconstruction(
+        self, target: Tensor, features: Tensor, local: Tensor | None, z: Tensor, side: str
+    ) -> Tensor:
+        """−log p(x|u,z), nats per example, without the delta decoder's constant."""
+        mean, log_variance = self.model.decode(local, z, side)
+        if log_variance is not None:
+            return objectives.gaussian_negative_log_likelihood(features, mean, log_variance)
+        if self.model.config.distance == "pixels":
+            error = objectives.squared_error(target, self.model.images(mean, side))
+        else:
+            error = objectives.squared_error(features, mean)
+        return error / self.two_epsilon_squared
+
+    def loss_and_terms(self, x: Tensor, y: Tensor, training: bool) -> tuple[Tensor, dict]:
+        """The weighted loss in nats, a scalar, and the batch mean of each term."""
+        means = {name: ops.mean(term) for name, term in self.terms(x, y, training).items()}
+        weights = self.weights_of_terms()
+        return sum(weights[name] * mean for name, mean in means.items()), means
+
+    def call(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """The model's reconstruction of a batch of pairs."""
+        return self.model(inputs)
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """One gradient step over this stage's variables."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            loss, means = self.loss_and_terms(x, y, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(scaled, variables), variables, strict=True)
+        )
+        return self._track(loss, means)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """The same terms without a step."""
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self._track(*self.loss_and_terms(x, y, training=False))
+
+    def _track(self, loss: Tensor, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        for name, value in {"loss": loss, **means}.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _prepared(self, data: Any, batch_size: int, shuffle: bool) -> Any:
+        """A dataset of `Pairs` with the wrapper's features cached; other data unchanged."""
+        if not isinstance(data, Pairs):
+            return data
+        self.build(((None, *data.x.image_shape), (None, *data.y.image_shape)))
+        for side, images in (("x", data.x), ("y", data.y)):
+            expected = self.model.image_shape(side)
+            if images.image_shape != expected:
+                raise ValueError(
+                    f"Images of {side} should have shape {expected}. "
+                    f"Received: {images.image_shape}"
+                )
+        values = {}
+        if self.model.wrapper_x is not None and self.model.config.distance == "features":
+            values = {
+                "x_values": self.model.cached_features(data.x.images, "x"),
+                "y_values": self.model.cached_features(data.y.images, "y"),
+            }
+        return data.dataset(
+            batch_size,
+            shuffle=shuffle,
+            seed=self.model.config.seed,
+            # A shorter last batch would make XLA compile the step a second time.
+            drop_remainder=shuffle and len(data) >= batch_size,
+            **values,
+        )
+
+    def _checked(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """NumPy pairs checked at the door; anything else unchanged."""
+        if not isinstance(x, np.ndarray):
+            return x, y
+        shapes = (self.model.config.x_shape, self.model.config.y_shape)
+        x = check_images(x, name="x", shape=shapes[0])
+        y = check_images(y, name="y", shape=shapes[1])
+        if len(x) != len(y):
+            raise ValueError(
+                f"x and y should have the same length. Received: {len(x)} and {len(y)}"
+            )
+        self.build(((None, *x.shape[1:]), (None, *y.shape[1:])))
+        return x, y
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        *,
+        validation_data: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train; as `keras.Model.fit`, and x may be `Pairs`.
+
+        Args:
+            x: `Pairs`, a tf.data.Dataset of (x, y) batches, or images `(n, h, w, c)`.
+            y: images `(n, h, w, c)` where x is an array.
+            batch_size: default 256.
+            validation_data: `Pairs`, a dataset, or a tuple of arrays.
+            **kwargs: of `keras.Model.fit`.
+
+        Raises:
+            ValueError: if arrays or pairs are malformed.
+            TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
+        """
+        batch_size = 256 if batch_size is None else batch_size
+        if isinstance(x, Pairs):
+            data, rows = self._prepared(x, batch_size, shuffle=True), None
+        else:
+            data, y = self._checked(x, y)
+            rows = batch_size if isinstance(x, np.ndarray) else None
+        if isinstance(validation_data, tuple):
+            validation_data = self._checked(*validation_data)
+        validation_data = self._prepared(validation_data, batch_size, shuffle=False)
+        callbacks = kwargs.pop("callbacks", None)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = list(callbacks or [])
+            if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
+                callbacks.append(KeepLastGood())
+        if rows is None:
+            # A dataset shuffles itself; Keras would warn that it ignores the flag.
+            kwargs.setdefault("shuffle", False)
+        return super().fit(
+            data, y, rows, validation_data=validation_data, callbacks=callbacks, **kwargs
+        )
+
+    def evaluate(
+        self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> Any:
+        """The mean terms; as `keras.Model.evaluate`, and x may be `Pairs`."""
+        if isinstance(x, Pairs):
+            x, batch_size = self._prepared(x, batch_size or 256, shuffle=False), None
+        else:
+            x, y = self._checked(x, y)
+        return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The model."""
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Stage:
+        """The stage again, from `get_config`'s values."""
+        return cls(keras.saving.deserialize_keras_object(config.pop("model")), **config)

@@ -1,0 +1,6 @@
+"""Networks: the multilayer perceptron and the convolutional autoencoder wrapper."""
+
+from wyner_keras.networks.autoencoder import ConvAutoencoder
+from wyner_keras.networks.mlp import MLP
+
+__all__ = ["MLP", "ConvAutoencoder"]

@@ -1,0 +1,27 @@
+"""Training: schedules, recipes and the run of all stages."""
+
+from wyner_keras.training.recipes import recipe
+from wyner_keras.training.schedules import (
+    CapacitySchedule,
+    LearningRateSchedule,
+    NoiseScaleSchedule,
+    Ramp,
+    TemperatureSchedule,
+)
+from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
+from wyner_keras.training.train import Trained, train, train_wrapper
+
+__all__ = [
+    "CapacitySchedule",
+    "LearningRateSchedule",
+    "NoiseScaleSchedule",
+    "Ramp",
+    "Recipe",
+    "StageSettings",
+    "TemperatureSchedule",
+    "Trained",
+    "WrapperSettings",
+    "recipe",
+    "train",
+    "train_wrapper",
+]

@@ -1,0 +1,124 @@
+"""Settings of a training run: frozen, checked, stored as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from wyner_keras.models import WynerConfig
+from wyner_keras.training.schedules import Ramp
+
+
+def _check_counts(**values: Any) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrapperSettings:
+    """Of the convolutional autoencoder and its training; see `ConvAutoencoder`."""
+
+    code_size: int = 64
+    filters: tuple[int, int] = (32, 64)
+    noise: float = 0.25
+    slant: bool = True
+    epochs: int = 6
+    batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        _check_counts(code_size=self.code_size, epochs=self.epochs, batch_size=self.batch_size)
+        object.__setattr__(self, "filters", tuple(self.filters))
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """Of one stage.
+
+    Args:
+        epochs: passes over the pairs.
+        batch_size: pairs a step.
+        learning_rate: of Adam, by epoch.
+        temperature: of the Gumbel-softmax, by epoch.
+        local_weight: β on KL(u) and KL(v), by epoch; the joint stage's only.
+        two_epsilon_squared: 2ε² by epoch; None keeps the config's.
+
+    Raises:
+        ValueError: if a count is not positive.
+    """
+
+    epochs: int
+    batch_size: int = 256
+    learning_rate: Ramp = Ramp(start=1e-3, end=3e-5)
+    temperature: Ramp = Ramp(start=1.0, end=0.5)
+    local_weight: Ramp | None = None
+    two_epsilon_squared: Ramp | None = None
+
+    def __post_init__(self) -> None:
+        _check_counts(epochs=self.epochs, batch_size=self.batch_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training run: what is built, and how each stage trains it.
+
+    Args:
+        name: its name.
+        config: the W-model's settings.
+        pairs_per_class: pairs drawn for each class of x.
+        wrapper: of the autoencoder; None models the pixels.
+        alignment: stage 0; None goes without.
+        joint: stage 1.
+        marginal: stage 2.
+        distillation_weight: of the joint posterior in stage 2; 0 is the paper's.
+        warm_start: whether stage 2 starts from the joint encoders.
+
+    Raises:
+        ValueError: if a value is not as said.
+    """
+
+    name: str
+    config: WynerConfig
+    pairs_per_class: int
+    joint: StageSettings
+    marginal: StageSettings
+    wrapper: WrapperSettings | None = None
+    alignment: StageSettings | None = None
+    distillation_weight: float = 0.0
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        _check_counts(pairs_per_class=self.pairs_per_class)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values; `from_dict` reads them."""
+        values = dataclasses.asdict(dataclasses.replace(self, config=WynerConfig()))
+        values["config"] = keras.saving.serialize_keras_object(self.config)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """The recipe again, from `to_dict`'s values."""
+
+        def stage(settings: dict[str, Any] | None) -> StageSettings | None:
+            if settings is None:
+                return None
+            return StageSettings(
+                **{
+                    name: Ramp(**value) if isinstance(value, dict) else value
+                    for name, value in settings.items()
+                }
+            )
+
+        wrapper = values["wrapper"]
+        return cls(
+            **{
+                **values,
+                "config": keras.saving.deserialize_keras_object(values["config"]),
+                "wrapper": None if wrapper is None else WrapperSettings(**wrapper),
+                **{name: stage(values[name]) for name in ("alignment", "joint", "marginal")},
+            }
+        )

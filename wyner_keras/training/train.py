@@ -1,0 +1,194 @@
+"""A recipe carried out: wrapper, alignment, joint stage, marginal stage."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from wyner_keras.data import ImageSource, Pairs, label_map
+from wyner_keras.models import (
+    AlignmentStage,
+    JointStage,
+    KeepLastGood,
+    MarginalStage,
+    WynerModel,
+)
+from wyner_keras.models.stage import Stage
+from wyner_keras.networks import ConvAutoencoder
+from wyner_keras.training.schedules import (
+    CapacitySchedule,
+    LearningRateSchedule,
+    NoiseScaleSchedule,
+    TemperatureSchedule,
+)
+from wyner_keras.training.settings import Recipe, StageSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Trained:
+    """What a training run leaves.
+
+    Args:
+        model: the trained W-model.
+        pairs: the pairs it was trained on.
+        history: one list a metric, by stage.
+        seconds: wall time, by stage.
+        shared_nats: I(Z_x; Z_y) after the alignment stage, in nats; None without that stage.
+    """
+
+    model: WynerModel
+    pairs: Pairs
+    history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    shared_nats: float | None = None
+
+
+def add_one(label: int) -> int:
+    """The default pairing's label map: n to (n + 1) mod 10."""
+    return (label + 1) % 10
+
+
+def steps_per_execution(steps: int, most: int = 40) -> int:
+    """The largest divisor of an epoch's steps up to `most`, so that no epoch ends in a remainder."""
+    return max(count for count in range(1, min(steps, most) + 1) if steps % count == 0)
+
+
+def _schedules(settings: StageSettings, joint: bool) -> list[keras.callbacks.Callback]:
+    callbacks: list[keras.callbacks.Callback] = [
+        LearningRateSchedule(settings.learning_rate),
+        TemperatureSchedule(settings.temperature),
+    ]
+    if settings.local_weight is not None and joint:
+        callbacks.append(CapacitySchedule(settings.local_weight))
+    if settings.two_epsilon_squared is not None:
+        callbacks.append(NoiseScaleSchedule(settings.two_epsilon_squared))
+    return callbacks
+
+
+def _fit(
+    stage: Stage, pairs: Pairs, settings: StageSettings, folder: Path | None, verbose: Any
+) -> dict[str, list[float]]:
+    name = type(stage).__name__
+    callbacks = _schedules(settings, joint=isinstance(stage, JointStage))
+    checkpoint = None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / f"{name}.weights.h5"
+        callbacks.append(keras.callbacks.BackupAndRestore(str(folder / f"{name}.backup")))
+    callbacks.append(KeepLastGood(checkpoint))
+    stage.compile(
+        optimizer=keras.optimizers.Adam(settings.learning_rate.start),
+        steps_per_execution=steps_per_execution(max(1, len(pairs) // settings.batch_size)),
+        # XLA pays for wide dense networks; convolutions in the step are slower with it.
+        jit_compile=not (
+            stage.model.config.distance == "pixels" and stage.model.wrapper_x is not None
+        ),
+    )
+    history = stage.fit(
+        pairs,
+        batch_size=settings.batch_size,
+        epochs=settings.epochs,
+        callbacks=callbacks,
+        verbose=verbose,
+    )
+    return {name: [float(value) for value in values] for name, values in history.history.items()}
+
+
+def train_wrapper(
+    source: ImageSource, recipe: Recipe, *, verbose: Any = "auto"
+) -> tuple[ConvAutoencoder | None, dict[str, list[float]]]:
+    """Train the recipe's autoencoder on a source's training images.
+
+    Returns:
+        The frozen wrapper (None where the recipe has none) and its history.
+    """
+    settings = recipe.wrapper
+    if settings is None:
+        return None, {}
+    wrapper = ConvAutoencoder(
+        source.train.image_shape,
+        code_size=settings.code_size,
+        filters=settings.filters,
+        noise=settings.noise,
+        slant=settings.slant,
+        seed=recipe.config.seed,
+    )
+    history = wrapper.train(
+        source.train.images,
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        verbose=verbose,
+    )
+    return wrapper, history
+
+
+def train(
+    source: ImageSource,
+    recipe: Recipe,
+    *,
+    mapping: Callable[[int], int] | Mapping[int, int] = add_one,
+    wrapper: ConvAutoencoder | None = None,
+    folder: Path | None = None,
+    verbose: Any = "auto",
+) -> Trained:
+    """Carry out a recipe on the training images of a source.
+
+    Args:
+        source: labelled images; only `source.train` is read.
+        recipe: what to build and how to train it.
+        mapping: label of x to label of y.
+        wrapper: a trained wrapper to use in place of training the recipe's.
+        folder: where stages keep checkpoints and backups; a call with the same folder resumes.
+        verbose: of Keras' progress bars.
+
+    Returns:
+        The model, with what it was trained on and its histories.
+
+    Raises:
+        ValueError: if the data cannot be paired.
+        TrainingDiverged: if a loss stops being finite.
+
+    Example:
+        >>> trained = train(wk.data.load("digits"), recipe("annealed", "digits"))
+    """
+    pairs = label_map(
+        source.train, mapping, pairs_per_class=recipe.pairs_per_class, seed=recipe.config.seed
+    )
+    keras.utils.set_random_seed(recipe.config.seed)
+    clock, history, seconds = time.perf_counter(), {}, {}
+
+    def lap(name: str) -> None:
+        nonlocal clock
+        now = time.perf_counter()
+        seconds[name] = round(now - clock, 1)
+        logger.info("%s took %.1f s", name, seconds[name])
+        clock = now
+
+    if wrapper is None:
+        wrapper, wrapper_history = train_wrapper(source, recipe, verbose=verbose)
+        if wrapper is not None:
+            history["wrapper"] = wrapper_history
+            lap("wrapper")
+    model = WynerModel(recipe.config, wrapper=wrapper)
+    trained = Trained(model, pairs, history, seconds)
+    if recipe.alignment is not None:
+        alignment = AlignmentStage(model)
+        history["alignment"] = _fit(alignment, pairs, recipe.alignment, folder, verbose)
+        trained.shared_nats = alignment.assign(pairs)
+        lap("alignment")
+    history["joint"] = _fit(JointStage(model), pairs, recipe.joint, folder, verbose)
+    lap("joint")
+    if recipe.warm_start:
+        model.warm_start_marginals()
+    marginal = MarginalStage(model, distillation_weight=recipe.distillation_weight)
+    history["marginal"] = _fit(marginal, pairs, recipe.marginal, folder, verbose)
+    lap("marginal")
+    return trained
