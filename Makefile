@@ -36,7 +36,7 @@ slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 notebook: $(STAMP) ## execute the notebook again, in place and at full size
-	$(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
+	WYNER_NOTEBOOK_SIZE=full $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \

@@ -39,7 +39,9 @@ class Latent(Protocol):
     def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
         """Noise for `count` samples, `(count, size)` float32, inside a training graph."""
 
-    def sample(self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
+    def sample(
+        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
+    ) -> Tensor:
         """A reparameterised sample, `(batch, size)`."""
 
     def prior_sample(self, noise: Tensor) -> Tensor:
@@ -56,6 +58,12 @@ class Latent(Protocol):
 
     def posterior(self, *experts: Tensor) -> Tensor:
         """Parameters of prior × experts, normalised, `(batch, parameter_size)`."""
+
+    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
+        """−log q(value), nats per example, `(batch,)`."""
+
+    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
+        """D(q̄ ‖ prior) of the weighted mixture of the batch's posteriors, nats, `(groups,)`."""
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """Batch estimate of I(Z_x; Z_y), the information two experts share, in nats (scalar)."""
@@ -144,7 +152,9 @@ class Categorical(_Serializable):
         noise = ops.clip(ops.cast(noise, "float32"), _SMALLEST_UNIFORM, _LARGEST_UNIFORM)
         return ops.reshape(-ops.log(-ops.log(noise)), (-1, self.n, self.k))
 
-    def sample(self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
+    def sample(
+        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
+    ) -> Tensor:
         """A Gumbel-softmax sample, or an exact one-hot sample without a temperature.
 
         Args:
@@ -184,12 +194,31 @@ class Categorical(_Serializable):
         """D(q ‖ other), nats per example, `(batch,)`."""
         return objectives.kl_categorical(self._grouped(parameters), self._grouped(other))
 
+    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
+        """−log q(value) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
+        log_q = ops.log_softmax(self._grouped(parameters), axis=-1)
+        return -ops.sum(log_q * self._grouped(value), axis=(-2, -1))
+
+    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
+        """D(q̄ ‖ uniform), q̄ the product of the mixture's marginals.
+
+        Args:
+            parameters: logits `(batch, n*k)`.
+            weights: `(batch, groups)`, not negative; normalised over the batch here.
+
+        Returns:
+            Nats, `(groups,)`.
+        """
+        weights = weights / (ops.sum(weights, axis=0, keepdims=True) + 1e-6)
+        mixture = ops.einsum("bg,bnk->gnk", weights, self.probabilities(parameters))
+        return objectives.kl_categorical(ops.log(mixture + 1e-9))
+
     def posterior(self, *experts: Tensor) -> Tensor:
         """Logits of the product of experts under the uniform prior: their sum, `(batch, n*k)`."""
         return sum(_checked(expert, self.size, repr(self)) for expert in experts)
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
-        """I(Z_x; Z_y) of the two soft assignments on the batch, summed over the n variables, nats."""
+        """I(Z_x; Z_y) of the soft assignments on the batch, summed over the n variables, nats."""
         return objectives.categorical_mutual_information(
             self.probabilities(expert_x), self.probabilities(expert_y)
         )
@@ -241,8 +270,10 @@ class DiagonalGaussian(_Serializable):
         """Standard normal noise, `(count, dim)`."""
         return keras.random.normal((count, self.dim), seed=seed, dtype="float32")
 
-    def sample(self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
-        """mean + exp(log variance / 2) · noise, `(batch, dim)`; a temperature has no effect."""
+    def sample(
+        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
+    ) -> Tensor:
+        """Mean + exp(log variance / 2) · noise, `(batch, dim)`; a temperature has no effect."""
         del temperature
         mean, log_variance = self.moments(parameters)
         return mean + ops.exp(0.5 * log_variance) * ops.cast(noise, "float32")
@@ -263,6 +294,27 @@ class DiagonalGaussian(_Serializable):
         """D(q ‖ other), nats per example, `(batch,)`."""
         return objectives.kl_diagonal_gaussian(*self.moments(parameters), *self.moments(other))
 
+    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
+        """−log q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
+        return objectives.gaussian_negative_log_likelihood(value, *self.moments(parameters))
+
+    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
+        """D(q̄ ‖ N(0, I)), q̄ the diagonal Gaussian with the mixture's means and variances.
+
+        Args:
+            parameters: `(batch, 2*dim)`.
+            weights: `(batch, groups)`, not negative; normalised over the batch here.
+
+        Returns:
+            Nats, `(groups,)`.
+        """
+        mean, log_variance = self.moments(parameters)
+        weights = weights / (ops.sum(weights, axis=0, keepdims=True) + 1e-6)
+        means = ops.einsum("bg,bd->gd", weights, mean)
+        squares = ops.einsum("bg,bd->gd", weights, ops.square(mean) + ops.exp(log_variance))
+        variances = ops.maximum(squares - ops.square(means), 1e-6)
+        return objectives.kl_diagonal_gaussian(means, ops.log(variances))
+
     def posterior(self, *experts: Tensor) -> Tensor:
         """N(0, I) × Gaussian factors, normalised, `(batch, 2*dim)`.
 
@@ -277,7 +329,7 @@ class DiagonalGaussian(_Serializable):
         return ops.concatenate([weighted / precision, -ops.log(precision)], axis=-1)
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
-        """Mutual information of the experts' means on the batch, taken as jointly Gaussian, nats."""
+        """Mutual information of the experts' means on the batch, taken as Gaussian, nats."""
         mean_x = self.mode(self.posterior(expert_x))
         mean_y = self.mode(self.posterior(expert_y))
         return objectives.gaussian_mutual_information(mean_x, mean_y)

@@ -118,9 +118,7 @@ def test_noise_in_a_graph_follows_the_law_of_numpys(latent, law):
     assert first.shape == (4000, 6)
     assert stats.kstest(first.ravel(), law.cdf).pvalue > 0.01
     assert not np.array_equal(first, latent.random_noise(4000, seed))
-    np.testing.assert_array_equal(
-        first, latent.random_noise(4000, keras.random.SeedGenerator(3))
-    )
+    np.testing.assert_array_equal(first, latent.random_noise(4000, keras.random.SeedGenerator(3)))
     drawn = latent.draw_noise(np.random.default_rng(1), 4000)
     assert drawn.dtype == np.float32
     assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 0.01
@@ -172,9 +170,7 @@ def test_categorical_product_of_experts_is_the_normalised_product(rng):
     experts = rng.normal(size=(2, 4, 6)).astype(np.float32)
     product = np.prod([softmax(e.reshape(4, 2, 3), axis=-1) for e in experts], axis=0) / 3
     product /= product.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(
-        latent.probabilities(latent.posterior(*experts)), product, rtol=1e-4
-    )
+    np.testing.assert_allclose(latent.probabilities(latent.posterior(*experts)), product, rtol=1e-4)
 
 
 def test_gaussian_product_of_experts_is_the_normalised_product_on_a_grid(rng):
@@ -212,12 +208,44 @@ def test_shared_information_of_gaussian_experts_is_that_of_their_posterior_means
     # N(0, 1) times a factor of variance 1 halves the mean.
     halves = means / 2
     covariance = np.cov(halves.T, bias=True) + 1e-4 * np.eye(2)
-    expected = -0.5 * math.log(
-        1 - covariance[0, 1] ** 2 / (covariance[0, 0] * covariance[1, 1])
+    expected = -0.5 * math.log(1 - covariance[0, 1] ** 2 / (covariance[0, 0] * covariance[1, 1]))
+    assert float(latent.shared_information(expert_x, expert_y)) == pytest.approx(expected, abs=1e-3)
+
+
+def test_negative_log_likelihoods_are_scipys(rng):
+    parameters = rng.normal(size=(5, 6)).astype(np.float32)
+    categories = rng.integers(3, size=(5, 2))
+    log_q = log_softmax(parameters.reshape(5, 2, 3), axis=-1)
+    expected = -np.take_along_axis(log_q, categories[:, :, None], axis=-1).sum(axis=(1, 2))
+    value = np.eye(3, dtype=np.float32)[categories].reshape(5, 6)
+    np.testing.assert_allclose(
+        Categorical(n=2, k=3).negative_log_likelihood(parameters, value), expected, rtol=1e-4
     )
-    assert float(latent.shared_information(expert_x, expert_y)) == pytest.approx(
-        expected, abs=1e-3
+    value = rng.normal(size=(5, 3)).astype(np.float32)
+    expected = -stats.norm.logpdf(value, parameters[:, :3], np.exp(parameters[:, 3:] / 2)).sum(1)
+    np.testing.assert_allclose(
+        DiagonalGaussian(dim=3).negative_log_likelihood(parameters, value), expected, rtol=1e-4
     )
+
+
+def test_the_aggregate_of_categorical_posteriors_is_their_weighted_mean(rng):
+    logits, weights = rng.normal(size=(7, 6)).astype(np.float32), rng.random((7, 2), np.float32)
+    q = softmax(logits.reshape(7, 2, 3).astype(float), axis=-1)
+    mixture = np.einsum("bg,bnk->gnk", weights / weights.sum(axis=0), q)
+    expected = 2 * math.log(3) - stats.entropy(mixture, axis=-1).sum(axis=-1)
+    kl = Categorical(n=2, k=3).aggregate_kl(logits, weights)
+    np.testing.assert_allclose(kl, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_aggregate_of_gaussian_posteriors_has_the_mixtures_moments(rng):
+    parameters, weights = rng.normal(size=(7, 4)), rng.random((7, 2))
+    share = weights / weights.sum(axis=0)
+    mean, variance = parameters[:, :2], np.exp(parameters[:, 2:])
+    means = share.T @ mean
+    variances = share.T @ variance + share.T @ mean**2 - means**2
+    expected = 0.5 * (variances + means**2 - 1 - np.log(variances)).sum(axis=1)
+    kl = DiagonalGaussian(dim=2).aggregate_kl(np.float32(parameters), np.float32(weights))
+    np.testing.assert_allclose(kl, expected, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("latent", [Categorical(n=2, k=3), DiagonalGaussian(dim=4)])
@@ -245,5 +273,5 @@ def test_a_malformed_gaussian_is_refused(dim):
 def test_parameters_of_another_width_are_refused(latent):
     wrong = np.zeros((2, 5), np.float32)
     for call in (latent.kl, latent.mode, latent.posterior, lambda p: latent.sample(p, wrong)):
-        with pytest.raises(ValueError, match="should have shape.*Received"):
+        with pytest.raises(ValueError, match=r"should have shape.*Received"):
             call(wrong)

@@ -33,7 +33,7 @@ class LabelledImages:
     images: NDArray[np.float32]
     labels: NDArray[np.int64]
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:
         images = check_images(self.images)
         labels = check_labels(self.labels, len(images))
         object.__setattr__(self, "images", _read_only(images))

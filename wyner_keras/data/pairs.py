@@ -40,7 +40,7 @@ class Pairs:
     y: LabelledImages
     index: NDArray[np.int64]
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:
         for name, images in (("x", self.x), ("y", self.y)):
             if not isinstance(images, LabelledImages):
                 raise ValueError(

@@ -36,7 +36,7 @@ class ImageSource:
     train: LabelledImages
     test: LabelledImages
 
-    def __post_init__(self) -> None:  # noqa: D105
+    def __post_init__(self) -> None:
         if self.train.image_shape != self.test.image_shape:
             raise ValueError(
                 f"test images should have the shape of train images, {self.train.image_shape}. "

@@ -116,13 +116,12 @@ class AlignmentStage(Stage):
         Returns:
             I(Z_x; Z_y) of the experts on these pairs, nats.
         """
-        z = self.model.config.z
+        z: Any = self.model.config.z
         pairs = pairs.take(min(len(pairs), most), seed=self.model.config.seed)
         dataset = self._prepared(pairs, 1000, shuffle=False)
         step = tf.function(self.correlated, reduce_retracing=True)
         sides = [
-            np.concatenate(side)
-            for side in zip(*[[part.numpy() for part in step(*batch)] for batch in dataset])
+            np.concatenate(side) for side in zip(*[step(*batch) for batch in dataset], strict=True)
         ]
         means = [side.mean(axis=0) for side in sides]
         rest = [side - mean for side, mean in zip(sides, means, strict=True)]
@@ -152,7 +151,25 @@ class AlignmentStage(Stage):
             expert.output_layer.kernel.assign(head.kernel.numpy() @ kernel)
             expert.output_layer.bias.assign(bias)
             experts.append(sides[side] @ kernel + np.concatenate(logits[side]))
+        self._set_concepts(dataset, *(ops.convert_to_tensor(expert) for expert in experts))
         return float(z.shared_information(*experts))
+
+    def _set_concepts(self, dataset: tf.data.Dataset, expert_x: Tensor, expert_y: Tensor) -> None:
+        """Set a residual model's affine maps of z to the least-squares fit of the features."""
+        z = self.model.config.z
+        modes = z.mode(z.posterior(expert_x, expert_y)).numpy()
+        batches = list(dataset)
+        for position, side in enumerate("xy"):
+            concept = self.model.concept(side)
+            if concept is None:
+                continue
+            features = np.concatenate(
+                [self.model.features(batch[position], side).numpy() for batch in batches]
+            )
+            mean = features.mean(axis=0)
+            kernel = np.linalg.lstsq(modes, features - mean, rcond=None)[0]
+            concept.kernel.assign(kernel)
+            concept.bias.assign(mean)
 
     def get_config(self) -> dict[str, Any]:
         """The model and the number of functions."""

@@ -38,9 +38,18 @@ class WynerConfig:
             "gaussian" is the base model's stochastic p(x|z) with learned variance, eq. (5).
         distance: where ‖x − x_θ‖² is measured: in the wrapper's "features", or in "pixels" through
             the frozen wrapper decoder.
+        residual: whether features are modelled as an affine map of z plus the rest: decoders add
+            that map of z to their output, and local encoders see features less it, so that U and V
+            describe how x and y differ from their concept's mean. Needs locals that are given z.
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
+        leakage_weight: extra weight on E D(q̄(u|z) ‖ p(u)), the part of KL(u) by which the local
+            posteriors of a concept together differ from the prior, and the same for v: it keeps
+            the concept out of the locals. Needs a categorical z.
+        concept_weight: weight on −log q(z'|x'), x' = x_θ(u', z') for concepts z' of the prior and
+            locals u' of the prior or of other data, read by the expert of x; and the same for y. It
+            makes the decoders obey z whatever u is. Needs the product of experts.
         encoder_dropout: dropout rate of the encoders of z.
         encoder_noise: standard deviation of noise on the inputs of the encoders of z.
         x_shape: `(h, w, c)` of x; None takes the wrapper's or the first data's.
@@ -64,9 +73,12 @@ class WynerConfig:
     marginal_local: str = "xz"
     decoder: str = "delta"
     distance: str = "features"
+    residual: bool = False
     common_information_weight: float = 0.5
     two_epsilon_squared: float = 0.2
     alignment_weight: float = 50.0
+    leakage_weight: float = 0.0
+    concept_weight: float = 0.0
     encoder_dropout: float = 0.0
     encoder_noise: float = 0.0
     x_shape: tuple[int, int, int] | None = None
@@ -86,7 +98,13 @@ class WynerConfig:
                 raise ValueError(
                     f"`{name}` should be one of {choices}. Received: {name}={getattr(self, name)!r}"
                 )
-        for name in ("common_information_weight", "alignment_weight", "encoder_noise"):
+        for name in (
+            "common_information_weight",
+            "alignment_weight",
+            "leakage_weight",
+            "concept_weight",
+            "encoder_noise",
+        ):
             if not float(getattr(self, name)) >= 0:
                 raise ValueError(
                     f"`{name}` should be at least 0. Received: {name}={getattr(self, name)!r}"
@@ -101,11 +119,24 @@ class WynerConfig:
                 "`encoder_dropout` should be in [0, 1). "
                 f"Received: encoder_dropout={self.encoder_dropout!r}"
             )
-        if self.alignment_weight > 0 and self.joint_encoder == "free":
+        for name in ("alignment_weight", "concept_weight"):
+            if getattr(self, name) > 0 and self.joint_encoder == "free":
+                raise ValueError(
+                    f"`{name}` needs the experts of joint_encoder='product'; otherwise it should "
+                    f"be 0. Received: joint_encoder='free', {name}={getattr(self, name)!r}"
+                )
+        if self.leakage_weight > 0 and not isinstance(self.z, Categorical):
             raise ValueError(
-                "The alignment term compares two experts: use joint_encoder='product', or "
-                "alignment_weight=0. Received: joint_encoder='free', "
-                f"alignment_weight={self.alignment_weight!r}"
+                "The leakage term groups by concept: use a Categorical z, or leakage_weight=0. "
+                f"Received: z={self.z!r}, leakage_weight={self.leakage_weight!r}"
+            )
+        if self.residual and (
+            self.decoder == "gaussian" or "x" in (self.joint_local, self.marginal_local)
+        ):
+            raise ValueError(
+                "`residual` needs a 'delta' decoder and local encoders that are given z. "
+                f"Received: decoder={self.decoder!r}, joint_local={self.joint_local!r}, "
+                f"marginal_local={self.marginal_local!r}"
             )
         if self.decoder == "gaussian" and self.distance == "pixels":
             raise ValueError(

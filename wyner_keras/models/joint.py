@@ -27,6 +27,8 @@ class JointStage(Stage):
 
     Args:
         model: the W-model to train.
+        train_experts: whether the joint encoder of z is trained too; False keeps it as the
+            alignment stage left it, and without dropout.
 
     Example:
         >>> stage = JointStage(model)
@@ -36,19 +38,32 @@ class JointStage(Stage):
     Source: the W-model paper, section 2.2; λ acts on z only.
     """
 
-    term_names = ("kl_z", "kl_u", "kl_v", "reconstruction_x", "reconstruction_y", "alignment")
+    term_names = (
+        "kl_z",
+        "kl_u",
+        "kl_v",
+        "reconstruction_x",
+        "reconstruction_y",
+        "alignment",
+        "leakage_u",
+        "leakage_v",
+        "concept_x",
+        "concept_y",
+    )
 
-    def __init__(self, model: WynerModel, **kwargs: Any) -> None:
+    def __init__(self, model: WynerModel, train_experts: bool = True, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
+        self.train_experts = train_experts
         self.local_weight = self.scheduled("local_weight", 1.0)
 
     @property
     def parts(self) -> Iterable[keras.layers.Layer]:
         """Joint encoders and decoders."""
-        return self.model.joint_parts
+        frozen = () if self.train_experts else self.model.joint_encoders_z
+        return [part for part in self.model.joint_parts if part not in frozen]
 
     def weights_of_terms(self) -> dict[str, Any]:
-        """(1+λ), β, β, 1, 1, −γ."""
+        """(1+λ), β, β, 1, 1, −γ, then the leakage and the concept weight twice each."""
         config = self.model.config
         return {
             "kl_z": 1.0 + config.common_information_weight,
@@ -57,6 +72,10 @@ class JointStage(Stage):
             "reconstruction_x": 1.0,
             "reconstruction_y": 1.0,
             "alignment": -config.alignment_weight,
+            "leakage_u": config.leakage_weight,
+            "leakage_v": config.leakage_weight,
+            "concept_x": config.concept_weight,
+            "concept_y": config.concept_weight,
         }
 
     def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
@@ -67,12 +86,14 @@ class JointStage(Stage):
             nats, a batch scalar, 0 without experts.
         """
         model = self.model
-        z_family = model.config.z
+        z_family: Any = model.config.z
         count = self.batch_count(x)
         targets = {"x": x, "y": y}
         features = {"x": model.features(x, "x"), "y": model.features(y, "y")}
         # q(z|x,y)
-        parameters, *experts = model.joint_z(features["x"], features["y"], training)
+        parameters, *experts = model.joint_z(
+            features["x"], features["y"], training and self.train_experts
+        )
         noise = z_family.random_noise(count, self.seed_generator)
         z = z_family.sample(parameters, noise, self.temperature)
         zeros = ops.zeros((count,), dtype="float32")
@@ -80,16 +101,50 @@ class JointStage(Stage):
             "kl_z": z_family.kl(parameters),
             "alignment": z_family.shared_information(*experts) if experts else zeros,
         }
+        if model.config.leakage_weight > 0:
+            concepts = ops.stop_gradient(z_family.probabilities(parameters))
+            concepts = ops.reshape(concepts, (-1, z_family.size))
+            shares = ops.mean(concepts, axis=0) / z_family.n
         for side, other, name in (("x", "y", "u"), ("y", "x", "v")):
             family, local = model.local(side), None
-            terms[f"kl_{name}"] = zeros
+            terms[f"kl_{name}"] = terms[f"leakage_{name}"] = zeros
             if family is not None:
                 # q(u|x,y), or as the config says
                 posterior = model.joint_local(side, features[side], features[other], z)
                 noise = family.random_noise(count, self.seed_generator)
                 local = family.sample(posterior, noise, self.temperature)
                 terms[f"kl_{name}"] = family.kl(posterior)
+                if model.config.leakage_weight > 0:
+                    # groups are the categories of z: E over z of D(q̄(u|z) ‖ p(u))
+                    divergences = family.aggregate_kl(posterior, concepts)
+                    terms[f"leakage_{name}"] = ops.sum(shares * divergences)
+            terms[f"concept_{side}"] = (
+                self.concept(local, count, side, training)
+                if model.config.concept_weight > 0
+                else zeros
+            )
             terms[f"reconstruction_{side}"] = self.reconstruction(
                 targets[side], features[side], local, z, side
             )
         return terms
+
+    def concept(self, local: Any, count: Any, side: str, training: bool) -> Tensor:
+        """−log q(z'|x_θ(u',z')), nats per example, on half a batch, `(count // 2,)`.
+
+        z' ~ p(z); half of the u' are of the prior, half of the batch's posteriors.
+        """
+        model, z_family, family = self.model, self.model.config.z, self.model.local(side)
+        half = count // 2
+        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
+        if family is not None:
+            prior = family.prior_sample(family.random_noise(half, self.seed_generator))
+            local = ops.concatenate([prior[: half // 2], local[half // 2 : half]], axis=0)
+        features, _ = model.decode(local, z, side)
+        expert = model.joint_expert_x if side == "x" else model.joint_expert_y
+        # Dropout and noise of the expert make it harder to please with less than a whole digit.
+        parameters = z_family.posterior(expert(features, training=training))
+        return z_family.negative_log_likelihood(parameters, z)
+
+    def get_config(self) -> dict[str, Any]:
+        """The model and whether the experts are trained."""
+        return {**super().get_config(), "train_experts": self.train_experts}

@@ -52,9 +52,7 @@ class MarginalStage(Stage):
         "distillation_y",
     )
 
-    def __init__(
-        self, model: WynerModel, distillation_weight: float = 0.0, **kwargs: Any
-    ) -> None:
+    def __init__(self, model: WynerModel, distillation_weight: float = 0.0, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
         if not distillation_weight >= 0:
             raise ValueError(

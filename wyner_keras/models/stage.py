@@ -100,7 +100,9 @@ class Stage(keras.Model):
             error = objectives.squared_error(features, mean)
         return error / self.two_epsilon_squared
 
-    def loss_and_terms(self, x: Tensor, y: Tensor, training: bool) -> tuple[Tensor, dict]:
+    def loss_and_terms(
+        self, x: Tensor, y: Tensor, training: bool
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss in nats, a scalar, and the batch mean of each term."""
         means = {name: ops.mean(term) for name, term in self.terms(x, y, training).items()}
         weights = self.weights_of_terms()
@@ -141,8 +143,7 @@ class Stage(keras.Model):
             expected = self.model.image_shape(side)
             if images.image_shape != expected:
                 raise ValueError(
-                    f"Images of {side} should have shape {expected}. "
-                    f"Received: {images.image_shape}"
+                    f"Images of {side} should have shape {expected}. Received: {images.image_shape}"
                 )
         values = {}
         if self.model.wrapper_x is not None and self.model.config.distance == "features":

@@ -1,11 +1,9 @@
-"""The W-model: its parts. What it is used for is in `tasks`, how it learns in the stages."""
+"""The W-model: joint generation, conditional generation, style transfer."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import weakref
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,21 +11,50 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.latents import Latent
-from wyner_keras.models.config import WynerConfig
-from wyner_keras.models.tasks import Tasks
-from wyner_keras.networks import MLP
+from wyner_keras.data import check_images
+from wyner_keras.models.parts import Parts
 
 Tensor = Any
+_OTHER = {"x": "y", "y": "x"}
+
+
+class NoiseStreams:
+    """One NumPy stream of noise a latent, so that chunking a request cannot change its result.
+
+    Args:
+        seed: a non-negative integer; children 0, 1, 2 of its SeedSequence feed z, u and v.
+
+    Raises:
+        ValueError: if the seed is not a non-negative integer.
+    """
+
+    def __init__(self, seed: int) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"`seed` should be a non-negative integer. Received: seed={seed!r}")
+        children = np.random.SeedSequence(int(seed)).spawn(3)
+        self.z, self.u, self.v = (np.random.default_rng(child) for child in children)
+
+    def local(self, side: str) -> np.random.Generator:
+        """The stream of u (side "x") or v (side "y")."""
+        return self.u if side == "x" else self.v
+
+
+def _positive(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+    return int(value)
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
-class WynerModel(Tasks, keras.Model):
+class WynerModel(Parts):
     """Joint latent variable model of pairs (x, y): common z, local u and v.
 
     Generative part p(z) p(u) p(v) with x = x_θ(u, z) and y = y_θ(v, z); joint encoders q(z|x,y),
     q(u|·), q(v|·) trained by `JointStage`; marginal encoders q(z|x), q(u|x,z), q(z|y), q(v|y,z)
     trained by `MarginalStage`. Symbols and names: see the README's table.
+
+    The `*_graph` methods are the tasks as pure functions of images and noise; the public methods
+    check their input, draw the noise by NumPy from the seed and run the graphs in chunks.
 
     Args:
         config: the settings.
@@ -46,253 +73,214 @@ class WynerModel(Tasks, keras.Model):
     Source: the W-model paper, section 2.2, figure 1.
     """
 
-    def __init__(
-        self,
-        config: WynerConfig,
-        wrapper: keras.Model | Sequence[keras.Model] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(config, WynerConfig):
-            raise ValueError(f"`config` should be a WynerConfig. Received: config={config!r}")
-        wrappers = tuple(wrapper) if isinstance(wrapper, list | tuple) else (wrapper, wrapper)
-        if len(wrappers) != 2 or any((side is None) != (wrappers[0] is None) for side in wrappers):
-            raise ValueError(
-                "`wrapper` should be one wrapper, a pair (for x, for y) or None. "
-                f"Received: wrapper={wrapper!r}"
-            )
-        self.wrapper_x, self.wrapper_y = wrappers
-        for name, side in (("x_shape", self.wrapper_x), ("y_shape", self.wrapper_y)):
-            if side is None:
-                continue
-            side.trainable = False
-            given = getattr(config, name)
-            if given is not None and given != side.image_shape:
-                raise ValueError(
-                    f"`{name}` should be the wrapper's image shape {side.image_shape}. "
-                    f"Received: {name}={given}"
-                )
-            config = dataclasses.replace(config, **{name: side.image_shape})
-        self.config = config
-        if config.x_shape is not None and config.y_shape is not None:
-            self.build(((None, *config.x_shape), (None, *config.y_shape)))
+    def _draw(self, stream: np.random.Generator, latent: Any, count: int) -> np.ndarray:
+        """Noise for a latent; a width of 0 stands for an absent one."""
+        if latent is None:
+            return np.zeros((count, 0), np.float32)
+        return latent.draw_noise(stream, count)
 
-    def build(self, input_shape: Any = None) -> None:
-        """Create all parts for x and y of these shapes, each `(batch, h, w, c)`."""
-        if self.built:
-            return
-        x_shape, y_shape = input_shape
-        self.config = config = dataclasses.replace(
-            self.config, x_shape=tuple(x_shape[1:]), y_shape=tuple(y_shape[1:])
+    def _prior_local(self, side: str, noise: Tensor) -> Tensor | None:
+        family = self.local(side)
+        return None if family is None else family.prior_sample(noise)
+
+    def _render(self, local: Tensor | None, z: Tensor, side: str) -> Tensor:
+        return self.images(self.decode(local, z, side)[0], side)
+
+    def _sample_z(self, images: Tensor, side: str, noise: Tensor) -> Tensor:
+        parameters = self.marginal_z(self.features(images, side), side)
+        return self.config.z.sample(parameters, noise)
+
+    def conditional_graph(
+        self, side: str, given: Tensor, noise_z: Tensor, noise_local: Tensor
+    ) -> Tensor:
+        """Images of the other side: z ~ q(z|given), local ~ p, then the decoder."""
+        other = _OTHER[side]
+        # z ~ q(z|x); v ~ p(v): the paper's text says U by mistake.
+        z = self._sample_z(given, side, noise_z)
+        return self._render(self._prior_local(other, noise_local), z, other)
+
+    def joint_graph(self, noise_z: Tensor, noise_u: Tensor, noise_v: Tensor) -> tuple[Tensor, ...]:
+        """Pairs: z ~ p(z), u ~ p(u), v ~ p(v), then both decoders."""
+        z = self.config.z.prior_sample(noise_z)
+        return (
+            self._render(self._prior_local("x", noise_u), z, "x"),
+            self._render(self._prior_local("y", noise_v), z, "y"),
         )
-        size_x, size_y = self.feature_size("x"), self.feature_size("y")
-        z, u, v = config.z, config.u, config.v
-        seeds = iter(range(config.seed * 1000 + 1, config.seed * 1000 + 100))
 
-        def encoder(latent: Latent | None, *widths: int, common: bool = False) -> MLP | None:
-            seed = next(seeds)
-            if latent is None:
-                return None
-            network = MLP(
-                latent.parameter_size,
-                config.hidden,
-                dropout=config.encoder_dropout if common else 0.0,
-                noise=config.encoder_noise if common else 0.0,
-                seed=seed,
+    def transfer_graph(
+        self,
+        side: str,
+        style: Tensor,
+        concept: Tensor,
+        noise_style_z: Tensor,
+        noise_local: Tensor,
+        noise_concept_z: Tensor,
+    ) -> Tensor:
+        """Images of `side`, `(styles, concepts, h, w, c)`, every style with every concept.
+
+        u₀ ~ q(u|x₀,z₀) with z₀ ~ q(z|x₀) from the style, z_j ~ q(z|y_j) from the concepts.
+        """
+        styles, concepts = ops.shape(style)[0], ops.shape(concept)[0]
+        z = self._sample_z(concept, _OTHER[side], noise_concept_z)
+        z = ops.reshape(
+            ops.broadcast_to(z[None], (styles, concepts, z.shape[-1])), (-1, z.shape[-1])
+        )
+        family, local = self.local(side), None
+        if family is not None:
+            features = self.features(style, side)
+            style_z = self.config.z.sample(self.marginal_z(features, side), noise_style_z)
+            local = family.sample(self.marginal_local(features, style_z, side), noise_local)
+            local = ops.reshape(
+                ops.broadcast_to(local[:, None], (styles, concepts, local.shape[-1])),
+                (-1, local.shape[-1]),
             )
-            network.build(*[(None, width) for width in widths])
-            return network
-
-        def local_widths(kind: str, own: int, other: int) -> list[int]:
-            return {"x": [own], "xz": [own, z.size], "xy": [own, other]}[kind]
-
-        if config.joint_encoder == "free":
-            self.joint_encoder_z = encoder(z, size_x, size_y, common=True)
-        else:
-            self.joint_expert_x = encoder(z, size_x, common=True)
-            self.joint_expert_y = encoder(z, size_y, common=True)
-        self.joint_encoder_u = encoder(u, *local_widths(config.joint_local, size_x, size_y))
-        self.joint_encoder_v = encoder(v, *local_widths(config.joint_local, size_y, size_x))
-        self.marginal_encoder_z_x = encoder(z, size_x, common=True)
-        self.marginal_encoder_z_y = encoder(z, size_y, common=True)
-        self.marginal_encoder_u = encoder(u, *local_widths(config.marginal_local, size_x, 0))
-        self.marginal_encoder_v = encoder(v, *local_widths(config.marginal_local, size_y, 0))
-
-        def decoder(local: Latent | None, size: int, bounded: bool) -> MLP:
-            network = MLP(
-                2 * size if config.decoder == "gaussian" else size,
-                config.hidden,
-                output_activation="sigmoid" if bounded else None,
-                seed=next(seeds),
-            )
-            network.build(*([(None, local.size)] if local else []), (None, z.size))
-            return network
-
-        bounded = self.wrapper_x is None and config.decoder == "delta"
-        self.decoder_x = decoder(u, size_x, bounded)
-        self.decoder_y = decoder(v, size_y, bounded)
-        self.built = True
+        images = self._render(local, z, side)
+        return ops.reshape(images, (styles, concepts, *images.shape[1:]))
 
     @functools.cached_property
-    def _feature_cache(self) -> dict[int, Any]:
-        return {}
+    def _graphs(self) -> dict[str, Callable[..., Any]]:
+        # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
+        return {
+            name: tf.function(function, reduce_retracing=True)
+            for name, function in {
+                "conditional_x": functools.partial(self.conditional_graph, "x"),
+                "conditional_y": functools.partial(self.conditional_graph, "y"),
+                "joint": self.joint_graph,
+                "transfer_x": functools.partial(self.transfer_graph, "x"),
+                "transfer_y": functools.partial(self.transfer_graph, "y"),
+            }.items()
+        }
 
-    def feature_size(self, side: str) -> int:
-        """Width of the features of side "x" or "y": the wrapper's, or the number of pixels."""
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return wrapper.feature_size
-        height, width, channels = self.image_shape(side)
-        return height * width * channels
-
-    def wrapper(self, side: str) -> keras.Model | None:
-        """The wrapper of side "x" or "y"."""
-        return self.wrapper_x if side == "x" else self.wrapper_y
-
-    def image_shape(self, side: str) -> tuple[int, int, int]:
-        """`(h, w, c)` of side "x" or "y"."""
-        return self.config.x_shape if side == "x" else self.config.y_shape
-
-    def features(self, images: Tensor, side: str) -> Tensor:
-        """Features `(batch, features)` of images `(batch, h, w, c)`; features pass unchanged."""
-        if len(images.shape) == 2:
-            return ops.cast(images, "float32")
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.encode(images), "float32")
-        return ops.reshape(ops.cast(images, "float32"), (-1, self.feature_size(side)))
-
-    def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
-        """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
-        cached = self._feature_cache.get(id(images))
-        if cached is None or cached[0]() is not images:
-            encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
-            features = np.concatenate(
-                [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
+    def _require_built(self) -> None:
+        if not self.built:
+            raise ValueError(
+                "The model should know its image shapes before it generates: train it, give it a "
+                "wrapper, or set x_shape and y_shape in the config. Received: a model not built"
             )
-            cached = (weakref.ref(images), features)
-            self._feature_cache[id(images)] = cached
-        return cached[1]
 
-    def images(self, features: Tensor, side: str) -> Tensor:
-        """Images `(batch, h, w, c)` in [0, 1] of features `(batch, features)`."""
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.decode(features), "float32")
-        return ops.clip(ops.reshape(features, (-1, *self.image_shape(side))), 0.0, 1.0)
+    def _conditional(
+        self, given: np.ndarray, side: str, seed: int, samples: int | None, batch_size: int
+    ) -> np.ndarray:
+        self._require_built()
+        given = check_images(given, name=side, shape=self.image_shape(side))
+        repeats = 1 if samples is None else _positive("samples", samples)
+        batch_size = _positive("batch_size", batch_size)
+        streams, other = NoiseStreams(seed), _OTHER[side]
+        rows = np.repeat(np.arange(len(given)), repeats)
+        chunks = []
+        for start in range(0, len(rows), batch_size):
+            index = rows[start : start + batch_size]
+            noise_z = self._draw(streams.z, self.config.z, len(index))
+            noise_local = self._draw(streams.local(other), self.local(other), len(index))
+            chunks.append(
+                self._graphs[f"conditional_{side}"](given[index], noise_z, noise_local).numpy()
+            )
+        images = np.concatenate(chunks)
+        if samples is None:
+            return images
+        return images.reshape(len(given), repeats, *images.shape[1:])
 
-    def joint_z(self, x: Tensor, y: Tensor, training: bool = False) -> tuple[Tensor, ...]:
-        """Parameters of q(z|x,y), then the experts' of x and of y (none for the free encoder)."""
-        if self.config.joint_encoder == "free":
-            return (self.joint_encoder_z(x, y, training=training),)
-        expert_x = self.joint_expert_x(x, training=training)
-        expert_y = self.joint_expert_y(y, training=training)
-        return self.config.z.posterior(expert_x, expert_y), expert_x, expert_y
+    def generate_y(
+        self, x: np.ndarray, *, seed: int, samples: int | None = None, batch_size: int = 1000
+    ) -> np.ndarray:
+        """Conditional generation x → y: z ~ q(z|x), v ~ p(v), y = y_θ(v, z).
 
-    def joint_local(self, side: str, own: Tensor, other: Tensor, z: Tensor) -> Tensor:
-        """Parameters of the joint stage's q(u|·) or q(v|·)."""
-        encoder = self.joint_encoder_u if side == "x" else self.joint_encoder_v
-        given = {"x": [own], "xz": [own, z], "xy": [own, other]}[self.config.joint_local]
-        return encoder(*given)
+        Args:
+            x: images `(n, h, w, c)` in [0, 1].
+            seed: of the noise; the same seed gives the same images.
+            samples: how many for each x; None gives one, without the samples axis.
+            batch_size: rows in one pass; it does not change the result.
 
-    def marginal_z(self, features: Tensor, side: str, training: bool = False) -> Tensor:
-        """Parameters of q(z|x) or q(z|y)."""
-        encoder = self.marginal_encoder_z_x if side == "x" else self.marginal_encoder_z_y
-        return self.config.z.posterior(encoder(features, training=training))
+        Returns:
+            Images in [0, 1], float32, `(n, h, w, c)` or `(n, samples, h, w, c)`.
 
-    def marginal_local(self, features: Tensor, z: Tensor, side: str) -> Tensor:
-        """Parameters of q(u|x,z) or q(u|x), and of q(v|y,z) or q(v|y)."""
-        encoder = self.marginal_encoder_u if side == "x" else self.marginal_encoder_v
-        return encoder(features, z) if self.config.marginal_local == "xz" else encoder(features)
+        Raises:
+            ValueError: if x, seed or samples is not as said.
 
-    def local(self, side: str) -> Latent | None:
-        """The family of U (side "x") or V (side "y")."""
-        return self.config.u if side == "x" else self.config.v
+        Source: the W-model paper, section 2.3, figure 3(a).
+        """
+        return self._conditional(x, "x", seed, samples, batch_size)
 
-    def decode(self, local: Tensor | None, z: Tensor, side: str) -> tuple[Tensor, Tensor | None]:
-        """Mean features x_θ(u, z) or y_θ(v, z), and the log variance of a "gaussian" decoder."""
-        decoder = self.decoder_x if side == "x" else self.decoder_y
-        output = ops.cast(decoder(z) if local is None else decoder(local, z), "float32")
-        if self.config.decoder == "delta":
-            return output, None
-        size = self.feature_size(side)
-        # A bounded log variance keeps a feature that never varies from driving the density to infinity.
-        return output[:, :size], ops.clip(output[:, size:], -10.0, 10.0)
+    def generate_x(
+        self, y: np.ndarray, *, seed: int, samples: int | None = None, batch_size: int = 1000
+    ) -> np.ndarray:
+        """Conditional generation y → x: z ~ q(z|y), u ~ p(u), x = x_θ(u, z); see `generate_y`."""
+        return self._conditional(y, "y", seed, samples, batch_size)
 
-    def call(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Reconstructed images of a batch of pairs, at the modes of the joint encoders."""
-        x, y = self.features(inputs[0], "x"), self.features(inputs[1], "y")
-        z = self.config.z.mode(self.joint_z(x, y)[0])
-        reconstructions = []
-        for side, own, other in (("x", x, y), ("y", y, x)):
-            family = self.local(side)
-            local = family and family.mode(self.joint_local(side, own, other, z))
-            reconstructions.append(self.images(self.decode(local, z, side)[0], side))
-        return tuple(reconstructions)
+    def generate_pairs(
+        self, count: int, *, seed: int, batch_size: int = 1000
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Joint generation: z, u, v from the priors.
 
-    @property
-    def joint_parts(self) -> list[keras.layers.Layer]:
-        """What the joint stage trains: joint encoders and decoders."""
-        names = (
-            ["joint_encoder_z"]
-            if self.config.joint_encoder == "free"
-            else ["joint_expert_x", "joint_expert_y"]
-        )
-        names += ["joint_encoder_u", "joint_encoder_v", "decoder_x", "decoder_y"]
-        return [part for name in names if (part := getattr(self, name)) is not None]
+        Args:
+            count: number of pairs.
+            seed: of the noise.
+            batch_size: rows in one pass; it does not change the result.
 
-    @property
-    def marginal_parts(self) -> list[keras.layers.Layer]:
-        """What the marginal stage trains: marginal encoders, nothing else."""
-        names = [f"marginal_encoder_{name}" for name in ("z_x", "u", "z_y", "v")]
-        return [part for name in names if (part := getattr(self, name)) is not None]
+        Returns:
+            x and y, images in [0, 1], float32, `(count, h, w, c)` each.
 
-    def warm_start_marginals(self) -> None:
-        """Copy joint encoders into the marginal ones that see the same inputs."""
-        copies = []
-        if self.config.joint_encoder == "product":
-            copies = [
-                (self.joint_expert_x, self.marginal_encoder_z_x),
-                (self.joint_expert_y, self.marginal_encoder_z_y),
-            ]
-        if self.config.joint_local == self.config.marginal_local:
-            copies += [
-                (self.joint_encoder_u, self.marginal_encoder_u),
-                (self.joint_encoder_v, self.marginal_encoder_v),
-            ]
-        for source, target in copies:
-            if source is not None:
-                for old, new in zip(
-                    source.trainable_variables, target.trainable_variables, strict=True
-                ):
-                    new.assign(old)
+        Raises:
+            ValueError: if count or seed is not as said.
+        """
+        self._require_built()
+        count, batch_size = _positive("count", count), _positive("batch_size", batch_size)
+        streams = NoiseStreams(seed)
+        chunks = []
+        for start in range(0, count, batch_size):
+            rows = min(batch_size, count - start)
+            noises = (
+                self._draw(streams.z, self.config.z, rows),
+                self._draw(streams.u, self.config.u, rows),
+                self._draw(streams.v, self.config.v, rows),
+            )
+            chunks.append([side.numpy() for side in self._graphs["joint"](*noises)])
+        x, y = zip(*chunks, strict=True)
+        return np.concatenate(x), np.concatenate(y)
 
-    def get_config(self) -> dict[str, Any]:
-        """Settings and wrappers."""
-        serialize = keras.saving.serialize_keras_object
-        if self.wrapper_x is None:
-            wrapper = None
-        elif self.wrapper_x is self.wrapper_y:
-            wrapper = serialize(self.wrapper_x)
-        else:
-            wrapper = [serialize(self.wrapper_x), serialize(self.wrapper_y)]
-        return {**super().get_config(), "config": serialize(self.config), "wrapper": wrapper}
+    def _transfer(
+        self, style: np.ndarray, concept: np.ndarray, side: str, seed: int, batch_size: int
+    ) -> np.ndarray:
+        self._require_built()
+        other = _OTHER[side]
+        style = check_images(style, name="style", shape=self.image_shape(side))
+        concept = check_images(concept, name="concept", shape=self.image_shape(other))
+        batch_size = _positive("batch_size", batch_size)
+        streams = NoiseStreams(seed)
+        noise_concept = self._draw(streams.z, self.config.z, len(concept))
+        per_chunk = max(1, batch_size // len(concept))
+        chunks = []
+        for start in range(0, len(style), per_chunk):
+            rows = style[start : start + per_chunk]
+            noise_z = self._draw(streams.z, self.config.z, len(rows))
+            noise_local = self._draw(streams.local(side), self.local(side), len(rows))
+            graph = self._graphs[f"transfer_{side}"]
+            chunks.append(graph(rows, concept, noise_z, noise_local, noise_concept).numpy())
+        return np.concatenate(chunks)
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> WynerModel:
-        """The model again, from `get_config`'s values; weights are loaded by Keras."""
-        deserialize = keras.saving.deserialize_keras_object
-        wrapper = config.pop("wrapper")
-        if isinstance(wrapper, list):
-            wrapper = tuple(deserialize(side) for side in wrapper)
-        elif wrapper is not None:
-            wrapper = deserialize(wrapper)
-        return cls(deserialize(config.pop("config")), wrapper=wrapper, **config)
+    def transfer_x(
+        self, *, style: np.ndarray, concept: np.ndarray, seed: int, batch_size: int = 1000
+    ) -> np.ndarray:
+        """Style transfer: x images in the styles of x references with the concepts of y references.
 
-    def get_build_config(self) -> dict[str, Any]:
-        """The pair of batch shapes that `build` takes."""
-        return {"shapes": [[None, *self.config.x_shape], [None, *self.config.y_shape]]}
+        Args:
+            style: x images `(styles, h, w, c)` in [0, 1].
+            concept: y images `(concepts, h, w, c)` in [0, 1].
+            seed: of the noise.
+            batch_size: images in one pass; it does not change the result.
 
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Create the parts for the shapes that `get_build_config` told."""
-        self.build(tuple(tuple(shape) for shape in config["shapes"]))
+        Returns:
+            x images in [0, 1], float32, `(styles, concepts, h, w, c)`.
+
+        Raises:
+            ValueError: if an argument is not as said.
+
+        Source: the W-model paper, section 2.3, figure 3(b).
+        """
+        return self._transfer(style, concept, "x", seed, batch_size)
+
+    def transfer_y(
+        self, *, style: np.ndarray, concept: np.ndarray, seed: int, batch_size: int = 1000
+    ) -> np.ndarray:
+        """Style transfer to y: styles from y images, concepts from x images; see `transfer_x`."""
+        return self._transfer(style, concept, "y", seed, batch_size)

@@ -16,15 +16,18 @@ from wyner_keras.networks.shear import Shear, slant
 Tensor = Any
 logger = logging.getLogger(__name__)
 
+# One slant decides over more pixels than one of many code features does.
+_SLANT_DEVIATION = 2.0
+
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class ConvAutoencoder(keras.Model):
     """Images to standardised features and back, trained by its own `train` call, then frozen.
 
-    Features have zero mean and unit variance each (batch normalisation without scale), and the
+    Code features have zero mean and unit variance each (batch normalisation without scale), and the
     decoder is trained on features with a little noise, so that it forgives the error of a model
-    that puts features out. With `slant=True` one more feature is the image's slant: the code then
-    describes the image sheared upright, and decoding shears it back.
+    that puts features out. With `slant=True` one more feature, of standard deviation 2, is the image's
+    slant: the code then describes the image sheared upright, and decoding shears it back.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -56,7 +59,8 @@ class ConvAutoencoder(keras.Model):
                 "`image_shape` should be (height, width, channels) with height and width "
                 f"divisible by 4. Received: image_shape={tuple(image_shape)}"
             )
-        self.image_shape = tuple(int(size) for size in image_shape)
+        rows, columns, depth = (int(size) for size in image_shape)
+        self.image_shape = (rows, columns, depth)
         self.code_size = code_size
         self.filters = tuple(filters)
         self.noise = noise
@@ -166,7 +170,7 @@ class ConvAutoencoder(keras.Model):
         self.build()
         if self.slant:
             values = np.asarray(slant(images))
-            self.slant_scale.assign(max(float(values.std()), 1e-3))
+            self.slant_scale.assign(max(float(values.std()), 1e-3) / _SLANT_DEVIATION)
         steps = max(1, len(images) // batch_size) * epochs
         self.compile(
             keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(learning_rate, steps)),

@@ -25,7 +25,7 @@ class MLP(keras.layers.Layer):
         seed: of the initial weights, dropout and noise.
 
     Example:
-        >>> MLP(10, hidden=(32,))(np.zeros((4, 3)), np.zeros((4, 2))).shape
+        >>> MLP(10, hidden=(32,))([np.zeros((4, 3)), np.zeros((4, 2))]).shape
         TensorShape([4, 10])
     """
 
@@ -74,18 +74,19 @@ class MLP(keras.layers.Layer):
             name="output",
         )
 
-    def build(self, *input_shapes: Any) -> None:
-        """Create the weights for inputs of these shapes, each `(batch, width)`."""
-        width = sum(shape[-1] for shape in input_shapes)
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for one input shape `(batch, width)`, or a list of them."""
+        several = isinstance(input_shape[0], list | tuple)
+        width = sum(shape[-1] for shape in (input_shape if several else [input_shape]))
         for layer in self.hidden_layers:
             layer.build((None, width))
             width = layer.units
         self.output_layer.build((None, width))
         self.built = True
 
-    def trunk(self, *inputs: Tensor, training: bool = False) -> Tensor:
+    def trunk(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
         """The last hidden layer's activations, `(batch, hidden[-1])`."""
-        hidden = inputs[0] if len(inputs) == 1 else ops.concatenate(inputs, axis=-1)
+        hidden = ops.concatenate(inputs, axis=-1) if isinstance(inputs, list | tuple) else inputs
         hidden = ops.cast(hidden, self.compute_dtype)
         if self.noise_layer is not None:
             hidden = self.noise_layer(hidden, training=training)
@@ -95,13 +96,14 @@ class MLP(keras.layers.Layer):
                 hidden = self.dropout_layers[position](hidden, training=training)
         return hidden
 
-    def call(self, *inputs: Tensor, training: bool = False) -> Tensor:
-        """Outputs `(batch, outputs)` for inputs of shape `(batch, width)` each."""
-        return self.output_layer(self.trunk(*inputs, training=training))
+    def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
+        """Outputs `(batch, outputs)` for one input `(batch, width)`, or a list of them."""
+        return self.output_layer(self.trunk(inputs, training=training))
 
-    def compute_output_shape(self, *input_shapes: Any) -> tuple[Any, ...]:
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """`(batch, outputs)`."""
-        return (input_shapes[0][0], self.outputs)
+        several = isinstance(input_shape[0], list | tuple)
+        return ((input_shape[0] if several else input_shape)[0], self.outputs)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -9,6 +9,7 @@ from wyner_keras.models import WynerConfig
 from wyner_keras.training.schedules import Ramp
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 
+
 def _paper(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     variables, categories = local or (20, 10)
     latent = Categorical(n=variables, k=categories)
@@ -46,13 +47,16 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             f"Received: local={local}"
         )
     if data == "digits":
-        latent, hidden, wrapper = DiagonalGaussian(dim=16), (256, 256, 256), None
-        epochs, pairs_per_class, alignment_epochs = 40, 1000, 10
+        latent, hidden = DiagonalGaussian(dim=16), (256, 256)
+        wrapper = WrapperSettings(code_size=24, epochs=60, batch_size=64)
+        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 1000, 12, 30, 4
+        local_weight, rate, jit_compile = 1.0, 2e-3, False
     else:
-        latent, hidden, wrapper = DiagonalGaussian(dim=32), (512, 512, 512), WrapperSettings()
-        epochs, pairs_per_class, alignment_epochs = 20, 5000, 8
-    temperature = Ramp.constant(0.5)
-    sharp = 0.05
+        latent, hidden = DiagonalGaussian(dim=32), (512, 512, 512)
+        wrapper = WrapperSettings()
+        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 26, 4
+        local_weight, rate, jit_compile = 2.0, 1e-3, True
+    temperature, learning_rate = Ramp.constant(0.5), Ramp(start=rate, end=3e-5)
     return Recipe(
         name="annealed",
         config=WynerConfig(
@@ -60,21 +64,36 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             u=latent,
             v=latent,
             hidden=hidden,
+            joint_local="xz",
+            marginal_local="xz",
+            residual=True,
+            concept_weight=30.0,
             encoder_dropout=0.2,
             encoder_noise=0.3,
-            two_epsilon_squared=sharp,
+            two_epsilon_squared=0.04,
             seed=seed,
         ),
         pairs_per_class=pairs_per_class,
         wrapper=wrapper,
-        alignment=StageSettings(epochs=alignment_epochs, batch_size=500),
-        joint=StageSettings(
-            epochs=epochs,
-            temperature=temperature,
-            two_epsilon_squared=Ramp(start=0.2, end=sharp, finish=0.8),
+        alignment=StageSettings(
+            epochs=alignment_epochs, batch_size=500, learning_rate=learning_rate
         ),
-        marginal=StageSettings(epochs=8, temperature=temperature),
-        distillation_weight=1.0,
+        joint=StageSettings(
+            epochs=joint_epochs,
+            learning_rate=learning_rate,
+            jit_compile=jit_compile,
+            temperature=temperature,
+            local_weight=Ramp(start=local_weight, end=1.0, finish=0.3),
+            two_epsilon_squared=Ramp(start=0.2, end=0.04, finish=0.8),
+        ),
+        marginal=StageSettings(
+            epochs=marginal_epochs,
+            learning_rate=learning_rate,
+            temperature=temperature,
+            jit_compile=jit_compile,
+        ),
+        train_experts=False,
+        distillation_weight=50.0,
         warm_start=True,
     )
 

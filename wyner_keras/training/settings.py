@@ -45,6 +45,7 @@ class StageSettings:
         temperature: of the Gumbel-softmax, by epoch.
         local_weight: β on KL(u) and KL(v), by epoch; the joint stage's only.
         two_epsilon_squared: 2ε² by epoch; None keeps the config's.
+        jit_compile: whether XLA compiles the step; it pays for wide dense networks.
 
     Raises:
         ValueError: if a count is not positive.
@@ -56,6 +57,7 @@ class StageSettings:
     temperature: Ramp = Ramp(start=1.0, end=0.5)
     local_weight: Ramp | None = None
     two_epsilon_squared: Ramp | None = None
+    jit_compile: bool = True
 
     def __post_init__(self) -> None:
         _check_counts(epochs=self.epochs, batch_size=self.batch_size)
@@ -73,6 +75,8 @@ class Recipe:
         alignment: stage 0; None goes without.
         joint: stage 1.
         marginal: stage 2.
+        train_experts: whether stage 1 trains the joint encoder of z too; False leaves it as the
+            alignment stage found it.
         distillation_weight: of the joint posterior in stage 2; 0 is the paper's.
         warm_start: whether stage 2 starts from the joint encoders.
 
@@ -87,6 +91,7 @@ class Recipe:
     marginal: StageSettings
     wrapper: WrapperSettings | None = None
     alignment: StageSettings | None = None
+    train_experts: bool = True
     distillation_weight: float = 0.0
     warm_start: bool = False
 
@@ -106,12 +111,11 @@ class Recipe:
         def stage(settings: dict[str, Any] | None) -> StageSettings | None:
             if settings is None:
                 return None
-            return StageSettings(
-                **{
-                    name: Ramp(**value) if isinstance(value, dict) else value
-                    for name, value in settings.items()
-                }
-            )
+            fields: dict[str, Any] = {
+                name: Ramp(**value) if isinstance(value, dict) else value
+                for name, value in settings.items()
+            }
+            return StageSettings(**fields)
 
         wrapper = values["wrapper"]
         return cls(

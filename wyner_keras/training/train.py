@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +59,7 @@ def add_one(label: int) -> int:
 
 
 def steps_per_execution(steps: int, most: int = 40) -> int:
-    """The largest divisor of an epoch's steps up to `most`, so that no epoch ends in a remainder."""
+    """The largest divisor of an epoch's steps up to `most`: no epoch then ends in a remainder."""
     return max(count for count in range(1, min(steps, most) + 1) if steps % count == 0)
 
 
@@ -87,10 +89,7 @@ def _fit(
     stage.compile(
         optimizer=keras.optimizers.Adam(settings.learning_rate.start),
         steps_per_execution=steps_per_execution(max(1, len(pairs) // settings.batch_size)),
-        # XLA pays for wide dense networks; convolutions in the step are slower with it.
-        jit_compile=not (
-            stage.model.config.distance == "pixels" and stage.model.wrapper_x is not None
-        ),
+        jit_compile=settings.jit_compile,
     )
     history = stage.fit(
         pairs,
@@ -130,6 +129,33 @@ def train_wrapper(
     return wrapper, history
 
 
+def _finish(trained: Trained, stage: str, begin: float, folder: Path | None) -> None:
+    """Note a finished stage's time, and keep what was reached so that a resumed run skips it."""
+    trained.seconds[stage] = round(time.perf_counter() - begin, 1)
+    logger.info("%s took %.1f s", stage, trained.seconds[stage])
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    progress = {
+        "history": trained.history,
+        "seconds": trained.seconds,
+        "shared_nats": trained.shared_nats,
+    }
+    model, note = folder / ".model.tmp.keras", folder / ".progress.tmp.json"
+    trained.model.save(model)
+    note.write_text(json.dumps(progress))
+    os.replace(model, folder / "model.keras")
+    os.replace(note, folder / "progress.json")
+
+
+def _reached(folder: Path | None, pairs: Pairs) -> Trained | None:
+    """What an earlier call with this folder reached, if it finished a stage."""
+    if folder is None or not (folder / "progress.json").exists():
+        return None
+    progress = json.loads((folder / "progress.json").read_text())
+    return Trained(keras.models.load_model(folder / "model.keras"), pairs, **progress)
+
+
 def train(
     source: ImageSource,
     recipe: Recipe,
@@ -163,32 +189,31 @@ def train(
         source.train, mapping, pairs_per_class=recipe.pairs_per_class, seed=recipe.config.seed
     )
     keras.utils.set_random_seed(recipe.config.seed)
-    clock, history, seconds = time.perf_counter(), {}, {}
-
-    def lap(name: str) -> None:
-        nonlocal clock
-        now = time.perf_counter()
-        seconds[name] = round(now - clock, 1)
-        logger.info("%s took %.1f s", name, seconds[name])
-        clock = now
-
-    if wrapper is None:
-        wrapper, wrapper_history = train_wrapper(source, recipe, verbose=verbose)
-        if wrapper is not None:
-            history["wrapper"] = wrapper_history
-            lap("wrapper")
-    model = WynerModel(recipe.config, wrapper=wrapper)
-    trained = Trained(model, pairs, history, seconds)
-    if recipe.alignment is not None:
-        alignment = AlignmentStage(model)
-        history["alignment"] = _fit(alignment, pairs, recipe.alignment, folder, verbose)
+    trained = _reached(folder, pairs)
+    if trained is None:
+        begin, history = time.perf_counter(), {}
+        if wrapper is None and recipe.wrapper is not None:
+            wrapper, history["wrapper"] = train_wrapper(source, recipe, verbose=verbose)
+        trained = Trained(WynerModel(recipe.config, wrapper=wrapper), pairs, history)
+        if history:
+            _finish(trained, "wrapper", begin, folder)
+    if recipe.alignment is not None and "alignment" not in trained.history:
+        begin = time.perf_counter()
+        alignment = AlignmentStage(trained.model)
+        aligned = _fit(alignment, pairs, recipe.alignment, folder, verbose)
+        trained.history["alignment"] = aligned
         trained.shared_nats = alignment.assign(pairs)
-        lap("alignment")
-    history["joint"] = _fit(JointStage(model), pairs, recipe.joint, folder, verbose)
-    lap("joint")
-    if recipe.warm_start:
-        model.warm_start_marginals()
-    marginal = MarginalStage(model, distillation_weight=recipe.distillation_weight)
-    history["marginal"] = _fit(marginal, pairs, recipe.marginal, folder, verbose)
-    lap("marginal")
+        _finish(trained, "alignment", begin, folder)
+    if "joint" not in trained.history:
+        begin = time.perf_counter()
+        joint = JointStage(trained.model, train_experts=recipe.train_experts)
+        trained.history["joint"] = _fit(joint, pairs, recipe.joint, folder, verbose)
+        _finish(trained, "joint", begin, folder)
+    if "marginal" not in trained.history:
+        begin = time.perf_counter()
+        if recipe.warm_start:
+            trained.model.warm_start_marginals()
+        marginal = MarginalStage(trained.model, distillation_weight=recipe.distillation_weight)
+        trained.history["marginal"] = _fit(marginal, pairs, recipe.marginal, folder, verbose)
+        _finish(trained, "marginal", begin, folder)
     return trained

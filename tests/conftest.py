@@ -1,0 +1,19 @@
+import os
+
+# Before the first test module imports TensorFlow.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import pytest
+from hypothesis import settings
+
+# A shared machine stalls now and then; that is no property of the code.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Judges that tests train are cached for these tests alone, in their subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WYNER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield

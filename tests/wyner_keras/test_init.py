@@ -1,0 +1,101 @@
+import ast
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import wyner_keras as wk
+
+_ROOT = Path(__file__).parents[2]
+_HEAVY = ("keras", "scipy", "skimage", "sklearn", "tensorflow", "tensorflow_datasets")
+_SUBMODULES = {
+    "data",
+    "evaluation",
+    "figures",
+    "latents",
+    "models",
+    "networks",
+    "objectives",
+    "training",
+}
+_CLASSES = {
+    "AlignmentStage",
+    "Categorical",
+    "ConvAutoencoder",
+    "DiagonalGaussian",
+    "JointStage",
+    "MarginalStage",
+    "WynerConfig",
+    "WynerModel",
+}
+
+
+def _loaded_by(statement: str) -> list[str]:
+    environment = {name: os.environ[name] for name in os.environ if name != "EAGER_IMPORT"}
+    script = f"import json, sys; {statement}; print(json.dumps(sorted(sys.modules)))"
+    process = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        check=True,
+        cwd=_ROOT,
+        env=environment,
+        text=True,
+    )
+    return json.loads(process.stdout)
+
+
+def test_import_loads_neither_tensorflow_nor_keras():
+    loaded = _loaded_by("import wyner_keras")
+    assert "wyner_keras" in loaded
+    assert not set(_HEAVY) & set(loaded)
+    assert not [name for name in loaded if name.startswith("wyner_keras.")]
+
+
+def test_a_name_loads_what_it_needs():
+    loaded = _loaded_by(
+        "from wyner_keras import Categorical; assert Categorical(n=1, k=10).k == 10"
+    )
+    assert "wyner_keras.latents" in loaded
+    assert "wyner_keras.models" not in loaded
+
+
+def test_public_names():
+    assert set(wk.__all__) == set(dir(wk)) == _SUBMODULES | _CLASSES
+
+
+@pytest.mark.parametrize("name", sorted(_SUBMODULES))
+def test_submodules_resolve(name):
+    assert getattr(wk, name) is importlib.import_module(f"wyner_keras.{name}")
+
+
+@pytest.mark.parametrize("name", sorted(_CLASSES))
+def test_classes_resolve(name):
+    assert getattr(wk, name).__name__ == name
+
+
+def test_unknown_name():
+    with pytest.raises(AttributeError, match="WynerModle"):
+        _ = wk.WynerModle
+
+
+def test_stub_lists_what_it_imports():
+    """Type checkers read the stub's `__all__`, Python its imports: they must not drift apart."""
+    stub = ast.parse((_ROOT / "wyner_keras" / "__init__.pyi").read_text())
+    *imports, listed = stub.body
+    names = [alias.name for statement in imports for alias in statement.names]
+    assert sorted(names) == sorted(ast.literal_eval(listed.value)) == sorted(wk.__all__)
+
+
+def test_every_package_is_installed():
+    settings = tomllib.loads((_ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = set()
+    for name, folder in settings["package-dir"].items():
+        for init in (_ROOT / folder).rglob("__init__.py"):
+            inner = init.parent.relative_to(_ROOT / folder).parts
+            found.add(".".join((name, *inner)))
+    assert found == set(settings["packages"])

@@ -1,0 +1,106 @@
+"""The `wyner` command: train, evaluate, generate, transfer.
+
+Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
+works where they are not installed. This is also the one place that configures logging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+from wyner_keras import runs
+from wyner_keras.cli import evaluate, generate, train, transfer
+from wyner_keras.cli.options import CommandFailed
+
+__all__ = ["main"]
+
+_DESCRIPTION = """\
+Learn what two kinds of images have in common, and use it.
+
+The W-model (a variational Wyner model) is trained on pairs of images (x, y). It splits
+what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
+model generates pairs, generates one side given the other, and transfers styles.
+"""
+
+_EPILOG = """\
+example:
+  wyner train --data digits --out runs/digits
+  wyner generate runs/digits --from x --samples 8 --out samples.png
+  wyner transfer runs/digits --side x --out transfer.png
+
+Each command explains itself: wyner COMMAND --help
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wyner",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in (train, evaluate, generate, transfer):
+        module.add_parser(commands)
+    return parser
+
+
+@contextlib.contextmanager
+def _logging(quiet: bool) -> Iterator[None]:
+    logger = logging.getLogger("wyner_keras")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    # An error reaches the user once, as the line that `main` writes.
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    before = logger.level, logger.propagate
+    logger.setLevel(logging.WARNING if quiet else logging.INFO)
+    logger.propagate = False
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.level, logger.propagate = before
+
+
+def _fail(error: object, code: int) -> int:
+    message = " ".join(str(error).split()) or type(error).__name__
+    print(f"wyner: error: {message}", file=sys.stderr)
+    return code
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out one command.
+
+    Args:
+        arguments: words of the command line after `wyner`; default those of the process.
+
+    Returns:
+        The exit code: 0, 1 where the work failed, 2 for bad input, 130 when interrupted.
+
+    Example:
+        >>> main(["generate", "no-such-run", "--from", "prior", "--out", "pairs.png"])
+        2
+    """
+    options = _parser().parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        # Keras writes its progress to stdout, which is the result's.
+        with _logging(options.quiet), contextlib.redirect_stdout(sys.stderr):
+            result = options.run(options)
+    except ValueError as error:
+        return _fail(error, 2)
+    except ModuleNotFoundError as error:
+        return _fail(f"{error}. Install what training needs: pip install 'wyner-keras[train]'", 1)
+    except (CommandFailed, OSError) as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt as error:
+        return _fail(f"interrupted. {error}", 130)
+    sys.stdout.write(runs.to_json(result.values) if options.json else f"{result.text}\n")
+    return 0

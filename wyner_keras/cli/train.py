@@ -1,0 +1,204 @@
+"""`wyner train`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wyner_keras import runs
+from wyner_keras.cli import options as shared
+from wyner_keras.cli.options import CommandFailed, Result
+
+if TYPE_CHECKING:
+    from wyner_keras.data import ImageSource
+    from wyner_keras.models import WynerModel
+    from wyner_keras.training import Recipe
+
+logger = logging.getLogger(__name__)
+
+_DESCRIPTION = """\
+Train a W-model on pairs of images, judge it on images held out, and draw what it generates.
+
+RUN is made as a whole: until the training is finished and judged it is called RUN.partial,
+which stays behind when the training is killed or fails. `wyner train --out RUN --resume` goes
+on with it, in the settings that it was started with: the interrupted stage from its last
+finished epoch; finished stages are not repeated, and a finished training is only judged.
+To start afresh, remove RUN.partial.
+"""
+
+# What may be left out, and must agree with the first call when a run is resumed.
+_DEFAULTS: dict[str, Any] = {
+    "data": "mnist",
+    "recipe": "annealed",
+    "local": None,
+    "map": "add-one",
+    "seed": 0,
+    "quick": False,
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to `wyner`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "train",
+        help="train a model and write a run folder",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", required=True, metavar="RUN", help="folder to write; must be new")
+    parser.add_argument(
+        "--data",
+        metavar="mnist|digits|FOLDER",
+        help="images by label: MNIST (28x28), the digits that ship with scikit-learn (8x8), or a "
+        "folder FOLDER/<label>/*.png (default: mnist)",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="annealed|paper",
+        help="how to train: what works best, or exactly the paper's settings (default: annealed)",
+    )
+    parser.add_argument(
+        "--local",
+        type=shared.local_size,
+        metavar="NxK",
+        help="sizes of U and V in the paper's recipe, N variables with K categories each; the "
+        "paper says both 20x10 and 2x10",
+    )
+    parser.add_argument(
+        "--map",
+        type=shared.map_text,
+        metavar="MAP",
+        help="which label of y goes with a label of x: add-one, an expression such as 3n+2 (modulo "
+        "the number of classes), pairs such as 0:1,1:2,2:0, or a JSON object or file "
+        "(default: add-one)",
+    )
+    shared.add_common(parser, "of weights, pairs and noise; same seed, same model (default: 0)")
+    parser.add_argument(
+        "--quick",
+        action="store_const",
+        const=True,
+        help="one epoch of everything on few pairs: tries the path out, learns nothing",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on from RUN.partial")
+    parser.add_argument(
+        "--no-evaluate", action="store_true", help="leave the judging to `wyner evaluate`"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Train, draw, judge, and give the run folder its name."""
+    out = runs.refuse_existing(options.out)
+    given = {name: getattr(options, name) for name in _DEFAULTS}
+    if options.resume:
+        partial, settings = _resumed(out, given)
+        from wyner_keras.data import load
+
+        source = load(settings["data"])
+    else:
+        runs.refuse_started(out)
+        asked = {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
+        source, settings = _settings(asked)
+        partial = runs.start_run(out, settings)
+    try:
+        model, history = _model(partial, source, settings, options)
+        from wyner_keras.cli import pictures
+
+        figures = pictures.draw(model, source, partial / runs.FIGURES, settings["seed"])
+        report = None
+        if not options.no_evaluate:
+            from wyner_keras.cli import evaluate
+
+            report = evaluate.judged(model, source, settings, options.quiet)
+            evaluate.write(partial, report, settings["data"])
+    except BaseException as error:
+        kept = runs.abandon_run(out)
+        hint = f"What was reached is kept in {kept}; `--resume` goes on from it." if kept else ""
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(hint) from error
+        if kept:
+            logger.warning("%s", hint)
+        raise
+    runs.finish_run(out)
+    paths = {"run": str(out)} | {
+        name: str(out / runs.FIGURES / path.name) for name, path in figures.items()
+    }
+    seconds = history["seconds"]
+    table = f"{report.table()}\n\n" if report else ""
+    text = f"{table}{shared.lines({'trained in': f'{sum(seconds.values()):.0f} s', **paths})}"
+    metrics = report.to_dict() if report else None
+    return Result(text, {**paths, "seconds": seconds, "metrics": metrics})
+
+
+def _resumed(out: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    partial = runs.partial_folder(out)
+    if not partial.is_dir():
+        raise ValueError(f"--resume should find {partial}. Received: no such folder")
+    settings = runs.read_settings(partial)
+    first = settings.get("asked", {})
+    for name, value in given.items():
+        if value is not None and value != first.get(name):
+            raise ValueError(
+                f"--{name} should be as at the start of the run, {first.get(name)!r}, or left out. "
+                f"Received: {value!r}"
+            )
+    return partial, settings
+
+
+def _settings(asked: dict[str, Any]) -> tuple[ImageSource, dict[str, Any]]:
+    from wyner_keras.data import load
+
+    source = load(asked["data"])
+    from wyner_keras.training import recipe
+
+    local = asked["local"] and tuple(int(size) for size in asked["local"].split("x"))
+    # Recipes are named for the two sets they were tuned on; other images go by their size.
+    sides = source.train.image_shape[:2]
+    like = "mnist" if min(sides) >= 16 and not any(side % 4 for side in sides) else "digits"
+    chosen = recipe(asked["recipe"], like, local=local, seed=asked["seed"])
+    if asked["quick"]:
+        chosen = _quick(chosen)
+    mapping = shared.label_map(asked["map"], source.train.classes)
+    settings = runs.settings_of(
+        chosen, data=asked["data"], label_map=mapping, seed=asked["seed"], asked=asked
+    )
+    return source, settings
+
+
+def _quick(recipe: Recipe) -> Recipe:
+    few: dict[str, Any] = {"pairs_per_class": min(recipe.pairs_per_class, 64)}
+    for name in ("wrapper", "alignment", "joint", "marginal"):
+        stage = getattr(recipe, name)
+        few[name] = stage and dataclasses.replace(
+            stage, epochs=1, batch_size=min(stage.batch_size, 128)
+        )
+    return dataclasses.replace(recipe, **few)
+
+
+def _model(
+    partial: Path, source: ImageSource, settings: dict[str, Any], options: argparse.Namespace
+) -> tuple[WynerModel, dict[str, Any]]:
+    """The trained model and what `history.json` holds; trained only where that is not done yet."""
+    from wyner_keras import training
+    from wyner_keras.models import TrainingDiverged
+
+    if (partial / runs.HISTORY).is_file():
+        model = runs.load_model(partial / runs.MODEL)
+        return model, json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
+    try:
+        trained = training.train(
+            source,
+            training.Recipe.from_dict(settings["recipe"]),
+            mapping=settings["label_map"],
+            folder=partial / runs.CHECKPOINTS,
+            verbose=shared.verbosity(options.quiet),
+        )
+    except TrainingDiverged as error:
+        raise CommandFailed(str(error)) from error
+    more = {"shared_nats": trained.shared_nats}
+    runs.save_trained(partial, trained.model, trained.history, trained.seconds, **more)
+    return trained.model, {"history": trained.history, "seconds": trained.seconds, **more}

@@ -1,0 +1,334 @@
+"""Run folders: what a training run leaves on disk, written whole or not at all.
+
+A run folder `RUN` holds
+
+- `settings.json`: recipe, data, label map, seed and the versions that made it;
+- `model.keras`: the trained W-model;
+- `history.json`: metrics by stage and epoch, seconds by stage;
+- `metrics.json`: the report on held-out images, where it was evaluated;
+- `figures/*.png`: the grids.
+
+While it is in the making it is called `RUN.partial` and also holds `checkpoints/`. What was killed
+or failed stays there, to be resumed; only a finished run is renamed to `RUN`.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wyner_keras.data import ImageSource
+    from wyner_keras.models import WynerModel
+    from wyner_keras.training import Recipe
+
+FORMAT = 1
+SETTINGS, MODEL, HISTORY, METRICS = "settings.json", "model.keras", "history.json", "metrics.json"
+FIGURES, CHECKPOINTS = "figures", "checkpoints"
+_REQUIRED = {"format": int, "data": str, "label_map": dict, "seed": int, "recipe": dict}
+
+
+def version(distribution: str = "wyner-keras") -> str:
+    """The installed version of a distribution, "unknown" where it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def to_json(values: Any) -> str:
+    """JSON text of plain values; numbers that are not finite become null, as JSON has none."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(key): plain(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        return value
+
+    return json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
+
+
+def write_json(path: str | os.PathLike[str], values: Any) -> Path:
+    """Write values as JSON, whole or not at all, and return the path."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(to_json(values), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def refuse_existing(path: str | os.PathLike[str], name: str = "out") -> Path:
+    """The path, which nothing should lie at yet.
+
+    Raises:
+        ValueError: if something does.
+    """
+    path = Path(path)
+    if path.exists() or path.is_symlink():
+        raise ValueError(f"`{name}` should not exist yet. Received: {str(path)!r}, which exists")
+    return path
+
+
+def partial_folder(out: str | os.PathLike[str]) -> Path:
+    """Where the run `out` lies while it is in the making: `out` with `.partial` added."""
+    # abspath gives "runs/.." and "." a name to add to; resolve() would follow a link at the end.
+    out = Path(os.path.abspath(out))
+    return out.with_name(f"{out.name}.partial")
+
+
+def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings of a run folder, finished or partial, checked.
+
+    Raises:
+        ValueError: if there is no such folder or its settings are damaged.
+    """
+    folder = Path(folder)
+    path = folder / SETTINGS
+    if not path.is_file():
+        found = f"which has no {SETTINGS}" if folder.is_dir() else "which is not a folder"
+        if not folder.exists():
+            found = "which does not exist"
+            if partial_folder(folder).is_dir():
+                found += f" (its training has not finished: see {partial_folder(folder)})"
+        raise ValueError(
+            f"A run should be a folder written by `wyner train`. Received: {str(folder)!r}, {found}"
+        )
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{SETTINGS} should be readable. Received: {path} ({error})") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} should hold a JSON object. Received: {settings!r}")
+    for name, kind in _REQUIRED.items():
+        if not isinstance(settings.get(name), kind):
+            raise ValueError(
+                f"{path} should hold `{name}` ({kind.__name__}). Received: {settings.get(name)!r}"
+            )
+    if settings["format"] != FORMAT:
+        raise ValueError(
+            f"{path} should have format {FORMAT}. Received: format {settings['format']}, "
+            "written by another version of wyner_keras"
+        )
+    try:
+        settings["label_map"] = {int(x): int(y) for x, y in settings["label_map"].items()}
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} should map integer labels to integer labels. "
+            f"Received: {settings['label_map']!r}"
+        ) from error
+    return settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Args:
+        folder: where it lies.
+        settings: what `settings.json` holds; `label_map` has integer keys.
+
+    Example:
+        >>> run = Run.open("runs/demo")  # doctest: +SKIP
+        >>> model = run.load_model()  # doctest: +SKIP
+        >>> y = model.generate_y(run.source().test.images[:10], seed=0)  # doctest: +SKIP
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """Read and check a run folder; neither the model nor the data are loaded yet.
+
+        Raises:
+            ValueError: if there is no such folder, or it is damaged.
+        """
+        folder = Path(path)
+        settings = read_settings(folder)
+        if not (folder / MODEL).is_file():
+            raise ValueError(
+                f"A run folder should hold {MODEL}. Received: {str(folder)!r} without it"
+            )
+        return cls(folder, settings)
+
+    @property
+    def label_map(self) -> dict[int, int]:
+        """Label of x to label of y."""
+        return self.settings["label_map"]
+
+    @property
+    def seed(self) -> int:
+        """The seed that it was trained with."""
+        return self.settings["seed"]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe that it was trained by.
+
+        Raises:
+            ValueError: if the stored recipe is damaged.
+        """
+        from wyner_keras.training import Recipe
+
+        try:
+            return Recipe.from_dict(self.settings["recipe"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"The recipe in {self.folder / SETTINGS} should be readable. Received: {error!r}"
+            ) from error
+
+    def load_model(self) -> WynerModel:
+        """The trained model.
+
+        Raises:
+            ValueError: if its file is damaged.
+        """
+        return load_model(self.folder / MODEL)
+
+    def source(self, data: str | None = None) -> ImageSource:
+        """The images that it was trained on and those held out; or another source's.
+
+        Raises:
+            ValueError: if the images cannot be had any more.
+        """
+        from wyner_keras.data import load
+
+        return load(data or self.settings["data"])
+
+
+def load_model(path: Path) -> WynerModel:
+    """A saved W-model.
+
+    Raises:
+        ValueError: if the file is damaged or holds something else.
+    """
+    import keras
+
+    from wyner_keras.models import WynerModel
+
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:  # a damaged archive fails in its zip, its JSON or its HDF5
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{path} should be a saved model. Received: {reason}") from error
+    if not isinstance(model, WynerModel):
+        raise ValueError(f"{path} should hold a WynerModel. Received: {type(model).__name__}")
+    return model
+
+
+def settings_of(
+    recipe: Recipe, *, data: str, label_map: Mapping[int, int], seed: int, **more: Any
+) -> dict[str, Any]:
+    """What `settings.json` holds of a run.
+
+    Args:
+        recipe: the recipe.
+        data: "mnist", "digits" or the path of a folder.
+        label_map: label of x to label of y.
+        seed: of the run.
+        **more: further JSON-able values by name.
+    """
+    if data not in ("mnist", "digits"):
+        data = os.path.abspath(data)
+    packages = ("wyner-keras", "tensorflow", "keras", "numpy")
+    return {
+        "format": FORMAT,
+        "data": data,
+        "label_map": {int(x): int(y) for x, y in label_map.items()},
+        "seed": seed,
+        **more,
+        "recipe": recipe.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def refuse_started(out: str | os.PathLike[str]) -> Path:
+    """The path of a run that neither exists nor was begun.
+
+    Raises:
+        ValueError: if it does or was.
+    """
+    out, partial = refuse_existing(out), partial_folder(out)
+    if partial.exists():
+        raise ValueError(
+            f"{str(partial)!r} should not exist: an earlier run left it. Go on from it with "
+            f"`--resume`, or remove it. Received: out={str(out)!r}"
+        )
+    return out
+
+
+def start_run(out: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
+    """Make the partial folder of a new run, with its settings.
+
+    Returns:
+        The partial folder.
+
+    Raises:
+        ValueError: if the run or its partial folder exists.
+    """
+    partial = partial_folder(refuse_started(out))
+    partial.mkdir(parents=True)
+    write_json(partial / SETTINGS, settings)
+    return partial
+
+
+def save_trained(
+    partial: Path,
+    model: WynerModel,
+    history: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    **more: Any,
+) -> None:
+    """Write model and history into a partial folder, the history last: with it, both are whole."""
+    temporary = partial / f".{MODEL}.tmp.keras"
+    model.save(temporary)
+    os.replace(temporary, partial / MODEL)
+    write_json(partial / HISTORY, {"history": history, "seconds": seconds, **more})
+
+
+def finish_run(out: str | os.PathLike[str]) -> Path:
+    """Drop the checkpoints of a partial folder and give it its name.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: if the run exists by now.
+    """
+    out, partial = refuse_existing(out), partial_folder(out)
+    shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
+    os.rename(partial, out)
+    return out
+
+
+def abandon_run(out: str | os.PathLike[str]) -> Path | None:
+    """Remove a partial folder in which no stage has kept anything yet.
+
+    Returns:
+        The partial folder if it was worth keeping, else None.
+    """
+    partial = partial_folder(out)
+    checkpoints = partial / CHECKPOINTS
+    if (partial / MODEL).exists() or any(path.is_file() for path in checkpoints.rglob("*")):
+        return partial
+    shutil.rmtree(partial, ignore_errors=True)
+    return None
