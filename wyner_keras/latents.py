@@ -62,9 +62,6 @@ class Latent(Protocol):
     def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
         """−log q(value), nats per example, `(batch,)`."""
 
-    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
-        """D(q̄ ‖ prior) of the weighted mixture of the batch's posteriors, nats, `(groups,)`."""
-
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """Batch estimate of I(Z_x; Z_y), the information two experts share, in nats (scalar)."""
 
@@ -199,20 +196,6 @@ class Categorical(_Serializable):
         log_q = ops.log_softmax(self._grouped(parameters), axis=-1)
         return -ops.sum(log_q * self._grouped(value), axis=(-2, -1))
 
-    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
-        """D(q̄ ‖ uniform), q̄ the product of the mixture's marginals.
-
-        Args:
-            parameters: logits `(batch, n*k)`.
-            weights: `(batch, groups)`, not negative; normalised over the batch here.
-
-        Returns:
-            Nats, `(groups,)`.
-        """
-        weights = weights / (ops.sum(weights, axis=0, keepdims=True) + 1e-6)
-        mixture = ops.einsum("bg,bnk->gnk", weights, self.probabilities(parameters))
-        return objectives.kl_categorical(ops.log(mixture + 1e-9))
-
     def posterior(self, *experts: Tensor) -> Tensor:
         """Logits of the product of experts under the uniform prior: their sum, `(batch, n*k)`."""
         return sum(_checked(expert, self.size, repr(self)) for expert in experts)
@@ -297,23 +280,6 @@ class DiagonalGaussian(_Serializable):
     def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
         """−log q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
         return objectives.gaussian_negative_log_likelihood(value, *self.moments(parameters))
-
-    def aggregate_kl(self, parameters: Tensor, weights: Tensor) -> Tensor:
-        """D(q̄ ‖ N(0, I)), q̄ the diagonal Gaussian with the mixture's means and variances.
-
-        Args:
-            parameters: `(batch, 2*dim)`.
-            weights: `(batch, groups)`, not negative; normalised over the batch here.
-
-        Returns:
-            Nats, `(groups,)`.
-        """
-        mean, log_variance = self.moments(parameters)
-        weights = weights / (ops.sum(weights, axis=0, keepdims=True) + 1e-6)
-        means = ops.einsum("bg,bd->gd", weights, mean)
-        squares = ops.einsum("bg,bd->gd", weights, ops.square(mean) + ops.exp(log_variance))
-        variances = ops.maximum(squares - ops.square(means), 1e-6)
-        return objectives.kl_diagonal_gaussian(means, ops.log(variances))
 
     def posterior(self, *experts: Tensor) -> Tensor:
         """N(0, I) × Gaussian factors, normalised, `(batch, 2*dim)`.

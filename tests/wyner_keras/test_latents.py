@@ -228,26 +228,6 @@ def test_negative_log_likelihoods_are_scipys(rng):
     )
 
 
-def test_the_aggregate_of_categorical_posteriors_is_their_weighted_mean(rng):
-    logits, weights = rng.normal(size=(7, 6)).astype(np.float32), rng.random((7, 2), np.float32)
-    q = softmax(logits.reshape(7, 2, 3).astype(float), axis=-1)
-    mixture = np.einsum("bg,bnk->gnk", weights / weights.sum(axis=0), q)
-    expected = 2 * math.log(3) - stats.entropy(mixture, axis=-1).sum(axis=-1)
-    kl = Categorical(n=2, k=3).aggregate_kl(logits, weights)
-    np.testing.assert_allclose(kl, expected, rtol=1e-3, atol=1e-5)
-
-
-def test_the_aggregate_of_gaussian_posteriors_has_the_mixtures_moments(rng):
-    parameters, weights = rng.normal(size=(7, 4)), rng.random((7, 2))
-    share = weights / weights.sum(axis=0)
-    mean, variance = parameters[:, :2], np.exp(parameters[:, 2:])
-    means = share.T @ mean
-    variances = share.T @ variance + share.T @ mean**2 - means**2
-    expected = 0.5 * (variances + means**2 - 1 - np.log(variances)).sum(axis=1)
-    kl = DiagonalGaussian(dim=2).aggregate_kl(np.float32(parameters), np.float32(weights))
-    np.testing.assert_allclose(kl, expected, rtol=1e-3, atol=1e-5)
-
-
 @pytest.mark.parametrize("latent", [Categorical(n=2, k=3), DiagonalGaussian(dim=4)])
 def test_a_family_offers_the_protocol_and_comes_back_from_its_configuration(latent):
     assert isinstance(latent, Latent)

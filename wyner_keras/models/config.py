@@ -44,12 +44,11 @@ class WynerConfig:
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
-        leakage_weight: extra weight on E D(q̄(u|z) ‖ p(u)), the part of KL(u) by which the local
-            posteriors of a concept together differ from the prior, and the same for v: it keeps
-            the concept out of the locals. Needs a categorical z.
-        concept_weight: weight on −log q(z'|x'), x' = x_θ(u', z') for concepts z' of the prior and
-            locals u' of the prior or of other data, read by the expert of x; and the same for y. It
-            makes the decoders obey z whatever u is. Needs the product of experts.
+        concept_weight: weight on the concept term: x_θ(u',z'), for concepts z' of the prior and
+            locals u' of the prior or of other data, should be as legible to the expert of x as
+            data are, and the same for y. Decoders then obey z whatever u is. Needs experts.
+        concept_noise: standard deviation of the noise on x' before the expert reads it: the more,
+            the wider the margin by which x' has to show its concept.
         encoder_dropout: dropout rate of the encoders of z.
         encoder_noise: standard deviation of noise on the inputs of the encoders of z.
         x_shape: `(h, w, c)` of x; None takes the wrapper's or the first data's.
@@ -77,8 +76,8 @@ class WynerConfig:
     common_information_weight: float = 0.5
     two_epsilon_squared: float = 0.2
     alignment_weight: float = 50.0
-    leakage_weight: float = 0.0
     concept_weight: float = 0.0
+    concept_noise: float = 0.0
     encoder_dropout: float = 0.0
     encoder_noise: float = 0.0
     x_shape: tuple[int, int, int] | None = None
@@ -101,8 +100,8 @@ class WynerConfig:
         for name in (
             "common_information_weight",
             "alignment_weight",
-            "leakage_weight",
             "concept_weight",
+            "concept_noise",
             "encoder_noise",
         ):
             if not float(getattr(self, name)) >= 0:
@@ -125,11 +124,6 @@ class WynerConfig:
                     f"`{name}` needs the experts of joint_encoder='product'; otherwise it should "
                     f"be 0. Received: joint_encoder='free', {name}={getattr(self, name)!r}"
                 )
-        if self.leakage_weight > 0 and not isinstance(self.z, Categorical):
-            raise ValueError(
-                "The leakage term groups by concept: use a Categorical z, or leakage_weight=0. "
-                f"Received: z={self.z!r}, leakage_weight={self.leakage_weight!r}"
-            )
         if self.residual and (
             self.decoder == "gaussian" or "x" in (self.joint_local, self.marginal_local)
         ):
@@ -142,12 +136,16 @@ class WynerConfig:
             raise ValueError(
                 "A 'gaussian' decoder is measured in features. Received: distance='pixels'"
             )
-        hidden = tuple(self.hidden)
+        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
         if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
             raise ValueError(
                 f"`hidden` should be positive integers. Received: hidden={self.hidden!r}"
             )
         object.__setattr__(self, "hidden", hidden)
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
+            raise ValueError(
+                f"`seed` should be a non-negative integer. Received: seed={self.seed!r}"
+            )
         for name in ("x_shape", "y_shape"):
             shape = getattr(self, name)
             if shape is not None:

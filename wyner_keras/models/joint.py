@@ -20,7 +20,9 @@ class JointStage(Stage):
 
     Minimises, in nats per example,
     (1+λ) D(q(z|x,y) ‖ p(z)) + β [D(q(u|·) ‖ p(u)) + D(q(v|·) ‖ p(v))]
-    + [‖x − x_θ(u,z)‖² + ‖y − y_θ(v,z)‖²] / 2ε² − γ I(Z_x; Z_y);
+    + [‖x − x_θ(u,z)‖² + ‖y − y_θ(v,z)‖²] / 2ε² − γ I(Z_x; Z_y)
+    + κ E max(0, −log q(z'|x_θ(u',z')) − τ) and the same for y, for concepts and locals that do
+    not belong together (κ is `concept_weight`; see `concept`);
     with a "gaussian" decoder the reconstruction is −log p(x|z) − log p(y|z), eq. (5).
 
     The variables `temperature`, `local_weight` (β) and `two_epsilon_squared` may be scheduled.
@@ -45,8 +47,6 @@ class JointStage(Stage):
         "reconstruction_x",
         "reconstruction_y",
         "alignment",
-        "leakage_u",
-        "leakage_v",
         "concept_x",
         "concept_y",
     )
@@ -63,7 +63,7 @@ class JointStage(Stage):
         return [part for part in self.model.joint_parts if part not in frozen]
 
     def weights_of_terms(self) -> dict[str, Any]:
-        """(1+λ), β, β, 1, 1, −γ, then the leakage and the concept weight twice each."""
+        """(1+λ), β, β, 1, 1, −γ, and the concept weight twice."""
         config = self.model.config
         return {
             "kl_z": 1.0 + config.common_information_weight,
@@ -72,8 +72,6 @@ class JointStage(Stage):
             "reconstruction_x": 1.0,
             "reconstruction_y": 1.0,
             "alignment": -config.alignment_weight,
-            "leakage_u": config.leakage_weight,
-            "leakage_v": config.leakage_weight,
             "concept_x": config.concept_weight,
             "concept_y": config.concept_weight,
         }
@@ -86,7 +84,7 @@ class JointStage(Stage):
             nats, a batch scalar, 0 without experts.
         """
         model = self.model
-        z_family: Any = model.config.z
+        z_family = model.config.z
         count = self.batch_count(x)
         targets = {"x": x, "y": y}
         features = {"x": model.features(x, "x"), "y": model.features(y, "y")}
@@ -101,25 +99,17 @@ class JointStage(Stage):
             "kl_z": z_family.kl(parameters),
             "alignment": z_family.shared_information(*experts) if experts else zeros,
         }
-        if model.config.leakage_weight > 0:
-            concepts = ops.stop_gradient(z_family.probabilities(parameters))
-            concepts = ops.reshape(concepts, (-1, z_family.size))
-            shares = ops.mean(concepts, axis=0) / z_family.n
         for side, other, name in (("x", "y", "u"), ("y", "x", "v")):
             family, local = model.local(side), None
-            terms[f"kl_{name}"] = terms[f"leakage_{name}"] = zeros
+            terms[f"kl_{name}"] = zeros
             if family is not None:
                 # q(u|x,y), or as the config says
                 posterior = model.joint_local(side, features[side], features[other], z)
                 noise = family.random_noise(count, self.seed_generator)
                 local = family.sample(posterior, noise, self.temperature)
                 terms[f"kl_{name}"] = family.kl(posterior)
-                if model.config.leakage_weight > 0:
-                    # groups are the categories of z: E over z of D(q̄(u|z) ‖ p(u))
-                    divergences = family.aggregate_kl(posterior, concepts)
-                    terms[f"leakage_{name}"] = ops.sum(shares * divergences)
             terms[f"concept_{side}"] = (
-                self.concept(local, count, side, training)
+                self.concept(local, z, features[side], count, side, training)
                 if model.config.concept_weight > 0
                 else zeros
             )
@@ -128,22 +118,41 @@ class JointStage(Stage):
             )
         return terms
 
-    def concept(self, local: Any, count: Any, side: str, training: bool) -> Tensor:
-        """−log q(z'|x_θ(u',z')), nats per example, on half a batch, `(count // 2,)`.
+    def concept(
+        self, local: Any, z: Tensor, real: Tensor, count: Any, side: str, training: bool
+    ) -> Tensor:
+        """max(0, −log q(z'|x') − τ), nats per example, on half a batch, `((count + 1) // 2,)`.
 
-        z' ~ p(z); half of the u' are of the prior, half of the batch's posteriors.
+        x' = x_θ(u', z') with z' ~ p(z); half of the u' are of the prior, half of the batch's
+        posteriors. τ is what the expert needs for real features under the same noise, on average:
+        x' should be as legible as data are, no more, or it would lose its variety.
+
+        Args:
+            local: posterior samples of u, `(count, size)`, or None.
+            z: the batch's own concepts, `(count, size)`.
+            real: the batch's features, `(count, features)`.
+            count: rows of the batch.
+            side: "x" or "y".
+            training: whether dropout and noise are on.
         """
         model, z_family, family = self.model, self.model.config.z, self.model.local(side)
-        half = count // 2
-        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
+        half = (count + 1) // 2
+        other_z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
         if family is not None:
             prior = family.prior_sample(family.random_noise(half, self.seed_generator))
             local = ops.concatenate([prior[: half // 2], local[half // 2 : half]], axis=0)
-        features, _ = model.decode(local, z, side)
+        generated, _ = model.decode(local, other_z, side)
+        features = ops.concatenate([generated, real[:half]], axis=0)
+        if training and model.config.concept_noise > 0:
+            noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)
+            features = features + model.config.concept_noise * noise
         expert = model.joint_expert_x if side == "x" else model.joint_expert_y
-        # Dropout and noise of the expert make it harder to please with less than a whole digit.
-        parameters = z_family.posterior(expert(features, training=training))
-        return z_family.negative_log_likelihood(parameters, z)
+        read = z_family.negative_log_likelihood(
+            z_family.posterior(expert(features, training=training)),
+            ops.concatenate([other_z, z[:half]], axis=0),
+        )
+        threshold = ops.stop_gradient(ops.mean(read[half:]))
+        return ops.relu(read[:half] - threshold)
 
     def get_config(self) -> dict[str, Any]:
         """The model and whether the experts are trained."""

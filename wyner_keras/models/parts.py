@@ -15,7 +15,7 @@ from keras import ops
 
 from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
-from wyner_keras.networks import MLP
+from wyner_keras.networks import MLP, ConvAutoencoder
 
 Tensor = Any
 
@@ -53,6 +53,11 @@ class Parts(keras.Model):
         for name, side in (("x_shape", self.wrapper_x), ("y_shape", self.wrapper_y)):
             if side is None:
                 continue
+            if not isinstance(side, ConvAutoencoder) or not side.built:
+                raise ValueError(
+                    "`wrapper` should be a trained ConvAutoencoder, a pair of them or None. "
+                    f"Received: wrapper={wrapper!r}"
+                )
             side.trainable = False
             given = getattr(config, name)
             if given is not None and given != side.image_shape:
@@ -60,7 +65,8 @@ class Parts(keras.Model):
                     f"`{name}` should be the wrapper's image shape {side.image_shape}. "
                     f"Received: {name}={given}"
                 )
-            config = dataclasses.replace(config, **{name: side.image_shape})
+            shape: dict[str, Any] = {name: side.image_shape}
+            config = dataclasses.replace(config, **shape)
         self.config = config
         if config.x_shape is not None and config.y_shape is not None:
             self.build(((None, *config.x_shape), (None, *config.y_shape)))
@@ -130,7 +136,7 @@ class Parts(keras.Model):
         self.built = True
 
     @functools.cached_property
-    def _feature_cache(self) -> dict[int, Any]:
+    def _feature_cache(self) -> dict[tuple[int, int], Any]:
         return {}
 
     def feature_size(self, side: str) -> int:
@@ -160,14 +166,15 @@ class Parts(keras.Model):
 
     def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
         """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
-        cached = self._feature_cache.get(id(images))
+        key = (id(images), id(self.wrapper(side)))
+        cached = self._feature_cache.get(key)
         if cached is None or cached[0]() is not images:
             encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
             features = np.concatenate(
                 [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
             )
             cached = (weakref.ref(images), features)
-            self._feature_cache[id(images)] = cached
+            self._feature_cache[key] = cached
         return cached[1]
 
     def images(self, features: Tensor, side: str) -> Tensor:
@@ -210,7 +217,11 @@ class Parts(keras.Model):
     def rest(self, features: Tensor, z: Tensor, side: str) -> Tensor:
         """Features less the affine map of z, `(batch, features)`; unchanged where there is none."""
         concept = self.concept(side)
-        return features if concept is None else features - ops.stop_gradient(concept(z))
+        return (
+            features
+            if concept is None
+            else features - ops.stop_gradient(ops.cast(concept(z), "float32"))
+        )
 
     def local(self, side: str) -> Latent | None:
         """The family of U (side "x") or V (side "y")."""
@@ -222,7 +233,7 @@ class Parts(keras.Model):
         output = ops.cast(decoder(z if local is None else [local, z]), "float32")
         concept = self.concept(side)
         if concept is not None:
-            output = output + concept(z)
+            output = output + ops.cast(concept(z), "float32")
         if self.config.decoder == "delta":
             return output, None
         size = self.feature_size(side)

@@ -108,6 +108,14 @@ class Stage(keras.Model):
         weights = self.weights_of_terms()
         return sum(weights[name] * mean for name, mean in means.items()), means
 
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.load_weights`; a model that knows its shapes needs no call before."""
+        if self.model.built and not self.built:
+            self.build()
+        if self.compiled and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        super().load_weights(*args, **kwargs)
+
     def call(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The model's reconstruction of a batch of pairs."""
         return self.model(inputs)
@@ -174,6 +182,14 @@ class Stage(keras.Model):
         self.build(((None, *x.shape[1:]), (None, *y.shape[1:])))
         return x, y
 
+    def _build_for(self, data: Any) -> None:
+        """Create the model's parts for a dataset of (x, y) batches of images."""
+        if isinstance(data, tf.data.Dataset) and not self.built:
+            if self.model.built:
+                self.build()
+            else:
+                self.build(tuple(spec.shape for spec in data.element_spec[:2]))
+
     def fit(
         self,
         x: Any = None,
@@ -197,10 +213,14 @@ class Stage(keras.Model):
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
         batch_size = 256 if batch_size is None else batch_size
+        if kwargs.get("shuffle", True) and isinstance(x, np.ndarray):
+            # Keras shuffles arrays by the global seed: the same seed should give the same weights.
+            keras.utils.set_random_seed(self.model.config.seed)
         if isinstance(x, Pairs):
             data, rows = self._prepared(x, batch_size, shuffle=True), None
         else:
             data, y = self._checked(x, y)
+            self._build_for(data)
             rows = batch_size if isinstance(x, np.ndarray) else None
         if isinstance(validation_data, tuple):
             validation_data = self._checked(*validation_data)
@@ -225,6 +245,7 @@ class Stage(keras.Model):
             x, batch_size = self._prepared(x, batch_size or 256, shuffle=False), None
         else:
             x, y = self._checked(x, y)
+            self._build_for(x)
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

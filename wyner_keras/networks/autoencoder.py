@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.data import check_images
+from wyner_keras.data import LabelledImages, Pairs, check_images
 from wyner_keras.networks.shear import Shear, slant
 
 Tensor = Any
@@ -24,10 +24,11 @@ _SLANT_DEVIATION = 2.0
 class ConvAutoencoder(keras.Model):
     """Images to standardised features and back, trained by its own `train` call, then frozen.
 
-    Code features have zero mean and unit variance each (batch normalisation without scale), and the
-    decoder is trained on features with a little noise, so that it forgives the error of a model
-    that puts features out. With `slant=True` one more feature, of standard deviation 2, is the image's
-    slant: the code then describes the image sheared upright, and decoding shears it back.
+    Code features have zero mean and unit variance each (batch normalisation without scale), and
+    the decoder is trained on features with a little noise, so that it forgives the error of a
+    model that puts features out. With `slant=True` one more feature, of standard deviation 2, is
+    the image's slant: the code then describes the image sheared upright, and decoding shears it
+    back.
 
     Args:
         image_shape: `(height, width, channels)`.
@@ -42,6 +43,8 @@ class ConvAutoencoder(keras.Model):
         >>> wrapper.feature_size
         65
     """
+
+    built: bool
 
     def __init__(
         self,
@@ -121,6 +124,8 @@ class ConvAutoencoder(keras.Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Create the weights; the shape is known from the constructor."""
+        if self.built:
+            return
         self.standardise.build((None, self.code_size))
         self.slant_scale = self.add_weight(
             name="slant_scale", shape=(), initializer="ones", trainable=False
@@ -180,9 +185,17 @@ class ConvAutoencoder(keras.Model):
             jit_compile=False,
         )
         logger.info("Training the autoencoder on %d images", len(images))
+        # Keras would shuffle arrays by the global seed.
+        whole = LabelledImages(images, np.zeros(len(images), np.int64))
+        same = np.repeat(np.arange(len(images))[:, None], 2, axis=1)
         history = self.fit(
-            images, images, batch_size=batch_size, epochs=epochs, verbose=verbose
+            Pairs(whole, whole, same).dataset(batch_size, seed=self.seed),
+            epochs=epochs,
+            shuffle=False,
+            verbose=verbose,
         ).history
+        # Frozen, it has no use for an optimizer, whose state would not fit when loaded.
+        self.optimizer, self.compiled = None, False
         self.trainable = False
         return history
 

@@ -47,14 +47,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             f"Received: local={local}"
         )
     if data == "digits":
-        latent, hidden = DiagonalGaussian(dim=16), (256, 256)
+        latent, width = DiagonalGaussian(dim=16), 256
         wrapper = WrapperSettings(code_size=24, epochs=60, batch_size=64)
         pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 1000, 12, 30, 4
         local_weight, rate, jit_compile = 1.0, 2e-3, False
     else:
-        latent, hidden = DiagonalGaussian(dim=32), (512, 512, 512)
+        latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
-        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 26, 4
+        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 24, 4
         local_weight, rate, jit_compile = 2.0, 1e-3, True
     temperature, learning_rate = Ramp.constant(0.5), Ramp(start=rate, end=3e-5)
     return Recipe(
@@ -63,14 +63,15 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             z=Categorical(n=1, k=10),
             u=latent,
             v=latent,
-            hidden=hidden,
+            hidden=(width,) * 3,
             joint_local="xz",
             marginal_local="xz",
             residual=True,
             concept_weight=30.0,
+            concept_noise=0.6,
             encoder_dropout=0.2,
             encoder_noise=0.3,
-            two_epsilon_squared=0.04,
+            two_epsilon_squared=0.05,
             seed=seed,
         ),
         pairs_per_class=pairs_per_class,
@@ -84,7 +85,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             jit_compile=jit_compile,
             temperature=temperature,
             local_weight=Ramp(start=local_weight, end=1.0, finish=0.3),
-            two_epsilon_squared=Ramp(start=0.2, end=0.04, finish=0.8),
+            two_epsilon_squared=Ramp(start=0.2, end=0.05, finish=0.8),
         ),
         marginal=StageSettings(
             epochs=marginal_epochs,

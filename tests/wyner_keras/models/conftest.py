@@ -181,24 +181,6 @@ def oracle_rest(model: WynerModel, features: Any, z: Any, side: str) -> np.ndarr
     return np.asarray(features) - np.float32(z) @ kernel - bias
 
 
-def oracle_leakage(latent: Any, parameters: Any, groups: np.ndarray) -> float:
-    """E over z of D(aggregate posterior of the local | z, prior), groups are q(z)'s rows."""
-    total = 0.0
-    for group in groups.T:
-        share = group / group.sum()
-        if isinstance(latent, DiagonalGaussian):
-            mean, log_variance = np.split(np.asarray(parameters, float), 2, axis=1)
-            centre = share @ mean
-            variance = share @ (np.exp(log_variance) + mean**2) - centre**2
-            divergence = 0.5 * (variance + centre**2 - 1 - np.log(variance)).sum()
-        else:
-            q = softmax(np.asarray(parameters, float).reshape(-1, latent.n, latent.k), axis=-1)
-            mixture = np.einsum("b,bnk->nk", share, q)
-            divergence = (mixture * np.log(mixture * latent.k)).sum()
-        total += group.mean() * divergence
-    return total
-
-
 def randomise_concepts(model: WynerModel) -> None:
     """Affine maps of z start at zero: give them values, so that they show."""
     rng = np.random.default_rng(11)
@@ -219,6 +201,5 @@ def oracle() -> SimpleNamespace:
         posterior=oracle_posterior,
         reconstruction=oracle_reconstruction,
         rest=oracle_rest,
-        leakage=oracle_leakage,
         randomise_concepts=randomise_concepts,
     )

@@ -19,12 +19,11 @@ VARIANTS = {
     "base model": {"u": None, "v": None, "decoder": "gaussian"},
     "gaussian decoder and local latents": {"decoder": "gaussian"},
     "pixels": {"distance": "pixels"},
-    "leakage": {"leakage_weight": 2.0},
     "concept": {"concept_weight": 2.0},
     "concept, no local latents": {"concept_weight": 2.0, "u": None, "v": None},
     "concept, gaussian z": {"concept_weight": 2.0, "z": DiagonalGaussian(dim=3)},
     "residual": {"residual": True, "joint_local": "xz"},
-    "residual, u given x, y": {"residual": True, "leakage_weight": 1.0},
+    "residual, u given x, y": {"residual": True},
 }
 
 
@@ -45,17 +44,14 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
         ]
         q = oracle.posterior(config.z, *experts)
     z = oracle.sample(config.z, q, noises[config.z.size], temperature).astype(np.float32)
-    groups = softmax(q, axis=-1)
     terms = {"kl_z": oracle.kl(config.z, q).mean()}
     for side, other, name, latent in (("x", "y", "u", config.u), ("y", "x", "v", config.v)):
-        local, terms[f"kl_{name}"], terms[f"leakage_{name}"] = None, 0.0, 0.0
+        local, terms[f"kl_{name}"] = None, 0.0
         if latent is not None:
             network = getattr(model, f"joint_encoder_{name}")
             given = {"xy": [features[other]], "xz": [z], "x": []}[config.joint_local]
             own = oracle.rest(model, features[side], z, side)
             q_local = np.asarray(network([own, *given]))
-            if config.leakage_weight:
-                terms[f"leakage_{name}"] = oracle.leakage(latent, q_local, groups)
             local = oracle.sample(latent, q_local, noises[latent.size], temperature)
             terms[f"kl_{name}"] = oracle.kl(latent, q_local).mean()
         terms[f"concept_{side}"] = 0.0
@@ -71,10 +67,14 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
                 if side == "x"
                 else (model.decoder_y, model.joint_expert_y)
             )
-            read = expert(np.asarray(decoder([np.float32(part) for part in inputs])))
-            terms[f"concept_{side}"] = oracle.negative_log_likelihood(
-                config.z, oracle.posterior(config.z, read), new_z
-            ).mean()
+            generated = np.asarray(decoder([np.float32(part) for part in inputs]))
+            needed, threshold = (
+                oracle.negative_log_likelihood(
+                    config.z, oracle.posterior(config.z, np.asarray(expert(given))), concepts
+                )
+                for given, concepts in ((generated, new_z), (features[side][:12], z[:12]))
+            )
+            terms[f"concept_{side}"] = np.maximum(0, needed - threshold.mean()).mean()
         terms[f"reconstruction_{side}"] = oracle.reconstruction(
             model, images[side], local, z, side, two_epsilon_squared
         ).mean()
@@ -112,7 +112,6 @@ def test_the_loss_is_the_papers_in_numpy(variant, make_model, pairs, oracle, sti
         np.testing.assert_allclose(means[name], value, rtol=2e-3, atol=1e-5, err_msg=name)
     weights = {"kl_z": 1.7, "kl_u": 4.0, "kl_v": 4.0, "reconstruction_x": 1.0}
     weights |= {"reconstruction_y": 1.0, "alignment": -model.config.alignment_weight}
-    weights |= dict.fromkeys(("leakage_u", "leakage_v"), model.config.leakage_weight)
     weights |= dict.fromkeys(("concept_x", "concept_y"), model.config.concept_weight)
     total = sum(weights[name] * value for name, value in expected.items())
     np.testing.assert_allclose(loss, total, rtol=1e-3)
@@ -134,7 +133,7 @@ def test_terms_are_unreduced(make_model, pairs):
     terms = JointStage(make_model()).terms(*pairs.arrays(), training=False)
     assert {name: tuple(term.shape) for name, term in terms.items()} == {
         "kl_z": (24,), "kl_u": (24,), "kl_v": (24,), "reconstruction_x": (24,),
-        "reconstruction_y": (24,), "alignment": (), "leakage_u": (24,), "leakage_v": (24,),
+        "reconstruction_y": (24,), "alignment": (),
         "concept_x": (24,), "concept_y": (24,),
     }  # fmt: skip
 
@@ -285,7 +284,7 @@ def test_experts_that_are_not_trained_stay_bit_identical(make_model, pairs, weig
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_small_batches_have_finite_terms(count, make_model, pairs):
-    stage = JointStage(make_model(concept_weight=1.0, leakage_weight=1.0))
+    stage = JointStage(make_model(concept_weight=1.0))
     x, y = pairs.arrays()
     loss, _ = stage.loss_and_terms(x[:count], y[:count], training=True)
     assert np.isfinite(loss)

@@ -1,0 +1,102 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from wyner_keras.data import LabelledImages
+from wyner_keras.data.sources import ImageSource
+from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.models import TrainingDiverged, WynerConfig
+from wyner_keras.training import Ramp, Recipe, StageSettings, WrapperSettings, train
+
+
+def stage(**values):
+    return StageSettings(**{"epochs": 1, "batch_size": 16, "jit_compile": False, **values})
+
+
+TINY = Recipe(
+    name="tiny",
+    config=WynerConfig(
+        z=Categorical(n=1, k=3),
+        u=DiagonalGaussian(dim=2),
+        v=DiagonalGaussian(dim=2),
+        hidden=(16,),
+        joint_local="xz",
+        residual=True,
+        concept_weight=1.0,
+    ),
+    pairs_per_class=16,
+    wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
+    alignment=stage(epochs=2),
+    joint=stage(local_weight=Ramp(start=2.0, end=1.0), two_epsilon_squared=Ramp.constant(0.3)),
+    marginal=stage(),
+    train_experts=False,
+    distillation_weight=1.0,
+    warm_start=True,
+)
+
+
+@pytest.fixture
+def source():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    images = 0.1 * rng.random((60, 8, 8, 1), dtype=np.float32)
+    for row, label in enumerate(labels):
+        images[row, 2 * label : 2 * label + 3, 1:7] += 0.8
+    split = LabelledImages(images, labels)
+    return ImageSource("bars", split, split)
+
+
+def next_of_three(label):
+    return (label + 1) % 3
+
+
+def weights(model):
+    return [np.asarray(weight).tobytes() for weight in model.get_weights()]
+
+
+def test_all_stages_run_and_leave_their_history(source):
+    trained = train(source, TINY, mapping=next_of_three, verbose=0)
+    assert set(trained.history) == {"wrapper", "alignment", "joint", "marginal"}
+    assert len(trained.history["alignment"]["loss"]) == 2
+    assert set(trained.seconds) == set(trained.history)
+    assert np.isfinite(trained.shared_nats)
+    assert trained.model.generate_y(source.test.images[:2], seed=0).shape == (2, 8, 8, 1)
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(source):
+    first = train(source, TINY, mapping=next_of_three, verbose=0).model
+    again = train(source, TINY, mapping=next_of_three, verbose=0).model
+    other = dataclasses.replace(TINY, config=dataclasses.replace(TINY.config, seed=1))
+    assert weights(first) == weights(again)
+    assert weights(first) != weights(train(source, other, mapping=next_of_three, verbose=0).model)
+
+
+def test_a_resumed_run_skips_finished_stages_and_ends_alike(source, tmp_path, monkeypatch):
+    whole = train(source, TINY, mapping=next_of_three, verbose=0)
+
+    def interrupted(self, *arguments, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("wyner_keras.models.marginal.MarginalStage.terms", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            train(source, TINY, mapping=next_of_three, folder=tmp_path, verbose=0)
+    with monkeypatch.context() as patch:
+        patch.setattr("wyner_keras.models.joint.JointStage.terms", interrupted)
+        patch.setattr("wyner_keras.networks.ConvAutoencoder.train", interrupted)
+        resumed = train(source, TINY, mapping=next_of_three, folder=tmp_path, verbose=0)
+    assert weights(resumed.model) == weights(whole.model)
+    assert resumed.history["joint"] == whole.history["joint"]
+
+
+def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_weights(
+    source, tmp_path
+):
+    bad = dataclasses.replace(
+        TINY, joint=stage(epochs=4, learning_rate=Ramp(start=1e-3, end=1e30, begin=0.3))
+    )
+    with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf).*weights.*are back"):
+        train(source, bad, mapping=next_of_three, folder=tmp_path, verbose=0)
+    assert (tmp_path / "JointStage.weights.h5").exists()
+    assert not list(tmp_path.glob(".*tmp*"))
