@@ -84,6 +84,7 @@ def kl_diagonal_gaussian(
         >>> float(kl_diagonal_gaussian(np.ones((1, 3)), np.zeros((1, 3)))[0])
         1.5
     """
+    _rank(mean, 2, "mean")
     _same_shape(mean=mean, log_variance=log_variance)
     mean, log_variance = _float32(mean), _float32(log_variance)
     prior_mean = ops.zeros_like(mean) if prior_mean is None else _float32(prior_mean)
@@ -125,6 +126,7 @@ def gaussian_negative_log_likelihood(x: Tensor, mean: Tensor, log_variance: Tens
     Raises:
         ValueError: if the shapes differ.
     """
+    _rank(x, 2, "x")
     _same_shape(x=x, mean=mean, log_variance=log_variance)
     x, mean, log_variance = _float32(x), _float32(mean), _float32(log_variance)
     squares = ops.square(x - mean) * ops.exp(-log_variance)
@@ -149,6 +151,7 @@ def categorical_mutual_information(p_x: Tensor, p_y: Tensor) -> Tensor:
     """
     _rank(p_x, 3, "p_x")
     _same_shape(p_x=p_x, p_y=p_y)
+    p_x, p_y = _float32(p_x), _float32(p_y)
     joint = ops.einsum("bni,bnj->nij", p_x, p_y) / ops.cast(ops.shape(p_x)[0], "float32")
     entropies = [
         -ops.sum(p * ops.log(ops.maximum(p, 1e-12)))

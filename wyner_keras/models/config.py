@@ -44,9 +44,9 @@ class WynerConfig:
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
-        concept_weight: weight on the concept term: x_θ(u',z'), for concepts z' of the prior and
-            locals u' of the prior or of other data, should be as legible to the expert of x as
-            data are, and the same for y. Decoders then obey z whatever u is. Needs experts.
+        concept_weight: weight on −log q(z'|x'), x' = x_θ(u', z') for concepts z' of the prior and
+            locals u' of the prior or of other data, read by the expert of x; and the same for y. It
+            makes the decoders obey z whatever u is. Needs the product of experts.
         concept_noise: standard deviation of the noise on x' before the expert reads it: the more,
             the wider the margin by which x' has to show its concept.
         encoder_dropout: dropout rate of the encoders of z.

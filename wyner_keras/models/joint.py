@@ -21,8 +21,8 @@ class JointStage(Stage):
     Minimises, in nats per example,
     (1+λ) D(q(z|x,y) ‖ p(z)) + β [D(q(u|·) ‖ p(u)) + D(q(v|·) ‖ p(v))]
     + [‖x − x_θ(u,z)‖² + ‖y − y_θ(v,z)‖²] / 2ε² − γ I(Z_x; Z_y)
-    + κ E max(0, −log q(z'|x_θ(u',z')) − τ) and the same for y, for concepts and locals that do
-    not belong together (κ is `concept_weight`; see `concept`);
+    − κ E log q(z'|x_θ(u',z')) and the same for y, for concepts and locals that do not belong
+    together (κ is `concept_weight`; see `concept`);
     with a "gaussian" decoder the reconstruction is −log p(x|z) − log p(y|z), eq. (5).
 
     The variables `temperature`, `local_weight` (β) and `two_epsilon_squared` may be scheduled.
@@ -109,7 +109,7 @@ class JointStage(Stage):
                 local = family.sample(posterior, noise, self.temperature)
                 terms[f"kl_{name}"] = family.kl(posterior)
             terms[f"concept_{side}"] = (
-                self.concept(local, z, features[side], count, side, training)
+                self.concept(local, count, side, training)
                 if model.config.concept_weight > 0
                 else zeros
             )
@@ -118,41 +118,31 @@ class JointStage(Stage):
             )
         return terms
 
-    def concept(
-        self, local: Any, z: Tensor, real: Tensor, count: Any, side: str, training: bool
-    ) -> Tensor:
-        """max(0, −log q(z'|x') − τ), nats per example, on half a batch, `((count + 1) // 2,)`.
+    def concept(self, local: Any, count: Any, side: str, training: bool) -> Tensor:
+        """−log q(z'|x_θ(u',z')), nats per example, on half a batch, `((count + 1) // 2,)`.
 
-        x' = x_θ(u', z') with z' ~ p(z); half of the u' are of the prior, half of the batch's
-        posteriors. τ is what the expert needs for real features under the same noise, on average:
-        x' should be as legible as data are, no more, or it would lose its variety.
+        z' ~ p(z); half of the u' are of the prior, half of the batch's posteriors. Dropout and
+        noise of the expert ask for a margin.
 
         Args:
             local: posterior samples of u, `(count, size)`, or None.
-            z: the batch's own concepts, `(count, size)`.
-            real: the batch's features, `(count, features)`.
             count: rows of the batch.
             side: "x" or "y".
             training: whether dropout and noise are on.
         """
         model, z_family, family = self.model, self.model.config.z, self.model.local(side)
         half = (count + 1) // 2
-        other_z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
+        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
         if family is not None:
             prior = family.prior_sample(family.random_noise(half, self.seed_generator))
             local = ops.concatenate([prior[: half // 2], local[half // 2 : half]], axis=0)
-        generated, _ = model.decode(local, other_z, side)
-        features = ops.concatenate([generated, real[:half]], axis=0)
+        features, _ = model.decode(local, z, side)
         if training and model.config.concept_noise > 0:
             noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)
             features = features + model.config.concept_noise * noise
         expert = model.joint_expert_x if side == "x" else model.joint_expert_y
-        read = z_family.negative_log_likelihood(
-            z_family.posterior(expert(features, training=training)),
-            ops.concatenate([other_z, z[:half]], axis=0),
-        )
-        threshold = ops.stop_gradient(ops.mean(read[half:]))
-        return ops.relu(read[:half] - threshold)
+        parameters = z_family.posterior(expert(features, training=training))
+        return z_family.negative_log_likelihood(parameters, z)
 
     def get_config(self) -> dict[str, Any]:
         """The model and whether the experts are trained."""

@@ -223,7 +223,7 @@ class Stage(keras.Model):
             self._build_for(data)
             rows = batch_size if isinstance(x, np.ndarray) else None
         if isinstance(validation_data, tuple):
-            validation_data = self._checked(*validation_data)
+            validation_data = self._checked(*validation_data[:2])
         validation_data = self._prepared(validation_data, batch_size, shuffle=False)
         callbacks = kwargs.pop("callbacks", None)
         if not isinstance(callbacks, keras.callbacks.CallbackList):

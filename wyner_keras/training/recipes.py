@@ -54,7 +54,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
-        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 24, 4
+        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 16, 2
         local_weight, rate, jit_compile = 2.0, 1e-3, True
     temperature, learning_rate = Ramp.constant(0.5), Ramp(start=rate, end=3e-5)
     return Recipe(
@@ -67,11 +67,11 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             joint_local="xz",
             marginal_local="xz",
             residual=True,
-            concept_weight=30.0,
-            concept_noise=0.6,
+            concept_weight=20.0,
+            concept_noise=0.2,
             encoder_dropout=0.2,
             encoder_noise=0.3,
-            two_epsilon_squared=0.05,
+            two_epsilon_squared=0.07,
             seed=seed,
         ),
         pairs_per_class=pairs_per_class,
@@ -85,7 +85,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             jit_compile=jit_compile,
             temperature=temperature,
             local_weight=Ramp(start=local_weight, end=1.0, finish=0.3),
-            two_epsilon_squared=Ramp(start=0.2, end=0.05, finish=0.8),
+            two_epsilon_squared=Ramp(start=0.2, end=0.07, finish=0.8),
         ),
         marginal=StageSettings(
             epochs=marginal_epochs,

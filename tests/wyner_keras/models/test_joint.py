@@ -67,14 +67,10 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
                 if side == "x"
                 else (model.decoder_y, model.joint_expert_y)
             )
-            generated = np.asarray(decoder([np.float32(part) for part in inputs]))
-            needed, threshold = (
-                oracle.negative_log_likelihood(
-                    config.z, oracle.posterior(config.z, np.asarray(expert(given))), concepts
-                )
-                for given, concepts in ((generated, new_z), (features[side][:12], z[:12]))
-            )
-            terms[f"concept_{side}"] = np.maximum(0, needed - threshold.mean()).mean()
+            read = expert(np.asarray(decoder([np.float32(part) for part in inputs])))
+            terms[f"concept_{side}"] = oracle.negative_log_likelihood(
+                config.z, oracle.posterior(config.z, read), new_z
+            ).mean()
         terms[f"reconstruction_{side}"] = oracle.reconstruction(
             model, images[side], local, z, side, two_epsilon_squared
         ).mean()
