@@ -48,8 +48,8 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         )
     if data == "digits":
         latent, width = DiagonalGaussian(dim=16), 256
-        wrapper = WrapperSettings(code_size=24, epochs=60, batch_size=64)
-        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 1000, 12, 30, 4
+        wrapper = WrapperSettings(code_size=24, epochs=40, batch_size=64)
+        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 1000, 12, 20, 3
         local_weight, rate, jit_compile = 1.0, 2e-3, False
     else:
         latent, width = DiagonalGaussian(dim=32), 512
