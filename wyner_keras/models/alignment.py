@@ -151,7 +151,8 @@ class AlignmentStage(Stage):
             expert.output_layer.kernel.assign(head.kernel.numpy() @ kernel)
             expert.output_layer.bias.assign(bias)
             experts.append(sides[side] @ kernel + np.concatenate(logits[side]))
-        self._set_concepts(dataset, *(ops.convert_to_tensor(expert) for expert in experts))
+        if self.model.config.residual:
+            self._set_concepts(dataset, *(ops.convert_to_tensor(expert) for expert in experts))
         return float(z.shared_information(*experts))
 
     def _set_concepts(self, dataset: tf.data.Dataset, expert_x: Tensor, expert_y: Tensor) -> None:
@@ -160,9 +161,7 @@ class AlignmentStage(Stage):
         modes = z.mode(z.posterior(expert_x, expert_y)).numpy()
         batches = list(dataset)
         for position, side in enumerate("xy"):
-            concept = self.model.concept(side)
-            if concept is None:
-                continue
+            concept: Any = self.model.concept(side)
             features = np.concatenate(
                 [self.model.features(batch[position], side).numpy() for batch in batches]
             )

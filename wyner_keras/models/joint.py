@@ -92,8 +92,7 @@ class JointStage(Stage):
         parameters, *experts = model.joint_z(
             features["x"], features["y"], training and self.train_experts
         )
-        noise = z_family.random_noise(count, self.seed_generator)
-        z = z_family.sample(parameters, noise, self.temperature)
+        z = self.draw(z_family, parameters, count)
         zeros = ops.zeros((count,), dtype="float32")
         terms = {
             "kl_z": z_family.kl(parameters),
@@ -105,8 +104,7 @@ class JointStage(Stage):
             if family is not None:
                 # q(u|x,y), or as the config says
                 posterior = model.joint_local(side, features[side], features[other], z)
-                noise = family.random_noise(count, self.seed_generator)
-                local = family.sample(posterior, noise, self.temperature)
+                local = self.draw(family, posterior, count)
                 terms[f"kl_{name}"] = family.kl(posterior)
             terms[f"concept_{side}"] = (
                 self.concept(local, count, side, training)

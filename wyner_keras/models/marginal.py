@@ -86,8 +86,7 @@ class MarginalStage(Stage):
         for side, name in (("x", "u"), ("y", "v")):
             # q(z|x)
             parameters = model.marginal_z(features[side], side, training)
-            noise = z_family.random_noise(count, self.seed_generator)
-            z = z_family.sample(parameters, noise, self.temperature)
+            z = self.draw(z_family, parameters, count)
             terms[f"kl_z_{side}"] = z_family.kl(parameters)
             terms[f"distillation_{side}"] = z_family.kl_between(joint, parameters)
             family, local = model.local(side), None
@@ -95,8 +94,7 @@ class MarginalStage(Stage):
             if family is not None:
                 # q(u|x,z)
                 posterior = model.marginal_local(features[side], z, side)
-                noise = family.random_noise(count, self.seed_generator)
-                local = family.sample(posterior, noise, self.temperature)
+                local = self.draw(family, posterior, count)
                 terms[f"kl_{name}"] = family.kl(posterior)
             terms[f"reconstruction_{side}"] = self.reconstruction(
                 targets[side], features[side], local, z, side

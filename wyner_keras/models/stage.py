@@ -12,6 +12,7 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.data import Pairs, check_images
+from wyner_keras.latents import Latent
 from wyner_keras.models.divergence import KeepLastGood
 from wyner_keras.models.wyner import WynerModel
 
@@ -86,6 +87,11 @@ class Stage(keras.Model):
     def batch_count(batch: Tensor) -> Any:
         """Rows of a batch: static where known, which lets XLA specialise."""
         return batch.shape[0] if batch.shape[0] is not None else ops.shape(batch)[0]
+
+    def draw(self, family: Latent, parameters: Tensor, count: Any) -> Tensor:
+        """A reparameterised sample at the stage's temperature, `(count, size)`."""
+        noise = family.random_noise(count, self.seed_generator)
+        return family.sample(parameters, noise, self.temperature)
 
     def reconstruction(
         self, target: Tensor, features: Tensor, local: Tensor | None, z: Tensor, side: str
