@@ -4,6 +4,12 @@ Every public name is imported at its first use: `import wyner_keras` alone loads
 nor Keras. What is public is listed in `__init__.pyi`, which type checkers read too.
 """
 
+import sys
+
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+if "keras" in sys.modules:
+    # Registers the classes, so that `keras.models.load_model` finds them.
+    import wyner_keras.models  # noqa: F401

@@ -9,14 +9,23 @@ from . import (
     training,
 )
 from .latents import Categorical, DiagonalGaussian
-from .models import AlignmentStage, JointStage, MarginalStage, WynerConfig, WynerModel
-from .networks import ConvAutoencoder
+from .models import (
+    AlignmentStage,
+    FlowStage,
+    JointStage,
+    MarginalStage,
+    WynerConfig,
+    WynerModel,
+)
+from .networks import ConvAutoencoder, CouplingFlow
 
 __all__ = [
     "AlignmentStage",
     "Categorical",
     "ConvAutoencoder",
+    "CouplingFlow",
     "DiagonalGaussian",
+    "FlowStage",
     "JointStage",
     "MarginalStage",
     "WynerConfig",

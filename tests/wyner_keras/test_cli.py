@@ -239,7 +239,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_weight
     line = refused(capsys, *words, code=1)
     assert "The loss became" in line
     assert "1 good epochs" in line
-    assert (tmp_path / "run.partial" / "checkpoints" / "JointStage.weights.h5").stat().st_size > 0
+    assert (tmp_path / "run.partial" / "checkpoints" / "joint.weights.h5").stat().st_size > 0
     assert not (tmp_path / "run").exists()
 
 

@@ -27,7 +27,9 @@ _CLASSES = {
     "AlignmentStage",
     "Categorical",
     "ConvAutoencoder",
+    "CouplingFlow",
     "DiagonalGaussian",
+    "FlowStage",
     "JointStage",
     "MarginalStage",
     "WynerConfig",
@@ -62,6 +64,14 @@ def test_a_name_loads_what_it_needs():
     )
     assert "wyner_keras.latents" in loaded
     assert "wyner_keras.models" not in loaded
+
+
+def test_after_keras_the_import_registers_what_a_saved_model_needs():
+    loaded = _loaded_by(
+        "import keras, wyner_keras; "
+        "assert keras.saving.get_registered_object('wyner_keras>WynerModel') is not None"
+    )
+    assert "wyner_keras.models" in loaded
 
 
 def test_public_names():

@@ -167,7 +167,7 @@ def test_abandoning_keeps_only_what_was_reached(tmp_path: Path) -> None:
     empty, begun = tmp_path / "empty", tmp_path / "begun"
     for out in (empty, begun):
         (runs.start_run(out, SETTINGS) / "checkpoints").mkdir()
-    weights = runs.partial_folder(begun) / "checkpoints" / "JointStage.weights.h5"
+    weights = runs.partial_folder(begun) / "checkpoints" / "joint.weights.h5"
     weights.touch()
     assert runs.abandon_run(empty) is None
     assert not runs.partial_folder(empty).exists()

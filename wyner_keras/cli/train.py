@@ -170,8 +170,10 @@ def _settings(asked: dict[str, Any]) -> tuple[ImageSource, dict[str, Any]]:
 
 
 def _quick(recipe: Recipe) -> Recipe:
+    from wyner_keras.training.settings import STAGES
+
     few: dict[str, Any] = {"pairs_per_class": min(recipe.pairs_per_class, 64)}
-    for name in ("wrapper", "alignment", "joint", "marginal"):
+    for name in ("wrapper", *STAGES):
         stage = getattr(recipe, name)
         few[name] = stage and dataclasses.replace(
             stage, epochs=1, batch_size=min(stage.batch_size, 128)

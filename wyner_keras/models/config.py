@@ -41,6 +41,11 @@ class WynerConfig:
         residual: whether features are modelled as an affine map of z plus the rest: decoders add
             that map of z to their output, and local encoders see features less it, so that U and V
             describe how x and y differ from their concept's mean. Needs locals that are given z.
+        local_couplings: couplings of the flow between U (or V) and what its decoder reads; 0 goes
+            without. With it x_θ(u,z) is a decoder after an invertible map of u that z conditions,
+            and q(u|·) the Gaussian of the local encoder taken back through that map: the local
+            posterior, averaged over the data of one concept, can then be N(0, I) for each of them,
+            which independence of U and Z asks for. Needs `DiagonalGaussian` U and V.
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
@@ -73,6 +78,7 @@ class WynerConfig:
     decoder: str = "delta"
     distance: str = "features"
     residual: bool = False
+    local_couplings: int = 0
     common_information_weight: float = 0.5
     two_epsilon_squared: float = 0.2
     alignment_weight: float = 50.0
@@ -131,6 +137,22 @@ class WynerConfig:
                 "`residual` needs a 'delta' decoder and local encoders that are given z. "
                 f"Received: decoder={self.decoder!r}, joint_local={self.joint_local!r}, "
                 f"marginal_local={self.marginal_local!r}"
+            )
+        if (
+            isinstance(self.local_couplings, bool)
+            or not isinstance(self.local_couplings, int)
+            or self.local_couplings < 0
+        ):
+            raise ValueError(
+                "`local_couplings` should be an integer of at least 0. "
+                f"Received: local_couplings={self.local_couplings!r}"
+            )
+        if self.local_couplings and not all(
+            isinstance(local, DiagonalGaussian) and local.dim > 1 for local in (self.u, self.v)
+        ):
+            raise ValueError(
+                "`local_couplings` needs DiagonalGaussian U and V of 2 dimensions or more. "
+                f"Received: u={self.u!r}, v={self.v!r}, local_couplings={self.local_couplings}"
             )
         if self.decoder == "gaussian" and self.distance == "pixels":
             raise ValueError(

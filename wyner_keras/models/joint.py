@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
@@ -31,6 +32,14 @@ class JointStage(Stage):
         model: the W-model to train.
         train_experts: whether the joint encoder of z is trained too; False keeps it as the
             alignment stage left it, and without dropout.
+        train_locals: whether the joint encoders of u and v are trained too; False leaves the
+            decoders to be trained, as after a `FlowStage`.
+        concept_weight: κ in this stage; None takes the config's.
+        flows: whether to go through the model's flows; before a `FlowStage` they are the identity
+            and False saves their time.
+
+    Raises:
+        ValueError: if κ is negative, or not 0 for a model without experts.
 
     Example:
         >>> stage = JointStage(model)
@@ -51,16 +60,36 @@ class JointStage(Stage):
         "concept_y",
     )
 
-    def __init__(self, model: WynerModel, train_experts: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: WynerModel,
+        train_experts: bool = True,
+        train_locals: bool = True,
+        concept_weight: float | None = None,
+        flows: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(model, **kwargs)
+        if concept_weight is None:
+            concept_weight = model.config.concept_weight
+        # The config's own checks.
+        dataclasses.replace(model.config, concept_weight=concept_weight)
         self.train_experts = train_experts
+        self.train_locals = train_locals
+        self.concept_weight = concept_weight
+        self.flows = flows
         self.local_weight = self.scheduled("local_weight", 1.0)
 
     @property
     def parts(self) -> Iterable[keras.layers.Layer]:
-        """Joint encoders and decoders."""
-        frozen = () if self.train_experts else self.model.joint_encoders_z
-        return [part for part in self.model.joint_parts if part not in frozen]
+        """Decoders, and the joint encoders that are to be trained."""
+        model = self.model
+        frozen = [] if self.train_experts else list(model.joint_encoders_z)
+        if not self.train_locals:
+            # The local encoders see features less the affine maps of z.
+            frozen += [model.joint_encoder_u, model.joint_encoder_v]
+            frozen += [model.concept_x, model.concept_y]
+        return [part for part in model.joint_parts if part not in frozen]
 
     def weights_of_terms(self) -> dict[str, Any]:
         """(1+λ), β, β, 1, 1, −γ, and the concept weight twice."""
@@ -72,8 +101,8 @@ class JointStage(Stage):
             "reconstruction_x": 1.0,
             "reconstruction_y": 1.0,
             "alignment": -config.alignment_weight,
-            "concept_x": config.concept_weight,
-            "concept_y": config.concept_weight,
+            "concept_x": self.concept_weight,
+            "concept_y": self.concept_weight,
         }
 
     def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
@@ -99,20 +128,21 @@ class JointStage(Stage):
             "alignment": z_family.shared_information(*experts) if experts else zeros,
         }
         for side, other, name in (("x", "y", "u"), ("y", "x", "v")):
-            family, local = model.local(side), None
+            family, local, code = model.local(side), None, None
             terms[f"kl_{name}"] = zeros
             if family is not None:
                 # q(u|x,y), or as the config says
                 posterior = model.joint_local(side, features[side], features[other], z)
-                local = self.draw(family, posterior, count)
-                terms[f"kl_{name}"] = family.kl(posterior)
+                code = self.draw(family, posterior, count)
+                if self.flows:
+                    local, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
+                else:
+                    local, terms[f"kl_{name}"] = code, family.kl(posterior)
             terms[f"concept_{side}"] = (
-                self.concept(local, count, side, training)
-                if model.config.concept_weight > 0
-                else zeros
+                self.concept(local, count, side, training) if self.concept_weight > 0 else zeros
             )
             terms[f"reconstruction_{side}"] = self.reconstruction(
-                targets[side], features[side], local, z, side
+                targets[side], features[side], code, z, side
             )
         return terms
 
@@ -134,7 +164,7 @@ class JointStage(Stage):
         if family is not None:
             prior = family.prior_sample(family.random_noise(half, self.seed_generator))
             local = ops.concatenate([prior[: half // 2], local[half // 2 : half]], axis=0)
-        features, _ = model.decode(local, z, side)
+        features, _ = (model.decode if self.flows else model.decode_code)(local, z, side)
         if training and model.config.concept_noise > 0:
             noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)
             features = features + model.config.concept_noise * noise
@@ -143,5 +173,11 @@ class JointStage(Stage):
         return z_family.negative_log_likelihood(parameters, z)
 
     def get_config(self) -> dict[str, Any]:
-        """The model and whether the experts are trained."""
-        return {**super().get_config(), "train_experts": self.train_experts}
+        """The model and the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "train_experts": self.train_experts,
+            "train_locals": self.train_locals,
+            "concept_weight": self.concept_weight,
+            "flows": self.flows,
+        }

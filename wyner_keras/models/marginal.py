@@ -89,15 +89,15 @@ class MarginalStage(Stage):
             z = self.draw(z_family, parameters, count)
             terms[f"kl_z_{side}"] = z_family.kl(parameters)
             terms[f"distillation_{side}"] = z_family.kl_between(joint, parameters)
-            family, local = model.local(side), None
+            family, code = model.local(side), None
             terms[f"kl_{name}"] = zeros
             if family is not None:
                 # q(u|x,z)
                 posterior = model.marginal_local(features[side], z, side)
-                local = self.draw(family, posterior, count)
-                terms[f"kl_{name}"] = family.kl(posterior)
+                code = self.draw(family, posterior, count)
+                _, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
             terms[f"reconstruction_{side}"] = self.reconstruction(
-                targets[side], features[side], local, z, side
+                targets[side], features[side], code, z, side
             )
         return terms
 

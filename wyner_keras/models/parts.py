@@ -13,9 +13,10 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from wyner_keras import objectives
 from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
-from wyner_keras.networks import MLP, ConvAutoencoder
+from wyner_keras.networks import MLP, ConvAutoencoder, CouplingFlow
 
 Tensor = Any
 
@@ -133,6 +134,16 @@ class Parts(keras.Model):
             )
             for layer in (self.concept_x, self.concept_y):
                 layer.build((None, z.size))
+        self.flow_u: CouplingFlow | None = None
+        self.flow_v: CouplingFlow | None = None
+        if config.local_couplings:
+            gaussians: tuple[Any, Any] = (u, v)
+            self.flow_u, self.flow_v = flows = tuple(
+                CouplingFlow(family.size, config.local_couplings, seed=next(seeds))
+                for family in gaussians
+            )
+            for flow in flows:
+                flow.build((None, z.size))
         self.built = True
 
     @functools.cached_property
@@ -227,10 +238,44 @@ class Parts(keras.Model):
         """The family of U (side "x") or V (side "y")."""
         return self.config.u if side == "x" else self.config.v
 
+    def flow(self, side: str) -> CouplingFlow | None:
+        """The map from U (side "x") or V (side "y") to what the decoder reads; None without one."""
+        return self.flow_u if side == "x" else self.flow_v
+
+    def pull_back(
+        self, side: str, parameters: Tensor, code: Tensor, z: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The local latent that a sample of its encoder's Gaussian stands for, and its KL.
+
+        Args:
+            side: "x" or "y".
+            parameters: of the local encoder, `(batch, parameter_size)`.
+            code: a sample with these parameters, `(batch, size)`.
+            z: what conditions the flow, `(batch, size of z)`.
+
+        Returns:
+            u or v `(batch, size)`, and D(q(u|·) ‖ p(u)) in nats per example `(batch,)`: in closed
+            form, or for a flow its estimate by this sample.
+        """
+        flow = self.flow(side)
+        family: Any = self.local(side)
+        if flow is None:
+            return code, family.kl(parameters)
+        local, log_determinant = flow.inverse(code, z)
+        log_variance = family.moments(parameters)[1]
+        return local, objectives.kl_pulled_back_gaussian(local, log_variance, log_determinant)
+
     def decode(self, local: Tensor | None, z: Tensor, side: str) -> tuple[Tensor, Tensor | None]:
         """Mean features x_θ(u, z) or y_θ(v, z), and the log variance of a "gaussian" decoder."""
+        flow = self.flow(side)
+        return self.decode_code(local if flow is None else flow(local, z), z, side)
+
+    def decode_code(
+        self, code: Tensor | None, z: Tensor, side: str
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `decode`, of what the flow makes of the local latent (itself, without a flow)."""
         decoder = self.decoder_x if side == "x" else self.decoder_y
-        output = ops.cast(decoder(z if local is None else [local, z]), "float32")
+        output = ops.cast(decoder(z if code is None else [code, z]), "float32")
         concept = self.concept(side)
         if concept is not None:
             output = output + ops.cast(concept(z), "float32")
@@ -247,8 +292,8 @@ class Parts(keras.Model):
         reconstructions = []
         for side, own, other in (("x", x, y), ("y", y, x)):
             family = self.local(side)
-            local = family and family.mode(self.joint_local(side, own, other, z))
-            reconstructions.append(self.images(self.decode(local, z, side)[0], side))
+            code = family and family.mode(self.joint_local(side, own, other, z))
+            reconstructions.append(self.images(self.decode_code(code, z, side)[0], side))
         return tuple(reconstructions)
 
     @property

@@ -94,10 +94,10 @@ class Stage(keras.Model):
         return family.sample(parameters, noise, self.temperature)
 
     def reconstruction(
-        self, target: Tensor, features: Tensor, local: Tensor | None, z: Tensor, side: str
+        self, target: Tensor, features: Tensor, code: Tensor | None, z: Tensor, side: str
     ) -> Tensor:
         """−log p(x|u,z), nats per example, without the delta decoder's constant."""
-        mean, log_variance = self.model.decode(local, z, side)
+        mean, log_variance = self.model.decode_code(code, z, side)
         if log_variance is not None:
             return objectives.gaussian_negative_log_likelihood(features, mean, log_variance)
         if self.model.config.distance == "pixels":

@@ -129,7 +129,9 @@ class WynerModel(Parts):
         if family is not None:
             features = self.features(style, side)
             style_z = self.config.z.sample(self.marginal_z(features, side), noise_style_z)
-            local = family.sample(self.marginal_local(features, style_z, side), noise_local)
+            parameters = self.marginal_local(features, style_z, side)
+            code = family.sample(parameters, noise_local)
+            local, _ = self.pull_back(side, parameters, code, style_z)
             local = ops.reshape(
                 ops.broadcast_to(local[:, None], (styles, concepts, local.shape[-1])),
                 (-1, local.shape[-1]),

@@ -7,6 +7,7 @@ from wyner_keras.training.schedules import (
     NoiseScaleSchedule,
     Ramp,
     TemperatureSchedule,
+    TransportSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 from wyner_keras.training.train import Trained, train, train_wrapper
@@ -20,6 +21,7 @@ __all__ = [
     "StageSettings",
     "TemperatureSchedule",
     "Trained",
+    "TransportSchedule",
     "WrapperSettings",
     "recipe",
     "train",

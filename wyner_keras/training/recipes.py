@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import WynerConfig
@@ -49,14 +51,24 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     if data == "digits":
         latent, width = DiagonalGaussian(dim=16), 256
         wrapper = WrapperSettings(code_size=24, epochs=40, batch_size=64)
-        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 1000, 12, 20, 3
-        local_weight, rate, jit_compile = 1.0, 2e-3, False
+        pairs_per_class, rate, jit_compile = 1000, 2e-3, False
+        epochs = {"alignment": 12, "joint": 16, "flow": 8, "refinement": 3, "marginal": 3}
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
-        pairs_per_class, alignment_epochs, joint_epochs, marginal_epochs = 5000, 8, 16, 2
-        local_weight, rate, jit_compile = 2.0, 1e-3, True
-    temperature, learning_rate = Ramp.constant(0.5), Ramp(start=rate, end=3e-5)
+        pairs_per_class, rate, jit_compile = 5000, 1e-3, True
+        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 3}
+    learning_rate = Ramp(start=rate, end=3e-5)
+    stage = StageSettings(
+        epochs=1,
+        learning_rate=learning_rate,
+        temperature=Ramp.constant(0.5),
+        jit_compile=jit_compile,
+    )
+
+    def stage_of(name: str, **settings: Any) -> StageSettings:
+        return dataclasses.replace(stage, epochs=epochs[name], **settings)
+
     return Recipe(
         name="annealed",
         config=WynerConfig(
@@ -67,8 +79,9 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             joint_local="xz",
             marginal_local="xz",
             residual=True,
-            concept_weight=20.0,
-            concept_noise=0.2,
+            local_couplings=8,
+            concept_weight=50.0,
+            concept_noise=0.5,
             encoder_dropout=0.2,
             encoder_noise=0.3,
             two_epsilon_squared=0.07,
@@ -77,22 +90,21 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         pairs_per_class=pairs_per_class,
         wrapper=wrapper,
         alignment=StageSettings(
-            epochs=alignment_epochs, batch_size=500, learning_rate=learning_rate
+            epochs=epochs["alignment"], batch_size=500, learning_rate=learning_rate
         ),
-        joint=StageSettings(
-            epochs=joint_epochs,
-            learning_rate=learning_rate,
-            jit_compile=jit_compile,
-            temperature=temperature,
-            local_weight=Ramp(start=local_weight, end=1.0, finish=0.3),
+        # Legible samples are the refinement's business: here κ would cost reconstruction.
+        joint=stage_of(
+            "joint",
+            concept_weight=2.0,
             two_epsilon_squared=Ramp(start=0.2, end=0.07, finish=0.8),
         ),
-        marginal=StageSettings(
-            epochs=marginal_epochs,
-            learning_rate=learning_rate,
-            temperature=temperature,
-            jit_compile=jit_compile,
+        flow=stage_of(
+            "flow",
+            learning_rate=Ramp(start=rate, end=1e-5),
+            transport_weight=Ramp(start=0.4, end=0.02),
         ),
+        refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
+        marginal=stage_of("marginal"),
         train_experts=False,
         distillation_weight=50.0,
         warm_start=True,

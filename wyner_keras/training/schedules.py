@@ -1,4 +1,4 @@
-"""Schedules as Keras callbacks: temperature, learning rate, local capacity, width of the delta."""
+"""Schedules as Keras callbacks: one each for the variables that a stage lets change."""
 
 from __future__ import annotations
 
@@ -100,6 +100,12 @@ class NoiseScaleSchedule(Schedule):
     """Anneal 2ε², the width of the Gaussian that stands for the Dirac delta."""
 
     variable = "two_epsilon_squared"
+
+
+class TransportSchedule(Schedule):
+    """Anneal η, the weight on moving styles, so that what is moved least is found first."""
+
+    variable = "transport_weight"
 
 
 class LearningRateSchedule(Schedule):

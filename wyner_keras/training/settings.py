@@ -11,6 +11,8 @@ import keras
 from wyner_keras.models import WynerConfig
 from wyner_keras.training.schedules import Ramp
 
+STAGES = ("alignment", "joint", "flow", "refinement", "marginal")
+
 
 def _check_counts(**values: Any) -> None:
     for name, value in values.items():
@@ -45,6 +47,8 @@ class StageSettings:
         temperature: of the Gumbel-softmax, by epoch.
         local_weight: β on KL(u) and KL(v), by epoch; the joint stage's only.
         two_epsilon_squared: 2ε² by epoch; None keeps the config's.
+        concept_weight: κ; None keeps the config's; the joint stage's only.
+        transport_weight: η by epoch; None keeps `FlowStage`'s; that stage's only.
         jit_compile: whether XLA compiles the step; it pays for wide dense networks.
 
     Raises:
@@ -57,6 +61,8 @@ class StageSettings:
     temperature: Ramp = Ramp(start=1.0, end=0.5)
     local_weight: Ramp | None = None
     two_epsilon_squared: Ramp | None = None
+    concept_weight: float | None = None
+    transport_weight: Ramp | None = None
     jit_compile: bool = True
 
     def __post_init__(self) -> None:
@@ -75,6 +81,8 @@ class Recipe:
         alignment: stage 0; None goes without.
         joint: stage 1.
         marginal: stage 2.
+        flow: the flows of U and V, after stage 1; None goes without.
+        refinement: more of stage 1, over the decoders alone, after the flows; None goes without.
         train_experts: whether stage 1 trains the joint encoder of z too; False leaves it as the
             alignment stage found it.
         distillation_weight: of the joint posterior in stage 2; 0 is the paper's.
@@ -91,6 +99,8 @@ class Recipe:
     marginal: StageSettings
     wrapper: WrapperSettings | None = None
     alignment: StageSettings | None = None
+    flow: StageSettings | None = None
+    refinement: StageSettings | None = None
     train_experts: bool = True
     distillation_weight: float = 0.0
     warm_start: bool = False
@@ -123,6 +133,6 @@ class Recipe:
                 **values,
                 "config": keras.saving.deserialize_keras_object(values["config"]),
                 "wrapper": None if wrapper is None else WrapperSettings(**wrapper),
-                **{name: stage(values[name]) for name in ("alignment", "joint", "marginal")},
+                **{name: stage(values[name]) for name in STAGES},
             }
         )

@@ -1,4 +1,4 @@
-"""A recipe carried out: wrapper, alignment, joint stage, marginal stage."""
+"""A recipe carried out: wrapper, alignment, joint stage, flows, refinement, marginal stage."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import keras
 from wyner_keras.data import ImageSource, Pairs, label_map
 from wyner_keras.models import (
     AlignmentStage,
+    FlowStage,
     JointStage,
     KeepLastGood,
     MarginalStage,
@@ -28,6 +29,7 @@ from wyner_keras.training.schedules import (
     LearningRateSchedule,
     NoiseScaleSchedule,
     TemperatureSchedule,
+    TransportSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings
 
@@ -63,23 +65,29 @@ def steps_per_execution(steps: int, most: int = 40) -> int:
     return max(count for count in range(1, min(steps, most) + 1) if steps % count == 0)
 
 
-def _schedules(settings: StageSettings, joint: bool) -> list[keras.callbacks.Callback]:
+def _schedules(settings: StageSettings, stage: Stage) -> list[keras.callbacks.Callback]:
     callbacks: list[keras.callbacks.Callback] = [
         LearningRateSchedule(settings.learning_rate),
         TemperatureSchedule(settings.temperature),
     ]
-    if settings.local_weight is not None and joint:
+    if settings.local_weight is not None and isinstance(stage, JointStage):
         callbacks.append(CapacitySchedule(settings.local_weight))
     if settings.two_epsilon_squared is not None:
         callbacks.append(NoiseScaleSchedule(settings.two_epsilon_squared))
+    if settings.transport_weight is not None and isinstance(stage, FlowStage):
+        callbacks.append(TransportSchedule(settings.transport_weight))
     return callbacks
 
 
 def _fit(
-    stage: Stage, pairs: Pairs, settings: StageSettings, folder: Path | None, verbose: Any
+    stage: Stage,
+    pairs: Pairs,
+    settings: StageSettings,
+    name: str,
+    folder: Path | None,
+    verbose: Any,
 ) -> dict[str, list[float]]:
-    name = type(stage).__name__
-    callbacks = _schedules(settings, joint=isinstance(stage, JointStage))
+    callbacks = _schedules(settings, stage)
     checkpoint = None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -197,23 +205,36 @@ def train(
         trained = Trained(WynerModel(recipe.config, wrapper=wrapper), pairs, history)
         if history:
             _finish(trained, "wrapper", begin, folder)
-    if recipe.alignment is not None and "alignment" not in trained.history:
-        begin = time.perf_counter()
-        alignment = AlignmentStage(trained.model)
-        aligned = _fit(alignment, pairs, recipe.alignment, folder, verbose)
-        trained.history["alignment"] = aligned
-        trained.shared_nats = alignment.assign(pairs)
-        _finish(trained, "alignment", begin, folder)
-    if "joint" not in trained.history:
-        begin = time.perf_counter()
-        joint = JointStage(trained.model, train_experts=recipe.train_experts)
-        trained.history["joint"] = _fit(joint, pairs, recipe.joint, folder, verbose)
-        _finish(trained, "joint", begin, folder)
-    if "marginal" not in trained.history:
-        begin = time.perf_counter()
+    model = trained.model
+
+    def carry_out(name: str, settings: StageSettings | None, make: Callable[[], Stage]) -> None:
+        if settings is None or name in trained.history:
+            return
+        begin, stage = time.perf_counter(), make()
+        trained.history[name] = _fit(stage, pairs, settings, name, folder, verbose)
+        if isinstance(stage, AlignmentStage):
+            trained.shared_nats = stage.assign(pairs)
+        _finish(trained, name, begin, folder)
+
+    def joint() -> JointStage:
+        return JointStage(
+            model,
+            train_experts=recipe.train_experts,
+            concept_weight=recipe.joint.concept_weight,
+            flows=False,
+        )
+
+    def refinement() -> JointStage:
+        return JointStage(model, train_experts=False, train_locals=False)
+
+    def marginal() -> MarginalStage:
         if recipe.warm_start:
-            trained.model.warm_start_marginals()
-        marginal = MarginalStage(trained.model, distillation_weight=recipe.distillation_weight)
-        trained.history["marginal"] = _fit(marginal, pairs, recipe.marginal, folder, verbose)
-        _finish(trained, "marginal", begin, folder)
+            model.warm_start_marginals()
+        return MarginalStage(model, distillation_weight=recipe.distillation_weight)
+
+    carry_out("alignment", recipe.alignment, lambda: AlignmentStage(model))
+    carry_out("joint", recipe.joint, joint)
+    carry_out("flow", recipe.flow, lambda: FlowStage(model))
+    carry_out("refinement", recipe.refinement, refinement)
+    carry_out("marginal", recipe.marginal, marginal)
     return trained

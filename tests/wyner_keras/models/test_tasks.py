@@ -11,7 +11,7 @@ from wyner_keras.models import WynerConfig, WynerModel
 RELOAD = """
 import sys
 import keras, numpy as np
-import wyner_keras.models
+import wyner_keras
 for folder in sys.argv[1:]:
     model = keras.models.load_model(folder + "/model.keras", safe_mode=True)
     given = np.load(folder + "/given.npz")

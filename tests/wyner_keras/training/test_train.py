@@ -98,5 +98,5 @@ def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_weig
     )
     with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf).*weights.*are back"):
         train(source, bad, mapping=next_of_three, folder=tmp_path, verbose=0)
-    assert (tmp_path / "JointStage.weights.h5").exists()
+    assert (tmp_path / "joint.weights.h5").exists()
     assert not list(tmp_path.glob(".*tmp*"))
