@@ -70,12 +70,13 @@ def _schedules(settings: StageSettings, stage: Stage) -> list[keras.callbacks.Ca
         LearningRateSchedule(settings.learning_rate),
         TemperatureSchedule(settings.temperature),
     ]
-    if settings.local_weight is not None and isinstance(stage, JointStage):
-        callbacks.append(CapacitySchedule(settings.local_weight))
-    if settings.two_epsilon_squared is not None:
-        callbacks.append(NoiseScaleSchedule(settings.two_epsilon_squared))
-    if settings.transport_weight is not None and isinstance(stage, FlowStage):
-        callbacks.append(TransportSchedule(settings.transport_weight))
+    for ramp, schedule in (
+        (settings.local_weight, CapacitySchedule),
+        (settings.two_epsilon_squared, NoiseScaleSchedule),
+        (settings.transport_weight, TransportSchedule),
+    ):
+        if ramp is not None and hasattr(stage, schedule.variable):
+            callbacks.append(schedule(ramp))
     return callbacks
 
 

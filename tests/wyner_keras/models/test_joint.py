@@ -278,6 +278,39 @@ def test_experts_that_are_not_trained_stay_bit_identical(make_model, pairs, weig
     assert not np.allclose(trained, kls[0])
 
 
+def test_decoders_alone_can_be_trained(make_model, pairs, weights):
+    model = make_model(residual=True, joint_local="xz")
+    stage = JointStage(model, train_experts=False, train_locals=False)
+    stage.compile(optimizer="adam")
+    decoders = (model.decoder_x, model.decoder_y)
+    others = [part for part in model.joint_parts if part not in decoders]
+    before, trained = weights(*others), weights(*decoders)
+    stage.fit(pairs, batch_size=12, epochs=1, verbose=0)
+    assert weights(*others) == before
+    assert weights(*decoders) != trained
+    assert JointStage.from_config(stage.get_config()).train_locals is False
+
+
+def test_a_stages_concept_weight_takes_the_place_of_the_configs(make_model, pairs):
+    model = make_model(concept_weight=2.0)
+    losses, concepts = [], []
+    for weight in (None, 0.0, 5.0):
+        stage = JointStage(model, concept_weight=weight)
+        loss, means = stage.loss_and_terms(*pairs.arrays(), training=False)
+        parts = stage.weights_of_terms()
+        concepts.append(float(means["concept_x"]))
+        losses.append(parts["concept_x"])
+        total = sum(parts[name] * means[name] for name in means)
+        np.testing.assert_allclose(loss, total, rtol=1e-5)
+    assert losses == [2.0, 0.0, 5.0]
+    assert concepts[1] == 0.0 < min(concepts[0], concepts[2])
+    with pytest.raises(ValueError, match="Received: concept_weight=-1"):
+        JointStage(model, concept_weight=-1)
+    free = make_model(joint_encoder="free", alignment_weight=0.0)
+    with pytest.raises(ValueError, match="needs the experts"):
+        JointStage(free, concept_weight=1.0)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_small_batches_have_finite_terms(count, make_model, pairs):
     stage = JointStage(make_model(concept_weight=1.0))

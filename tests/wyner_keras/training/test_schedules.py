@@ -10,6 +10,7 @@ from wyner_keras.training import (
     NoiseScaleSchedule,
     Ramp,
     TemperatureSchedule,
+    TransportSchedule,
 )
 
 
@@ -40,6 +41,7 @@ def test_a_ramp_refuses_what_it_cannot_follow(values):
         (TemperatureSchedule, "temperature"),
         (CapacitySchedule, "local_weight"),
         (NoiseScaleSchedule, "two_epsilon_squared"),
+        (TransportSchedule, "transport_weight"),
     ],
 )
 def test_a_schedule_assigns_its_variable_by_epoch(schedule, name):

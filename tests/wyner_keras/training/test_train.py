@@ -1,4 +1,5 @@
 import dataclasses
+import importlib
 
 import numpy as np
 import pytest
@@ -8,6 +9,9 @@ from wyner_keras.data.sources import ImageSource
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import TrainingDiverged, WynerConfig
 from wyner_keras.training import Ramp, Recipe, StageSettings, WrapperSettings, train
+
+# The package offers the function under the module's name.
+training = importlib.import_module("wyner_keras.training.train")
 
 
 def stage(**values):
@@ -24,10 +28,13 @@ TINY = Recipe(
         joint_local="xz",
         residual=True,
         concept_weight=1.0,
+        local_couplings=2,
     ),
     pairs_per_class=16,
     wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
     alignment=stage(epochs=2),
+    flow=stage(transport_weight=Ramp(start=0.4, end=0.1)),
+    refinement=stage(),
     joint=stage(local_weight=Ramp(start=2.0, end=1.0), two_epsilon_squared=Ramp.constant(0.3)),
     marginal=stage(),
     train_experts=False,
@@ -57,11 +64,36 @@ def weights(model):
 
 def test_all_stages_run_and_leave_their_history(source):
     trained = train(source, TINY, mapping=next_of_three, verbose=0)
-    assert set(trained.history) == {"wrapper", "alignment", "joint", "marginal"}
+    assert list(trained.history) == [
+        "wrapper", "alignment", "joint", "flow", "refinement", "marginal"
+    ]  # fmt: skip
     assert len(trained.history["alignment"]["loss"]) == 2
     assert set(trained.seconds) == set(trained.history)
     assert np.isfinite(trained.shared_nats)
     assert trained.model.generate_y(source.test.images[:2], seed=0).shape == (2, 8, 8, 1)
+
+
+def test_stages_are_made_as_the_recipe_says(source, monkeypatch):
+    made = []
+
+    def watched(name):
+        make = getattr(training, name)
+
+        def spy(model, **arguments):
+            made.append((name, arguments))
+            return make(model, **arguments)
+
+        return spy
+
+    for name in ("JointStage", "MarginalStage"):
+        monkeypatch.setattr(training, name, watched(name))
+    recipe = dataclasses.replace(TINY, joint=dataclasses.replace(TINY.joint, concept_weight=0.5))
+    train(source, recipe, mapping=next_of_three, verbose=0)
+    assert made == [
+        ("JointStage", {"train_experts": False, "concept_weight": 0.5, "flows": False}),
+        ("JointStage", {"train_experts": False, "train_locals": False}),
+        ("MarginalStage", {"distillation_weight": 1.0}),
+    ]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(source):
