@@ -52,12 +52,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         latent, width = DiagonalGaussian(dim=16), 256
         wrapper = WrapperSettings(code_size=24, epochs=40, batch_size=64)
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
-        epochs = {"alignment": 12, "joint": 16, "flow": 8, "refinement": 3, "marginal": 3}
+        epochs = {"alignment": 12, "joint": 16, "flow": 6, "refinement": 2, "marginal": 3}
+        couplings, concept_weight, concept_noise = 4, 20.0, 0.3
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
         epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 3}
+        couplings, concept_weight, concept_noise = 8, 50.0, 0.5
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
         epochs=1,
@@ -79,9 +81,9 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             joint_local="xz",
             marginal_local="xz",
             residual=True,
-            local_couplings=8,
-            concept_weight=50.0,
-            concept_noise=0.5,
+            local_couplings=couplings,
+            concept_weight=concept_weight,
+            concept_noise=concept_noise,
             encoder_dropout=0.2,
             encoder_noise=0.3,
             two_epsilon_squared=0.07,
