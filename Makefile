@@ -35,8 +35,8 @@ lint: $(STAMP) ## ruff and mypy
 slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-notebook: $(STAMP) ## execute the notebook again, in place and at full size
-	WYNER_NOTEBOOK_SIZE=full $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
+notebook: $(STAMP) ## execute the notebook again, in place, on the digits
+	WYNER_NOTEBOOK_SIZE=digits $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \

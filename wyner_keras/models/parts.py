@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
-from keras import ops
 
-from wyner_keras import objectives
 from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
 from wyner_keras.networks import MLP, ConvAutoencoder, CouplingFlow
@@ -22,7 +16,7 @@ Tensor = Any
 
 
 class Parts(keras.Model):
-    """Encoders and decoders of a W-model; `WynerModel` adds what they are used for.
+    """Encoders and decoders of a W-model; `Distributions` adds what they compute.
 
     Args:
         config: the settings.
@@ -146,10 +140,6 @@ class Parts(keras.Model):
                 flow.build((None, z.size))
         self.built = True
 
-    @functools.cached_property
-    def _feature_cache(self) -> dict[tuple[int, int], Any]:
-        return {}
-
     def feature_size(self, side: str) -> int:
         """Width of the features of side "x" or "y": the wrapper's, or the number of pixels."""
         wrapper = self.wrapper(side)
@@ -166,73 +156,9 @@ class Parts(keras.Model):
         """`(h, w, c)` of side "x" or "y"; None before the model is built."""
         return self.config.x_shape if side == "x" else self.config.y_shape
 
-    def features(self, images: Tensor, side: str) -> Tensor:
-        """Features `(batch, features)` of images `(batch, h, w, c)`; features pass unchanged."""
-        if len(images.shape) == 2:
-            return ops.cast(images, "float32")
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.encode(images), "float32")
-        return ops.reshape(ops.cast(images, "float32"), (-1, self.feature_size(side)))
-
-    def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
-        """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
-        key = (id(images), id(self.wrapper(side)))
-        cached = self._feature_cache.get(key)
-        if cached is None or cached[0]() is not images:
-            encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
-            features = np.concatenate(
-                [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
-            )
-            cached = (weakref.ref(images), features)
-            self._feature_cache[key] = cached
-        return cached[1]
-
-    def images(self, features: Tensor, side: str) -> Tensor:
-        """Images `(batch, h, w, c)` in [0, 1] of features `(batch, features)`."""
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.decode(features), "float32")
-        return ops.clip(ops.reshape(features, (-1, *self.image_shape(side))), 0.0, 1.0)
-
-    def joint_z(self, x: Tensor, y: Tensor, training: bool = False) -> tuple[Tensor, ...]:
-        """Parameters of q(z|x,y), then the experts' of x and of y (none for the free encoder)."""
-        if self.config.joint_encoder == "free":
-            return (self.joint_encoder_z([x, y], training=training),)
-        expert_x = self.joint_expert_x(x, training=training)
-        expert_y = self.joint_expert_y(y, training=training)
-        return self.config.z.posterior(expert_x, expert_y), expert_x, expert_y
-
-    def joint_local(self, side: str, own: Tensor, other: Tensor, z: Tensor) -> Tensor:
-        """Parameters of the joint stage's q(u|·) or q(v|·)."""
-        encoder = self.joint_encoder_u if side == "x" else self.joint_encoder_v
-        own = self.rest(own, z, side)
-        given = {"x": [own], "xz": [own, z], "xy": [own, other]}[self.config.joint_local]
-        return encoder(given)
-
-    def marginal_z(self, features: Tensor, side: str, training: bool = False) -> Tensor:
-        """Parameters of q(z|x) or q(z|y)."""
-        encoder = self.marginal_encoder_z_x if side == "x" else self.marginal_encoder_z_y
-        return self.config.z.posterior(encoder(features, training=training))
-
-    def marginal_local(self, features: Tensor, z: Tensor, side: str) -> Tensor:
-        """Parameters of q(u|x,z) or q(u|x), and of q(v|y,z) or q(v|y)."""
-        encoder = self.marginal_encoder_u if side == "x" else self.marginal_encoder_v
-        features = self.rest(features, z, side)
-        return encoder([features, z] if self.config.marginal_local == "xz" else features)
-
     def concept(self, side: str) -> keras.layers.Dense | None:
         """The affine map of z to features of side "x" or "y"; None unless the model is residual."""
         return self.concept_x if side == "x" else self.concept_y
-
-    def rest(self, features: Tensor, z: Tensor, side: str) -> Tensor:
-        """Features less the affine map of z, `(batch, features)`; unchanged where there is none."""
-        concept = self.concept(side)
-        return (
-            features
-            if concept is None
-            else features - ops.stop_gradient(ops.cast(concept(z), "float32"))
-        )
 
     def local(self, side: str) -> Latent | None:
         """The family of U (side "x") or V (side "y")."""
@@ -241,60 +167,6 @@ class Parts(keras.Model):
     def flow(self, side: str) -> CouplingFlow | None:
         """The map from U (side "x") or V (side "y") to what the decoder reads; None without one."""
         return self.flow_u if side == "x" else self.flow_v
-
-    def pull_back(
-        self, side: str, parameters: Tensor, code: Tensor, z: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The local latent that a sample of its encoder's Gaussian stands for, and its KL.
-
-        Args:
-            side: "x" or "y".
-            parameters: of the local encoder, `(batch, parameter_size)`.
-            code: a sample with these parameters, `(batch, size)`.
-            z: what conditions the flow, `(batch, size of z)`.
-
-        Returns:
-            u or v `(batch, size)`, and D(q(u|·) ‖ p(u)) in nats per example `(batch,)`: in closed
-            form, or for a flow its estimate by this sample.
-        """
-        flow = self.flow(side)
-        family: Any = self.local(side)
-        if flow is None:
-            return code, family.kl(parameters)
-        local, log_determinant = flow.inverse(code, z)
-        log_variance = family.moments(parameters)[1]
-        return local, objectives.kl_pulled_back_gaussian(local, log_variance, log_determinant)
-
-    def decode(self, local: Tensor | None, z: Tensor, side: str) -> tuple[Tensor, Tensor | None]:
-        """Mean features x_θ(u, z) or y_θ(v, z), and the log variance of a "gaussian" decoder."""
-        flow = self.flow(side)
-        return self.decode_code(local if flow is None else flow(local, z), z, side)
-
-    def decode_code(
-        self, code: Tensor | None, z: Tensor, side: str
-    ) -> tuple[Tensor, Tensor | None]:
-        """As `decode`, of what the flow makes of the local latent (itself, without a flow)."""
-        decoder = self.decoder_x if side == "x" else self.decoder_y
-        output = ops.cast(decoder(z if code is None else [code, z]), "float32")
-        concept = self.concept(side)
-        if concept is not None:
-            output = output + ops.cast(concept(z), "float32")
-        if self.config.decoder == "delta":
-            return output, None
-        size = self.feature_size(side)
-        # Bounded, because a feature that never varies would drive the density to infinity.
-        return output[:, :size], ops.clip(output[:, size:], -10.0, 10.0)
-
-    def call(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Reconstructed images of a batch of pairs, at the modes of the joint encoders."""
-        x, y = self.features(inputs[0], "x"), self.features(inputs[1], "y")
-        z = self.config.z.mode(self.joint_z(x, y)[0])
-        reconstructions = []
-        for side, own, other in (("x", x, y), ("y", y, x)):
-            family = self.local(side)
-            code = family and family.mode(self.joint_local(side, own, other, z))
-            reconstructions.append(self.images(self.decode_code(code, z, side)[0], side))
-        return tuple(reconstructions)
 
     @property
     def joint_encoders_z(self) -> list[keras.layers.Layer]:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.data import check_images
-from wyner_keras.models.parts import Parts
+from wyner_keras.models.distributions import Distributions
 
 Tensor = Any
 _OTHER = {"x": "y", "y": "x"}
@@ -46,7 +46,7 @@ def _positive(name: str, value: Any) -> int:
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
-class WynerModel(Parts):
+class WynerModel(Distributions):
     """Joint latent variable model of pairs (x, y): common z, local u and v.
 
     Generative part p(z) p(u) p(v) with x = x_θ(u, z) and y = y_θ(v, z); joint encoders q(z|x,y),
