@@ -168,3 +168,14 @@ def test_mismatched_wrappers_are_refused(tiny_settings, make_wrapper):
 def test_a_configuration_of_another_type_is_refused():
     with pytest.raises(ValueError, match=r"WynerConfig.*Received"):
         WynerModel({"z": 3})
+
+
+def test_cached_features_are_forgotten_with_their_images(make_model):
+    model = make_model()
+    images = np.random.default_rng(0).random((3, 4, 4, 1), dtype=np.float32)
+    first = model.cached_features(images, "x")
+    assert model.cached_features(images, "x") is first
+    assert model.cached_features(images.copy(), "x") is not first
+    assert len(model._feature_cache) == 1
+    del images
+    assert not model._feature_cache
