@@ -1,4 +1,4 @@
-"""MNIST at full size; needs the data (`TFDS_DATA_DIR` or a network) and, for the bars, 20 minutes."""
+"""MNIST at full size: needs the data (`TFDS_DATA_DIR` or a network) and 20 minutes."""
 
 import json
 import subprocess
@@ -13,9 +13,9 @@ pytestmark = pytest.mark.slow
 
 def train(out: Path, *options: str) -> dict:
     code = "import sys; from wyner_keras.cli import main; sys.exit(main())"
+    given = ["train", "--data", "mnist", "--out", str(out), "--json", "--quiet", *options]
     process = subprocess.run(
-        [sys.executable, "-c", code, "train", "--data", "mnist", "--out", str(out), "--json"]
-        + ["--quiet", *options],
+        [sys.executable, "-c", code, *given],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
