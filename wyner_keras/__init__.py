@@ -10,6 +10,6 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-if "keras" in sys.modules:
+if sys.modules.get("keras") is not None:
     # Registers the classes, so that `keras.models.load_model` finds them.
     import wyner_keras.models  # noqa: F401
