@@ -50,10 +50,10 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         )
     if data == "digits":
         latent, width = DiagonalGaussian(dim=16), 256
-        wrapper = WrapperSettings(code_size=24, epochs=40, batch_size=64)
+        wrapper = WrapperSettings(code_size=24, epochs=32, batch_size=64)
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
-        epochs = {"alignment": 12, "joint": 16, "flow": 6, "refinement": 2, "marginal": 3}
-        couplings, concept_weight, concept_noise = 4, 20.0, 0.3
+        epochs = {"alignment": 10, "joint": 14, "flow": 6, "refinement": 2, "marginal": 2}
+        couplings, concept_weight, concept_noise = 3, 20.0, 0.3
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
