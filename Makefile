@@ -19,7 +19,11 @@ help: ## list the targets
 setup: $(STAMP) ## set up .venv from requirements.lock
 
 demo: $(STAMP) ## train, judge and draw on the small digits that ship with scikit-learn (minutes)
-	$(BIN)/wyner train --data digits --recipe annealed --out runs/demo-$$(date +%Y%m%d-%H%M%S)
+	run=runs/demo-$$(date +%Y%m%d-%H%M%S) && \
+	$(BIN)/wyner train --data digits --recipe annealed --out $$run && \
+	$(BIN)/wyner export $$run --out $$run-bundle && \
+	$(BIN)/wyner generate $$run-bundle --from x --out $$run-bundle-generate.png && \
+	$(BIN)/wyner transfer $$run-bundle --side x --out $$run-bundle-transfer.png
 
 mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
 	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
@@ -30,6 +34,9 @@ test: lint ## lint, types and all tests but the slow ones
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	mkdir -p build/types
+	ln -sfn ../../export build/types/wyner_export
+	ln -sfn ../../serving build/types/wyner_serving
 	$(BIN)/mypy
 
 slow: $(STAMP) ## the tests that train for minutes

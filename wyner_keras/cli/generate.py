@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from wyner_keras import runs
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
 
 _DESCRIPTION = """\
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
+    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
     parser.add_argument(
         "--from",
         dest="given",
@@ -40,7 +40,7 @@ def add_parser(commands: Any) -> None:
         metavar="FILE",
         help="the given images: one .npy array (n, h, w, c) with values in [0, 1], or .png and "
         ".jpg files or folders of them (default: test images of the run's data, of each class "
-        "in turn)",
+        "in turn; a bundle's samples)",
     )
     parser.add_argument(
         "--count",
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> Result:
     from wyner_keras.cli import pictures
 
     out = pictures.output(options.out)
-    opened = runs.Run.open(options.folder)
+    opened = open_folder(options.folder)
     seed = options.seed or 0
     picture = out.suffix == ".png"
     values = {"out": str(out), "from": options.given, "seed": seed}
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> Result:
         given = pictures.read(options.input, model.image_shape(side), "--input")
         given = given[: options.count]
     else:
-        given = pictures.by_class(opened.source().test, options.count or 10, seed)
+        given = opened.images(side, seed, options.count, default=10)
     generate = model.generate_y if side == "x" else model.generate_x
     made = generate(given, seed=seed, samples=options.samples or 8)
     if picture:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from wyner_keras import runs
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
 
 _DESCRIPTION = """\
@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
+    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
     parser.add_argument("--side", required=True, choices=("x", "y"), help="which side is made")
     parser.add_argument(
         "--style",
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> Result:
     from wyner_keras.cli import pictures
 
     out = pictures.output(options.out)
-    opened = runs.Run.open(options.folder)
+    opened = open_folder(options.folder)
     model = opened.load_model()
     seed = options.seed or 0
     side, other = options.side, "y" if options.side == "x" else "x"
@@ -66,9 +66,7 @@ def run(options: argparse.Namespace) -> Result:
     def references(paths: list[str] | None, name: str, of: str, seed: int) -> np.ndarray:
         if paths:
             return pictures.read(paths, model.image_shape(of), name)
-        test = opened.source().test
-        count = 6 if name == "--style" else len(test.classes)
-        return pictures.by_class(test, min(count, len(test)), seed)
+        return opened.images(of, seed, default=6 if name == "--style" else None)
 
     # Another seed, so that the default styles are not the images of the default concepts.
     style = references(options.style, "--style", side, seed + 1)

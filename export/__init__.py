@@ -1,0 +1,18 @@
+"""Bundles: a trained W-model as ONNX, SavedModel and a manifest, proven to agree.
+
+`write_bundle` makes one from a model, `verify_bundle` checks one; `wyner export` does both.
+"""
+
+from wyner_export.bundle import verify_bundle, write_bundle
+from wyner_export.errors import BundleError, ExportError
+from wyner_export.graphs import Graph, TensorInfo, graphs_of
+
+__all__ = [
+    "BundleError",
+    "ExportError",
+    "Graph",
+    "TensorInfo",
+    "graphs_of",
+    "verify_bundle",
+    "write_bundle",
+]

@@ -1,0 +1,102 @@
+"""Graphs as ONNX files, each gated by the checker, shape inference and a real session."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from wyner_export.errors import ExportError
+from wyner_export.graphs import Graph, TensorInfo
+
+# The newest that tf2onnx writes.
+OPSET = 18
+
+
+def _named(values: list[onnx.ValueInfoProto], infos: tuple[TensorInfo, ...]) -> None:
+    """Write the sizes of a graph's inputs or outputs, free ones by their names."""
+    described = {info.name: info for info in infos}
+    for value in values:
+        shape = value.type.tensor_type.shape
+        shape.ClearField("dim")
+        for size in described[value.name].shape:
+            dimension = shape.dim.add()
+            if isinstance(size, str):
+                dimension.dim_param = size
+            else:
+                dimension.dim_value = size
+
+
+def _check(model: onnx.ModelProto, graph: Graph) -> None:
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if domains:
+        raise ExportError(f"{graph.name} needs operators of {sorted(domains)}, not only ONNX's own")
+    found = [value.name for value in model.graph.input]
+    expected = [info.name for info in graph.inputs]
+    if sorted(found) != sorted(expected):
+        raise ExportError(f"{graph.name} should have inputs {expected}. Received: {found}")
+    outputs = [value.name for value in model.graph.output]
+    if outputs != [info.name for info in graph.outputs]:
+        raise ExportError(f"{graph.name} has outputs {outputs}")
+
+
+def write_onnx(graph: Graph, path: Path) -> None:
+    """Convert a graph, gate it, and write it.
+
+    Args:
+        graph: what to convert.
+        path: of the file.
+
+    Raises:
+        ExportError: if the converter, the checker, shape inference or onnxruntime refuses it, or
+            operators outside ONNX's own domain remain.
+    """
+    # tf2onnx reports errors to its log and its result alike, and raises none of them.
+    log = logging.getLogger("tf2onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            import tf2onnx
+
+            model, _ = tf2onnx.convert.from_function(
+                graph.traced(),
+                input_signature=[info.spec() for info in graph.inputs],
+                opset=OPSET,
+            )
+    except Exception as error:
+        raise ExportError(f"{graph.name} cannot be converted to ONNX: {error}") from error
+    finally:
+        log.setLevel(level)
+    model.graph.name = graph.name
+    model.doc_string = graph.meaning
+    _check(model, graph)
+    inputs = {value.name: value for value in model.graph.input}
+    ordered = [inputs[info.name] for info in graph.inputs]
+    del model.graph.input[:]
+    model.graph.input.extend(ordered)
+    _named(list(model.graph.input), graph.inputs)
+    _named(list(model.graph.output), graph.outputs)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+        content = model.SerializeToString()
+        onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"{graph.name} is no valid ONNX: {error}") from error
+    path.write_bytes(content)
+
+
+def run_onnx(path: Path, graph: Graph, values: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs by name of an ONNX file for arguments in the graph's order."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [info.name for info in graph.outputs]
+    inputs = {info.name: value for info, value in zip(graph.inputs, values, strict=True)}
+    return dict(zip(names, session.run(names, inputs), strict=True))

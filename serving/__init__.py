@@ -1,0 +1,13 @@
+"""The runtime of W-model bundles: NumPy and onnxruntime, no TensorFlow.
+
+Example:
+    With a bundle of `wyner export`::
+
+        bundle = Bundle.load("bundle")
+        y = bundle.generate_y(x, seed=0)
+"""
+
+from wyner_serving.bundle import Bundle, Encoded
+from wyner_serving.errors import BundleError, InputError
+
+__all__ = ["Bundle", "BundleError", "Encoded", "InputError"]

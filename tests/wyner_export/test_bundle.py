@@ -1,0 +1,179 @@
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+
+from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
+from wyner_export.graphs import Graph, TensorInfo
+from wyner_export.onnx_files import write_onnx
+
+GRAPHS = {
+    *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
+    *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
+}
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def edit(folder, change):
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def test_a_bundle_verifies_and_says_what_it_holds(bundle):
+    manifest = verify_bundle(bundle)
+    assert set(manifest["graphs"]) == GRAPHS
+    assert manifest["images"] == {"x": [8, 8, 1], "y": [8, 8, 1]}
+    assert manifest["latents"]["z"] == {
+        "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform"
+    }  # fmt: skip
+    assert manifest["latents"]["v"]["size"] == 4
+    assert manifest["pairing"]["label_map"] == {"0": 1, "1": 2, "2": 0}
+    assert manifest["metrics"]["figures"]["joint_coherence"]["model"] == 0.5
+    assert max(manifest["parity"].values()) < 1e-5
+    card = (bundle / "MODEL_CARD.md").read_text()
+    assert "joint coherence | 0.500" in card
+    assert len(list((bundle / "samples" / "x").glob("*.png"))) == 7
+
+
+def test_files_are_standard_onnx_with_free_batches_named(bundle):
+    for name in GRAPHS:
+        model = onnx.load(bundle / "onnx" / f"{name}.onnx")
+        assert {node.domain for node in model.graph.node} <= {""}
+        assert [opset.version for opset in model.opset_import if not opset.domain] == [18]
+        (first, *_) = model.graph.input[0].type.tensor_type.shape.dim
+        assert first.dim_param == ("styles" if name.startswith("transfer") else "n")
+
+
+def test_what_exists_is_not_overwritten(tiny, bundle):
+    before = (bundle / "manifest.json").read_bytes()
+    with pytest.raises(ValueError, match="should not exist yet"):
+        write_bundle(tiny, bundle)
+    assert (bundle / "manifest.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("fails", ["check_parity", "model_card", "write_saved_model"])
+def test_a_failure_leaves_nothing_behind(tiny, tmp_path, monkeypatch, fails):
+    def fail(*arguments, **options):
+        raise ExportError("no")
+
+    monkeypatch.setattr("wyner_export.bundle.write_onnx", lambda graph, path: None)
+    if fails != "write_saved_model":
+        monkeypatch.setattr("wyner_export.bundle.write_saved_model", lambda *given: given[2])
+    if fails == "model_card":
+        monkeypatch.setattr("wyner_export.bundle.check_parity", lambda *given: {"a": 0.0})
+    monkeypatch.setattr(f"wyner_export.bundle.{fails}", fail)
+    with pytest.raises(ExportError, match="no"):
+        write_bundle(tiny, tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_engines_that_disagree_are_found_out(tiny, bundle, tiny_images, tmp_path):
+    from wyner_export.graphs import graphs_of
+    from wyner_export.parity import check_parity
+
+    folder = tmp_path / "onnx"
+    shutil.copytree(bundle / "onnx", folder)
+    graphs = graphs_of(tiny)
+    given = dict(zip("xy", tiny_images, strict=True))
+    saved = bundle / "saved_model" / "wyner" / "1"
+    assert max(check_parity(tiny, graphs, folder, saved, given).values()) < 1e-5
+    changed = onnx.load(folder / "decode_x.onnx")
+    weights = max(changed.graph.initializer, key=lambda tensor: len(tensor.raw_data))
+    values = onnx.numpy_helper.to_array(weights) * np.float32(1.001)
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, weights.name))
+    onnx.save(changed, folder / "decode_x.onnx")
+    with pytest.raises(ExportError, match="decode_x: x should be the same in Keras and ONNX"):
+        check_parity(tiny, graphs, folder, saved, given)
+
+
+def test_a_graph_that_the_converter_spoils_is_refused(tmp_path):
+    """keras.ops.argmax converts without an error, into a file that nothing can open."""
+    import keras
+
+    info = TensorInfo(name="x", shape=("n", 3), meaning="")
+    graph = Graph(
+        name="bad",
+        meaning="",
+        inputs=(info,),
+        outputs=(TensorInfo(name="y", shape=("n",), meaning=""),),
+        function=lambda x: (keras.ops.cast(keras.ops.argmax(x, axis=-1), "float32"),),
+    )
+    with pytest.raises(ExportError, match="bad"):
+        write_onnx(graph, tmp_path / "bad.onnx")
+    assert not (tmp_path / "bad.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "onnx/decode_y.onnx",
+        "MODEL_CARD.md",
+        "samples/x/00.png",
+        "saved_model/wyner/1/saved_model.pb",
+        "saved_model/wyner/1/assets.extra/tf_serving_warmup_requests",
+    ],
+)
+def test_one_altered_byte_is_found(copy, name):
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).write_bytes(bytes(content))
+    with pytest.raises(BundleError, match=f"{name} should be as it was written"):
+        verify_bundle(copy)
+
+
+def test_missing_and_unknown_files_are_found(copy):
+    (copy / "samples" / "x" / "00.png").rename(copy / "extra.png")
+    with pytest.raises(
+        BundleError, match=r"missing \['samples/x/00.png'\].*listed \['extra.png'\]"
+    ):
+        verify_bundle(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda values: values.update(format=99), "newer.*Received: format 99"),
+        (lambda values: values.pop("graphs"), "'graphs' is a required property"),
+        (lambda values: values["images"].update(x=[8, 8]), "images/x"),
+        (lambda values: values.update(surprise=1), "surprise"),
+    ],
+)
+def test_a_manifest_that_does_not_follow_the_schema_is_refused(copy, change, message):
+    edit(copy, change)
+    with pytest.raises(BundleError, match=message):
+        verify_bundle(copy)
+
+
+def test_a_folder_without_a_readable_manifest_is_refused(copy):
+    (copy / "manifest.json").write_text("{")
+    with pytest.raises(BundleError, match="should be JSON"):
+        verify_bundle(copy)
+    (copy / "manifest.json").unlink()
+    with pytest.raises(BundleError, match="which has none"):
+        verify_bundle(copy)
+
+
+def test_a_model_without_local_latents_has_no_noise_for_them(tmp_path, tiny_images, make_tiny):
+
+    model = make_tiny(u=None, v=None, local_couplings=0)
+    manifest = verify_bundle(write_bundle(model, tmp_path / "bundle", images=tiny_images))
+    assert set(manifest["graphs"]) == GRAPHS - {"encode_x_u", "encode_y_v"}
+    names = [info["name"] for info in manifest["graphs"]["generate_pairs"]["inputs"]]
+    assert names == ["noise_z"]
+    assert manifest["latents"]["u"] is None
+
+
+def test_what_is_no_model_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="should be a WynerModel"):
+        write_bundle(tf.keras.Sequential(), tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())

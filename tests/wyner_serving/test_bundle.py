@@ -1,0 +1,242 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from wyner_serving import Bundle, BundleError, InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def opened(bundle):
+    return Bundle.load(bundle, threads=1)
+
+
+@pytest.fixture
+def copy(bundle, tmp_path):
+    shutil.copytree(bundle, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def results(model, x, y):
+    pair_x, pair_y = model.generate_pairs(5, seed=3)
+    return {
+        "y": model.generate_y(x, seed=3),
+        "x": model.generate_x(y, seed=3),
+        "samples": model.generate_y(x, seed=3, samples=4),
+        "pair_x": pair_x,
+        "pair_y": pair_y,
+        "transfer_x": model.transfer_x(style=x[:3], concept=y, seed=3),
+        "transfer_y": model.transfer_y(style=y[:3], concept=x, seed=3),
+    }
+
+
+def test_the_names_seeds_and_images_are_the_keras_models(opened, tiny, tiny_images):
+    expected = results(tiny, *tiny_images)
+    for name, images in results(opened, *tiny_images).items():
+        assert images.dtype == np.float32
+        assert images.shape == expected[name].shape
+        np.testing.assert_allclose(images, expected[name], atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_batches_change_nothing(bundle, opened, tiny_images, batch_size):
+    small = Bundle.load(bundle, batch_size=batch_size, threads=1)
+    expected = results(opened, *tiny_images)
+    for name, images in results(small, *tiny_images).items():
+        np.testing.assert_allclose(images, expected[name], atol=1e-6, err_msg=name)
+
+
+def test_parts_compose_to_the_task(opened, tiny_images):
+    x, y = tiny_images
+    concept, style = opened.encode_y(y, seed=4).z, opened.encode_x(x, seed=4).local
+    assert concept.shape == (7, 3) and (concept.sum(axis=1) == 1).all()
+    assert style.shape == (7, 2)
+    images = opened.decode_x(concept, style)
+    assert images.shape == (7, 8, 8, 1)
+    swapped = opened.decode_x(concept[::-1].copy(), style)
+    assert np.abs(images - swapped).max() > 1e-3
+    assert opened.decode_y(concept, opened.encode_y(y).local).shape == (7, 8, 8, 1)
+
+
+def test_eight_bit_images_are_taken_for_what_they_are(opened, tiny_images):
+    pixels = np.round(255 * tiny_images[0]).astype(np.uint8)
+    np.testing.assert_array_equal(
+        opened.generate_y(pixels, seed=0),
+        opened.generate_y(pixels / np.float32(255), seed=0),
+    )
+
+
+def test_threads_share_a_bundle(bundle, tiny_images):
+    shared, x = Bundle.load(bundle, threads=1), tiny_images[0]
+    expected = {seed: shared.generate_y(x, seed=seed) for seed in range(4)}
+    fresh = Bundle.load(bundle, threads=1)
+    wrong = []
+
+    def work(seed):
+        for _ in range(10):
+            if not np.array_equal(fresh.generate_y(x, seed=seed), expected[seed]):
+                wrong.append(seed)
+
+    workers = [threading.Thread(target=work, args=(number % 4,)) for number in range(16)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+IMAGE = np.zeros((1, 8, 8, 1), np.float32)
+BAD_CALLS = {
+    "shape": (
+        lambda b: b.generate_y(IMAGE[:, :4], seed=0),
+        r"\(n, 8, 8, 1\).*shape \(1, 4, 8, 1\)",
+    ),
+    "rank": (lambda b: b.generate_y(IMAGE[0], seed=0), r"Received: shape \(8, 8, 1\)"),
+    "type": (lambda b: b.generate_x([[0.0]], seed=0), "Received: list"),
+    "dtype": (lambda b: b.generate_y(IMAGE.astype(int), seed=0), "Received: dtype int64"),
+    "range": (lambda b: b.generate_y(IMAGE + 200, seed=0), "0-255 data as uint8"),
+    "below": (lambda b: b.generate_y(IMAGE - 0.1, seed=0), "values from -0.1"),
+    "nan": (lambda b: b.generate_y(IMAGE * np.nan, seed=0), "NaN or infinity"),
+    "empty": (lambda b: b.generate_y(IMAGE[:0], seed=0), r"shape \(0, 8, 8, 1\)"),
+    "samples": (lambda b: b.generate_y(IMAGE, seed=0, samples=0), "samples=0"),
+    "count": (lambda b: b.generate_pairs(0, seed=0), "count=0"),
+    "negative": (lambda b: b.generate_pairs(-1, seed=0), "count=-1"),
+    "seed": (lambda b: b.generate_pairs(1, seed=-1), "seed=-1"),
+    "truth": (lambda b: b.generate_pairs(1, seed=True), "seed=True"),
+    "style": (lambda b: b.transfer_x(style=IMAGE[:0], concept=IMAGE, seed=0), "`style`"),
+    "concept": (lambda b: b.transfer_y(style=IMAGE, concept=IMAGE + 9, seed=0), "`concept`"),
+    "z": (lambda b: b.decode_x(np.eye(4), np.zeros((4, 2))), r"`z` should have shape \(n, 3\)"),
+    "rows": (lambda b: b.decode_x(np.eye(3), np.zeros((4, 2))), r"`u` should have shape \(3, 2\)"),
+    "u": (lambda b: b.decode_x(np.eye(3)), "`u` should be an array"),
+    "v nan": (lambda b: b.decode_y(np.eye(3), np.full((3, 4), np.nan)), "`v` should be finite"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_input_is_refused(opened, case):
+    call, message = BAD_CALLS[case]
+    with pytest.raises(InputError, match=message):
+        call(opened)
+
+
+@pytest.mark.parametrize("options", [{"threads": 0}, {"batch_size": 0}, {"threads": 1.5}])
+def test_bad_options_are_refused(bundle, options):
+    with pytest.raises(InputError, match="positive integer"):
+        Bundle.load(bundle, **options)
+
+
+def edit(folder, change):
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def rename_file(values, name):
+    values["files"][name] = values["files"].pop("onnx/generate_y.onnx")
+    values["graphs"]["generate_y"]["file"] = name
+
+
+BAD_MANIFESTS = {
+    "newer": (lambda v: v.update(format=2), "newer.*Received: format 2"),
+    "no format": (lambda v: v.pop("format"), "Received: format None"),
+    "no graphs": (lambda v: v.pop("graphs"), "KeyError"),
+    "no task": (lambda v: v["graphs"].pop("transfer_y"), "transfer_y"),
+    "images": (lambda v: v["images"].update(x=[8, -8, 1]), "images/x"),
+    "latent": (lambda v: v["latents"]["z"].update(noise="pink"), "latents/z"),
+    "outside": (lambda v: rename_file(v, "../generate_y.onnx"), "lie in the bundle"),
+    "absolute": (lambda v: rename_file(v, "/generate_y.onnx"), "lie in the bundle"),
+    "unlisted": (lambda v: v["files"].pop("onnx/generate_y.onnx"), "no such entry"),
+    "digest": (lambda v: v["files"]["onnx/decode_x.onnx"].update(sha256="0" * 64), "SHA-256"),
+    "list": (lambda v: v.update(files=[]), "files"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MANIFESTS)
+def test_a_bad_manifest_is_refused(copy, case):
+    change, message = BAD_MANIFESTS[case]
+    edit(copy, change)
+    with pytest.raises(BundleError, match=message):
+        Bundle.load(copy)
+
+
+def test_damage_is_refused(copy):
+    file = copy / "onnx" / "generate_x.onnx"
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(BundleError, match=r"generate_x.onnx should have \d+ bytes"):
+        Bundle.load(copy)
+    altered = bytearray(content)
+    altered[len(content) // 2] ^= 1
+    file.write_bytes(bytes(altered))
+    with pytest.raises(BundleError, match="should have SHA-256"):
+        Bundle.load(copy)
+    file.unlink()
+    with pytest.raises(BundleError, match="no such file"):
+        Bundle.load(copy)
+
+
+def test_a_listed_file_that_is_no_graph_is_refused(copy):
+    content = b"not a graph"
+    (copy / "onnx" / "generate_y.onnx").write_bytes(content)
+    digest = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+    edit(copy, lambda values: values["files"].update({"onnx/generate_y.onnx": digest}))
+    with pytest.raises(BundleError, match="generate_y should be a graph"):
+        Bundle.load(copy).generate_y(IMAGE, seed=0)
+
+
+def test_a_link_that_leaves_the_bundle_is_refused(copy, tmp_path):
+    file = copy / "onnx" / "generate_y.onnx"
+    file.rename(tmp_path / "elsewhere.onnx")
+    file.symlink_to(tmp_path / "elsewhere.onnx")
+    with pytest.raises(BundleError, match="a link out"):
+        Bundle.load(copy)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
+    with pytest.raises(BundleError, match=r"should be a folder with manifest.json"):
+        Bundle.load(tmp_path)
+    (tmp_path / "manifest.json").write_text("[1]")
+    with pytest.raises(BundleError, match="Received: format None"):
+        Bundle.load(tmp_path)
+
+
+def test_it_runs_where_tensorflow_was_never_installed(bundle, tmp_path):
+    """A fresh environment with the base dependencies alone."""
+    environment = tmp_path / "environment"
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = environment / "bin" / "python"
+    wheel = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*wheel, "-c", ROOT / "requirements.lock", ROOT], check=True)
+    code = f"""
+import sys, numpy as np
+from wyner_serving import Bundle
+bundle = Bundle.load({str(bundle)!r})
+x = np.random.default_rng(1).random((7, 8, 8, 1), dtype=np.float32)
+np.savez({str(tmp_path / "made.npz")!r}, y=bundle.generate_y(x, seed=3),
+         t=bundle.transfer_x(style=x[:2], concept=x, seed=3))
+heavy = {{"tensorflow", "keras", "wyner_keras", "wyner_export"}} & set(sys.modules)
+assert not heavy, heavy
+try:
+    import tensorflow
+except ModuleNotFoundError:
+    print("no tensorflow")
+"""
+    done = subprocess.run(
+        [python, "-c", code], check=True, capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout.strip() == "no tensorflow"
+    x = np.random.default_rng(1).random((7, 8, 8, 1), dtype=np.float32)
+    with np.load(tmp_path / "made.npz") as made:
+        opened = Bundle.load(bundle)
+        np.testing.assert_allclose(made["y"], opened.generate_y(x, seed=3), atol=1e-6)
+        expected = opened.transfer_x(style=x[:2], concept=x, seed=3)
+        np.testing.assert_allclose(made["t"], expected, atol=1e-6)
