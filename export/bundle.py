@@ -16,7 +16,7 @@ import onnxruntime
 import tensorflow as tf
 
 from wyner_export.card import model_card
-from wyner_export.errors import BundleError, ExportError
+from wyner_export.errors import BundleError
 from wyner_export.graphs import graphs_of
 from wyner_export.manifest import MANIFEST, digest, files_of, manifest_of, read_manifest
 from wyner_export.onnx_files import write_onnx
@@ -182,6 +182,3 @@ def _verify_graph(folder: Path, name: str, graph: dict[str, Any], loaded: Any) -
                 f"{name}: ONNX and SavedModel should agree on {output}. "
                 f"Received: a difference of {difference:g}"
             )
-
-
-__all__ = ["BundleError", "ExportError", "verify_bundle", "write_bundle"]

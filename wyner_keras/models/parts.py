@@ -12,8 +12,6 @@ from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
 from wyner_keras.networks import MLP, ConvAutoencoder, CouplingFlow
 
-Tensor = Any
-
 
 class Parts(keras.Model):
     """Encoders and decoders of a W-model; `Distributions` adds what they compute.
