@@ -28,7 +28,7 @@ TINY = Recipe(
         joint_local="xz",
         residual=True,
         concept_weight=1.0,
-        local_couplings=2,
+        local_couplings=1,
     ),
     pairs_per_class=16,
     wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
