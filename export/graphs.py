@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,7 @@ class Graph:
     outputs: tuple[TensorInfo, ...]
     function: Callable[..., tuple[Tensor, ...]]
 
+    @functools.cached_property
     def traced(self) -> Any:
         """A `tf.function` that returns outputs by name."""
 

@@ -67,7 +67,7 @@ def write_onnx(graph: Graph, path: Path) -> None:
             import tf2onnx
 
             model, _ = tf2onnx.convert.from_function(
-                graph.traced(),
+                graph.traced,
                 input_signature=[info.spec() for info in graph.inputs],
                 opset=OPSET,
             )

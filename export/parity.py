@@ -47,7 +47,7 @@ def check_parity(
     largest = {}
     for graph in graphs:
         values = graph.example(model, images, seed)
-        expected = {name: value.numpy() for name, value in graph.traced()(*values).items()}
+        expected = {name: value.numpy() for name, value in graph.traced(*values).items()}
         found = {
             "SavedModel": run_saved_model(loaded, graph, values),
             "ONNX": run_onnx(onnx_folder / f"{graph.name}.onnx", graph, values),

@@ -109,7 +109,7 @@ def signatures(model: WynerModel, graphs: tuple[Graph, ...]) -> dict[str, tuple[
     """
     found: dict[str, tuple[list[Any], Any]] = {}
     for graph in graphs:
-        found[graph.name] = ([info.spec() for info in graph.inputs], graph.traced())
+        found[graph.name] = ([info.spec() for info in graph.inputs], graph.traced)
         if graph.name.startswith("generate"):
             inputs, call = _seeded(graph, model)
             found[f"{graph.name}_seeded"] = ([info.spec() for info in inputs], call)
