@@ -47,7 +47,7 @@ notebook: $(STAMP) ## execute the notebook again, in place, on the digits
 
 lock: ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
-		--no-emit-index-url --no-emit-find-links --no-header --quiet \
+		--no-header --quiet \
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches; runs/ stays

@@ -6,6 +6,7 @@
 from wyner_export.bundle import verify_bundle, write_bundle
 from wyner_export.errors import BundleError, ExportError
 from wyner_export.graphs import Graph, TensorInfo, graphs_of
+from wyner_export.manifest import read_manifest
 
 __all__ = [
     "BundleError",
@@ -13,6 +14,7 @@ __all__ = [
     "Graph",
     "TensorInfo",
     "graphs_of",
+    "read_manifest",
     "verify_bundle",
     "write_bundle",
 ]

@@ -18,12 +18,13 @@ import tensorflow as tf
 from wyner_export.card import model_card
 from wyner_export.errors import BundleError
 from wyner_export.graphs import graphs_of
-from wyner_export.manifest import MANIFEST, digest, files_of, manifest_of, read_manifest
+from wyner_export.manifest import files_of, manifest_of, read_manifest
 from wyner_export.onnx_files import write_onnx
-from wyner_export.parity import check_parity
+from wyner_export.parity import LATENT_TOLERANCE, check_parity
 from wyner_export.saved_model import signatures, write_saved_model
 from wyner_keras.data import check_images
 from wyner_keras.models import WynerModel
+from wyner_serving.manifest import MANIFEST
 
 _PARITY_IMAGES, _SAMPLES = 32, 10
 
@@ -136,19 +137,15 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     folder = Path(path)
     manifest = read_manifest(folder)
-    found = {
-        file.relative_to(folder).as_posix()
-        for file in folder.rglob("*")
-        if file.is_file() and file.relative_to(folder).as_posix() != MANIFEST
-    }
-    listed = set(manifest["files"])
-    if found != listed:
+    found, listed = files_of(folder), manifest["files"]
+    if found.keys() != listed.keys():
         raise BundleError(
             f"{folder} should hold the files that its manifest lists. Received: "
-            f"missing {sorted(listed - found)}, not listed {sorted(found - listed)}"
+            f"missing {sorted(listed.keys() - found.keys())}, "
+            f"not listed {sorted(found.keys() - listed.keys())}"
         )
-    for name, entry in manifest["files"].items():
-        if digest(folder / name) != entry:
+    for name, entry in listed.items():
+        if found[name] != entry:
             raise BundleError(f"{name} should be as it was written, {entry}. Received: other bytes")
     loaded = tf.saved_model.load(str(folder / manifest["saved_model"]["path"]))
     for name, graph in manifest["graphs"].items():
@@ -177,7 +174,7 @@ def _verify_graph(folder: Path, name: str, graph: dict[str, Any], loaded: Any) -
     others = signature(**{key: tf.constant(value) for key, value in values.items()})
     for output in names:
         difference = float(np.abs(results[output] - others[output].numpy()).max())
-        if not difference <= 1e-4:
+        if not difference <= LATENT_TOLERANCE:
             raise BundleError(
                 f"{name}: ONNX and SavedModel should agree on {output}. "
                 f"Received: a difference of {difference:g}"

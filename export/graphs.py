@@ -148,12 +148,10 @@ def _sample(model: WynerModel, latent: str) -> tuple[TensorInfo, ...]:
 
 def _encoders(model: WynerModel, side: str) -> list[Graph]:
     local = _LOCAL[side]
-    family: Any = getattr(model.config, local)
     image = _image(model, side, side, f"images of {side}")
 
     def encode_z(images: Tensor, noise: Tensor) -> tuple[Tensor]:
-        # q(z|x)
-        return (model.config.z.sample(model.marginal_z(model.features(images, side), side), noise),)
+        return (model.sample_z(images, side, noise),)
 
     graphs = [
         Graph(
@@ -164,13 +162,10 @@ def _encoders(model: WynerModel, side: str) -> list[Graph]:
             function=encode_z,
         )
     ]
-    if family is not None:
+    if model.local(side) is not None:
 
         def encode_local(images: Tensor, z: Tensor, noise: Tensor) -> tuple[Tensor]:
-            # q(u|x,z)
-            parameters = model.marginal_local(model.features(images, side), z, side)
-            code = family.sample(parameters, noise)
-            return (model.pull_back(side, parameters, code, z)[0],)
+            return (model.sample_local(images, z, side, noise),)
 
         graphs.append(
             Graph(
@@ -188,7 +183,7 @@ def _decoder(model: WynerModel, side: str) -> Graph:
     local = _sample(model, _LOCAL[side])
 
     def decode(z: Tensor, *given: Tensor) -> tuple[Tensor]:
-        return (model.images(model.decode(given[0] if given else None, z, side)[0], side),)
+        return (model.render(given[0] if given else None, z, side),)
 
     return Graph(
         name=f"decode_{side}",

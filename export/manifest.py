@@ -15,9 +15,8 @@ from wyner_export.graphs import Graph
 from wyner_export.onnx_files import OPSET
 from wyner_keras import runs
 from wyner_keras.models import WynerModel
+from wyner_serving.manifest import FORMAT, MANIFEST
 
-FORMAT = 1
-MANIFEST = "manifest.json"
 _VERSIONED = ("wyner-keras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "numpy")
 
 _TENSOR = {

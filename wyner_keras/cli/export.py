@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> Result:
         path, said = options.verify, "is whole, and its engines agree"
     else:
         path, said = str(_export(options)), "written"
-        manifest = json.loads((Path(path) / "manifest.json").read_text(encoding="utf-8"))
+        manifest = wyner_export.read_manifest(Path(path))
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     values = {
         "bundle": path,

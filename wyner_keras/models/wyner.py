@@ -83,12 +83,20 @@ class WynerModel(Distributions):
         family = self.local(side)
         return None if family is None else family.prior_sample(noise)
 
-    def _render(self, local: Tensor | None, z: Tensor, side: str) -> Tensor:
+    def render(self, local: Tensor | None, z: Tensor, side: str) -> Tensor:
+        """Images `(batch, h, w, c)` in [0, 1] of u or v (None where there is none) and z."""
         return self.images(self.decode(local, z, side)[0], side)
 
-    def _sample_z(self, images: Tensor, side: str, noise: Tensor) -> Tensor:
+    def sample_z(self, images: Tensor, side: str, noise: Tensor) -> Tensor:
+        """A sample of q(z|x) or q(z|y), `(batch, size)`, of images and noise."""
         parameters = self.marginal_z(self.features(images, side), side)
         return self.config.z.sample(parameters, noise)
+
+    def sample_local(self, images: Tensor, z: Tensor, side: str, noise: Tensor) -> Tensor:
+        """A sample of q(u|x,z) or q(v|y,z), `(batch, size)`; for a model that has u or v."""
+        family: Any = self.local(side)
+        parameters = self.marginal_local(self.features(images, side), z, side)
+        return self.pull_back(side, parameters, family.sample(parameters, noise), z)[0]
 
     def conditional_graph(
         self, side: str, given: Tensor, noise_z: Tensor, noise_local: Tensor
@@ -96,15 +104,15 @@ class WynerModel(Distributions):
         """Images of the other side: z ~ q(z|given), local ~ p, then the decoder."""
         other = _OTHER[side]
         # z ~ q(z|x); v ~ p(v): the paper's text says U by mistake.
-        z = self._sample_z(given, side, noise_z)
-        return self._render(self._prior_local(other, noise_local), z, other)
+        z = self.sample_z(given, side, noise_z)
+        return self.render(self._prior_local(other, noise_local), z, other)
 
     def joint_graph(self, noise_z: Tensor, noise_u: Tensor, noise_v: Tensor) -> tuple[Tensor, ...]:
         """Pairs: z ~ p(z), u ~ p(u), v ~ p(v), then both decoders."""
         z = self.config.z.prior_sample(noise_z)
         return (
-            self._render(self._prior_local("x", noise_u), z, "x"),
-            self._render(self._prior_local("y", noise_v), z, "y"),
+            self.render(self._prior_local("x", noise_u), z, "x"),
+            self.render(self._prior_local("y", noise_v), z, "y"),
         )
 
     def transfer_graph(
@@ -121,22 +129,21 @@ class WynerModel(Distributions):
         u₀ ~ q(u|x₀,z₀) with z₀ ~ q(z|x₀) from the style, z_j ~ q(z|y_j) from the concepts.
         """
         styles, concepts = ops.shape(style)[0], ops.shape(concept)[0]
-        z = self._sample_z(concept, _OTHER[side], noise_concept_z)
+        z = self.sample_z(concept, _OTHER[side], noise_concept_z)
         z = ops.reshape(
             ops.broadcast_to(z[None], (styles, concepts, z.shape[-1])), (-1, z.shape[-1])
         )
-        family, local = self.local(side), None
-        if family is not None:
+        local = None
+        if self.local(side) is not None:
+            # Once for both samples: features pass through `features` unchanged.
             features = self.features(style, side)
-            style_z = self.config.z.sample(self.marginal_z(features, side), noise_style_z)
-            parameters = self.marginal_local(features, style_z, side)
-            code = family.sample(parameters, noise_local)
-            local, _ = self.pull_back(side, parameters, code, style_z)
+            style_z = self.sample_z(features, side, noise_style_z)
+            local = self.sample_local(features, style_z, side, noise_local)
             local = ops.reshape(
                 ops.broadcast_to(local[:, None], (styles, concepts, local.shape[-1])),
                 (-1, local.shape[-1]),
             )
-        images = self._render(local, z, side)
+        images = self.render(local, z, side)
         return ops.reshape(images, (styles, concepts, *images.shape[1:]))
 
     @functools.cached_property
