@@ -93,8 +93,8 @@ class ConvAutoencoder(keras.Model):
                 convolution(down, first, 2, "relu"),
                 convolution(down, second, 2, "relu"),
                 keras.layers.Flatten(),
-                # Sums of thousands of terms: rounded in float32 they would differ between engines by
-                # more than all that follows.
+                # Sums of thousands of terms: rounded in float32, they would differ between engines
+                # by more than all that follows.
                 keras.layers.Dense(code_size, kernel_initializer=initializer(), dtype="float64"),
             ],
             name="encoder",
