@@ -172,7 +172,7 @@ class _Brief(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, InvalidInput | ModelNotFound | NotImplementedError):
-            record.msg, record.args, record.exc_info = "Refused: %s", (str(error),), None
+            record.msg, record.args, record.exc_info = "Refused: %s", (str(error)[:500],), None
         return True
 
 
