@@ -126,6 +126,18 @@ class Client:
         with self._lock:
             return self._shapes[side]
 
+    def _send(self, task: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if not self._png:
+            return self.predict(f"{task}_seeded", **given)
+        encoded = {}
+        for name, value in given.items():
+            if value.ndim > 1:
+                encoded[f"{name}_bytes"] = to_png(value)
+            else:
+                encoded[name] = value
+        answers = self.predict(f"{task}_png", **encoded)
+        return {name.removesuffix("_bytes"): from_png(png) for name, png in answers.items()}
+
     def _ask(
         self,
         task: str,
@@ -138,20 +150,7 @@ class Client:
         images = [np.empty((count, *shape), np.float32) for shape in shapes]
         for start in range(0, count, self._rows):
             part = slice(start, min(count, start + self._rows))
-            given = inputs(part)
-            if self._png:
-                encoded = {
-                    f"{name}_bytes" if value.ndim > 1 else name: to_png(value)
-                    if value.ndim > 1
-                    else value
-                    for name, value in given.items()
-                }
-                answers = {
-                    name.removesuffix("_bytes"): from_png(values)
-                    for name, values in self.predict(f"{task}_png", **encoded).items()
-                }
-            else:
-                answers = self.predict(f"{task}_seeded", **given)
+            answers = self._send(task, inputs(part))
             for side, shape, found in zip(sides, shapes, images, strict=True):
                 answer, expected = answers.get(side), (part.stop - part.start, *shape)
                 if answer is None or answer.shape != expected:

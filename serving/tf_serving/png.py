@@ -28,10 +28,10 @@ def from_png(contents: Iterable[bytes]) -> np.ndarray:
         ServingError: if something else comes.
     """
     images = []
-    for content in contents:
-        try:
+    try:
+        for content in contents:
             pixels = np.asarray(Image.open(io.BytesIO(content)))
-        except (OSError, TypeError) as error:
-            raise ServingError(f"Images should come as PNG. Received: {error}") from error
-        images.append(pixels[..., None] if pixels.ndim == 2 else pixels)
-    return np.stack(images).astype(np.float32) / np.float32(255)
+            images.append(pixels[..., None] if pixels.ndim == 2 else pixels)
+        return np.stack(images).astype(np.float32) / np.float32(255)
+    except (OSError, TypeError, ValueError) as error:
+        raise ServingError(f"Images of one size should come as PNG. Received: {error}") from error
