@@ -55,8 +55,14 @@ export class Paper {
   }
 
   clear() {
+    this.forget();
+    this.changed();
+  }
+
+  /** Clear without telling. */
+  forget() {
     this.strokes = [];
-    this.#update();
+    this.show();
   }
 
   /** Another pen, for a model that knows thinner or thicker strokes. */

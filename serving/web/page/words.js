@@ -18,24 +18,28 @@ export function names(labelMap) {
 const percent = (p) => (p > 0.995 ? "more than 99 %" : `${Math.round(100 * p)} %`);
 
 /** Which latent did what, after something changed. */
-export function told(cause, { side, probabilities, locked, count }) {
+export function told(cause, { side, probabilities, lockedZ, lockedLocal, count }) {
   const local = LOCAL[side === "x" ? "y" : "x"];
   const sure = percent(Math.max(...probabilities));
-  const hands = `${local} is drawn anew for each: ${count} hands`;
-  const read = locked
+  const hands = lockedLocal
+    ? `The hands, ${local}, stayed as they were.`
+    : `${local} is drawn anew for each: ${count} hands.`;
+  const read = lockedZ
     ? `z is locked, so your drawing no longer says what digit it is; ${local} still varies the hand.`
-    : `Your drawing sets z: the model is ${sure} sure which digit that is. ${hands}.`;
+    : `Your drawing sets z: the model is ${sure} sure which digit that is. ${hands}`;
   return {
     input: read,
     side: read,
-    again: locked
-      ? `z stayed, ${hands}.`
-      : `Both were drawn again: z as likely as the bars say, and ${hands}.`,
+    again: lockedZ
+      ? `The digit, z, stayed as it was. ${hands}`
+      : `z is drawn anew, as likely as its bars say. ${hands}`,
     chosen: `You set z, and the digit changed. The hands, ${local}, stayed as they were.`,
     freed: `z follows your drawing again. The hands, ${local}, stayed as they were.`,
     turned: `You turned ${local}, and the hand changed. The digit, z, stayed as it was.`,
     hands: `Other hands: ${local} changed, z and with it the digit did not.`,
-    one: `One hand for all: ${local} is the same in every sample, and only z can differ.`,
+    one: lockedZ
+      ? `One hand for all, and one digit: with z and ${local} the same, so is every sample.`
+      : `One hand for all: ${local} is the same in every sample, and only z can differ.`,
     each: `A hand for each: ${local} differs from sample to sample again.`,
   }[cause];
 }
@@ -71,11 +75,11 @@ export function natsWords(k, nats) {
 
 /** What the style-transfer grid shows. */
 export const transferLead = (side, labelMap) =>
-  `Each row takes the hand, ${LOCAL[side]}, from the digit on its left, each column z from the digit ` +
-  "on its top; your drawing is the first of both. A picture shows " +
+  `A row’s hand, ${LOCAL[side]}, comes from the digit at its left; a column’s z, which says what ` +
+  "digit, from the one at its top. Your drawing is the first of both. Each picture shows " +
   (isNext(labelMap)
     ? `the digit ${side === "y" ? "after" : "before"} the column’s, in the row’s hand.`
-    : `the partner of the column’s, in the row’s hand.`);
+    : "the partner of the column’s digit, in the row’s hand.");
 
 /** The line at the end of the page. */
 export function about(manifest) {

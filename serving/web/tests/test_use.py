@@ -72,12 +72,13 @@ def test_locks_and_words_say_which_latent_did_what(page):
     assert "z is locked" in said()
     page.locator("#lock-z").click()
     assert said().startswith("z follows your drawing again")
-    page.locator("#lock-v").click()
+    page.locator("#lock-local").click()
     page.locator("#again").click()
     again = shown(page)
     np.testing.assert_array_equal(again["local"], first["local"])
     assert np.abs(again["noiseZ"] - first["noiseZ"]).max() > 0.1
-    page.locator("#lock-v").click()
+    assert said().endswith("The hands, v, stayed as they were.")
+    page.locator("#lock-local").click()
     page.locator("#hands").click()
     other = shown(page)
     np.testing.assert_array_equal(other["noiseZ"], again["noiseZ"])
@@ -143,8 +144,7 @@ def test_ink_is_painted_again_in_another_colour_scheme(page):
     shown(page)
     light = page.evaluate(brightness)
     page.emulate_media(color_scheme="dark")
-    page.evaluate("() => new Promise(requestAnimationFrame)")
-    assert page.evaluate(brightness) > light + 100
+    page.wait_for_function(f"(light) => ({brightness})() > light + 100", arg=light)
 
 
 def test_a_graph_that_is_missing_is_told(browser, serve, folder, tmp_path):
