@@ -1,6 +1,6 @@
 // The page: what the controls mean, and what is shown after each change.
 
-import { Concepts } from "./concepts.js";
+import { Concepts, showHeld } from "./concepts.js";
 import { $, coalesced, element, tile, whenNear } from "./dom.js";
 import { load, run } from "./engine.js";
 import { Hands, MAP_TILES, mapLocals, turn } from "./hands.js";
@@ -10,7 +10,7 @@ import { Noise } from "./noise.js";
 import { Pairs } from "./pairs.js";
 import { Paper } from "./paper.js";
 import { Transfer } from "./transfer.js";
-import { about, names, natsWords, told } from "./words.js";
+import { about, names, told } from "./words.js";
 
 for (const name of ["error", "unhandledrejection"]) {
   addEventListener(name, ({ reason, message }) => {
@@ -236,7 +236,8 @@ export async function shownNow() {
   return { image: null, ...current, ...below, strokes: paper.strokes };
 }
 
-$("#nats-words").textContent = natsWords(model.k, manifest.nats);
+$("h1").textContent = document.title = title.page;
+showHeld(model.k, manifest.nats);
 $("#about").textContent = about(manifest);
 showSamples();
 await takeSample(Math.min(3, sampleButtons.length - 1));

@@ -3,7 +3,21 @@
 import { $, element, tile } from "./dom.js";
 import { paint } from "./ink.js";
 import { natsOf } from "./model.js";
-import { settled } from "./words.js";
+import { natsWords, settled } from "./words.js";
+
+/** Fill a meter of nats to its share of log k. */
+function fill(meter, nats, k) {
+  meter.setAttribute("aria-valuemax", Math.log(k).toFixed(2));
+  meter.setAttribute("aria-valuenow", nats.toFixed(2));
+  meter.firstElementChild.style.width = `${(100 * nats) / Math.log(k)}%`;
+}
+
+/** What z holds over all pairs, as far as the bundle says: `nats` of its manifest. */
+export function showHeld(k, nats) {
+  $("#nats-words").textContent = natsWords(k, nats);
+  $("#nats-held").hidden = typeof nats?.i_xy_z !== "number";
+  if (!$("#nats-held").hidden) fill($("#nats-held"), nats.i_xy_z, k);
+}
 
 /** A button for each value of z, in `order`; `chosen(value)` when one is pressed. */
 export class Concepts {
@@ -26,7 +40,6 @@ export class Concepts {
       return { value, name: `concept ${place + 1}`, button, bar };
     });
     $("#concepts").append(...this.values.map(({ button }) => button));
-    $("#nats").setAttribute("aria-valuemax", Math.log(this.k).toFixed(2));
   }
 
   /** Show which value z is locked to; null for none. */
@@ -42,8 +55,7 @@ export class Concepts {
       button.ariaLabel = probabilities ? `${name}, ${share} %` : name;
     }
     const nats = probabilities ? natsOf(probabilities) : 0;
-    $("#nats i").style.width = `${(100 * nats) / Math.log(this.k)}%`;
-    $("#nats").setAttribute("aria-valuenow", nats.toFixed(2));
+    fill($("#nats"), nats, this.k);
     $("#nats-said").textContent = probabilities ? settled(probabilities, nats) : "";
   }
 }

@@ -88,7 +88,9 @@ export class Hands {
       slider.value = this.place[i];
       slider.setAttribute("aria-valuetext", this.place[i].toFixed(1));
     });
-    const [left, top] = this.place.map((value) => `${(100 * (value / STEPS.length + 0.5)).toFixed(1)}%`);
+    const [left, top] = this.place.map(
+      (value) => `${(100 * (value / STEPS.length + 0.5)).toFixed(1)}%`,
+    );
     this.mark.style.left = left;
     this.mark.style.top = top;
   }

@@ -11,7 +11,9 @@ export class Pairs {
   constructor(model) {
     Object.assign(this, { model, seed: 1, current: null });
     this.tiles = Array.from({ length: COUNT }, () => [tile(), tile()]);
-    $("#pairs .pairs").append(...this.tiles.map((pair) => element("div", { class: "pair" }, ...pair)));
+    $("#pairs .pairs").append(
+      ...this.tiles.map((pair) => element("div", { class: "pair" }, ...pair)),
+    );
     this.refresh = coalesced(() => this.#refresh());
     $("#pairs-again").addEventListener("click", () => {
       this.seed += 1;

@@ -8,11 +8,11 @@ function isNext(labelMap) {
   return entries.length > 1 && entries.every(([x, y]) => y === (Number(x) + 1) % entries.length);
 }
 
-/** Names of what is shown for a drawing, by the side that the drawing is of. */
+/** The page's heading, and what is shown for a drawing by the side that the drawing is of. */
 export function names(labelMap) {
   return isNext(labelMap)
-    ? { x: "The next digit", y: "The digit before" }
-    : { x: "Its partner in y", y: "Its partner in x" };
+    ? { page: "Draw a digit, see the next one", x: "The next digit", y: "The digit before" }
+    : { page: "Draw a digit, see its partner", x: "Its partner in y", y: "Its partner in x" };
 }
 
 const percent = (p) => (p > 0.995 ? "more than 99 %" : `${Math.round(100 * p)} %`);
@@ -57,20 +57,20 @@ export function settled(probabilities, nats) {
 
 /** What a nat is, and what z holds over all pairs where the bundle says so. */
 export function natsWords(k, nats) {
-  const most = Math.log(k).toFixed(2);
   const unit =
-    `The unit of information here. Telling ${k} equally likely things apart takes ${most} nats, ` +
-    "a coin’s toss 0.69.";
-  const held = [
-    ["i_xy_z", "a pair"],
-    ["i_x_z", "the first digit alone"],
-    ["i_y_z", "its partner alone"],
-  ].flatMap(([key, what]) => {
+    `The unit of information here. Telling ${k} equally likely things apart takes ` +
+    `${Math.log(k).toFixed(2)} nats, a coin’s toss 0.69.`;
+  const held = Object.entries({
+    i_xy_z: "of a pair",
+    i_x_z: "of the first digit alone",
+    i_y_z: "of its partner alone",
+  }).flatMap(([key, what]) => {
     const value = nats?.[key];
     if (typeof value !== "number") return [];
-    return `${value.toFixed(2)} nats of ${what}, enough to tell ${Math.exp(value).toFixed(1)} things apart`;
+    const apart = Number(Math.exp(value).toPrecision(2));
+    return `${value.toFixed(2)} nats ${what}, enough to tell ${apart} things apart`;
   });
-  return held.length ? `${unit} Over all digits z holds ${held.join("; ")}.` : unit;
+  return held.length ? `${unit} Over many digits, z holds ${held.join("; ")}.` : unit;
 }
 
 /** What the style-transfer grid shows. */

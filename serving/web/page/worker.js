@@ -6,8 +6,8 @@ ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
 ort.env.logLevel = "error";
 
-// A session of the smallest ONNX model there is (b = a) has the WebAssembly compiled while graphs are
-// still on their way.
+// A session of the smallest ONNX model there is (b = a) has the WebAssembly compiled while graphs
+// are still on their way.
 const smallest =
   "CAg6NwoQCgFhEgFiIghJZGVudGl0eRIBZ1oPCgFhEgoKCAgBEgQKAggBYg8KAWISCgoICAESBAoCCAFCBAoAEBI=";
 const started = ort.InferenceSession.create(

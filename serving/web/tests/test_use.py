@@ -95,6 +95,29 @@ def test_locks_and_words_say_which_latent_did_what(page):
     np.testing.assert_array_equal(shown(page)["local"], rows.ravel())
 
 
+def test_what_z_holds_is_told_where_the_bundle_knows_it(page):
+    show = "async (nats) => (await import('./concepts.js')).showHeld(10, nats)"
+    held, words = page.locator("#nats-held"), page.locator("#nats-words")
+    page.evaluate(show, None)
+    assert held.is_hidden() and "z holds" not in words.inner_text()
+    page.evaluate(show, {"i_xy_z": 2.3, "i_x_z": 1.5, "method": "samples"})
+    assert words.inner_text().endswith(
+        "Over many digits, z holds 2.30 nats of a pair, enough to tell 10 things apart; "
+        "1.50 nats of the first digit alone, enough to tell 4.5 things apart."
+    )
+    assert held.get_attribute("aria-valuenow") == "2.30"
+    share = held.evaluate("(meter) => parseFloat(meter.firstElementChild.style.width)")
+    assert share == pytest.approx(100 * 2.3 / np.log(10), abs=0.01)
+
+
+def test_a_pairing_that_is_not_the_next_digit_has_other_words(page):
+    names = "async (map) => (await import('./words.js')).names(map).page"
+    following = {str(label): (label + 1) % 4 for label in range(4)}
+    assert page.evaluate(names, following) == "Draw a digit, see the next one"
+    for other in ({"0": 3, "3": 0}, None, {}):
+        assert page.evaluate(names, other) == "Draw a digit, see its partner"
+
+
 def test_controls_have_names_and_states(page):
     unnamed = page.evaluate(
         """() => [...document.querySelectorAll("button, input, [role=meter], [role=img]")]
