@@ -132,7 +132,7 @@ function showControls() {
   $("#undo").disabled = !paper.strokes.length;
   $("#clear").disabled = !image;
   $("#given").hidden = sample === null;
-  if (sample !== null) paint($("#given"), image, model.shapes[side], "--ink", 480);
+  if (sample !== null) paint($("#given"), image, model.shapes[side], "--ink", 240);
   if (image) paint($("#seen"), image, model.shapes[side], "--ink", 1);
   else empty($("#seen"));
 }
