@@ -157,7 +157,7 @@ def test_it_fits_the_screen(open_page, width, height, scheme):
 
 def test_ink_is_painted_again_in_another_colour_scheme(page):
     brightness = """() => {
-      const canvas = document.querySelector("#grid canvas");
+      const canvas = document.querySelector("#samples canvas");
       const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
       copy.drawImage(canvas, 0, 0);
       const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
