@@ -7,6 +7,10 @@ STAMP := $(VENV)/.installed
 WEB_MODULES := serving/web/node_modules/.package-lock.json
 WEB_VENV ?= .venv-web
 WEB_STAMP := $(WEB_VENV)/.installed
+# kserve's protobuf is older than TensorFlow's.
+SERVING_VENV ?= .venv-serving
+SERVING_BIN := $(SERVING_VENV)/bin
+SERVING_STAMP := $(SERVING_VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 ifndef TFDS_DATA_DIR
@@ -15,7 +19,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist test lint slow notebook lock clean web test-web
+.PHONY: help setup demo mnist test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -34,6 +38,12 @@ mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
 
 test: lint ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
+
+test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
+	rm -rf build/tiny-bundle
+	$(BIN)/python tests/tiny_bundle.py build/tiny-bundle
+	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
+	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(SERVING_BIN)/python -m pytest serving/kserve
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
@@ -56,23 +66,27 @@ test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian p
 	WYNER_BUNDLE="$(BUNDLE)" $(WEB_VENV)/bin/python -m pytest -s \
 		-o pythonpath=serving/web/tests serving/web/tests
 
-lock: ## resolve requirements.lock anew (needs uv)
+lock: ## resolve both requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
 		--no-header --quiet \
 		--output-file requirements.lock pyproject.toml
+	cd serving/kserve && uv pip compile --universal --python-version 3.11 --all-extras --upgrade \
+		--no-annotate --no-header --quiet --no-emit-package wyner-keras \
+		--output-file requirements.lock pyproject.toml
 
-clean: ## remove .venv and caches; runs/ stays
-	rm -rf $(VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove what the targets install and caches; runs/ stays
+	rm -rf $(VENV) $(SERVING_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip:
+$(BIN)/pip $(SERVING_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
 		"Python 3.11 to 3.13 is needed, but $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv --clear $*
 
 $(STAMP): pyproject.toml requirements.lock | $(BIN)/pip
 	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
@@ -89,4 +103,10 @@ $(WEB_STAMP): serving/web/tests/requirements.txt pyproject.toml requirements.loc
 	$(PYTHON) -m venv --clear $(WEB_VENV)
 	$(WEB_VENV)/bin/pip install --disable-pip-version-check -c requirements.lock -e . \
 		-r serving/web/tests/requirements.txt
+	@touch $@
+
+$(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/requirements.lock | $(SERVING_BIN)/pip
+	$(SERVING_BIN)/pip install --disable-pip-version-check -r serving/kserve/requirements.lock
+	$(SERVING_BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation \
+		-e . -e serving/kserve
 	@touch $@

@@ -185,7 +185,7 @@ def _posterior(model: WynerModel, side: str) -> Graph:
     names = ("probabilities",) if one_hot else ("mean", "log_variance")
 
     def posterior(images: Tensor) -> tuple[Tensor, ...]:
-        parameters = model.marginal_z(model.features(images, side), side)
+        parameters = model.marginal_z(images, side)
         if one_hot:
             return (tf.reshape(family.probabilities(parameters), (-1, family.size)),)
         return family.moments(parameters)
