@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# onnxruntime-web, and the environment that tests the page with Debian's Chromium.
+WEB_MODULES := serving/web/node_modules/.package-lock.json
+WEB_VENV ?= .venv-web
+WEB_STAMP := $(WEB_VENV)/.installed
 # kserve's protobuf is older than TensorFlow's.
 SERVING_VENV ?= .venv-serving
 SERVING_BIN := $(SERVING_VENV)/bin
@@ -15,7 +19,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist test test-serving lint slow notebook lock clean
+.PHONY: help setup demo mnist test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -55,6 +59,13 @@ slow: $(STAMP) ## the tests that train for minutes
 notebook: $(STAMP) ## execute the notebook again, in place, on the digits
 	WYNER_NOTEBOOK_SIZE=digits $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
 
+web: $(STAMP) $(WEB_MODULES) ## the browser page, of BUNDLE=path or the newest runs/*-bundle
+	@$(BIN)/python -m wyner_serving.web.assemble $(if $(BUNDLE),--bundle "$(BUNDLE)")
+
+test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian package chromium)
+	WYNER_BUNDLE="$(BUNDLE)" $(WEB_VENV)/bin/python -m pytest -s \
+		-o pythonpath=serving/web/tests serving/web/tests
+
 lock: ## resolve both requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
 		--no-header --quiet \
@@ -63,8 +74,9 @@ lock: ## resolve both requirements.lock anew (needs uv)
 		--no-annotate --no-header --quiet --no-emit-package wyner-keras \
 		--output-file requirements.lock pyproject.toml
 
-clean: ## remove .venv, .venv-serving and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove what the targets install and caches; runs/ stays
+	rm -rf $(VENV) $(SERVING_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
+		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
@@ -79,6 +91,18 @@ $(BIN)/pip $(SERVING_BIN)/pip: %/bin/pip:
 $(STAMP): pyproject.toml requirements.lock | $(BIN)/pip
 	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# npm writes this file last.
+$(WEB_MODULES): serving/web/package.json serving/web/package-lock.json serving/web/.npmrc
+	@command -v npm >/dev/null || { echo "npm is needed (Debian: apt-get install npm)" >&2; exit 1; }
+	cd serving/web && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+$(WEB_STAMP): serving/web/tests/requirements.txt pyproject.toml requirements.lock
+	$(PYTHON) -m venv --clear $(WEB_VENV)
+	$(WEB_VENV)/bin/pip install --disable-pip-version-check -c requirements.lock -e . \
+		-r serving/web/tests/requirements.txt
 	@touch $@
 
 $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/requirements.lock | $(SERVING_BIN)/pip

@@ -27,7 +27,7 @@ class TensorInfo:
         shape: sizes, a name where a size is free.
         meaning: what it is, for people.
         range: lowest and highest value, None where there is none.
-        latent: "z", "u" or "v" for noise and samples of a latent; None for images.
+        latent: "z", "u" or "v" for noise and samples of a latent; None for all else.
     """
 
     name: str
@@ -179,6 +179,34 @@ def _encoders(model: WynerModel, side: str) -> list[Graph]:
     return graphs
 
 
+def _posterior(model: WynerModel, side: str) -> Graph:
+    family: Any = model.config.z
+    one_hot = isinstance(family, Categorical)
+    names = ("probabilities",) if one_hot else ("mean", "log_variance")
+
+    def posterior(images: Tensor) -> tuple[Tensor, ...]:
+        parameters = model.marginal_z(images, side)
+        if one_hot:
+            return (tf.reshape(family.probabilities(parameters), (-1, family.size)),)
+        return family.moments(parameters)
+
+    return Graph(
+        name=f"posterior_{side}_z",
+        meaning=f"q(z|{side}) itself",
+        inputs=(_image(model, side, side, f"images of {side}"),),
+        outputs=tuple(
+            TensorInfo(
+                name=name,
+                shape=("n", family.size),
+                range=(0.0, 1.0) if one_hot else (None, None),
+                meaning=f"{name.replace('_', ' ')} of q(z|{side})",
+            )
+            for name in names
+        ),
+        function=posterior,
+    )
+
+
 def _decoder(model: WynerModel, side: str) -> Graph:
     local = _sample(model, _LOCAL[side])
 
@@ -264,7 +292,7 @@ def _transfer(model: WynerModel, side: str) -> Graph:
 
 
 def graphs_of(model: WynerModel) -> tuple[Graph, ...]:
-    """Encoders, decoders and tasks of a built model.
+    """Encoders, posteriors, decoders and tasks of a built model.
 
     Raises:
         ValueError: if the model does not know its image shapes.
@@ -276,6 +304,7 @@ def graphs_of(model: WynerModel) -> tuple[Graph, ...]:
         )
     return (
         *(graph for side in "xy" for graph in _encoders(model, side)),
+        *(_posterior(model, side) for side in "xy"),
         *(_decoder(model, side) for side in "xy"),
         *(_conditional(model, side) for side in "xy"),
         _joint(model),

@@ -3,15 +3,18 @@ import shutil
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import tensorflow as tf
 
 from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
 from wyner_export.graphs import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
+from wyner_keras.latents import DiagonalGaussian
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
+    *("posterior_x_z", "posterior_y_z"),
     *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
 }
 
@@ -52,6 +55,35 @@ def test_files_are_standard_onnx_with_free_batches_named(bundle):
         assert [opset.version for opset in model.opset_import if not opset.domain] == [18]
         (first, *_) = model.graph.input[0].type.tensor_type.shape.dim
         assert first.dim_param == ("styles" if name.startswith("transfer") else "n")
+
+
+def test_samples_of_z_follow_the_posterior_that_the_bundle_tells(bundle, tiny_images):
+    """The frequencies of `encode_x_z` over fresh noise are the probabilities of `posterior_x_z`."""
+    image, count = tiny_images[0][:1], 4000
+    run = {name: onnxruntime.InferenceSession(bundle / "onnx" / f"{name}.onnx").run
+           for name in ("encode_x_z", "posterior_x_z")}  # fmt: skip
+    (told,) = run["posterior_x_z"](None, {"x": image})
+    noise = np.random.default_rng(0).random((count, 3), dtype=np.float32)
+    (drawn,) = run["encode_x_z"](None, {"x": image.repeat(count, axis=0), "noise_z": noise})
+    assert told.sum() == pytest.approx(1, abs=1e-6)
+    assert told.std() > 0.05
+    # Four standard errors of a frequency.
+    np.testing.assert_allclose(drawn.mean(axis=0), told[0], atol=4 * 0.5 / count**0.5)
+
+
+def test_the_posterior_of_a_gaussian_z_is_its_mean_and_variance(make_tiny):
+    from wyner_export.graphs import graphs_of
+
+    model = make_tiny(z=DiagonalGaussian(dim=3), residual=False, local_couplings=0)
+    (graph,) = (graph for graph in graphs_of(model) if graph.name == "posterior_y_z")
+    images = np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)
+    told = graph.traced(tf.constant(images))
+    assert {name: value.shape for name, value in told.items()} == {
+        "mean": (2, 3), "log_variance": (2, 3)
+    }  # fmt: skip
+    still, one = (model.sample_z(images, "y", np.full((2, 3), noise)) for noise in (0.0, 1.0))
+    np.testing.assert_allclose(told["mean"], still, atol=1e-6)
+    np.testing.assert_allclose(np.exp(0.5 * told["log_variance"]), one - still, atol=1e-6)
 
 
 def test_what_exists_is_not_overwritten(tiny, bundle):

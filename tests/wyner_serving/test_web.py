@@ -1,0 +1,200 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from wyner_serving import Bundle
+from wyner_serving.web import assemble as web
+
+ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+
+
+@pytest.fixture
+def ort(tmp_path):
+    folder = tmp_path / "ort"
+    folder.mkdir()
+    for name in ORT:
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_a_page_holds_what_it_needs_and_no_more(bundle, ort, tmp_path):
+    out = tmp_path / "deep" / "web"
+    web.assemble(bundle, out, ort)
+    held = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    graphs = {"posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y"}
+    assert {"index.html", "style.css", "app.js", "worker.js", "page.json"} <= held
+    assert {name for name in held if "/" in name} == {
+        *(f"ort/{name}" for name in ORT),
+        *(f"bundle/onnx/{name}.onnx" for name in graphs),
+        "bundle/manifest.json",
+    }
+    for name in ("manifest.json", "onnx/decode_y.onnx"):
+        assert (out / "bundle" / name).read_bytes() == (bundle / name).read_bytes()
+    settings = json.loads((out / "page.json").read_text())
+    assert sorted(settings["concepts"]) == [0, 1, 2]
+    assert len(settings["samples"]["x"]) == 7 and len(settings["typical"]["y"]) == 3
+    assert np.shape(settings["directions"]["v"]) == (2, 4)
+    assert list(out.parent.iterdir()) == [out]
+
+
+def test_every_module_of_the_page_is_asked_for_at_once():
+    """Modules found one after the other would cost a round trip each."""
+    page = web._HERE / "page"
+    html = (page / "index.html").read_text()
+    modules = {path.name for path in page.glob("*.js")} - {"worker.js"}
+    assert all(f'"{name}"' in html for name in modules)
+
+
+def test_an_earlier_page_is_replaced_and_anything_else_is_not(bundle, ort, tmp_path):
+    out = tmp_path / "web"
+    web.assemble(bundle, out, ort)
+    (out / "left-over").touch()
+    web.assemble(bundle, out, ort)
+    assert not (out / "left-over").exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(web.PageError, match="should be new or an earlier page"):
+        web.assemble(bundle, tmp_path / "mine", ort)
+
+
+def test_a_failure_leaves_the_earlier_page(bundle, ort, tmp_path, monkeypatch):
+    out = tmp_path / "web"
+    web.assemble(bundle, out, ort)
+    before = sorted(tmp_path.rglob("*"))
+
+    def fail(*arguments, **options):
+        raise OSError("full")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(OSError, match="full"):
+        web.assemble(bundle, out, ort)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_earlier_page_comes_back_when_the_new_one_cannot_be_put_there(
+    bundle, ort, tmp_path, monkeypatch
+):
+    out = tmp_path / "web"
+    web.assemble(bundle, out, ort)
+    before = sorted(tmp_path.rglob("*"))
+    rename = web.Path.rename
+
+    def fail(self, target):
+        if self.name == "new":
+            raise OSError("gone")
+        return rename(self, target)
+
+    monkeypatch.setattr(web.Path, "rename", fail)
+    with pytest.raises(OSError, match="gone"):
+        web.assemble(bundle, out, ort)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_newest_bundle_is_taken(tmp_path):
+    for age, name in enumerate(("b-bundle", "a-bundle", "c")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").touch()
+        os.utime(tmp_path / name / "manifest.json", (age, age))
+    assert web.newest_bundle(tmp_path).name == "a-bundle"
+
+
+def test_without_a_bundle_the_message_says_how_to_make_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert web.main([]) == 1
+    assert "`make demo` makes one" in capsys.readouterr().err
+    assert web.main(["--bundle", "nowhere"]) == 1
+
+
+def test_the_command_says_how_to_serve_the_page(bundle, ort, tmp_path, monkeypatch, capsys):
+    out = tmp_path / "web"
+    monkeypatch.setattr(web, "_ORT", ort)
+    assert web.main(["--bundle", str(bundle), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert f"python3 -m http.server --bind 127.0.0.1 --directory {out} 8000" in said
+
+
+def test_onnxruntime_web_must_be_there(bundle, ort, tmp_path):
+    (ort / ORT[2]).unlink()
+    with pytest.raises(web.PageError, match=r"should hold ort-wasm-simd-threaded\.wasm"):
+        web.assemble(bundle, tmp_path / "web", ort)
+
+
+def changed(manifest, *path, **values):
+    copy = json.loads(json.dumps(manifest))
+    place = copy
+    for key in path:
+        place = place[key]
+    place.update(values)
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "message"),
+    [
+        (("latents", "z"), {"n": 2}, "one categorical"),
+        (("latents", "z"), {"family": "gaussian"}, "one categorical"),
+        (("latents",), {"v": None}, "Received: v=None"),
+        (("latents", "u"), {"size": 1}, "2 dimensions or more"),
+        (("images",), {"y": [8, 8, 3]}, "one ink"),
+        (("images",), {"x": [8, 6, 1]}, "square paper"),
+        ((), {"graphs": {}}, "posterior_x_z.*export its run again"),
+    ],
+)
+def test_a_model_that_the_page_cannot_show_is_refused(bundle, path, values, message):
+    manifest = Bundle.load(bundle).manifest
+    web.check_shown(manifest)
+    with pytest.raises(web.PageError, match=message):
+        web.check_shown(changed(manifest, *path, **values))
+
+
+def test_samples_of_another_shape_are_refused(bundle, tmp_path):
+    with pytest.raises(web.PageError, match=r"should hold images \(9, 9, 1\)"):
+        web.read_samples(bundle, "x", (9, 9, 1))
+    shutil.copytree(bundle, tmp_path / "bare", ignore=shutil.ignore_patterns("*.png"))
+    with pytest.raises(web.PageError, match="samples/y"):
+        web.read_samples(tmp_path / "bare", "y", (8, 8, 1))
+
+
+def test_ink_of_a_bar_is_its_length_width_and_place():
+    """A bar 20 pixels high and 3 wide in 28: its area over half its outline is 3 · 20 / 23."""
+    image = np.zeros((2, 28, 28, 1), np.uint8)
+    image[:, 4:24, 10:13] = 255
+    ink = web.ink_of(image)
+    assert ink["extent"] == pytest.approx(20 / 28)
+    assert ink["centre"] == pytest.approx([14 / 28, 11.5 / 28])
+    assert ink["pen"] == pytest.approx(3 * 20 / 23 / 28, rel=0.02)
+
+
+class Linear:
+    """A decoder whose image is a fixed map of its local latent."""
+
+    def __init__(self, weights):
+        self.manifest = {"latents": {"z": {"size": 2}, "u": {"size": len(weights)}}}
+        self.weights = weights
+
+    def decode_x(self, z, u):
+        return (u @ self.weights).reshape(len(u), 2, -1, 1) + z[:, :1, None, None]
+
+
+def test_directions_are_the_principal_axes_of_what_the_decoder_does():
+    rng = np.random.default_rng(0)
+    rotation, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    # Rows of `rotation` change the image by 3, 2, 1 and 0.1.
+    basis, _ = np.linalg.qr(rng.normal(size=(6, 4)))
+    weights = rotation.T @ np.diag([3.0, 2.0, 1.0, 0.1]) @ basis.T
+    found = web.directions(Linear(weights.astype(np.float32)), "x")
+    np.testing.assert_allclose(np.abs(found @ rotation.T), np.eye(2, 4), atol=1e-4)
+    assert (np.take_along_axis(found, np.abs(found).argmax(axis=1)[:, None], axis=1) > 0).all()
+
+
+def test_concepts_are_in_the_order_of_the_samples_that_they_look_like():
+    typical = np.zeros((4, 2, 2, 1))
+    typical[[0, 1, 2, 3], [0, 0, 1, 1], [0, 1, 0, 1]] = 1.0
+    # The first two samples both look like value 2; the worse one takes what is left for it.
+    samples = np.zeros((3, 2, 2, 1), np.uint8)
+    samples[0, 1, 0] = samples[1, 1, 0] = 255
+    samples[1, 0, 1] = 100
+    samples[2, 0, 0] = 255
+    assert web.concept_order(typical, samples) == [2, 1, 0, 3]
