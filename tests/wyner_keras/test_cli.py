@@ -189,6 +189,7 @@ def test_train_writes_the_whole_run(trained: tuple[Path, dict[str, Any]]) -> Non
     assert len(history["history"]["joint"]["loss"]) == 1
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics == {"data": "digits", **values["metrics"]}
+    assert 0 <= metrics["nats"]["i_xy_z"] <= metrics["nats"]["kl_z"]
     assert 0 <= metrics["figures"]["conditional_accuracy_y"]["model"] <= 1
     run = runs.Run.open(folder)
     assert run.seed == run.recipe.config.seed == metrics["seed"] == 5

@@ -9,6 +9,7 @@ from wyner_keras.information.closed_forms import (
     multivariate_gaussian,
     relaxed_gaussian,
 )
+from wyner_keras.information.measures import measure
 from wyner_keras.information.shannon import binary_entropy, bounds, entropy, mutual_information
 from wyner_keras.information.solver import CommonInformation, wyner_common_information
 
@@ -22,6 +23,7 @@ __all__ = [
     "doubly_symmetric_binary",
     "entropy",
     "gaussian",
+    "measure",
     "multivariate_gaussian",
     "mutual_information",
     "relaxed_gaussian",
