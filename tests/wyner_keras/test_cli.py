@@ -82,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 # Without TensorFlow
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer", "theory"])
 def test_help_needs_neither_tensorflow_nor_keras(command: str) -> None:
     code = (
         "import sys\nfrom wyner_keras.cli import main\n"

@@ -7,7 +7,9 @@ from wyner_keras.information.closed_forms import (
     doubly_symmetric_binary,
     gaussian,
     multivariate_gaussian,
+    relaxed_doubly_symmetric_binary,
     relaxed_gaussian,
+    relaxed_label,
 )
 from wyner_keras.information.measures import measure
 from wyner_keras.information.shannon import binary_entropy, bounds, entropy, mutual_information
@@ -26,6 +28,8 @@ __all__ = [
     "measure",
     "multivariate_gaussian",
     "mutual_information",
+    "relaxed_doubly_symmetric_binary",
     "relaxed_gaussian",
+    "relaxed_label",
     "wyner_common_information",
 ]

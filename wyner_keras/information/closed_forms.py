@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from wyner_keras.information.shannon import (
     Array,
@@ -13,6 +14,11 @@ from wyner_keras.information.shannon import (
     check_probabilities,
     entropy,
 )
+
+
+def _check_weight(weight: float) -> None:
+    if not weight >= 0:
+        raise ValueError(f"`weight` should be at least 0. Received: weight={weight!r}")
 
 
 def gaussian(rho: float) -> float:
@@ -64,8 +70,7 @@ def relaxed_gaussian(rho: float, weight: float) -> tuple[float, float]:
     Source: C_γ is that of Sula and Gastpar, On Wyner's common information in the Gaussian case,
     2020.
     """
-    if not weight >= 0:
-        raise ValueError(f"`weight` should be at least 0. Received: weight={weight!r}")
+    _check_weight(weight)
     left = min(weight, abs(rho))
     return gaussian(rho) - math.atanh(left), -0.5 * math.log(1 - left**2)
 
@@ -170,6 +175,44 @@ def doubly_symmetric_binary(a0: float) -> float:
     return math.log(2) + binary_entropy(a0) - 2 * binary_entropy(a1)
 
 
+def relaxed_doubly_symmetric_binary(a0: float, weight: float) -> tuple[float, float]:
+    """The optimum of I(X;Y|Z) + λ I(X,Y;Z) for a fair bit and its noisy copy, over symmetric Z.
+
+    Z is a fair bit. Given Z = 0 the table of (X, Y) is that of the source with t moved from (1, 1)
+    to (0, 0), where 2 artanh 2t = (1+λ) artanh(t/A), A = (1−a0)/2, makes the derivative vanish. Z
+    is empty from λ = 1 − 2 a0 on. That no other Z is better is a numerical finding (the tests
+    compare with alternating minimisation over larger Z), not a theorem cited.
+
+    Args:
+        a0: P(X ≠ Y), in (0, ½).
+        weight: λ, not negative; at 0 it is Wyner's common information.
+
+    Returns:
+        I(X,Y;Z) and I(X;Y|Z), nats.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> information, slack = relaxed_doubly_symmetric_binary(0.1, 0.1)
+        >>> round(information, 4), round(slack, 4)
+        (0.5919, 0.0007)
+    """
+    if not 0 < a0 < 0.5:
+        raise ValueError(f"`a0` should be in (0, 1/2). Received: a0={a0!r}")
+    _check_weight(weight)
+    agree, t = (1 - a0) / 2, 0.0
+    if weight < 1 - 2 * a0:
+
+        def derivative(t: float) -> float:
+            return (1 + weight) * math.atanh(t / agree) - 2 * math.atanh(2 * t)
+
+        t = float(brentq(derivative, 1e-9, agree * (1 - 1e-15), xtol=1e-15))
+    conditional = entropy([agree + t, a0 / 2, a0 / 2, agree - t])
+    information = math.log(2) + binary_entropy(a0) - conditional
+    return information, max(0.0, 2 * binary_entropy(0.5 + t) - conditional)
+
+
 def binary_erasure(erasure: float) -> float:
     """C(X;Y) of a fair bit X and Y, which is X or, with probability p, erased.
 
@@ -219,3 +262,24 @@ def deterministic_label(p: Any) -> float:
     1974: only then does it equal the mutual information.
     """
     return entropy(check_probabilities(p, "p", rank=1))
+
+
+def relaxed_label(p: Any, weight: float) -> tuple[float, float]:
+    """The optimum of I(X;Y|Z) + λ I(X,Y;Z) where a label that each side shows is all they share.
+
+    A shared nat costs λ in Z and 1 outside of it, so Z is the label up to λ = 1 and empty beyond:
+    the one source here whose Z changes all at once.
+
+    Args:
+        p: distribution of the label, `(labels,)`.
+        weight: λ, not negative.
+
+    Returns:
+        I(X,Y;Z) and I(X;Y|Z), nats.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    _check_weight(weight)
+    label = deterministic_label(p)
+    return (label, 0.0) if weight < 1 else (0.0, label)

@@ -101,6 +101,52 @@ def test_doubly_symmetric_binary_in_bits_is_the_number_of_the_literature():
     assert information.doubly_symmetric_binary(0.1) / math.log(2) == pytest.approx(0.873, abs=5e-4)
 
 
+def alternating_minimum(p, weight, states, rounds=20_000):
+    """Least I(X;Y|Z) + λ I(X,Y;Z) over q(z|x,y), by steps that are each the best for the rest."""
+    q = np.random.default_rng(0).dirichlet(np.ones(states), size=p.shape)
+    for _ in range(rounds):
+        joint = p[..., None] * q
+        p_z = joint.sum(axis=(0, 1))
+        x_z, y_z = joint.sum(axis=1) / p_z, joint.sum(axis=0) / p_z
+        logits = np.log(p_z) + (np.log(x_z)[:, None] + np.log(y_z)[None]) / (1 + weight)
+        q = np.exp(logits - logits.max(axis=2, keepdims=True))
+        q /= q.sum(axis=2, keepdims=True)
+    joint = p[..., None] * q
+    found = information.mutual_information(joint.reshape(-1, states))
+    slack = sum(
+        joint[..., z].sum() * information.mutual_information(joint[..., z] / joint[..., z].sum())
+        for z in range(states)
+    )
+    return found, slack
+
+
+@pytest.mark.parametrize("weight", [0.1, 0.4, 0.7])
+def test_relaxed_doubly_symmetric_binary_is_what_alternating_minimisation_finds(weight):
+    a0 = 0.1
+    p = np.array([[1 - a0, a0], [a0, 1 - a0]]) / 2
+    found, slack = alternating_minimum(p, weight, states=3, rounds=3000)
+    expected = information.relaxed_doubly_symmetric_binary(a0, weight)
+    assert found == pytest.approx(expected[0], abs=1e-3)
+    assert slack + weight * found == pytest.approx(expected[1] + weight * expected[0], abs=1e-5)
+
+
+def test_relaxed_doubly_symmetric_binary_ends_in_wyners_and_in_the_mutual_information():
+    found, slack = information.relaxed_doubly_symmetric_binary(0.1, 0.0)
+    assert found == pytest.approx(information.doubly_symmetric_binary(0.1), abs=1e-12)
+    assert slack == pytest.approx(0, abs=1e-12)
+    for weight in (0.8, 3.0):
+        found, slack = information.relaxed_doubly_symmetric_binary(0.1, weight)
+        assert found == pytest.approx(0, abs=1e-12)
+        assert slack == pytest.approx(math.log(2) - information.binary_entropy(0.1))
+
+
+def test_relaxed_label_changes_at_one():
+    p = [0.5, 0.25, 0.25]
+    label = information.entropy(p)
+    assert information.relaxed_label(p, 0.99) == (label, 0.0)
+    assert information.relaxed_label(p, 1.01) == (0.0, label)
+
+
 def test_binary_erasure_is_continuous_and_between_its_bounds():
     assert information.binary_erasure(0.5) == pytest.approx(information.binary_erasure(0.5 + 1e-9))
     for erasure in (0.2, 0.7):
@@ -119,6 +165,8 @@ def test_deterministic_label_is_its_entropy():
         (lambda: information.gaussian(1.0), r"`rho` should be in \(-1, 1\).*Received"),
         (lambda: information.gaussian(float("nan")), "`rho`.*Received"),
         (lambda: information.relaxed_gaussian(0.5, -1.0), "`weight`.*Received"),
+        (lambda: information.relaxed_label([1.0], -1.0), "`weight`.*Received"),
+        (lambda: information.relaxed_doubly_symmetric_binary(0.5, 0.1), "`a0`.*Received"),
         (lambda: information.doubly_symmetric_binary(0.6), "`a0`.*Received"),
         (lambda: information.binary_erasure(-0.1), "`erasure`.*Received"),
         (lambda: information.multivariate_gaussian([[1, 2], [2, 1]], 1), "semidefinite.*Received"),
