@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# kserve's protobuf is older than TensorFlow's.
+SERVING_VENV ?= .venv-serving
+SERVING_BIN := $(SERVING_VENV)/bin
+SERVING_STAMP := $(SERVING_VENV)/.installed
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 ifndef TFDS_DATA_DIR
@@ -11,10 +15,10 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist test lint slow notebook lock clean
+.PHONY: help setup demo mnist test test-serving lint slow notebook lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## set up .venv from requirements.lock
 
@@ -31,6 +35,12 @@ mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
 test: lint ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
 
+test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
+	rm -rf build/tiny-bundle
+	$(BIN)/python tests/tiny_bundle.py build/tiny-bundle
+	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
+	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(SERVING_BIN)/python -m pytest serving/kserve
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -45,25 +55,34 @@ slow: $(STAMP) ## the tests that train for minutes
 notebook: $(STAMP) ## execute the notebook again, in place, on the digits
 	WYNER_NOTEBOOK_SIZE=digits $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
 
-lock: ## resolve requirements.lock anew (needs uv)
+lock: ## resolve both requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
 		--no-header --quiet \
 		--output-file requirements.lock pyproject.toml
+	cd serving/kserve && uv pip compile --universal --python-version 3.11 --all-extras --upgrade \
+		--no-annotate --no-header --quiet --no-emit-package wyner-keras \
+		--output-file requirements.lock pyproject.toml
 
-clean: ## remove .venv and caches; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, .venv-serving and caches; runs/ stays
+	rm -rf $(VENV) $(SERVING_VENV) build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip:
+$(BIN)/pip $(SERVING_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(None if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
 		"Python 3.11 to 3.13 is needed, but $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv --clear $*
 
 $(STAMP): pyproject.toml requirements.lock | $(BIN)/pip
 	$(BIN)/pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/requirements.lock | $(SERVING_BIN)/pip
+	$(SERVING_BIN)/pip install --disable-pip-version-check -r serving/kserve/requirements.lock
+	$(SERVING_BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation \
+		-e . -e serving/kserve
 	@touch $@

@@ -21,7 +21,8 @@ from wyner_export.graphs import graphs_of
 from wyner_export.manifest import files_of, manifest_of, read_manifest
 from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import LATENT_TOLERANCE, check_parity
-from wyner_export.saved_model import signatures, write_saved_model
+from wyner_export.saved_model import write_saved_model
+from wyner_export.signatures import signatures
 from wyner_keras.data import check_images
 from wyner_keras.models import WynerModel
 from wyner_serving.manifest import MANIFEST

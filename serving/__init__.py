@@ -8,6 +8,6 @@ Example:
 """
 
 from wyner_serving.bundle import Bundle, Encoded
-from wyner_serving.errors import BundleError, InputError
+from wyner_serving.errors import BundleError, InputError, ServingError
 
-__all__ = ["Bundle", "BundleError", "Encoded", "InputError"]
+__all__ = ["Bundle", "BundleError", "Encoded", "InputError", "ServingError"]

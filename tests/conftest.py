@@ -4,6 +4,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import pytest
+import tiny_bundle
 from hypothesis import settings
 
 # A shared machine stalls now and then; that is no property of the code.
@@ -21,33 +22,8 @@ def cache_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def make_tiny():
-    """A W-model of 8x8 images with a wrapper, flows and weights that show; settings override."""
-    import numpy as np
-
-    from wyner_keras.latents import Categorical, DiagonalGaussian
-    from wyner_keras.models import WynerConfig, WynerModel
-    from wyner_keras.networks import ConvAutoencoder
-
-    def make(**settings):
-        wrapper = ConvAutoencoder((8, 8, 1), code_size=3, filters=(2, 3))
-        wrapper.build()
-        values = {
-            "z": Categorical(n=1, k=3),
-            "u": DiagonalGaussian(dim=2),
-            "v": DiagonalGaussian(dim=4),
-            "hidden": (8,),
-            "joint_local": "xz",
-            "residual": True,
-            "local_couplings": 2,
-        }
-        model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)
-        rng = np.random.default_rng(0)
-        for variable in model.trainable_variables:
-            scale = 0.7 / np.sqrt(variable.shape[0])
-            variable.assign(scale * rng.normal(size=variable.shape))
-        return model
-
-    return make
+    """Makes tiny models; settings override."""
+    return tiny_bundle.tiny_model
 
 
 @pytest.fixture(scope="session")
@@ -59,22 +35,10 @@ def tiny(make_tiny):
 @pytest.fixture(scope="session")
 def tiny_images():
     """Seven images of x and of y."""
-    import numpy as np
-
-    rng = np.random.default_rng(1)
-    return tuple(rng.random((7, 8, 8, 1), dtype=np.float32) for _ in "xy")
+    return tiny_bundle.tiny_images()
 
 
 @pytest.fixture(scope="session")
-def bundle(tiny, tiny_images, tmp_path_factory):
+def bundle(tiny, tmp_path_factory):
     """The tiny model's bundle."""
-    from wyner_export import write_bundle
-
-    return write_bundle(
-        tiny,
-        tmp_path_factory.mktemp("bundles") / "bundle",
-        images=tiny_images,
-        name="tiny",
-        label_map={"0": 1, "1": 2, "2": 0},
-        metrics={"figures": {"joint_coherence": {"model": 0.5, "real": 1.0}}},
-    )
+    return tiny_bundle.write_tiny_bundle(tiny, tmp_path_factory.mktemp("bundles") / "bundle")

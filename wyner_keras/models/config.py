@@ -13,6 +13,7 @@ from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 _CHOICES = {
     "joint_encoder": ("product", "free"),
     "joint_local": ("xy", "xz", "x"),
+    "marginal_encoder": ("features", "images"),
     "marginal_local": ("xz", "x"),
     "decoder": ("delta", "gaussian"),
     "distance": ("features", "pixels"),
@@ -33,6 +34,8 @@ class WynerConfig:
             q(z|x,y) from one network.
         joint_local: what the local posterior of the joint stage sees: "xy" is the paper's
             q(u|x,y), "xz" is q(u|x,z), "x" is q(u|x); for v with the roles of x and y exchanged.
+        marginal_encoder: what q(z|x) and q(z|y) read: "features", or the "images" themselves, by a
+            convolutional network, which reads concepts better than a wrapper's code lets it.
         marginal_local: the same for the marginal stage: "xz" is q(u|x,z), "x" is q(u|x).
         decoder: "delta" is the deterministic x_θ(u,z) whose Dirac delta is widened to variance ε²;
             "gaussian" is the base model's stochastic p(x|z) with learned variance, eq. (5).
@@ -74,6 +77,7 @@ class WynerConfig:
     hidden: tuple[int, ...] = (512, 512, 512)
     joint_encoder: str = "product"
     joint_local: str = "xy"
+    marginal_encoder: str = "features"
     marginal_local: str = "xz"
     decoder: str = "delta"
     distance: str = "features"

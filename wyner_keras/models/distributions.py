@@ -74,10 +74,12 @@ class Distributions(Parts):
         given = {"x": [own], "xz": [own, z], "xy": [own, other]}[self.config.joint_local]
         return encoder(given)
 
-    def marginal_z(self, features: Tensor, side: str, training: bool = False) -> Tensor:
-        """Parameters of q(z|x) or q(z|y)."""
+    def marginal_z(self, given: Tensor, side: str, training: bool = False) -> Tensor:
+        """Parameters of q(z|x) or q(z|y), of images; of features too, if the encoder reads them."""
         encoder = self.marginal_encoder_z_x if side == "x" else self.marginal_encoder_z_y
-        return self.config.z.posterior(encoder(features, training=training))
+        if self.config.marginal_encoder == "features":
+            given = self.features(given, side)
+        return self.config.z.posterior(encoder(given, training=training))
 
     def marginal_local(self, features: Tensor, z: Tensor, side: str) -> Tensor:
         """Parameters of q(u|x,z) or q(u|x), and of q(v|y,z) or q(v|y)."""

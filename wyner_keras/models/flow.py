@@ -23,9 +23,9 @@ class FlowStage(Stage):
     terms, over the flows F alone. They are least when the local posterior, averaged over the data
     of any one concept, is N(0, I): what independence of U and Z asks for, and what makes samples
     of p(u) decode like data. Reconstructions do not change. Many flows are as good; of them the
-    term η E‖F(u; z') − h‖², h = F(u; z) the local encoder's sample and z' another example's
-    concept, asks for those that move styles least from one concept to another. The variable
-    `transport_weight` (η) may be scheduled.
+    term η E‖x_θ(u, z') − d(h, z')‖², h = F(u; z) the local encoder's sample, d the decoder after
+    the flow and z' another example's concept, asks for those under which a style, taken to another
+    concept, looks as it would without flows. The variable `transport_weight` (η) may be scheduled.
 
     Args:
         model: the W-model whose joint stage is done, with `local_couplings` in its config.
@@ -83,10 +83,11 @@ class FlowStage(Stage):
         """Loss terms of a batch of pairs, images or features.
 
         Returns:
-            KL terms in nats per example, transport in squared units of the local latents,
-            `(batch,)` each.
+            KL terms in nats per example `(batch,)`; transport in squared units of the features, of
+            half a batch, `((count + 1) // 2,)`.
         """
         model, count = self.model, self.batch_count(x)
+        half = (count + 1) // 2
         features = {"x": model.features(x, "x"), "y": model.features(y, "y")}
         # q(z|x,y)
         parameters = model.joint_z(features["x"], features["y"])[0]
@@ -96,11 +97,12 @@ class FlowStage(Stage):
             # q(u|x,z), or as the config says
             posterior = model.joint_local(side, features[side], features[other], z)
             family: Any = model.local(side)
-            flow: Any = model.flow(side)
             code = self.draw(family, posterior, count)
             local, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
-            moved = flow(local, ops.flip(z, axis=0))
-            terms[f"transport_{name}"] = objectives.squared_error(moved, code)
+            concept = ops.flip(z[:half], axis=0)
+            moved, _ = model.decode(local[:half], concept, side)
+            kept, _ = model.decode_code(code[:half], concept, side)
+            terms[f"transport_{name}"] = objectives.squared_error(moved, kept)
         return terms
 
     def get_config(self) -> dict[str, Any]:

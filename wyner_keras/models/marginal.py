@@ -66,6 +66,11 @@ class MarginalStage(Stage):
         """Marginal encoders; no decoder."""
         return self.model.marginal_parts
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether q(z|x) and q(z|y) are of images, so that features alone will not do."""
+        return super().reads_images or self.model.config.marginal_encoder == "images"
+
     def weights_of_terms(self) -> dict[str, Any]:
         """1 for each term, `distillation_weight` for the distillation."""
         return {
@@ -85,7 +90,8 @@ class MarginalStage(Stage):
         terms = {}
         for side, name in (("x", "u"), ("y", "v")):
             # q(z|x)
-            parameters = model.marginal_z(features[side], side, training)
+            given = targets[side] if self.reads_images else features[side]
+            parameters = model.marginal_z(given, side, training)
             z = self.draw(z_family, parameters, count)
             terms[f"kl_z_{side}"] = z_family.kl(parameters)
             terms[f"distillation_{side}"] = z_family.kl_between(joint, parameters)

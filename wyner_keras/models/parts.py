@@ -10,7 +10,7 @@ import keras
 
 from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
-from wyner_keras.networks import MLP, ConvAutoencoder, CouplingFlow
+from wyner_keras.networks import MLP, ConvAutoencoder, ConvEncoder, CouplingFlow
 
 
 class Parts(keras.Model):
@@ -100,8 +100,15 @@ class Parts(keras.Model):
             self.joint_expert_y = encoder(z, size_y, common=True)
         self.joint_encoder_u = encoder(u, *local_widths(config.joint_local, size_x, size_y))
         self.joint_encoder_v = encoder(v, *local_widths(config.joint_local, size_y, size_x))
-        self.marginal_encoder_z_x = encoder(z, size_x, common=True)
-        self.marginal_encoder_z_y = encoder(z, size_y, common=True)
+        if config.marginal_encoder == "images":
+            self.marginal_encoder_z_x, self.marginal_encoder_z_y = readers = tuple(
+                ConvEncoder(z.parameter_size, seed=next(seeds)) for _ in "xy"
+            )
+            for reader, shape in zip(readers, (x_shape, y_shape), strict=True):
+                reader.build((None, *shape[1:]))
+        else:
+            self.marginal_encoder_z_x = encoder(z, size_x, common=True)
+            self.marginal_encoder_z_y = encoder(z, size_y, common=True)
         self.marginal_encoder_u = encoder(u, *local_widths(config.marginal_local, size_x, 0))
         self.marginal_encoder_v = encoder(v, *local_widths(config.marginal_local, size_y, 0))
 
@@ -192,7 +199,7 @@ class Parts(keras.Model):
     def warm_start_marginals(self) -> None:
         """Copy joint encoders into the marginal ones that see the same inputs."""
         copies = []
-        if self.config.joint_encoder == "product":
+        if self.config.joint_encoder == "product" and self.config.marginal_encoder == "features":
             copies = [
                 (self.joint_expert_x, self.marginal_encoder_z_x),
                 (self.joint_expert_y, self.marginal_encoder_z_y),

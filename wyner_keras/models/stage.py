@@ -79,6 +79,11 @@ class Stage(keras.Model):
         """Named loss terms, unreduced: nats per example `(batch,)`, or a batch scalar."""
         raise TypeError("A stage defines its loss terms")
 
+    @property
+    def reads_images(self) -> bool:
+        """Whether batches should be images even where features would be quicker."""
+        return self.model.config.distance == "pixels"
+
     def weights_of_terms(self) -> dict[str, Any]:
         """The weight of each term in the loss."""
         raise TypeError("A stage defines the weights of its loss terms")
@@ -160,7 +165,7 @@ class Stage(keras.Model):
                     f"Images of {side} should have shape {expected}. Received: {images.image_shape}"
                 )
         values = {}
-        if self.model.wrapper_x is not None and self.model.config.distance == "features":
+        if self.model.wrapper_x is not None and not self.reads_images:
             values = {
                 "x_values": self.model.cached_features(data.x.images, "x"),
                 "y_values": self.model.cached_features(data.y.images, "y"),

@@ -89,8 +89,7 @@ class WynerModel(Distributions):
 
     def sample_z(self, images: Tensor, side: str, noise: Tensor) -> Tensor:
         """A sample of q(z|x) or q(z|y), `(batch, size)`, of images and noise."""
-        parameters = self.marginal_z(self.features(images, side), side)
-        return self.config.z.sample(parameters, noise)
+        return self.config.z.sample(self.marginal_z(images, side), noise)
 
     def sample_local(self, images: Tensor, z: Tensor, side: str, noise: Tensor) -> Tensor:
         """A sample of q(u|x,z) or q(v|y,z), `(batch, size)`; for a model that has u or v."""
@@ -137,7 +136,8 @@ class WynerModel(Distributions):
         if self.local(side) is not None:
             # Once for both samples: features pass through `features` unchanged.
             features = self.features(style, side)
-            style_z = self.sample_z(features, side, noise_style_z)
+            read = style if self.config.marginal_encoder == "images" else features
+            style_z = self.sample_z(read, side, noise_style_z)
             local = self.sample_local(features, style_z, side, noise_local)
             local = ops.reshape(
                 ops.broadcast_to(local[:, None], (styles, concepts, local.shape[-1])),

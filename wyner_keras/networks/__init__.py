@@ -1,7 +1,9 @@
-"""Networks: multilayer perceptron, conditional flow, and the convolutional autoencoder wrapper."""
+"""Networks: encoders, decoders, conditional flow, and the convolutional autoencoder wrapper."""
 
+from wyner_keras.networks.augmentation import RandomShiftShear
 from wyner_keras.networks.autoencoder import ConvAutoencoder
+from wyner_keras.networks.conv_encoder import ConvEncoder
 from wyner_keras.networks.flow import CouplingFlow
 from wyner_keras.networks.mlp import MLP
 
-__all__ = ["MLP", "ConvAutoencoder", "CouplingFlow"]
+__all__ = ["MLP", "ConvAutoencoder", "ConvEncoder", "CouplingFlow", "RandomShiftShear"]

@@ -93,7 +93,9 @@ class ConvAutoencoder(keras.Model):
                 convolution(down, first, 2, "relu"),
                 convolution(down, second, 2, "relu"),
                 keras.layers.Flatten(),
-                keras.layers.Dense(code_size, kernel_initializer=initializer()),
+                # Sums of thousands of terms: rounded in float32, they would differ between engines
+                # by more than all that follows.
+                keras.layers.Dense(code_size, kernel_initializer=initializer(), dtype="float64"),
             ],
             name="encoder",
         )

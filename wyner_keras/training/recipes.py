@@ -54,12 +54,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
         epochs = {"alignment": 10, "joint": 14, "flow": 6, "refinement": 2, "marginal": 2}
         couplings, concept_weight, concept_noise = 3, 20.0, 0.3
+        marginal_encoder = "features"
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 3}
+        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 5}
         couplings, concept_weight, concept_noise = 8, 50.0, 0.5
+        marginal_encoder = "images"
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
         epochs=1,
@@ -79,6 +81,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             v=latent,
             hidden=(width,) * 3,
             joint_local="xz",
+            marginal_encoder=marginal_encoder,
             marginal_local="xz",
             residual=True,
             local_couplings=couplings,
@@ -103,10 +106,11 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         flow=stage_of(
             "flow",
             learning_rate=Ramp(start=rate, end=1e-5),
-            transport_weight=Ramp(start=0.4, end=0.02),
+            transport_weight=Ramp(start=0.2, end=0.015),
         ),
         refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
-        marginal=stage_of("marginal"),
+        # XLA slows convolutions down on a CPU.
+        marginal=stage_of("marginal", jit_compile=marginal_encoder == "features" and jit_compile),
         train_experts=False,
         distillation_weight=50.0,
         warm_start=True,

@@ -63,7 +63,10 @@ def test_the_terms_are_those_of_the_flows_in_numpy(model, pairs, oracle, still_n
     q = oracle.posterior(model.config.z, model.joint_expert_x(x), model.joint_expert_y(y))
     z = np.float32(oracle.sample(model.config.z, q, still_noise[3], 0.6))
     expected = {}
-    for name, own, family in (("u", x, model.config.u), ("v", y, model.config.v)):
+    for name, own, family, own_name in (
+        ("u", x, model.config.u, "x"),
+        ("v", y, model.config.v, "y"),
+    ):
         parameters = np.asarray(getattr(model, f"joint_encoder_{name}")([own, z]), float)
         code = oracle.sample(family, parameters, still_noise[family.dim], 1.0)
         flow = getattr(model, f"flow_{name}")
@@ -71,8 +74,13 @@ def test_the_terms_are_those_of_the_flows_in_numpy(model, pairs, oracle, still_n
         entropy = 0.5 * (1 + np.log(2 * np.pi) + parameters[:, family.dim :]).sum(axis=1)
         prior = 0.5 * (np.log(2 * np.pi) + value**2).sum(axis=1)
         expected[f"kl_{name}"] = (prior - log_determinant - entropy).mean()
-        moved = np.asarray(flow(value, z[::-1]))
-        expected[f"transport_{name}"] = np.square(moved - code).sum(axis=1).mean()
+        half = (len(z) + 1) // 2
+        concept, decoder = z[:half][::-1], getattr(model, f"decoder_{own_name}")
+        moved, kept = (
+            np.asarray(decoder([np.float32(local), concept]))
+            for local in (flow(value[:half], concept), code[:half])
+        )
+        expected[f"transport_{name}"] = np.square(moved - kept).sum(axis=1).mean()
     assert set(means) == set(expected)
     for name, value in expected.items():
         np.testing.assert_allclose(means[name], value, rtol=1e-3, err_msg=name)

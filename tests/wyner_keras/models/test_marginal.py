@@ -17,6 +17,7 @@ VARIANTS = {
     "base model": {"u": None, "v": None, "decoder": "gaussian"},
     "pixels": {"distance": "pixels"},
     "residual": {"residual": True},
+    "q(z|x) of images": {"marginal_encoder": "images"},
 }
 
 
@@ -32,7 +33,8 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
         )
     terms = {}
     for side, name, latent in (("x", "u", config.u), ("y", "v", config.v)):
-        q = oracle.posterior(config.z, getattr(model, f"marginal_encoder_z_{side}")(features[side]))
+        given = images if config.marginal_encoder == "images" else features
+        q = oracle.posterior(config.z, getattr(model, f"marginal_encoder_z_{side}")(given[side]))
         z = oracle.sample(config.z, q, noises[config.z.size], temperature).astype(np.float32)
         terms[f"kl_z_{side}"] = oracle.kl(config.z, q).mean()
         terms[f"distillation_{side}"] = oracle.kl(config.z, joint, q).mean()

@@ -1,0 +1,170 @@
+"""What a bundle's server offers: its tasks and parts, as its manifest describes them."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from kserve.errors import InvalidInput
+
+from wyner_serving import Bundle
+
+_DEFAULTS = {"count": 1, "seed": 0}
+# The graphs that a method of `Bundle` runs, and the settings that it takes.
+_TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "generate_y": (("generate_y",), ("seed",)),
+    "generate_x": (("generate_x",), ("seed",)),
+    "generate_pairs": (("generate_pairs",), ("count", "seed")),
+    "transfer_x": (("transfer_x",), ("seed",)),
+    "transfer_y": (("transfer_y",), ("seed",)),
+    "encode_x": (("encode_x_z", "encode_x_u"), ("seed",)),
+    "encode_y": (("encode_y_z", "encode_y_v"), ("seed",)),
+    "decode_x": (("decode_x",), ()),
+    "decode_y": (("decode_y",), ()),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An input or output.
+
+    Args:
+        name: as in the manifest and in `Bundle`.
+        shape: sizes; a name where a size is free.
+        image: whether its rows are images.
+    """
+
+    name: str
+    shape: tuple[int | str, ...]
+    image: bool
+
+    def describe(self) -> dict[str, Any]:
+        """The entry of the protocol's model metadata; a free size is -1."""
+        shape = [-1 if isinstance(size, str) else size for size in self.shape]
+        return {"name": self.name, "datatype": "FP32", "shape": shape}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A method of `Bundle`, for clients that know it by its tensors' names.
+
+    Args:
+        name: of the method.
+        inputs: its images or latents; noise is drawn from the seed.
+        outputs: in the order of its results.
+        settings: "seed" and "count", where it takes them.
+        max_images: that a request may ask for (of each output).
+    """
+
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    settings: tuple[str, ...]
+    max_images: int
+
+    def check_names(self, given: Iterable[str]) -> None:
+        """Every input once, and nothing else.
+
+        Raises:
+            InvalidInput: otherwise.
+        """
+        expected, found = [tensor.name for tensor in self.inputs], list(given)
+        if sorted(expected) != sorted(found):
+            raise InvalidInput(
+                f"The inputs should be {expected}. Received: {reprlib.repr(sorted(found))}"
+            )
+
+    def check_settings(self, given: Any) -> dict[str, int]:
+        """Settings as integers, defaults filled in: seed 0, count 1.
+
+        Raises:
+            InvalidInput: for unknown ones, or values that are no integers.
+        """
+        if not isinstance(given, Mapping) or not set(given) <= set(self.settings):
+            expected = " and ".join(f"`{name}`" for name in self.settings) or "empty"
+            raise InvalidInput(f"`parameters` should be {expected}. Received: {_short(given)}")
+        for name, value in given.items():
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InvalidInput(f"`{name}` should be an integer. Received: {_short(value)}")
+        return {name: given.get(name, _DEFAULTS[name]) for name in self.settings}
+
+    def check_size(self, rows: Mapping[str, int], settings: Mapping[str, int]) -> None:
+        """What a request asks for, by the rows of its inputs, within the limit.
+
+        Raises:
+            InvalidInput: if it asks for more.
+        """
+        sizes = {str(tensor.shape[0]): rows[tensor.name] for tensor in self.inputs}
+        if "count" in settings:
+            sizes["count"] = settings["count"]
+        asked = math.prod(sizes.values())
+        if asked > self.max_images:
+            raise InvalidInput(
+                f"A request should ask for at most {self.max_images} results "
+                f"({' × '.join(sizes)}). Received: {asked}"
+            )
+
+    def run(
+        self, bundle: Bundle, tensors: Mapping[str, np.ndarray], settings: Mapping[str, int]
+    ) -> dict[str, np.ndarray]:
+        """The outputs by name, float32.
+
+        Args:
+            bundle: that computes.
+            tensors: the inputs by name.
+            settings: as `check_settings` returns them.
+
+        Raises:
+            InvalidInput: if they ask for too much.
+            wyner_serving.InputError: if a tensor or a setting is not as it should be.
+        """
+        rows = {name: len(array) if array.ndim else 0 for name, array in tensors.items()}
+        self.check_size(rows, settings)
+        result = getattr(bundle, self.name)(**tensors, **settings)
+        values = result if isinstance(result, tuple) else (result,)
+        present = [value for value in values if value is not None]
+        return dict(zip((tensor.name for tensor in self.outputs), present, strict=True))
+
+    def warm_up(self, bundle: Bundle) -> None:
+        """One call of one row: its sessions are made, and its graphs known to run."""
+        tensors = {
+            tensor.name: np.zeros(
+                [1 if isinstance(size, str) else size for size in tensor.shape], np.float32
+            )
+            for tensor in self.inputs
+        }
+        self.run(bundle, tensors, self.check_settings({}))
+
+
+def tasks_of(manifest: dict[str, Any], max_images: int) -> tuple[Task, ...]:
+    """The tasks and parts that a bundle holds, as its manifest describes them."""
+    graphs = manifest["graphs"]
+
+    def tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+        return tuple(
+            Tensor(name=entry["name"], shape=tuple(entry["shape"]), image=entry["latent"] is None)
+            for entry in entries
+            if not entry["name"].startswith("noise_")
+        )
+
+    return tuple(
+        Task(
+            name=name,
+            inputs=tensors(graphs[used[0]]["inputs"]),
+            outputs=tensors(
+                [entry for graph in used if graph in graphs for entry in graphs[graph]["outputs"]]
+            ),
+            settings=settings,
+            max_images=max_images,
+        )
+        for name, (used, settings) in _TASKS.items()
+        if used[0] in graphs
+    )
+
+
+def _short(value: Any) -> str:
+    return reprlib.repr(dict(value) if isinstance(value, Mapping) else value)

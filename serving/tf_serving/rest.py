@@ -1,0 +1,135 @@
+"""TensorFlow Serving's REST interface, with the standard library."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+import numpy as np
+
+from wyner_serving.errors import ServingError
+
+_DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32, "DT_STRING": np.object_}
+
+
+def _to_json(array: np.ndarray) -> list[Any]:
+    if array.dtype == np.object_:
+        return [{"b64": base64.b64encode(value).decode("ascii")} for value in array]
+    return array.tolist()
+
+
+def _from_json(values: Any, info: dict[str, Any]) -> np.ndarray:
+    if info["dtype"] == "DT_STRING":
+        found = np.empty(len(values), object)
+        found[:] = [base64.b64decode(value["b64"], validate=True) for value in values]
+        return found
+    return np.array(values, _DTYPES[info["dtype"]])
+
+
+def _shape(info: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(int(size["size"]) for size in info["tensor_shape"].get("dim", ()))
+
+
+class Rest:
+    """A model at `<url>/v1/models/<model>`.
+
+    Args:
+        url: of the server.
+        model: its name.
+        label: of the version, or None.
+        version: its number, or None.
+        timeout: seconds for one request.
+    """
+
+    def __init__(
+        self, url: str, model: str, label: str | None, version: int | None, timeout: float
+    ) -> None:
+        self._model = f"{url.rstrip('/')}/v1/models/{urllib.parse.quote(model, safe='')}"
+        self._path = self._model
+        if version is not None:
+            self._path += f"/versions/{version}"
+        elif label is not None:
+            self._path += f"/labels/{urllib.parse.quote(label, safe='')}"
+        self._timeout = timeout
+        self._signatures: dict[str, Any] | None = None
+
+    def _call(self, url: str, body: dict[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=self._timeout) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                said = error.read().decode(errors="replace")
+            try:
+                said = json.loads(said)["error"]
+            except (ValueError, KeyError, TypeError):
+                said = said[:1000] or error.reason
+            raise ServingError(
+                f"{url} should answer with 200. Received: {error.code}, {said}", error.code
+            ) from error
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            # No connection, a time-out, a cut answer or one that is no JSON.
+            reason = getattr(error, "reason", error)
+            raise ServingError(
+                f"{url} should answer within {self._timeout:g} s. Received: {reason}"
+            ) from error
+
+    def _described(self) -> dict[str, Any]:
+        """Signatures by name; asked once."""
+        if self._signatures is None:
+            answer = self._call(f"{self._path}/metadata")
+            try:
+                self._signatures = dict(answer["metadata"]["signature_def"]["signature_def"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise ServingError(
+                    f"{self._path}/metadata should describe signatures. Received: {answer}"
+                ) from error
+        return self._signatures
+
+    def outputs(self) -> dict[str, dict[str, tuple[int, ...]]]:
+        """Shapes of all outputs, -1 where a size is free, by signature and name."""
+        return {
+            name: {output: _shape(info) for output, info in signature["outputs"].items()}
+            for name, signature in self._described().items()
+        }
+
+    def states(self) -> dict[int, str]:
+        """State of every version that the server knows."""
+        answer = self._call(self._model)
+        try:
+            return {
+                int(entry["version"]): entry["state"] for entry in answer["model_version_status"]
+            }
+        except (KeyError, TypeError, ValueError) as error:
+            raise ServingError(
+                f"{self._model} should tell the versions' states. Received: {answer}"
+            ) from error
+
+    def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs of a signature by name, in the columnar format, which all signatures take."""
+        described = self._described()
+        if signature not in described:
+            raise ServingError(
+                f"`signature` should be one of {sorted(described)}. Received: {signature!r}"
+            )
+        infos = described[signature]["outputs"]
+        given = {name: _to_json(np.asarray(value)) for name, value in inputs.items()}
+        answer = self._call(f"{self._path}:predict", {"signature_name": signature, "inputs": given})
+        try:
+            values = answer["outputs"]
+            # A single output comes without its name.
+            named = values if len(infos) > 1 else dict.fromkeys(infos, values)
+            return {name: _from_json(named[name], info) for name, info in infos.items()}
+        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            raise ServingError(
+                f"{signature} should answer with {sorted(infos)}. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error

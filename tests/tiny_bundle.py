@@ -1,0 +1,59 @@
+"""A tiny model and its bundle, for tests: `python tests/tiny_bundle.py FOLDER` writes it."""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def tiny_model(**settings):
+    """A W-model of 8x8 images with a wrapper, flows and weights that show; settings override."""
+    import numpy as np
+
+    from wyner_keras.latents import Categorical, DiagonalGaussian
+    from wyner_keras.models import WynerConfig, WynerModel
+    from wyner_keras.networks import ConvAutoencoder
+
+    wrapper = ConvAutoencoder((8, 8, 1), code_size=3, filters=(2, 3))
+    wrapper.build()
+    values = {
+        "z": Categorical(n=1, k=3),
+        "u": DiagonalGaussian(dim=2),
+        "v": DiagonalGaussian(dim=4),
+        "hidden": (8,),
+        "joint_local": "xz",
+        "residual": True,
+        "local_couplings": 2,
+    }
+    model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)
+    rng = np.random.default_rng(0)
+    for variable in model.trainable_variables:
+        scale = 0.7 / np.sqrt(variable.shape[0])
+        variable.assign(scale * rng.normal(size=variable.shape))
+    return model
+
+
+def tiny_images():
+    """Seven images of x and of y."""
+    import numpy as np
+
+    rng = np.random.default_rng(1)
+    return tuple(rng.random((7, 8, 8, 1), dtype=np.float32) for _ in "xy")
+
+
+def write_tiny_bundle(model, path):
+    """The bundle of a tiny model."""
+    from wyner_export import write_bundle
+
+    return write_bundle(
+        model,
+        path,
+        images=tiny_images(),
+        name="tiny",
+        label_map={"0": 1, "1": 2, "2": 0},
+        metrics={"figures": {"joint_coherence": {"model": 0.5, "real": 1.0}}},
+    )
+
+
+if __name__ == "__main__":
+    write_tiny_bundle(tiny_model(), sys.argv[1])

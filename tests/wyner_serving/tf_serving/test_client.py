@@ -1,0 +1,273 @@
+import functools
+import http.server
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from wyner_serving import Bundle, InputError, ServingError, tf_serving
+from wyner_serving.noise import NoiseStreams
+from wyner_serving.tf_serving.client import row_seeds
+
+# A shared machine stalls now and then.
+Client = functools.partial(tf_serving.Client, timeout=120)
+
+
+@pytest.fixture(params=["rest", "rpc"])
+def url(request):
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def client(url):
+    return Client(url)
+
+
+def results(client, x, y):
+    pair_x, pair_y = client.generate_pairs(5, seed=3)
+    return {
+        "y": client.generate_y(x, seed=3),
+        "x": client.generate_x(y, seed=3),
+        "samples": client.generate_y(x[:2], seed=3, samples=4),
+        "pair_x": pair_x,
+        "pair_y": pair_y,
+        "transfer_x": client.transfer_x(style=x[:3], concept=y, seed=3),
+        "transfer_y": client.transfer_y(style=y[:3], concept=x, seed=3),
+    }
+
+
+def test_shapes_are_the_bundles_and_requests_change_nothing(url, client, tiny_images):
+    found = results(client, *tiny_images)
+    shapes = {name: value.shape for name, value in found.items()}
+    assert shapes == {
+        "y": (7, 8, 8, 1),
+        "x": (7, 8, 8, 1),
+        "samples": (2, 4, 8, 8, 1),
+        "pair_x": (5, 8, 8, 1),
+        "pair_y": (5, 8, 8, 1),
+        "transfer_x": (3, 7, 8, 8, 1),
+        "transfer_y": (3, 7, 8, 8, 1),
+    }
+    for name, value in results(Client(url, rows=4), *tiny_images).items():
+        assert value.dtype == np.float32
+        np.testing.assert_allclose(value, found[name], atol=1e-6, err_msg=name)
+
+
+def test_no_request_has_more_rows_than_told(rest, servable, tiny_images):
+    servable.requests.clear()
+    Client(rest, rows=3).transfer_x(style=tiny_images[0][:2], concept=tiny_images[1], seed=0)
+    assert [sizes for _, sizes in servable.requests] == [{3}] * 4 + [{2}]
+
+
+def test_rows_depend_on_their_own_seeds_alone(client, tiny_images):
+    x, y = tiny_images
+    whole = client.transfer_x(style=x, concept=y[:4], seed=5)
+    part = client.transfer_x(style=x[:2], concept=y[:3], seed=5)
+    np.testing.assert_allclose(part, whole[:2, :3], atol=1e-6)
+    np.testing.assert_allclose(
+        client.generate_y(x[:3], seed=5), client.generate_y(x, seed=5)[:3], atol=1e-6
+    )
+    same = client.generate_y(np.repeat(x[:1], 6, axis=0), seed=5)
+    assert all(np.abs(same[0] - other).max() > 1e-3 for other in same[1:])
+    assert np.abs(client.generate_y(x, seed=5) - client.generate_y(x, seed=6)).max() > 1e-3
+
+
+def test_a_seed_gives_rows_seeds():
+    seeds = row_seeds(3, 1000)
+    assert seeds.dtype == np.int32 and seeds.min() >= 0
+    assert len(set(seeds)) == 1000
+    np.testing.assert_array_equal(row_seeds(3, 10), seeds[:10])
+    assert not set(seeds) & set(row_seeds(4, 1000))
+
+
+def test_seeded_tasks_are_the_signatures(client, tiny_images):
+    x, y = tiny_images
+    seeds = row_seeds(3, 7)
+    direct = client.predict("generate_y_seeded", x=x, seed=seeds)["y"]
+    np.testing.assert_allclose(client.generate_y(x, seed=3), direct, atol=1e-6)
+    row = client.predict(
+        "transfer_y_seeded",
+        style=y[2:3],
+        concept=x[4:5],
+        style_seed=seeds[2:3],
+        concept_seed=seeds[4:5],
+    )["y"]
+    grid = client.transfer_y(style=y[:3], concept=x, seed=3)
+    np.testing.assert_allclose(grid[2, 4], row[0], atol=1e-6)
+
+
+def test_given_the_noise_the_server_says_what_the_bundle_says(client, bundle, tiny_images):
+    x, y = tiny_images
+    opened = Bundle.load(bundle, threads=1)
+    noise = NoiseStreams(8, opened.manifest["latents"])
+    made = client.predict(
+        "generate_y", x=x, noise_z=noise.draw("z", 7), noise_v=noise.draw("v", 7)
+    )["y"]
+    np.testing.assert_allclose(made, opened.generate_y(x, seed=8), atol=1e-5)
+
+    noise = NoiseStreams(8, opened.manifest["latents"])
+    row, column = (index.ravel() for index in np.indices((3, 7)))
+    concept_z, style_z = noise.draw("z", 7), noise.draw("z", 3)
+    made = client.predict(
+        "transfer_x_rows",
+        style=x[row],
+        concept=y[column],
+        noise_concept_z=concept_z[column],
+        noise_style_z=style_z[row],
+        noise_u=noise.draw("u", 3)[row],
+    )["x"]
+    expected = opened.transfer_x(style=x[:3], concept=y, seed=8)
+    np.testing.assert_allclose(made.reshape(expected.shape), expected, atol=3e-5)
+
+    z = np.eye(3, dtype=np.float32)
+    u = np.zeros((3, 2), np.float32)
+    np.testing.assert_allclose(
+        client.predict("decode_x", z=z, u=u)["x"], opened.decode_x(z, u), atol=1e-5
+    )
+
+
+def test_png_says_the_same_in_256_levels(url, client, tiny_images):
+    x, y = (np.round(255 * images).astype(np.uint8) for images in tiny_images)
+    found = results(Client(url, png=True), x, y)
+    for name, value in results(client, x, y).items():
+        np.testing.assert_allclose(found[name], value, atol=0.51 / 255, err_msg=name)
+        levels = 255 * found[name]
+        np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
+
+
+def test_versions_and_their_states(url, client, tiny_images):
+    assert client.states() == {1: "AVAILABLE"}
+    assert client.image_shape("x") == (8, 8, 1)
+    expected = client.generate_pairs(1, seed=0)[0]
+    for options in ({"version": 1}, {"label": None}):
+        np.testing.assert_array_equal(Client(url, **options).generate_pairs(1, seed=0)[0], expected)
+
+
+def test_threads_share_a_client(rest, tiny_images):
+    client, x = Client(rest), tiny_images[0]
+    expected = {seed: Client(rest).generate_y(x[:2], seed=seed) for seed in range(4)}
+    wrong = []
+
+    def work(seed):
+        try:
+            np.testing.assert_allclose(client.generate_y(x[:2], seed=seed), expected[seed])
+        except Exception as error:
+            wrong.append(error)
+
+    workers = [threading.Thread(target=work, args=(number % 4,)) for number in range(16)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+IMAGE = np.zeros((1, 8, 8, 1), np.float32)
+BAD_CALLS = {
+    "shape": (lambda c: c.generate_y(IMAGE[:, :4], seed=0), r"shape \(1, 4, 8, 1\)"),
+    "range": (lambda c: c.generate_x(IMAGE + 9, seed=0), "values from 9"),
+    "nan": (lambda c: c.transfer_x(style=IMAGE * np.nan, concept=IMAGE, seed=0), "NaN"),
+    "concept": (lambda c: c.transfer_y(style=IMAGE, concept=IMAGE[:0], seed=0), "`concept`"),
+    "samples": (lambda c: c.generate_y(IMAGE, seed=0, samples=0), "samples=0"),
+    "count": (lambda c: c.generate_pairs(0, seed=0), "count=0"),
+    "seed": (lambda c: c.generate_pairs(1, seed=-1), "seed=-1"),
+    "large": (lambda c: c.generate_y(IMAGE, seed=1.5), "seed=1.5"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_bad_input_is_not_sent(rest, servable, case):
+    call, message = BAD_CALLS[case]
+    servable.requests.clear()
+    with pytest.raises(InputError, match=message):
+        call(Client(rest))
+    assert not servable.requests
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "message"),
+    [
+        ("localhost:8501", {}, "http://, https:// or grpc://"),
+        ("ftp://localhost", {}, "Received: 'ftp://localhost'"),
+        ("http://localhost", {"timeout": 0}, "timeout=0"),
+        ("http://localhost", {"rows": 0}, "rows=0"),
+        ("http://localhost", {"version": "1"}, "version='1'"),
+    ],
+)
+def test_bad_options_are_refused(url, options, message):
+    with pytest.raises(InputError, match=message):
+        Client(url, **options)
+
+
+def test_what_the_server_says_is_passed_on(url, rest):
+    with pytest.raises(ServingError, match="any versions of model other") as raised:
+        Client(url, model="other").states()
+    assert raised.value.code == (404 if url == rest else "NOT_FOUND")
+    with pytest.raises(ServingError, match="label: canary"):
+        Client(url, label="canary").generate_pairs(1, seed=0)
+    with pytest.raises(ServingError, match="version 2 of model wyner"):
+        Client(url, version=2).generate_pairs(1, seed=0)
+    with pytest.raises(ServingError, match="0th-dimension size") as raised:
+        Client(url).predict("generate_y_seeded", x=IMAGE, seed=np.arange(2, dtype=np.int32))
+    assert raised.value.code == (400 if url == rest else "INVALID_ARGUMENT")
+    with pytest.raises(ServingError, match="generate_z"):
+        Client(url).predict("generate_z", x=IMAGE)
+
+
+def test_nobody_there(url):
+    scheme = url.split(":")[0]
+    with pytest.raises(ServingError) as raised:
+        Client(f"{scheme}://127.0.0.1:1", timeout=2).states()
+    assert raised.value.code == (None if scheme == "http" else "UNAVAILABLE")
+
+
+def handler(content, code=200, delay=0.0, length=None):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            time.sleep(delay)
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(content) if length is None else length))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+    return Handler
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        ({"content": b"<html>"}, "Expecting value"),
+        ({"content": b"{}"}, "versions' states. Received: {}"),
+        ({"content": b"[]"}, "versions' states"),
+        ({"content": b"", "code": 503}, "503, Service Unavailable"),
+        ({"content": b"<html>no", "code": 502}, "502, <html>no"),
+        ({"content": b"{", "length": 9}, "within 1 s"),
+        ({"content": b"{}", "delay": 1.5}, "timed out"),
+    ],
+)
+def test_odd_answers_are_errors(serve, behaviour, message):
+    with serve(handler(**behaviour)) as url, pytest.raises(ServingError, match=message):
+        Client(url, timeout=1).states()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ({"outputs": {"x": [[1.0]], "y": [[1.0]]}}, r"x of shape \(1, 8, 8, 1\). .*\(1, 1\)"),
+        ({"outputs": {"x": [[1.0]]}}, "KeyError"),
+        ({"predictions": []}, "KeyError"),
+        ({"outputs": {"x": [["a"]], "y": []}}, "ValueError"),
+    ],
+)
+def test_answers_of_other_shapes_are_errors(rest, monkeypatch, answer, message):
+    client = Client(rest)
+    client.image_shape("x")
+    monkeypatch.setattr(client._transport, "_call", lambda url, body=None: answer)
+    with pytest.raises(ServingError, match=message):
+        client.generate_pairs(1, seed=0)
