@@ -88,8 +88,14 @@ def measure(
     joint = np.asarray(model.joint_z(x, y)[0])
     found = {"rows": float(len(pairs)), "kl_z": float(np.mean(family.kl(joint)))}
     marginal = {
-        "x": np.asarray(model.marginal_z(x, "x")),
-        "y": np.asarray(model.marginal_z(y, "y")),
+        side: np.concatenate(
+            [
+                # Images: not every marginal encoder reads features.
+                np.asarray(model.marginal_z(images.images[places], side))
+                for places in np.array_split(pairs.index[:, column], -(-len(pairs) // 1000))
+            ]
+        )
+        for column, (side, images) in enumerate((("x", pairs.x), ("y", pairs.y)))
     }
     for name, parameters in (
         ("i_xy_z", joint),

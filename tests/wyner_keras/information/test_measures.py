@@ -64,6 +64,14 @@ def test_no_local_latents_hold_nothing(make_tiny, pairs):
     assert [value for name, value in found.items() if "_u" in name or "_v" in name] == [0.0] * 6
 
 
+def test_a_marginal_encoder_that_reads_images_is_given_them(make_tiny, pairs):
+    model = make_tiny(marginal_encoder="images")
+    found = information.measure(model, pairs)
+    logits = np.asarray(model.marginal_z(pairs.arrays()[0], "x"), float)
+    table = softmax(logits, axis=1) / len(pairs)
+    assert found["i_x_z"] == pytest.approx(information.mutual_information(table), abs=1e-6)
+
+
 def test_without_labels_nothing_is_said_of_them(tiny, pairs):
     images = LabelledImages.unlabelled(pairs.x.images)
     found = information.measure(tiny, Pairs(images, images, pairs.index))
