@@ -75,7 +75,7 @@ def write_bundle(
         name: of the model, for people.
         label_map: what the pairs were, from labels of x to labels of y.
         metrics: judged figures, as `Report.to_dict` has them.
-        nats: what the latents hold, nats by latent.
+        nats: what the latents hold, nats by name, as `information.measure` gives them.
 
     Returns:
         The path.

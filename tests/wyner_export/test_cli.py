@@ -38,6 +38,9 @@ def test_a_run_becomes_a_bundle_that_does_what_the_run_does(run, exported, tmp_p
     manifest = Bundle.load(exported).manifest
     assert manifest["pairing"]["label_map"]["9"] == 0
     assert manifest["name"] == "run"
+    # Not evaluated, so measured by the export.
+    assert manifest["metrics"] is None
+    assert 0 <= manifest["nats"]["i_xy_z"] <= manifest["nats"]["kl_z"]
     given = tmp_path / "given.npy"
     np.save(given, np.random.default_rng(0).random((4, 8, 8, 1), dtype=np.float32))
     made = {}

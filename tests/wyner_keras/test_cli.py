@@ -82,7 +82,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 # Without TensorFlow
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer"])
+@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer", "theory"])
 def test_help_needs_neither_tensorflow_nor_keras(command: str) -> None:
     code = (
         "import sys\nfrom wyner_keras.cli import main\n"
@@ -189,6 +189,7 @@ def test_train_writes_the_whole_run(trained: tuple[Path, dict[str, Any]]) -> Non
     assert len(history["history"]["joint"]["loss"]) == 1
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics == {"data": "digits", **values["metrics"]}
+    assert 0 <= metrics["nats"]["i_xy_z"] <= metrics["nats"]["kl_z"]
     assert 0 <= metrics["figures"]["conditional_accuracy_y"]["model"] <= 1
     run = runs.Run.open(folder)
     assert run.seed == run.recipe.config.seed == metrics["seed"] == 5

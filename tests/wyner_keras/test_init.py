@@ -17,6 +17,7 @@ _SUBMODULES = {
     "data",
     "evaluation",
     "figures",
+    "information",
     "latents",
     "models",
     "networks",

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
@@ -21,7 +23,8 @@ Judge a trained model on images that it was not trained on, and write RUN/metric
 
 The judge is a digit classifier, trained on the training images alone and cached (in the folder
 that the environment variable WYNER_CACHE_DIR names, or the user's cache folder). Beside each
-figure of the model stands that of real images, its ceiling.
+figure of the model stands that of real images, its ceiling. How many nats each latent holds is
+measured on pairs of the same images.
 """
 
 
@@ -49,15 +52,31 @@ def run(options: argparse.Namespace) -> Result:
     source = opened.source(options.data)
     seed = opened.seed if options.seed is None else options.seed
     settings = {**opened.settings, "seed": seed}
-    report = judged(opened.load_model(), source, settings, options.quiet)
-    path = write(opened.folder, report, options.data or opened.settings["data"])
-    values = {"run": str(opened.folder), "metrics_file": str(path), "metrics": report.to_dict()}
-    return Result(f"{report.table()}\n\n{shared.lines({'metrics': path})}", values)
+    found = judged(opened.load_model(), source, settings, options.quiet)
+    path = write(opened.folder, found, options.data or opened.settings["data"])
+    values = {"run": str(opened.folder), "metrics_file": str(path), "metrics": found.to_dict()}
+    return Result(f"{found.table()}\n\n{shared.lines({'metrics': path})}", values)
+
+
+class Judged(NamedTuple):
+    """What is known of a model on held-out images: the judge's report, and nats by name."""
+
+    report: Report
+    nats: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report's plain numbers and `nats`."""
+        return {**self.report.to_dict(), "nats": self.nats}
+
+    def table(self) -> str:
+        """Both as tables in plain text."""
+        named = {name: f"{value:.3f}" for name, value in self.nats.items() if name != "rows"}
+        return f"{self.report.table()}\n\nnats an example\n{shared.lines(named)}"
 
 
 def judged(
     model: WynerModel, source: ImageSource, settings: Mapping[str, Any], quiet: bool
-) -> Report:
+) -> Judged:
     """The report on a source's test images; on few of them, by a hasty judge, of a quick run."""
     from wyner_keras import evaluation
 
@@ -65,7 +84,7 @@ def judged(
     judge = evaluation.judge_for(
         source, epochs=2 if quick else None, verbose=shared.verbosity(quiet)
     )
-    return evaluation.evaluate(
+    report = evaluation.evaluate(
         model,
         source,
         label_map=settings["label_map"],
@@ -74,8 +93,24 @@ def judged(
         seed=settings["seed"],
         verbose=not quiet,
     )
+    return Judged(report, measured(model, source, settings))
 
 
-def write(folder: Path, report: Report, data: str) -> Path:
+def measured(
+    model: WynerModel, source: ImageSource, settings: Mapping[str, Any]
+) -> dict[str, float]:
+    """What the latents hold of pairs of a source's test images, nats; see `measure`."""
+    from wyner_keras import information
+    from wyner_keras.data import LabelledImages, label_map
+
+    mapping, test = settings["label_map"], source.test
+    # As in the report, images without a partner are left out.
+    paired = np.isin(test.labels, [x for x, y in mapping.items() if y in test.classes])
+    images = LabelledImages(test.images[paired], test.labels[paired])
+    pairs = label_map(images, mapping, targets=test, seed=settings["seed"])
+    return information.measure(model, pairs, seed=settings["seed"])
+
+
+def write(folder: Path, found: Judged, data: str) -> Path:
     """Write a run folder's metrics."""
-    return runs.write_json(folder / runs.METRICS, {"data": data, **report.to_dict()})
+    return runs.write_json(folder / runs.METRICS, {"data": data, **found.to_dict()})

@@ -62,21 +62,24 @@ def run(options: argparse.Namespace) -> Result:
 
 def _export(options: argparse.Namespace) -> Path:
     import wyner_export
-    from wyner_keras.cli import pictures
+    from wyner_keras.cli import evaluate, pictures
 
     out = runs.refuse_existing(options.out)
     opened = runs.Run.open(options.folder)
-    test, seed = opened.source().test, options.seed or 0
-    chosen = pictures.by_class(test, min(32, len(test)), seed)
-    metrics = opened.folder / runs.METRICS
+    source, seed = opened.source(), options.seed or 0
+    chosen = pictures.by_class(source.test, min(32, len(source.test)), seed)
+    model, path = opened.load_model(), opened.folder / runs.METRICS
+    metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    nats = metrics.pop("nats", None) or evaluate.measured(model, source, opened.settings)
     try:
         return wyner_export.write_bundle(
-            opened.load_model(),
+            model,
             out,
             images=(chosen, chosen),
             name=opened.folder.resolve().name,
             label_map={str(x): int(y) for x, y in opened.settings["label_map"].items()},
-            metrics=json.loads(metrics.read_text()) if metrics.is_file() else None,
+            metrics=metrics or None,
+            nats=nats,
         )
     except wyner_export.ExportError as error:
         raise CommandFailed(str(error)) from error

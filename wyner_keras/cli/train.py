@@ -109,12 +109,12 @@ def run(options: argparse.Namespace) -> Result:
         from wyner_keras.cli import pictures
 
         figures = pictures.draw(model, source, partial / runs.FIGURES, settings["seed"])
-        report = None
+        found = None
         if not options.no_evaluate:
             from wyner_keras.cli import evaluate
 
-            report = evaluate.judged(model, source, settings, options.quiet)
-            evaluate.write(partial, report, settings["data"])
+            found = evaluate.judged(model, source, settings, options.quiet)
+            evaluate.write(partial, found, settings["data"])
     except BaseException as error:
         kept = runs.abandon_run(out)
         hint = f"What was reached is kept in {kept}; `--resume` goes on from it." if kept else ""
@@ -128,9 +128,9 @@ def run(options: argparse.Namespace) -> Result:
         name: str(out / runs.FIGURES / path.name) for name, path in figures.items()
     }
     seconds = history["seconds"]
-    table = f"{report.table()}\n\n" if report else ""
+    table = f"{found.table()}\n\n" if found else ""
     text = f"{table}{shared.lines({'trained in': f'{sum(seconds.values()):.0f} s', **paths})}"
-    metrics = report.to_dict() if report else None
+    metrics = found.to_dict() if found else None
     return Result(text, {**paths, "seconds": seconds, "metrics": metrics})
 
 

@@ -1,0 +1,73 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from scipy.special import softmax
+
+from wyner_keras import Categorical, DiagonalGaussian, information
+from wyner_keras.information import aggregated
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def test_exact_information_is_that_of_the_joint_table(rng):
+    family = Categorical(n=2, k=3)
+    logits = 2 * rng.normal(size=(20, 6)).astype(np.float32)
+    each = softmax(logits.reshape(20, 2, 3).astype(float), axis=-1)
+    table = np.einsum("wa,wb->wab", each[:, 0], each[:, 1]).reshape(20, 9) / 20
+    assert aggregated.exact_information(family, logits) == pytest.approx(
+        information.mutual_information(table), abs=1e-6
+    )
+    np.testing.assert_allclose(aggregated.aggregated(family, logits), table.sum(axis=0), atol=1e-7)
+
+
+def test_work_in_blocks_changes_nothing(rng, monkeypatch):
+    family, logits = Categorical(n=2, k=3), rng.normal(size=(20, 6)).astype(np.float32)
+    values = np.asarray(family.sample(logits[:5], family.draw_noise(rng, 5)))
+    whole = aggregated.aggregated(family, logits), aggregated.log_posteriors(family, values, logits)
+    monkeypatch.setattr(aggregated, "_CELLS", 60)
+    np.testing.assert_allclose(aggregated.aggregated(family, logits), whole[0], rtol=1e-6)
+    np.testing.assert_allclose(
+        aggregated.log_posteriors(family, values, logits), whole[1], rtol=1e-6
+    )
+
+
+def test_which_latents_are_enumerable():
+    assert aggregated.is_enumerable(Categorical(n=4, k=10))
+    assert not aggregated.is_enumerable(Categorical(n=5, k=10))
+    assert not aggregated.is_enumerable(DiagonalGaussian(dim=1))
+
+
+def test_log_posteriors_are_scipys(rng):
+    parameters, values = rng.normal(size=(3, 4)), rng.normal(size=(5, 2))
+    found = aggregated.log_posteriors(
+        DiagonalGaussian(dim=2), values.astype(np.float32), parameters.astype(np.float32)
+    )
+    mean, deviation = parameters[:, :2], np.exp(parameters[:, 2:] / 2)
+    expected = stats.norm.logpdf(values[:, None], mean[None], deviation[None]).sum(axis=2)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_contrastive_bounds_enclose_a_gaussian_channel(rng):
+    """z = w + noise with w ~ N(0, 1): I = ½ log(1 + 1/variance)."""
+    variance, rows = 0.2, 2000
+    w = rng.normal(size=rows)
+    z = w + math.sqrt(variance) * rng.normal(size=rows)
+    lower, upper = aggregated.contrastive_bounds(
+        stats.norm.logpdf(z[:, None], w[None], math.sqrt(variance))
+    )
+    truth = 0.5 * math.log(1 + 1 / variance)
+    assert lower <= truth + 0.05
+    assert upper >= truth - 0.05
+    assert lower == pytest.approx(upper, abs=0.02)
+    assert lower == pytest.approx(truth, abs=0.05)
+
+
+def test_the_lower_contrastive_bound_ends_at_the_log_of_the_rows():
+    lower, upper = aggregated.contrastive_bounds(1e4 * np.eye(50))
+    assert lower == pytest.approx(math.log(50))
+    assert upper > 1000
