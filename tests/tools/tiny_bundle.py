@@ -1,4 +1,4 @@
-"""A tiny model and its bundle, for tests: `python tests/tiny_bundle.py FOLDER` writes it."""
+"""A tiny model and its bundle, for tests: `python tests/tools/tiny_bundle.py FOLDER` writes it."""
 
 import os
 import sys
