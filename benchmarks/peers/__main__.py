@@ -1,6 +1,6 @@
 """Train every model, judge every model, write the table and the picture; goes on where it was.
 
-PYTHONPATH=benchmarks python -m peers --out runs/peers --epochs 51 --peers-python PYTHON
+PYTHONPATH=benchmarks python -m peers --out runs/peers --peers-python PYTHON
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from peers.own import OWN
+from peers.own import OWN, epochs_of
 from peers.pairs import write_pairs
 from peers.table import NAMES, draw_grid, judged, write_table
 from wyner_keras.data import load
@@ -42,8 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder; a second call goes on")
     parser.add_argument("--peers-python", required=True, help="Python with requirements.txt's")
-    budget = parser.add_mutually_exclusive_group(required=True)
-    budget.add_argument("--epochs", type=int, help="passes over the pairs, for every model")
+    budget = parser.add_mutually_exclusive_group()
+    budget.add_argument(
+        "--epochs",
+        type=int,
+        help="passes over the pairs, for every model; default: as many as the W-model's recipe has",
+    )
     budget.add_argument("--minutes", type=float, help="wall clock of training, for every model")
     parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
@@ -63,11 +67,10 @@ def main() -> None:
     path = out / "pairs.npz"
     if not path.exists():
         write_pairs(path, source, settings, inputs=options.inputs)
-    limit = (
-        ["--epochs", str(options.epochs)]
-        if options.epochs
-        else ["--seconds", str(60 * options.minutes)]
-    )
+    if options.minutes:
+        limit = ["--seconds", str(60 * options.minutes)]
+    else:
+        limit = ["--epochs", str(options.epochs or epochs_of(settings))]
     failed = []
     for name in options.models:
         file = out / f"{name}.npz"

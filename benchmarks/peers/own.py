@@ -32,15 +32,19 @@ def stages_of(settings: Recipe) -> dict[str, Any]:
     return {name: stage for name, stage in stages.items() if stage is not None}
 
 
+def epochs_of(settings: Recipe) -> int:
+    """The recipe's epochs, in all stages together."""
+    return sum(stage.epochs for stage in stages_of(settings).values())
+
+
 def with_epochs(settings: Recipe, epochs: float) -> Recipe:
     """The recipe with this many epochs in all, shared among its stages as before, one at least."""
-    stages = stages_of(settings)
-    factor = epochs / sum(stage.epochs for stage in stages.values())
+    factor = epochs / epochs_of(settings)
     return dataclasses.replace(
         settings,
         **{
             name: dataclasses.replace(stage, epochs=max(1, round(factor * stage.epochs)))
-            for name, stage in stages.items()
+            for name, stage in stages_of(settings).items()
         },
     )
 
@@ -63,7 +67,7 @@ def epochs_within(
     """
     few = dataclasses.replace(settings, pairs_per_class=max(settings.pairs_per_class // 10, 30))
     share = settings.pairs_per_class / few.pairs_per_class
-    epochs = sum(stage.epochs for stage in stages_of(settings).values())
+    epochs = epochs_of(settings)
     spent = []
     for each in (1, 3):
         trial = dataclasses.replace(
@@ -119,7 +123,7 @@ def main() -> None:
     begin = time.perf_counter()
     trained = fit(options.model, source, settings, wrapper)
     facts = {
-        "epochs": sum(stage.epochs for stage in stages_of(settings).values()),
+        "epochs": epochs_of(settings),
         "seconds": time.perf_counter() - begin + wrapper_seconds,
         "parameters": sum(int(np.prod(each.shape)) for each in trained.model.trainable_variables),
     }

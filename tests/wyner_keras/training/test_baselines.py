@@ -8,6 +8,7 @@ from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import CVAE, JVAE
 from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.training import baselines, recipe, train_baseline
+from wyner_keras.training.settings import STAGES
 
 
 def test_a_cvae_takes_the_recipes_latents_networks_and_all_its_epochs():
@@ -15,7 +16,8 @@ def test_a_cvae_takes_the_recipes_latents_networks_and_all_its_epochs():
     config, stage = baselines.baseline_settings("cvae", chosen)
     assert (config.u, config.v) == (chosen.config.u, chosen.config.v)
     assert (config.hidden, config.seed) == ((512, 512, 512), 4)
-    assert stage.epochs == 8 + 14 + 20 + 4 + 5
+    stages = (getattr(chosen, name) for name in STAGES)
+    assert stage.epochs == sum(each.epochs for each in stages)
     assert stage.learning_rate == chosen.joint.learning_rate
     assert stage.two_epsilon_squared == chosen.joint.two_epsilon_squared
 
