@@ -52,7 +52,7 @@ test: lint ## lint, types and all tests but the slow ones
 
 test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
 	rm -rf build/tiny-bundle
-	$(BIN)/python tests/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(SERVING_BIN)/python -m pytest serving/kserve
 

@@ -23,8 +23,18 @@ def _latent_text(name: str, latent: dict[str, Any] | None) -> str:
     if latent is None:
         return f"- {name}: none"
     if latent["family"] == "categorical":
-        return f"- {name}: {latent['n']} categorical variables with {latent['k']} values each"
+        one = latent["n"] == 1
+        count = "one categorical variable" if one else f"{latent['n']} categorical variables"
+        return f"- {name}: {count} with {latent['k']} values" + ("" if one else " each")
     return f"- {name}: Gaussian with {latent['dim']} dimensions"
+
+
+def _nats_text(nats: dict[str, float] | None) -> list[str]:
+    names = ("i_xy_z", "i_x_z", "i_y_z")
+    if nats is None or not all(name in nats for name in names):
+        return []
+    pair, x, y = (f"{nats[name]:.2f}" for name in names)
+    return [f"- on held-out pairs, z holds {pair} nats of x and y, {x} of x alone, {y} of y alone"]
 
 
 def model_card(manifest: dict[str, Any]) -> str:
@@ -39,6 +49,7 @@ def model_card(manifest: dict[str, Any]) -> str:
         f"- x: images {tuple(shapes['x'])}, y: images {tuple(shapes['y'])}, height × width × "
         "channels, intensities in [0, 1]",
         *(_latent_text(name, latent) for name, latent in manifest["latents"].items()),
+        *_nats_text(manifest["nats"]),
         "",
         "## How well it does",
         "",

@@ -6,6 +6,7 @@ import contextlib
 import io
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,23 @@ def _check(model: onnx.ModelProto, graph: Graph) -> None:
         raise ExportError(f"{graph.name} has outputs {outputs}")
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what tf2onnx prints and logs, by its own logger and by the root's."""
+    loggers = [logging.getLogger("tf2onnx"), logging.getLogger()]
+    levels, handlers = [logger.level for logger in loggers], list(loggers[1].handlers)
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        loggers[1].handlers[:] = handlers
+
+
 def write_onnx(graph: Graph, path: Path) -> None:
     """Convert a graph, gate it, and write it.
 
@@ -57,13 +75,9 @@ def write_onnx(graph: Graph, path: Path) -> None:
         ExportError: if the converter, the checker, shape inference or onnxruntime refuses it, or
             operators outside ONNX's own domain remain.
     """
-    # tf2onnx reports errors to its log and its result alike, and raises none of them.
-    log = logging.getLogger("tf2onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
+        # It reports errors to its log and its result alike, and raises none of them.
+        with _quiet():
             import tf2onnx
 
             model, _ = tf2onnx.convert.from_function(
@@ -73,8 +87,6 @@ def write_onnx(graph: Graph, path: Path) -> None:
             )
     except Exception as error:
         raise ExportError(f"{graph.name} cannot be converted to ONNX: {error}") from error
-    finally:
-        log.setLevel(level)
     model.graph.name = graph.name
     model.doc_string = graph.meaning
     _check(model, graph)

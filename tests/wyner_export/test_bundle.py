@@ -45,6 +45,7 @@ def test_a_bundle_verifies_and_says_what_it_holds(bundle):
     assert max(manifest["parity"].values()) < 1e-5
     card = (bundle / "MODEL_CARD.md").read_text()
     assert "joint coherence | 0.500" in card
+    assert "z holds 1.00 nats of x and y, 0.75 of x alone, 0.50 of y alone" in card
     assert len(list((bundle / "samples" / "x").glob("*.png"))) == 7
 
 

@@ -54,14 +54,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
         epochs = {"alignment": 10, "joint": 14, "flow": 6, "refinement": 2, "marginal": 2}
         couplings, concept_weight, concept_noise = 3, 20.0, 0.3
-        marginal_encoder = "features"
+        marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 5}
+        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 6}
         couplings, concept_weight, concept_noise = 8, 50.0, 0.5
-        marginal_encoder = "images"
+        marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
         epochs=1,
@@ -109,10 +109,15 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             transport_weight=Ramp(start=0.2, end=0.015),
         ),
         refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
-        # XLA slows convolutions down on a CPU.
-        marginal=stage_of("marginal", jit_compile=marginal_encoder == "features" and jit_compile),
+        marginal=stage_of(
+            "marginal",
+            batch_size=batch_size,
+            learning_rate=Ramp(start=2e-3, end=3e-5),
+            # XLA slows convolutions down on a CPU.
+            jit_compile=False,
+        ),
         train_experts=False,
-        distillation_weight=50.0,
+        distillation_weight=distillation_weight,
         warm_start=True,
     )
 

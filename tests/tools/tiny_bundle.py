@@ -1,4 +1,4 @@
-"""A tiny model and its bundle, for tests: `python tests/tiny_bundle.py FOLDER` writes it."""
+"""A tiny model and its bundle, for tests: `python tests/tools/tiny_bundle.py FOLDER` writes it."""
 
 import os
 import sys
@@ -52,6 +52,7 @@ def write_tiny_bundle(model, path):
         name="tiny",
         label_map={"0": 1, "1": 2, "2": 0},
         metrics={"figures": {"joint_coherence": {"model": 0.5, "real": 1.0}}},
+        nats={"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5},
     )
 
 
