@@ -50,12 +50,13 @@ def with_epochs(settings: Recipe, epochs: float) -> Recipe:
 
 
 def fit(
-    name: str, source: ImageSource, settings: Recipe, wrapper: ConvAutoencoder | None
+    name: str, source: ImageSource, settings: Recipe, wrapper: ConvAutoencoder | None, epochs: float
 ) -> Trained:
-    """The named model, trained."""
+    """The named model, trained for this many epochs in all."""
     if name == "wyner":
-        return train(source, settings, wrapper=wrapper, verbose=0)
-    return train_baseline(name, source, settings, wrapper=wrapper, verbose=0)
+        return train(source, with_epochs(settings, epochs), wrapper=wrapper, verbose=0)
+    most = max(1, round(epochs))
+    return train_baseline(name, source, settings, wrapper=wrapper, epochs=most, verbose=0)
 
 
 def epochs_within(
@@ -66,26 +67,22 @@ def epochs_within(
     Their difference is what epochs cost, without what a stage costs to compile.
     """
     few = dataclasses.replace(settings, pairs_per_class=max(settings.pairs_per_class // 10, 30))
-    share = settings.pairs_per_class / few.pairs_per_class
-    epochs = epochs_of(settings)
-    spent = []
-    for each in (1, 3):
-        trial = dataclasses.replace(
-            few,
-            **{
-                stage: dataclasses.replace(old, epochs=each)
-                for stage, old in stages_of(settings).items()
-            },
-        )
-        spent.append(fit(name, source, trial, wrapper).seconds)
-    cost = {stage: (spent[1][stage] - spent[0][stage]) / 2 for stage in spent[0]}
-    fixed = sum(max(spent[0][stage] - cost[stage], 0.0) for stage in cost)
-    if name == "wyner":
-        whole = sum(stage.epochs * cost[each] for each, stage in stages_of(settings).items())
-    else:
-        # A baseline has one stage, which the trials gave an epoch for every stage of the recipe.
-        whole = epochs * sum(cost.values()) / len(stages_of(settings))
-    return epochs * max(seconds - fixed, 0.0) / max(whole * share, 1e-3)
+    stages = stages_of(settings)
+    # Of an epoch each at first; the factor then gives every stage as many.
+    even = dataclasses.replace(
+        few, **{each: dataclasses.replace(stage, epochs=1) for each, stage in stages.items()}
+    )
+    count = len(stages) if name == "wyner" else 1
+    first, second = (fit(name, source, even, wrapper, each * count).seconds for each in (1, 3))
+    cost = {stage: max(second[stage] - first[stage], 1e-3) / 2 for stage in first}
+    fixed = sum(max(first[stage] - cost[stage], 0.0) for stage in cost)
+    # A baseline's one stage has all the epochs.
+    shares = {each: stage.epochs for each, stage in stages.items()}
+    if name != "wyner":
+        shares = {name: epochs_of(settings)}
+    whole = sum(shares[stage] * cost[stage] for stage in cost)
+    whole *= settings.pairs_per_class / few.pairs_per_class
+    return epochs_of(settings) * max(seconds - fixed, 0.0) / whole
 
 
 def wrapper_for(path: Path, source: ImageSource, settings: Recipe) -> tuple[Any, float]:
@@ -119,11 +116,10 @@ def main() -> None:
     epochs = options.epochs or epochs_within(
         options.seconds - wrapper_seconds, options.model, source, settings, wrapper
     )
-    settings = with_epochs(settings, epochs)
     begin = time.perf_counter()
-    trained = fit(options.model, source, settings, wrapper)
+    trained = fit(options.model, source, settings, wrapper, epochs)
     facts = {
-        "epochs": epochs_of(settings),
+        "epochs": sum(len(history["loss"]) for history in trained.history.values()),
         "seconds": time.perf_counter() - begin + wrapper_seconds,
         "parameters": sum(int(np.prod(each.shape)) for each in trained.model.trainable_variables),
     }

@@ -18,7 +18,9 @@ from wyner_keras.training.train import Trained, add_one, begin, carry_out
 BASELINES = ("cvae", "jvae")
 
 
-def baseline_settings(name: str, recipe: Recipe) -> tuple[PairConfig, StageSettings]:
+def baseline_settings(
+    name: str, recipe: Recipe, epochs: int | None = None
+) -> tuple[PairConfig, StageSettings]:
     """The config of a baseline and the settings of its one stage.
 
     The CVAE takes the recipe's U and V as its latents. The JVAE, which has none besides z, takes
@@ -27,9 +29,10 @@ def baseline_settings(name: str, recipe: Recipe) -> tuple[PairConfig, StageSetti
     Args:
         name: "cvae" or "jvae".
         recipe: of the W-model that the baseline is compared with.
+        epochs: passes over the pairs; None takes the recipe's, all its stages together.
 
     Raises:
-        ValueError: if the name is unknown, or the recipe has no U or V.
+        ValueError: if the name is unknown, the recipe has no U or V, or epochs are not positive.
     """
     if name not in BASELINES:
         raise ValueError(f"`name` should be one of {BASELINES}. Received: name={name!r}")
@@ -43,9 +46,9 @@ def baseline_settings(name: str, recipe: Recipe) -> tuple[PairConfig, StageSetti
         if field.name not in ("u", "v")
     }
     stages = [stage for stage in (getattr(recipe, each) for each in STAGES) if stage is not None]
-    settings = dataclasses.replace(
-        recipe.joint, epochs=sum(stage.epochs for stage in stages), concept_weight=None
-    )
+    if epochs is None:
+        epochs = sum(stage.epochs for stage in stages)
+    settings = dataclasses.replace(recipe.joint, epochs=epochs, concept_weight=None)
     if name == "cvae":
         return CVAEConfig(u=u, v=v, **shared), settings
     return (
@@ -75,13 +78,14 @@ def train_baseline(
     *,
     mapping: Callable[[int], int] | Mapping[int, int] = add_one,
     wrapper: ConvAutoencoder | None = None,
+    epochs: int | None = None,
     folder: Path | None = None,
     verbose: Any = "auto",
 ) -> Trained:
     """Train a baseline on a recipe's pairs, wrapper, networks and latents, for as many epochs.
 
-    All of the recipe's epochs go to the baseline's one stage, with the learning rate, temperature
-    and 2ε² of the recipe's joint stage.
+    All epochs go to the baseline's one stage, with the learning rate, temperature and 2ε² of the
+    recipe's joint stage.
 
     Args:
         name: "cvae" or "jvae".
@@ -89,6 +93,7 @@ def train_baseline(
         recipe: of the W-model that the baseline is compared with.
         mapping: label of x to label of y.
         wrapper: a trained wrapper to use in place of training the recipe's.
+        epochs: passes over the pairs; None takes the recipe's, all its stages together.
         folder: where checkpoints and backups are kept; a call with the same folder resumes.
         verbose: of Keras' progress bars.
 
@@ -96,13 +101,13 @@ def train_baseline(
         The baseline, with what it was trained on and its history.
 
     Raises:
-        ValueError: if the name is unknown or the data cannot be paired.
+        ValueError: if the name is unknown, epochs are not positive, or the data cannot be paired.
         TrainingDiverged: if a loss stops being finite.
 
     Example:
         >>> trained = train_baseline("cvae", wk.data.load("digits"), recipe("annealed", "digits"))
     """
-    config, settings = baseline_settings(name, recipe)
+    config, settings = baseline_settings(name, recipe, epochs)
     model_type, stage_type = {"cvae": (CVAE, CVAEStage), "jvae": (JVAE, JVAEStage)}[name]
     trained = begin(source, recipe, mapping, wrapper, folder, verbose, model_type, config)
     carry_out(trained, name, settings, lambda: stage_type(trained.model), folder, verbose)

@@ -18,6 +18,9 @@ def test_a_cvae_takes_the_recipes_latents_networks_and_all_its_epochs():
     assert (config.hidden, config.seed) == ((512, 512, 512), 4)
     stages = (getattr(chosen, name) for name in STAGES)
     assert stage.epochs == sum(each.epochs for each in stages)
+    assert baselines.baseline_settings("cvae", chosen, epochs=7)[1].epochs == 7
+    with pytest.raises(ValueError, match=r"`epochs` should be a positive integer. Received"):
+        baselines.baseline_settings("cvae", chosen, epochs=0)
     assert stage.learning_rate == chosen.joint.learning_rate
     assert stage.two_epsilon_squared == chosen.joint.two_epsilon_squared
 
