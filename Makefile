@@ -11,6 +11,13 @@ WEB_STAMP := $(WEB_VENV)/.installed
 SERVING_VENV ?= .venv-serving
 SERVING_BIN := $(SERVING_VENV)/bin
 SERVING_STAMP := $(SERVING_VENV)/.installed
+# MultiVae's models need PyTorch.
+PEERS_VENV ?= .venv-peers
+PEERS_BIN := $(PEERS_VENV)/bin
+PEERS_STAMP := $(PEERS_VENV)/.installed
+# The default recipe's number of epochs; the other comparison is PEERS_BUDGET="--minutes 14", say.
+PEERS_BUDGET ?=
+PEERS_OUT ?= runs/peers
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 ifndef TFDS_DATA_DIR
@@ -19,7 +26,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist peers test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -35,6 +42,10 @@ demo: $(STAMP) ## train, judge and draw on the small digits that ship with sciki
 
 mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
 	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
+
+peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same MNIST pairs (hours)
+	PYTHONPATH=benchmarks $(BIN)/python -m peers --peers-python $(PEERS_BIN)/python \
+		--out $(PEERS_OUT) $(PEERS_BUDGET)
 
 test: lint ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow"
@@ -80,7 +91,7 @@ clean: ## remove what the targets install and caches; runs/ stays
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -109,4 +120,8 @@ $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/re
 	$(SERVING_BIN)/pip install --disable-pip-version-check -r serving/kserve/requirements.lock
 	$(SERVING_BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation \
 		-e . -e serving/kserve
+	@touch $@
+
+$(PEERS_STAMP): benchmarks/peers/requirements.lock | $(PEERS_BIN)/pip
+	$(PEERS_BIN)/pip install --disable-pip-version-check -r benchmarks/peers/requirements.lock
 	@touch $@

@@ -11,9 +11,14 @@ from . import (
 )
 from .latents import Categorical, DiagonalGaussian
 from .models import (
+    CVAE,
+    JVAE,
     AlignmentStage,
+    CVAEConfig,
+    CVAEStage,
     FlowStage,
     JointStage,
+    JVAEStage,
     MarginalStage,
     WynerConfig,
     WynerModel,
@@ -21,12 +26,17 @@ from .models import (
 from .networks import ConvAutoencoder, CouplingFlow
 
 __all__ = [
+    "CVAE",
+    "JVAE",
     "AlignmentStage",
+    "CVAEConfig",
+    "CVAEStage",
     "Categorical",
     "ConvAutoencoder",
     "CouplingFlow",
     "DiagonalGaussian",
     "FlowStage",
+    "JVAEStage",
     "JointStage",
     "MarginalStage",
     "WynerConfig",

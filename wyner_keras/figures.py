@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -274,4 +275,57 @@ def joint_grid(
         edge, lower = page.grid(first[None, None], left, upper, real=False)
         page.grid(second[None, None], edge + 1, upper, real=False)
         page.rules.append((edge, upper + 6, edge, lower - 6))
+    return page.save(path)
+
+
+def comparison_grid(
+    inputs: np.ndarray,
+    rows: Mapping[str, np.ndarray],
+    path: str | os.PathLike[str],
+    title: str | None = None,
+) -> Path:
+    """Inputs across the top, below them the samples of several models, a row for each.
+
+    Args:
+        inputs: real images `(n, h, w, c)` in [0, 1].
+        rows: by the model's name, its generated images `(n, samples, h, w, c)` in [0, 1].
+        path: where to write the PNG; its folder is made where absent.
+        title: heading of the picture.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: shapes that do not fit, images outside [0, 1], or no rows.
+
+    Example:
+        >>> import tempfile
+        >>> path = f"{tempfile.mkdtemp()}/d.png"
+        >>> real, made = np.ones((2, 8, 8, 1)), np.ones((2, 3, 8, 8, 1))
+        >>> comparison_grid(real, {"first": made, "second": made}, path).name
+        'd.png'
+    """
+    inputs = check_images(inputs, "inputs")
+    if not rows:
+        raise ValueError("`rows` should hold the images of a model or more. Received: none")
+    grids = {
+        name: _grid_of(images, f"rows[{name!r}]", (len(inputs), -1, -1, -1, inputs.shape[3]))
+        for name, images in rows.items()
+    }
+    page, top = _Page.start(title)
+    names = max(round(_font(14).getlength(name)) for name in (*rows, "input"))
+    left = _MARGIN + names + _GROUP
+    tile = _tile(inputs[0], real=True)
+    page.text("input", left - 18, top + 4 + tile.height // 2, "rm")
+    row_top, group = top + 4 + tile.height + _GROUP, left
+    for column, image in enumerate(inputs):
+        upper, right = row_top, group
+        for name, images in grids.items():
+            edge, lower = page.grid(images[column][None], group, upper, real=False)
+            right = max(right, edge)
+            if column == 0:
+                page.text(name, left - 18, (upper + lower) // 2, "rm")
+            upper = lower + 8
+        page.grid(image[None, None], (group + right - tile.width) // 2, top + 4, real=True)
+        group = right + _GROUP
     return page.save(path)

@@ -26,6 +26,11 @@ _SUBMODULES = {
 }
 _CLASSES = {
     "AlignmentStage",
+    "CVAE",
+    "CVAEConfig",
+    "CVAEStage",
+    "JVAE",
+    "JVAEStage",
     "Categorical",
     "ConvAutoencoder",
     "CouplingFlow",

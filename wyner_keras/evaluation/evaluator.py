@@ -13,14 +13,20 @@ from wyner_keras.data import ImageSource, LabelledImages
 from wyner_keras.evaluation.classifier import Judge, judge_for
 from wyner_keras.evaluation.distances import frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import within_input_diversity
+from wyner_keras.evaluation.plan import Plan, SidePlan
 from wyner_keras.evaluation.report import TITLES, Figure, Report
 from wyner_keras.evaluation.style import slant, stroke_thickness, style_correlation
 
+TASKS = ("conditional", "joint", "transfer")
 _NO_CLASS = np.iinfo(np.int64).min  # what a label becomes that the label map leaves out
 
 
 class GenerativePair(Protocol):
-    """A model of pairs of images. NumPy in and out, float32 in [0, 1]."""
+    """A model of pairs of images. NumPy in and out, float32 in [0, 1].
+
+    One that cannot do all of it says so in an attribute `tasks`, the names of what it can do among
+    `TASKS`; `evaluate` leaves out the rest.
+    """
 
     def generate_y(self, x: np.ndarray, *, seed: int, samples: int = 1) -> np.ndarray:
         """Images `(n, h, w, c)`, or `(n, samples, h, w, c)` for more than one sample."""
@@ -69,15 +75,21 @@ class _Side:
         labels, features = self.judge.read(images)
         return self.relabel(labels), features
 
-    def sets(self, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Features of two random halves of the real images: reference and ceiling."""
-        order = generator.permutation(len(self.real))
+    def sets(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Features of two halves of the real images in this order: reference and ceiling."""
         half = len(order) // 2
         return self.features[order[:half]], self.features[order[half : 2 * half]]
 
 
-def _sides(source: ImageSource, label_map: LabelMap, judge: Judge) -> tuple[_Side, _Side]:
-    """Test images of either side that have a partner on the other."""
+def partnered(source: ImageSource, label_map: LabelMap) -> tuple[np.ndarray, np.ndarray]:
+    """Which test images serve as x and which as y: those with a partner on the other side.
+
+    Returns:
+        Two masks of the test images, bool `(n,)`.
+
+    Raises:
+        ValueError: a label map that leads nowhere.
+    """
     test = source.test
     implied = _mapped(test.labels, label_map)
     with_y = np.isin(implied, test.classes)
@@ -87,7 +99,15 @@ def _sides(source: ImageSource, label_map: LabelMap, judge: Judge) -> tuple[_Sid
             "`label_map` should lead from labels of the test images to labels of the test images. "
             f"Received: {list(test.classes)} to {np.unique(implied).tolist()}"
         )
-    real_x = LabelledImages(images=test.images[with_y], labels=implied[with_y])
+    return with_y, with_x
+
+
+def _sides(source: ImageSource, label_map: LabelMap, judge: Judge) -> tuple[_Side, _Side]:
+    """Test images of either side that have a partner on the other."""
+    with_y, with_x = partnered(source, label_map)
+    test = source.test
+    implied = _mapped(test.labels[with_y], label_map)
+    real_x = LabelledImages(images=test.images[with_y], labels=implied)
     real_y = LabelledImages(images=test.images[with_x], labels=test.labels[with_x])
     relabel = functools.partial(_mapped, label_map=label_map)
     return _Side(real_x, judge, relabel), _Side(real_y, judge, np.asarray)
@@ -119,6 +139,8 @@ def evaluate(
       random, is the reference; the ceiling compares the other half with it, the model as many
       generated images. All are of equal size, since both measures depend on it.
 
+    A model that names fewer `tasks` gets the figures of those, on the same images as any other.
+
     The ceilings of the accuracies are the judge's own on real test images, the product of both
     sides' for pairs; those of correlation and diversity are 1 by their definition.
 
@@ -139,7 +161,7 @@ def evaluate(
         The report. Fréchet distances and the like depend on the judge: compare only figures of one.
 
     Raises:
-        ValueError: counts out of range, or a label map that leads nowhere.
+        ValueError: counts out of range, a label map that leads nowhere, or unknown `tasks`.
 
     Example:
         With a trained `model`::
@@ -156,70 +178,86 @@ def evaluate(
             raise ValueError(f"`{name}` should be at least {least}. Received: {value}")
     if inputs is not None and inputs < 10:
         raise ValueError(f"`inputs` should be at least 10, or None for all. Received: {inputs}")
+    tasks = _tasks(model)
     judge = judge or judge_for(source, verbose="auto" if verbose else 0)
-    generator = np.random.default_rng(seed)
     bar = tqdm(total=6, desc="evaluate", disable=not verbose, leave=False)
     with bar:
         x, y = _sides(source, label_map, judge)
+        plan = Plan.draw(
+            len(x.real), len(y.real), inputs=inputs, styles=styles, concepts=concepts, seed=seed
+        )
         bar.update()
         figures: dict[str, Figure] = {}
         counts = {"judge_x": len(x.real), "judge_y": len(y.real)}
 
-        joint = model.generate_pairs(_count(inputs, x, y), seed=seed)
-        (labels_x, joint_x), (labels_y, joint_y) = x.read(joint[0]), y.read(joint[1])
-        coherence = Figure(float(np.mean(labels_x == labels_y)), x.accuracy * y.accuracy)
-        counts["joint"] = len(labels_x)
+        joint: dict[str, np.ndarray] = {}
+        if "joint" in tasks:
+            pairs = model.generate_pairs(plan.pairs, seed=seed)
+            (labels_x, joint["x"]), (labels_y, joint["y"]) = x.read(pairs[0]), y.read(pairs[1])
+            coherence = float(np.mean(labels_x == labels_y))
+            figures["joint_coherence"] = Figure(coherence, x.accuracy * y.accuracy)
+            counts["joint"] = len(labels_x)
         bar.update()
 
-        both = (("y", x, y, model.generate_y, joint_y), ("x", y, x, model.generate_x, joint_x))
-        for name, given, made, generate, joint_features in both:
-            chosen = generator.permutation(len(given.real))[:inputs]
-            labels, features = made.read(generate(given.real.images[chosen], seed=seed))
-            right = float(np.mean(labels == given.real.labels[chosen]))
-            figures[f"conditional_accuracy_{name}"] = Figure(right, made.accuracy)
-            counts[f"conditional_{name}"] = len(chosen)
-            figures |= _distances(name, features, joint_features, made, generator, counts)
-            few = chosen[:500]
-            many = generate(given.real.images[few], seed=seed + 1, samples=samples)
-            share = within_input_diversity(many, given.real.labels[few], made.real)
-            figures[f"diversity_{name}"] = Figure(share, 1.0)
-            counts[f"diversity_{name}"] = len(few)
+        for name, given, made in (("y", x, y), ("x", y, x)):
+            draws, features = plan.sides[name], {}
+            if "conditional" in tasks:
+                generate = model.generate_y if name == "y" else model.generate_x
+                chosen = draws.inputs
+                labels, features[name] = made.read(generate(given.real.images[chosen], seed=seed))
+                right = float(np.mean(labels == given.real.labels[chosen]))
+                figures[f"conditional_accuracy_{name}"] = Figure(right, made.accuracy)
+                counts[f"conditional_{name}"] = len(chosen)
+                few = draws.diverse
+                many = generate(given.real.images[few], seed=seed + 1, samples=samples)
+                share = within_input_diversity(many, given.real.labels[few], made.real)
+                figures[f"diversity_{name}"] = Figure(share, 1.0)
+                counts[f"diversity_{name}"] = len(few)
+            if "joint" in tasks:
+                features[f"joint_{name}"] = joint[name]
+            figures |= _distances(name, features, made, draws, counts)
             bar.update()
 
-        figures["joint_coherence"] = coherence
-        for name, given, made, transfer in (
-            ("x", y, x, model.transfer_x),
-            ("y", x, y, model.transfer_y),
-        ):
-            figures |= _transfer(
-                name, given, made, transfer, (styles, concepts), seed, generator, counts
-            )
+        for name, given, made in (("x", y, x), ("y", x, y)):
+            if "transfer" in tasks:
+                transfer = model.transfer_x if name == "x" else model.transfer_y
+                figures |= _transfer(name, given, made, transfer, plan.sides[name], seed, counts)
             bar.update()
-    return Report(figures={name: figures[name] for name in TITLES}, counts=counts, seed=seed)
+    return Report(
+        figures={name: figures[name] for name in TITLES if name in figures},
+        counts=counts,
+        seed=seed,
+    )
 
 
-def _count(inputs: int | None, x: _Side, y: _Side) -> int:
-    most = min(len(x.real), len(y.real))
-    return most if inputs is None else min(inputs, most)
+def _tasks(model: GenerativePair) -> tuple[str, ...]:
+    tasks = tuple(getattr(model, "tasks", TASKS))
+    if not tasks or not set(tasks) <= set(TASKS):
+        raise ValueError(f"`tasks` of the model should be some of {TASKS}. Received: {tasks}")
+    return tasks
 
 
 def _distances(
     name: str,
-    conditional: np.ndarray,
-    joint: np.ndarray,
+    features: Mapping[str, np.ndarray],
     made: _Side,
-    generator: np.random.Generator,
+    draws: SidePlan,
     counts: dict[str, int],
 ) -> dict[str, Figure]:
     """Fréchet distance, precision and recall of conditional and joint images of one side."""
-    reference, other = made.sets(generator)
-    size = min(len(reference), len(conditional), len(joint))
+    if not features:
+        return {}
+    reference, other = made.sets(draws.halves)
+    # The same size whatever a model can do: distances of other numbers do not compare.
+    size = min(len(reference), len(draws.conditional), len(draws.joint))
     reference, other = reference[:size], other[:size]
     ceiling = (frechet_distance(reference, other), *precision_recall(reference, other))
     figures = {}
-    for suffix, features in ((name, conditional), (f"joint_{name}", joint)):
-        features = features[generator.permutation(len(features))[:size]]
-        found = (frechet_distance(reference, features), *precision_recall(reference, features))
+    for suffix, order in ((name, draws.conditional), (f"joint_{name}", draws.joint)):
+        if suffix not in features:
+            continue
+        compared = features[suffix][order[:size]]
+        found = (frechet_distance(reference, compared), *precision_recall(reference, compared))
         for kind, value, real in zip(
             ("frechet", "precision", "recall"), found, ceiling, strict=True
         ):
@@ -233,14 +271,12 @@ def _transfer(
     given: _Side,
     made: _Side,
     transfer: Callable[..., np.ndarray],
-    sizes: tuple[int, int],
+    draws: SidePlan,
     seed: int,
-    generator: np.random.Generator,
     counts: dict[str, int],
 ) -> dict[str, Figure]:
     """Accuracy and kept style of one side's style transfer."""
-    references = made.real.images[generator.permutation(len(made.real))[: sizes[0]]]
-    chosen = generator.permutation(len(given.real))[: sizes[1]]
+    references, chosen = made.real.images[draws.styles], draws.concepts
     labels = given.real.labels[chosen]
     results = transfer(style=references, concept=given.real.images[chosen], seed=seed)
     shape = (len(references), len(chosen))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
+from wyner_keras.models.pair_config import PairConfig
 
 _CHOICES = {
     "joint_encoder": ("product", "free"),
@@ -16,13 +16,12 @@ _CHOICES = {
     "marginal_encoder": ("features", "images"),
     "marginal_local": ("xz", "x"),
     "decoder": ("delta", "gaussian"),
-    "distance": ("features", "pixels"),
 }
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
-class WynerConfig:
+class WynerConfig(PairConfig):
     """What a W-model is made of; weights of the loss's terms included.
 
     Args:
@@ -72,41 +71,25 @@ class WynerConfig:
     """
 
     z: Latent = dataclasses.field(default_factory=lambda: Categorical(n=1, k=10))
-    u: Latent | None = dataclasses.field(default_factory=lambda: DiagonalGaussian(dim=32))
-    v: Latent | None = dataclasses.field(default_factory=lambda: DiagonalGaussian(dim=32))
-    hidden: tuple[int, ...] = (512, 512, 512)
     joint_encoder: str = "product"
     joint_local: str = "xy"
     marginal_encoder: str = "features"
     marginal_local: str = "xz"
     decoder: str = "delta"
-    distance: str = "features"
     residual: bool = False
     local_couplings: int = 0
     common_information_weight: float = 0.5
-    two_epsilon_squared: float = 0.2
     alignment_weight: float = 50.0
     concept_weight: float = 0.0
     concept_noise: float = 0.0
     encoder_dropout: float = 0.0
     encoder_noise: float = 0.0
-    x_shape: tuple[int, int, int] | None = None
-    y_shape: tuple[int, int, int] | None = None
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("z", "u", "v"):
-            value = getattr(self, name)
-            if not (isinstance(value, Latent) or (value is None and name != "z")):
-                raise ValueError(
-                    f"`{name}` should be a latent family such as Categorical(n=1, k=10). "
-                    f"Received: {name}={value!r}"
-                )
+        super().__post_init__()
+        self._check_latent("z", optional=False)
         for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"`{name}` should be one of {choices}. Received: {name}={getattr(self, name)!r}"
-                )
+            self._check_choice(name, choices)
         for name in (
             "common_information_weight",
             "alignment_weight",
@@ -118,11 +101,6 @@ class WynerConfig:
                 raise ValueError(
                     f"`{name}` should be at least 0. Received: {name}={getattr(self, name)!r}"
                 )
-        if not self.two_epsilon_squared > 0:
-            raise ValueError(
-                "`two_epsilon_squared` should be positive. "
-                f"Received: two_epsilon_squared={self.two_epsilon_squared!r}"
-            )
         if not 0 <= self.encoder_dropout < 1:
             raise ValueError(
                 "`encoder_dropout` should be in [0, 1). "
@@ -162,40 +140,3 @@ class WynerConfig:
             raise ValueError(
                 "A 'gaussian' decoder is measured in features. Received: distance='pixels'"
             )
-        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
-        if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
-            raise ValueError(
-                f"`hidden` should be positive integers. Received: hidden={self.hidden!r}"
-            )
-        object.__setattr__(self, "hidden", hidden)
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise ValueError(
-                f"`seed` should be a non-negative integer. Received: seed={self.seed!r}"
-            )
-        for name in ("x_shape", "y_shape"):
-            shape = getattr(self, name)
-            if shape is not None:
-                if len(shape) != 3 or any(int(size) < 1 for size in shape):
-                    raise ValueError(
-                        f"`{name}` should be (height, width, channels). Received: {name}={shape!r}"
-                    )
-                object.__setattr__(self, name, tuple(int(size) for size in shape))
-
-    def get_config(self) -> dict[str, Any]:
-        """The settings as JSON-able values."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name in ("z", "u", "v"):
-            values[name] = keras.saving.serialize_keras_object(values[name])
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in values.items()
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> WynerConfig:
-        """The settings again, from `get_config`'s values."""
-        values = dict(config)
-        for name in ("z", "u", "v"):
-            if isinstance(values.get(name), dict):
-                values[name] = keras.saving.deserialize_keras_object(values[name])
-        return cls(**values)

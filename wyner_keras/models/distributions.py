@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-import weakref
 from typing import Any
 
-import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from wyner_keras import objectives
@@ -23,41 +19,6 @@ class Distributions(Parts):
         config: the settings.
         wrapper: as in `Parts`.
     """
-
-    @functools.cached_property
-    def _feature_cache(self) -> dict[tuple[int, int], Any]:
-        return {}
-
-    def features(self, images: Tensor, side: str) -> Tensor:
-        """Features `(batch, features)` of images `(batch, h, w, c)`; features pass unchanged."""
-        if len(images.shape) == 2:
-            return ops.cast(images, "float32")
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.encode(images), "float32")
-        return ops.reshape(ops.cast(images, "float32"), (-1, self.feature_size(side)))
-
-    def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
-        """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
-        key = (id(images), id(self.wrapper(side)))
-        cached = self._feature_cache.get(key)
-        if cached is None or cached[0]() is not images:
-            encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
-            features = np.concatenate(
-                [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
-            )
-            cache = self._feature_cache
-            # Forgotten with the array: its address may become another's.
-            cached = (weakref.ref(images, lambda _: cache.pop(key, None)), features)
-            cache[key] = cached
-        return cached[1]
-
-    def images(self, features: Tensor, side: str) -> Tensor:
-        """Images `(batch, h, w, c)` in [0, 1] of features `(batch, features)`."""
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return ops.cast(wrapper.decode(features), "float32")
-        return ops.clip(ops.reshape(features, (-1, *self.image_shape(side))), 0.0, 1.0)
 
     def joint_z(self, x: Tensor, y: Tensor, training: bool = False) -> tuple[Tensor, ...]:
         """Parameters of q(z|x,y), then the experts' of x and of y (none for the free encoder)."""

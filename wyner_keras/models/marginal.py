@@ -41,7 +41,7 @@ class MarginalStage(Stage):
     (Suzuki et al., 2016).
     """
 
-    term_names = (
+    term_names: tuple[str, ...] = (
         "kl_z_x",
         "kl_z_y",
         "kl_u",

@@ -1,77 +1,31 @@
-"""The parts of a W-model: encoders, decoders, wrappers, and how they are stored."""
+"""The parts of a W-model: encoders and decoders."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
 from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
-from wyner_keras.networks import MLP, ConvAutoencoder, ConvEncoder, CouplingFlow
+from wyner_keras.models.pair import PairModel
+from wyner_keras.models.pair_config import PairConfig
+from wyner_keras.networks import MLP, ConvEncoder, CouplingFlow
 
 
-class Parts(keras.Model):
+class Parts(PairModel):
     """Encoders and decoders of a W-model; `Distributions` adds what they compute.
 
     Args:
         config: the settings.
-        wrapper: a trained `ConvAutoencoder` for both sides, a pair of them (for x, for y), or None
-            to model the pixels themselves.
-
-    Raises:
-        ValueError: if a wrapper's image shape contradicts the settings.
+        wrapper: as in `PairModel`.
     """
 
-    built: bool
+    config_type: ClassVar[type[PairConfig]] = WynerConfig
 
-    def __init__(
-        self,
-        config: WynerConfig,
-        wrapper: keras.Model | Sequence[keras.Model] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(config, WynerConfig):
-            raise ValueError(f"`config` should be a WynerConfig. Received: config={config!r}")
-        wrappers = tuple(wrapper) if isinstance(wrapper, list | tuple) else (wrapper, wrapper)
-        if len(wrappers) != 2 or any((side is None) != (wrappers[0] is None) for side in wrappers):
-            raise ValueError(
-                "`wrapper` should be one wrapper, a pair (for x, for y) or None. "
-                f"Received: wrapper={wrapper!r}"
-            )
-        self.wrapper_x, self.wrapper_y = wrappers
-        for name, side in (("x_shape", self.wrapper_x), ("y_shape", self.wrapper_y)):
-            if side is None:
-                continue
-            if not isinstance(side, ConvAutoencoder) or not side.built:
-                raise ValueError(
-                    "`wrapper` should be a trained ConvAutoencoder, a pair of them or None. "
-                    f"Received: wrapper={wrapper!r}"
-                )
-            side.trainable = False
-            given = getattr(config, name)
-            if given is not None and given != side.image_shape:
-                raise ValueError(
-                    f"`{name}` should be the wrapper's image shape {side.image_shape}. "
-                    f"Received: {name}={given}"
-                )
-            shape: dict[str, Any] = {name: side.image_shape}
-            config = dataclasses.replace(config, **shape)
-        self.config = config
-        if config.x_shape is not None and config.y_shape is not None:
-            self.build(((None, *config.x_shape), (None, *config.y_shape)))
-
-    def build(self, input_shape: Any = None) -> None:
-        """Create all parts for x and y of these shapes, each `(batch, h, w, c)`."""
-        if self.built:
-            return
-        x_shape, y_shape = input_shape
-        self.config = config = dataclasses.replace(
-            self.config, x_shape=tuple(x_shape[1:]), y_shape=tuple(y_shape[1:])
-        )
+    def make_parts(self) -> None:
+        """Create and build encoders and decoders; the image shapes are known."""
+        config = self.config
         size_x, size_y = self.feature_size("x"), self.feature_size("y")
         z, u, v = config.z, config.u, config.v
         seeds = iter(range(config.seed * 1000 + 1, config.seed * 1000 + 100))
@@ -104,8 +58,8 @@ class Parts(keras.Model):
             self.marginal_encoder_z_x, self.marginal_encoder_z_y = readers = tuple(
                 ConvEncoder(z.parameter_size, seed=next(seeds)) for _ in "xy"
             )
-            for reader, shape in zip(readers, (x_shape, y_shape), strict=True):
-                reader.build((None, *shape[1:]))
+            for reader, side in zip(readers, "xy", strict=True):
+                reader.build((None, *self.image_shape(side)))
         else:
             self.marginal_encoder_z_x = encoder(z, size_x, common=True)
             self.marginal_encoder_z_y = encoder(z, size_y, common=True)
@@ -143,31 +97,15 @@ class Parts(keras.Model):
             )
             for flow in flows:
                 flow.build((None, z.size))
-        self.built = True
 
-    def feature_size(self, side: str) -> int:
-        """Width of the features of side "x" or "y": the wrapper's, or the number of pixels."""
-        wrapper = self.wrapper(side)
-        if wrapper is not None:
-            return wrapper.feature_size
-        height, width, channels = self.image_shape(side)
-        return height * width * channels
-
-    def wrapper(self, side: str) -> keras.Model | None:
-        """The wrapper of side "x" or "y"."""
-        return self.wrapper_x if side == "x" else self.wrapper_y
-
-    def image_shape(self, side: str) -> Any:
-        """`(h, w, c)` of side "x" or "y"; None before the model is built."""
-        return self.config.x_shape if side == "x" else self.config.y_shape
+    @property
+    def common(self) -> Latent:
+        """The family of Z."""
+        return self.config.z
 
     def concept(self, side: str) -> keras.layers.Dense | None:
         """The affine map of z to features of side "x" or "y"; None unless the model is residual."""
         return self.concept_x if side == "x" else self.concept_y
-
-    def local(self, side: str) -> Latent | None:
-        """The family of U (side "x") or V (side "y")."""
-        return self.config.u if side == "x" else self.config.v
 
     def flow(self, side: str) -> CouplingFlow | None:
         """The map from U (side "x") or V (side "y") to what the decoder reads; None without one."""
@@ -215,33 +153,3 @@ class Parts(keras.Model):
                     source.trainable_variables, target.trainable_variables, strict=True
                 ):
                     new.assign(old)
-
-    def get_config(self) -> dict[str, Any]:
-        """Settings and wrappers."""
-        serialize = keras.saving.serialize_keras_object
-        if self.wrapper_x is None:
-            wrapper = None
-        elif self.wrapper_x is self.wrapper_y:
-            wrapper = serialize(self.wrapper_x)
-        else:
-            wrapper = [serialize(self.wrapper_x), serialize(self.wrapper_y)]
-        return {**super().get_config(), "config": serialize(self.config), "wrapper": wrapper}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The model again, from `get_config`'s values; weights are loaded by Keras."""
-        deserialize = keras.saving.deserialize_keras_object
-        wrapper = config.pop("wrapper")
-        if isinstance(wrapper, list):
-            wrapper = tuple(deserialize(side) for side in wrapper)
-        elif wrapper is not None:
-            wrapper = deserialize(wrapper)
-        return cls(deserialize(config.pop("config")), wrapper=wrapper, **config)
-
-    def get_build_config(self) -> dict[str, Any]:
-        """The pair of batch shapes that `build` takes."""
-        return {"shapes": [[None, *self.image_shape("x")], [None, *self.image_shape("y")]]}
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Create the parts for the shapes that `get_build_config` told."""
-        self.build(tuple(tuple(shape) for shape in config["shapes"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -14,26 +14,31 @@ from wyner_keras import objectives
 from wyner_keras.data import Pairs, check_images
 from wyner_keras.latents import Latent
 from wyner_keras.models.divergence import KeepLastGood
+from wyner_keras.models.pair import PairModel
 from wyner_keras.models.wyner import WynerModel
 
 Tensor = Any
 
 
 class Stage(keras.Model):
-    """A training stage over some of a `WynerModel`'s parts; `fit` takes all that Keras' does.
+    """A training stage over some of a model's parts; `fit` takes all that Keras' does.
 
     Subclasses name their loss terms in `terms` and say which parts they train in `parts`.
 
     Args:
-        model: the W-model to train.
+        model: the model to train, of the type `model_type`: the W-model, where a subclass does not
+            name another.
     """
 
     term_names: tuple[str, ...] = ()
+    model_type: ClassVar[type[PairModel]] = WynerModel
 
-    def __init__(self, model: WynerModel, **kwargs: Any) -> None:
+    def __init__(self, model: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(model, WynerModel):
-            raise ValueError(f"`model` should be a WynerModel. Received: model={model!r}")
+        if not isinstance(model, self.model_type):
+            raise ValueError(
+                f"`model` should be a {self.model_type.__name__}. Received: model={model!r}"
+            )
         self.model = model
         self.seed_generator = keras.random.SeedGenerator(model.config.seed)
         self.temperature = self.scheduled("temperature", 1.0)
@@ -101,7 +106,10 @@ class Stage(keras.Model):
     def reconstruction(
         self, target: Tensor, features: Tensor, code: Tensor | None, z: Tensor, side: str
     ) -> Tensor:
-        """−log p(x|u,z), nats per example, without the delta decoder's constant."""
+        """−log p(x|u,z), nats per example, without the delta decoder's constant.
+
+        z stands for all that the decoder is given besides the local latent's code.
+        """
         mean, log_variance = self.model.decode_code(code, z, side)
         if log_variance is not None:
             return objectives.gaussian_negative_log_likelihood(features, mean, log_variance)

@@ -1,5 +1,6 @@
-"""Training: schedules, recipes and the run of all stages."""
+"""Training: schedules, recipes, the run of all stages, and baselines."""
 
+from wyner_keras.training.baselines import BASELINES, train_baseline
 from wyner_keras.training.recipes import recipe
 from wyner_keras.training.schedules import (
     CapacitySchedule,
@@ -13,6 +14,7 @@ from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 from wyner_keras.training.train import Trained, train, train_wrapper
 
 __all__ = [
+    "BASELINES",
     "CapacitySchedule",
     "LearningRateSchedule",
     "NoiseScaleSchedule",
@@ -25,5 +27,6 @@ __all__ = [
     "WrapperSettings",
     "recipe",
     "train",
+    "train_baseline",
     "train_wrapper",
 ]

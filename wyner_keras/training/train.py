@@ -41,14 +41,14 @@ class Trained:
     """What a training run leaves.
 
     Args:
-        model: the trained W-model.
+        model: the trained model.
         pairs: the pairs it was trained on.
         history: one list a metric, by stage.
         seconds: wall time, by stage.
         shared_nats: I(Z_x; Z_y) after the alignment stage, in nats; None without that stage.
     """
 
-    model: WynerModel
+    model: Any
     pairs: Pairs
     history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -165,6 +165,50 @@ def _reached(folder: Path | None, pairs: Pairs) -> Trained | None:
     return Trained(keras.models.load_model(folder / "model.keras"), pairs, **progress)
 
 
+def begin(
+    source: ImageSource,
+    recipe: Recipe,
+    mapping: Callable[[int], int] | Mapping[int, int],
+    wrapper: ConvAutoencoder | None,
+    folder: Path | None,
+    verbose: Any,
+    model_type: Callable[..., Any],
+    config: Any,
+) -> Trained:
+    """Pairs and wrapper, and a model that is new or what an earlier call reached."""
+    pairs = label_map(
+        source.train, mapping, pairs_per_class=recipe.pairs_per_class, seed=recipe.config.seed
+    )
+    keras.utils.set_random_seed(recipe.config.seed)
+    trained = _reached(folder, pairs)
+    if trained is None:
+        start, history = time.perf_counter(), {}
+        if wrapper is None and recipe.wrapper is not None:
+            wrapper, history["wrapper"] = train_wrapper(source, recipe, verbose=verbose)
+        trained = Trained(model_type(config, wrapper=wrapper), pairs, history)
+        if history:
+            _finish(trained, "wrapper", start, folder)
+    return trained
+
+
+def carry_out(
+    trained: Trained,
+    name: str,
+    settings: StageSettings,
+    make: Callable[[], Stage],
+    folder: Path | None,
+    verbose: Any,
+) -> None:
+    """One stage, unless an earlier call finished it."""
+    if name in trained.history:
+        return
+    start, stage = time.perf_counter(), make()
+    trained.history[name] = _fit(stage, trained.pairs, settings, name, folder, verbose)
+    if isinstance(stage, AlignmentStage):
+        trained.shared_nats = stage.assign(trained.pairs)
+    _finish(trained, name, start, folder)
+
+
 def train(
     source: ImageSource,
     recipe: Recipe,
@@ -194,28 +238,12 @@ def train(
     Example:
         >>> trained = train(wk.data.load("digits"), recipe("annealed", "digits"))
     """
-    pairs = label_map(
-        source.train, mapping, pairs_per_class=recipe.pairs_per_class, seed=recipe.config.seed
-    )
-    keras.utils.set_random_seed(recipe.config.seed)
-    trained = _reached(folder, pairs)
-    if trained is None:
-        begin, history = time.perf_counter(), {}
-        if wrapper is None and recipe.wrapper is not None:
-            wrapper, history["wrapper"] = train_wrapper(source, recipe, verbose=verbose)
-        trained = Trained(WynerModel(recipe.config, wrapper=wrapper), pairs, history)
-        if history:
-            _finish(trained, "wrapper", begin, folder)
+    trained = begin(source, recipe, mapping, wrapper, folder, verbose, WynerModel, recipe.config)
     model = trained.model
 
-    def carry_out(name: str, settings: StageSettings | None, make: Callable[[], Stage]) -> None:
-        if settings is None or name in trained.history:
-            return
-        begin, stage = time.perf_counter(), make()
-        trained.history[name] = _fit(stage, pairs, settings, name, folder, verbose)
-        if isinstance(stage, AlignmentStage):
-            trained.shared_nats = stage.assign(pairs)
-        _finish(trained, name, begin, folder)
+    def stage(name: str, settings: StageSettings | None, make: Callable[[], Stage]) -> None:
+        if settings is not None:
+            carry_out(trained, name, settings, make, folder, verbose)
 
     def joint() -> JointStage:
         return JointStage(
@@ -233,9 +261,9 @@ def train(
             model.warm_start_marginals()
         return MarginalStage(model, distillation_weight=recipe.distillation_weight)
 
-    carry_out("alignment", recipe.alignment, lambda: AlignmentStage(model))
-    carry_out("joint", recipe.joint, joint)
-    carry_out("flow", recipe.flow, lambda: FlowStage(model))
-    carry_out("refinement", recipe.refinement, refinement)
-    carry_out("marginal", recipe.marginal, marginal)
+    stage("alignment", recipe.alignment, lambda: AlignmentStage(model))
+    stage("joint", recipe.joint, joint)
+    stage("flow", recipe.flow, lambda: FlowStage(model))
+    stage("refinement", recipe.refinement, refinement)
+    stage("marginal", recipe.marginal, marginal)
     return trained

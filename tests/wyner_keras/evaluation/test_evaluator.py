@@ -66,6 +66,20 @@ class Parrot(Oracle):
         return images if samples == 1 else images.reshape(len(x), samples, *x.shape[1:])
 
 
+class Conditional(Oracle):
+    """Can do one task only."""
+
+    tasks = ("conditional",)
+    generate_pairs = transfer_x = transfer_y = None
+
+
+class Joint(Oracle):
+    """Can make pairs only."""
+
+    tasks = ("joint",)
+    generate_x = generate_y = transfer_x = transfer_y = None
+
+
 ACCURACIES = (
     "conditional_accuracy_x",
     "conditional_accuracy_y",
@@ -166,3 +180,34 @@ def test_test_images_without_labels_are_refused(digits: ImageSource, judge: Judg
     bare = ImageSource("bare", digits.train, LabelledImages.unlabelled(digits.test.images))
     with pytest.raises(ValueError, match="should carry labels"):
         evaluate(Oracle(digits), bare, judge=judge, verbose=False)
+
+
+def test_a_model_of_fewer_tasks_gets_the_same_figures_of_those(
+    digits: ImageSource, judge: Judge
+) -> None:
+    def run(model: Oracle) -> Report:
+        return evaluate(
+            model, digits, judge=judge, inputs=60, samples=2, styles=5, concepts=7, verbose=False
+        )
+
+    whole = run(Oracle(digits))
+    conditional, joint = run(Conditional(digits)), run(Joint(digits))
+    # The oracle draws by the seed it is given, not by the order of calls.
+    for part in (conditional, joint):
+        assert {name: whole.figures[name] for name in part.figures} == dict(part.figures)
+    names = {name for name in whole.figures if not name.startswith(("style", "slant", "thick"))}
+    assert names == {*conditional.figures, *joint.figures}
+    assert "joint_coherence" in joint.figures
+    assert "joint" not in conditional.counts
+    assert "recall_joint_x" not in conditional.figures
+    assert "conditional accuracy" in conditional.table()
+
+
+@pytest.mark.parametrize("tasks", [(), ("conditional", "dance")])
+def test_unknown_tasks_are_refused(
+    tasks: tuple[str, ...], digits: ImageSource, judge: Judge
+) -> None:
+    model = Oracle(digits)
+    model.tasks = tasks
+    with pytest.raises(ValueError, match=r"`tasks` of the model should be some of .*Received"):
+        evaluate(model, digits, judge=judge, verbose=False)

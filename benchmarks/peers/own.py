@@ -1,0 +1,130 @@
+"""Train one model of this library on the pairs and write the images that it is asked for.
+
+Run by `python -m peers`, a process for each model, so that its seconds are its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from peers.saved import save_images
+from wyner_keras.data import ImageSource, load
+from wyner_keras.networks import ConvAutoencoder
+from wyner_keras.training import Recipe, Trained, recipe, train, train_baseline, train_wrapper
+from wyner_keras.training.settings import STAGES
+
+OWN = ("wyner", "cvae", "jvae")
+logger = logging.getLogger(__name__)
+
+
+def stages_of(settings: Recipe) -> dict[str, Any]:
+    """The recipe's stages by name."""
+    stages = {name: getattr(settings, name) for name in STAGES}
+    return {name: stage for name, stage in stages.items() if stage is not None}
+
+
+def epochs_of(settings: Recipe) -> int:
+    """The recipe's epochs, in all stages together."""
+    return sum(stage.epochs for stage in stages_of(settings).values())
+
+
+def with_epochs(settings: Recipe, epochs: float) -> Recipe:
+    """The recipe with this many epochs in all, shared among its stages as before, one at least."""
+    factor = epochs / epochs_of(settings)
+    return dataclasses.replace(
+        settings,
+        **{
+            name: dataclasses.replace(stage, epochs=max(1, round(factor * stage.epochs)))
+            for name, stage in stages_of(settings).items()
+        },
+    )
+
+
+def fit(
+    name: str, source: ImageSource, settings: Recipe, wrapper: ConvAutoencoder | None, epochs: float
+) -> Trained:
+    """The named model, trained for this many epochs in all."""
+    if name == "wyner":
+        return train(source, with_epochs(settings, epochs), wrapper=wrapper, verbose=0)
+    most = max(1, round(epochs))
+    return train_baseline(name, source, settings, wrapper=wrapper, epochs=most, verbose=0)
+
+
+def epochs_within(
+    seconds: float, name: str, source: ImageSource, settings: Recipe, wrapper: Any
+) -> float:
+    """How many epochs fit into the time, told by two short trainings on a tenth of the pairs.
+
+    Their difference is what epochs cost, without what a stage costs to compile.
+    """
+    few = dataclasses.replace(settings, pairs_per_class=max(settings.pairs_per_class // 10, 30))
+    stages = stages_of(settings)
+    # Of an epoch each at first; the factor then gives every stage as many.
+    even = dataclasses.replace(
+        few, **{each: dataclasses.replace(stage, epochs=1) for each, stage in stages.items()}
+    )
+    count = len(stages) if name == "wyner" else 1
+    first, second = (fit(name, source, even, wrapper, each * count).seconds for each in (1, 3))
+    cost = {stage: max(second[stage] - first[stage], 1e-3) / 2 for stage in first}
+    fixed = sum(max(first[stage] - cost[stage], 0.0) for stage in cost)
+    # A baseline's one stage has all the epochs.
+    shares = {each: stage.epochs for each, stage in stages.items()}
+    if name != "wyner":
+        shares = {name: epochs_of(settings)}
+    whole = sum(shares[stage] * cost[stage] for stage in cost)
+    whole *= settings.pairs_per_class / few.pairs_per_class
+    return epochs_of(settings) * max(seconds - fixed, 0.0) / whole
+
+
+def wrapper_for(path: Path, source: ImageSource, settings: Recipe) -> tuple[Any, float]:
+    """The wrapper that the library's models share, trained once, and the seconds that took."""
+    note = path.with_suffix(".json")
+    if not note.exists():
+        begin = time.perf_counter()
+        wrapper, _ = train_wrapper(source, settings, verbose=0)
+        seconds = time.perf_counter() - begin
+        wrapper.save(path)
+        note.write_text(json.dumps({"seconds": seconds}))
+    return keras.models.load_model(path), json.loads(note.read_text())["seconds"]
+
+
+def main() -> None:
+    """Train, answer, and write the file whole or not at all."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("model", choices=OWN)
+    parser.add_argument("--pairs", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--data", required=True)
+    budget = parser.add_mutually_exclusive_group(required=True)
+    budget.add_argument("--epochs", type=int)
+    budget.add_argument("--seconds", type=float)
+    options = parser.parse_args()
+    pairs = dict(np.load(options.pairs))
+    given = json.loads(str(pairs["settings"]))
+    source, settings = load(options.data), recipe("annealed", options.data, seed=given["seed"])
+    settings = dataclasses.replace(settings, pairs_per_class=given["pairs_per_class"])
+    wrapper, wrapper_seconds = wrapper_for(options.out.with_name("wrapper.keras"), source, settings)
+    epochs = options.epochs or epochs_within(
+        options.seconds - wrapper_seconds, options.model, source, settings, wrapper
+    )
+    begin = time.perf_counter()
+    trained = fit(options.model, source, settings, wrapper, epochs)
+    facts = {
+        "epochs": sum(len(history["loss"]) for history in trained.history.values()),
+        "seconds": time.perf_counter() - begin + wrapper_seconds,
+        "parameters": sum(int(np.prod(each.shape)) for each in trained.model.trainable_variables),
+    }
+    save_images(options.out, trained.model, pairs, facts)
+
+
+if __name__ == "__main__":
+    main()

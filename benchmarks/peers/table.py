@@ -1,0 +1,132 @@
+"""Saved images to reports, one table and one picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from peers.saved import SavedImages, facts_of
+from wyner_keras.data import ImageSource
+from wyner_keras.evaluation import Judge, evaluate
+from wyner_keras.figures import comparison_grid
+
+# What the table shows; the JSON holds all figures.
+COLUMNS = {
+    "conditional_accuracy_y": "accuracy y",
+    "conditional_accuracy_x": "accuracy x",
+    "joint_coherence": "coherence",
+    "style_accuracy_x": "style acc. x",
+    "slant_correlation_x": "slant x",
+    "diversity_y": "diversity y",
+    "frechet_y": "FD y",
+    "precision_y": "precision y",
+    "recall_y": "recall y",
+}
+FACTS = {"epochs": "epochs", "seconds": "seconds", "parameters": "parameters"}
+NAMES = {
+    "wyner": "W-model",
+    "cvae": "CVAE (ours)",
+    "jvae": "JVAE (ours)",
+    "multivae-cvae": "CVAE",
+    "multivae-jmvae": "JMVAE",
+    "multivae-mvae": "MVAE",
+    "multivae-mmvae+": "MMVAE+",
+    "multivae-dmvae": "DMVAE",
+    "multivae-mvtcae": "MVTCAE",
+    "multivae-mopoe": "MoPoE",
+}
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def judged(
+    images: Path, pairs: Mapping[str, np.ndarray], source: ImageSource, judge: Judge
+) -> dict[str, Any]:
+    """The report of saved images; made once and kept beside them as .json.
+
+    Args:
+        images: file of `save_images` or peer.py.
+        pairs: what `write_pairs` wrote.
+        source: the images that the pairs were made of.
+        judge: the one judge of all models.
+    """
+    path = images.with_suffix(".json")
+    if not path.exists() or path.stat().st_mtime_ns < images.stat().st_mtime_ns:
+        settings = json.loads(str(pairs["settings"]))["evaluate"]
+        report = evaluate(
+            SavedImages.load(images, pairs), source, judge=judge, verbose=False, **settings
+        )
+        _write(path, json.dumps({**report.to_dict(), "facts": facts_of(images)}, indent=1))
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _cells(report: Mapping[str, Any]) -> list[str]:
+    facts, figures = report["facts"], report["figures"]
+    cells = [f"{facts['epochs']:.1f}", f"{facts['seconds']:.0f}", f"{facts['parameters']}"]
+    for name in COLUMNS:
+        digits = 1 if name.startswith("frechet") else 3
+        cells.append(f"{figures[name]['model']:.{digits}f}" if name in figures else "")
+    return cells
+
+
+def write_table(reports: Mapping[str, Mapping[str, Any]], out: Path) -> Path:
+    """Write table.json (every figure), table.csv and table.md.
+
+    Args:
+        reports: of `judged`, by model, in the order of the rows.
+        out: folder.
+
+    Returns:
+        The path of table.md.
+    """
+    _write(out / "table.json", json.dumps(reports, indent=1))
+    heads = ["model", *FACTS.values(), *COLUMNS.values()]
+    rows = [[NAMES.get(name, name), *_cells(report)] for name, report in reports.items()]
+    real = {name: each for report in reports.values() for name, each in report["figures"].items()}
+    ceiling = [
+        ""
+        if name not in real
+        else f"{real[name]['real']:.{1 if name.startswith('frechet') else 3}f}"
+        for name in COLUMNS
+    ]
+    rows.append(["real digits", *[""] * len(FACTS), *ceiling])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([heads, *rows])
+    _write(out / "table.csv", text.getvalue())
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    body = "\n".join(f"| {' | '.join(cell or '–' for cell in line)} |" for line in lines)
+    _write(out / "table.md", body + "\n")
+    return out / "table.md"
+
+
+def draw_grid(
+    files: Mapping[str, Path], pairs: Mapping[str, np.ndarray], labels: np.ndarray, path: Path
+) -> Path:
+    """Samples of y for a few test digits x, a row for each model.
+
+    Args:
+        files: images of each model.
+        pairs: what `write_pairs` wrote.
+        labels: of the test images.
+        path: of the PNG.
+    """
+    given = pairs["diverse_y"]
+    _, first = np.unique(labels[given], return_index=True)
+    chosen = first[:: max(1, len(first) // 5)][:5]
+    rows = {}
+    for name, file in files.items():
+        with np.load(file) as archive:
+            samples = archive["diverse_y"][chosen, :3]
+        rows[NAMES.get(name, name)] = samples.astype(np.float32) / 255
+    return comparison_grid(pairs["test"][given[chosen]], rows, path)

@@ -1,0 +1,182 @@
+"""What every model of pairs has: settings, wrappers, features, and how it is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import weakref
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from wyner_keras.latents import Latent
+from wyner_keras.models.pair_config import PairConfig
+from wyner_keras.networks import ConvAutoencoder
+
+Tensor = Any
+
+
+class PairModel(keras.Model):
+    """A model of pairs (x, y), inside a wrapper or of the pixels themselves.
+
+    Subclasses make their parts in `make_parts`.
+
+    Args:
+        config: the settings, of the type `config_type`.
+        wrapper: a trained `ConvAutoencoder` for both sides, a pair of them (for x, for y), or None
+            to model the pixels themselves.
+
+    Raises:
+        ValueError: if a wrapper's image shape contradicts the settings.
+    """
+
+    built: bool
+    config_type: ClassVar[type[PairConfig]] = PairConfig
+
+    def __init__(
+        self,
+        config: Any,
+        wrapper: keras.Model | Sequence[keras.Model] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(config, self.config_type):
+            raise ValueError(
+                f"`config` should be a {self.config_type.__name__}. Received: config={config!r}"
+            )
+        wrappers = tuple(wrapper) if isinstance(wrapper, list | tuple) else (wrapper, wrapper)
+        if len(wrappers) != 2 or any((side is None) != (wrappers[0] is None) for side in wrappers):
+            raise ValueError(
+                "`wrapper` should be one wrapper, a pair (for x, for y) or None. "
+                f"Received: wrapper={wrapper!r}"
+            )
+        self.wrapper_x, self.wrapper_y = wrappers
+        for name, side in (("x_shape", self.wrapper_x), ("y_shape", self.wrapper_y)):
+            if side is None:
+                continue
+            if not isinstance(side, ConvAutoencoder) or not side.built:
+                raise ValueError(
+                    "`wrapper` should be a trained ConvAutoencoder, a pair of them or None. "
+                    f"Received: wrapper={wrapper!r}"
+                )
+            side.trainable = False
+            given = getattr(config, name)
+            if given is not None and given != side.image_shape:
+                raise ValueError(
+                    f"`{name}` should be the wrapper's image shape {side.image_shape}. "
+                    f"Received: {name}={given}"
+                )
+            shape: dict[str, Any] = {name: side.image_shape}
+            config = dataclasses.replace(config, **shape)
+        self.config = config
+        if config.x_shape is not None and config.y_shape is not None:
+            self.build(((None, *config.x_shape), (None, *config.y_shape)))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Create all parts for x and y of these shapes, each `(batch, h, w, c)`."""
+        if self.built:
+            return
+        x_shape, y_shape = input_shape
+        self.config = dataclasses.replace(
+            self.config, x_shape=tuple(x_shape[1:]), y_shape=tuple(y_shape[1:])
+        )
+        self.make_parts()
+        self.built = True
+
+    def make_parts(self) -> None:
+        """Create and build encoders and decoders; the image shapes are known."""
+        raise TypeError("A model of pairs makes its parts")
+
+    def feature_size(self, side: str) -> int:
+        """Width of the features of side "x" or "y": the wrapper's, or the number of pixels."""
+        wrapper = self.wrapper(side)
+        if wrapper is not None:
+            return wrapper.feature_size
+        height, width, channels = self.image_shape(side)
+        return height * width * channels
+
+    def wrapper(self, side: str) -> keras.Model | None:
+        """The wrapper of side "x" or "y"."""
+        return self.wrapper_x if side == "x" else self.wrapper_y
+
+    def image_shape(self, side: str) -> Any:
+        """`(h, w, c)` of side "x" or "y"; None before the model is built."""
+        return self.config.x_shape if side == "x" else self.config.y_shape
+
+    @property
+    def common(self) -> Latent | None:
+        """The family of the common latent Z; None where a model has none."""
+        return None
+
+    def local(self, side: str) -> Latent | None:
+        """The family of U (side "x") or V (side "y")."""
+        return self.config.u if side == "x" else self.config.v
+
+    @functools.cached_property
+    def _feature_cache(self) -> dict[tuple[int, int], Any]:
+        return {}
+
+    def features(self, images: Tensor, side: str) -> Tensor:
+        """Features `(batch, features)` of images `(batch, h, w, c)`; features pass unchanged."""
+        if len(images.shape) == 2:
+            return ops.cast(images, "float32")
+        wrapper = self.wrapper(side)
+        if wrapper is not None:
+            return ops.cast(wrapper.encode(images), "float32")
+        return ops.reshape(ops.cast(images, "float32"), (-1, self.feature_size(side)))
+
+    def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
+        """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
+        key = (id(images), id(self.wrapper(side)))
+        cached = self._feature_cache.get(key)
+        if cached is None or cached[0]() is not images:
+            encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
+            features = np.concatenate(
+                [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
+            )
+            cache = self._feature_cache
+            # Forgotten with the array: its address may become another's.
+            cached = (weakref.ref(images, lambda _: cache.pop(key, None)), features)
+            cache[key] = cached
+        return cached[1]
+
+    def images(self, features: Tensor, side: str) -> Tensor:
+        """Images `(batch, h, w, c)` in [0, 1] of features `(batch, features)`."""
+        wrapper = self.wrapper(side)
+        if wrapper is not None:
+            return ops.cast(wrapper.decode(features), "float32")
+        return ops.clip(ops.reshape(features, (-1, *self.image_shape(side))), 0.0, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Settings and wrappers."""
+        serialize = keras.saving.serialize_keras_object
+        if self.wrapper_x is None:
+            wrapper = None
+        elif self.wrapper_x is self.wrapper_y:
+            wrapper = serialize(self.wrapper_x)
+        else:
+            wrapper = [serialize(self.wrapper_x), serialize(self.wrapper_y)]
+        return {**super().get_config(), "config": serialize(self.config), "wrapper": wrapper}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The model again, from `get_config`'s values; weights are loaded by Keras."""
+        deserialize = keras.saving.deserialize_keras_object
+        wrapper = config.pop("wrapper")
+        if isinstance(wrapper, list):
+            wrapper = tuple(deserialize(side) for side in wrapper)
+        elif wrapper is not None:
+            wrapper = deserialize(wrapper)
+        return cls(deserialize(config.pop("config")), wrapper=wrapper, **config)
+
+    def get_build_config(self) -> dict[str, Any]:
+        """The pair of batch shapes that `build` takes."""
+        return {"shapes": [[None, *self.image_shape("x")], [None, *self.image_shape("y")]]}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the parts for the shapes that `get_build_config` told."""
+        self.build(tuple(tuple(shape) for shape in config["shapes"]))
