@@ -278,7 +278,7 @@ def test_a_finished_training_is_not_repeated_by_resume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(trained[0], tmp_path / "run.partial")
-    monkeypatch.setattr("wyner_keras.training.train", None)
+    monkeypatch.setattr("wyner_keras.training.kept.train", None)
     words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate")
     assert call(capsys, *words)[0] == 0
     model = (tmp_path / "run" / "model.keras").read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -188,19 +187,13 @@ def _model(
     from wyner_keras import training
     from wyner_keras.models import TrainingDiverged
 
-    if (partial / runs.HISTORY).is_file():
-        model = runs.load_model(partial / runs.MODEL)
-        return model, json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
     try:
-        trained = training.train(
+        return training.train_kept(
+            partial,
             source,
             training.Recipe.from_dict(settings["recipe"]),
             mapping=settings["label_map"],
-            folder=partial / runs.CHECKPOINTS,
             verbose=shared.verbosity(options.quiet),
         )
     except TrainingDiverged as error:
         raise CommandFailed(str(error)) from error
-    more = {"shared_nats": trained.shared_nats}
-    runs.save_trained(partial, trained.model, trained.history, trained.seconds, **more)
-    return trained.model, {"history": trained.history, "seconds": trained.seconds, **more}

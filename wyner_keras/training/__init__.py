@@ -1,5 +1,6 @@
 """Training: schedules, recipes and the run of all stages."""
 
+from wyner_keras.training.kept import train_kept
 from wyner_keras.training.recipes import recipe
 from wyner_keras.training.schedules import (
     CapacitySchedule,
@@ -25,5 +26,6 @@ __all__ = [
     "WrapperSettings",
     "recipe",
     "train",
+    "train_kept",
     "train_wrapper",
 ]
