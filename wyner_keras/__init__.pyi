@@ -7,6 +7,7 @@ from . import (
     models,
     networks,
     objectives,
+    sweeps,
     training,
 )
 from .latents import Categorical, DiagonalGaussian
@@ -39,5 +40,6 @@ __all__ = [
     "models",
     "networks",
     "objectives",
+    "sweeps",
     "training",
 ]

@@ -82,7 +82,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 # Without TensorFlow
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer", "theory"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "evaluate", "generate", "transfer", "figures", "theory"]
+)
 def test_help_needs_neither_tensorflow_nor_keras(command: str) -> None:
     code = (
         "import sys\nfrom wyner_keras.cli import main\n"

@@ -155,9 +155,7 @@ def _settings(asked: dict[str, Any]) -> tuple[ImageSource, dict[str, Any]]:
     from wyner_keras.training import recipe
 
     local = asked["local"] and tuple(int(size) for size in asked["local"].split("x"))
-    # Recipes are named for the two sets they were tuned on; other images go by their size.
-    sides = source.train.image_shape[:2]
-    like = "mnist" if min(sides) >= 16 and not any(side % 4 for side in sides) else "digits"
+    like = shared.like(source.train.image_shape)
     chosen = recipe(asked["recipe"], like, local=local, seed=asked["seed"])
     if asked["quick"]:
         chosen = _quick(chosen)
