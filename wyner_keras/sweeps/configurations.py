@@ -248,8 +248,8 @@ def _lambda_study(start: _Start, recipes: Sequence[str]) -> Sweep:
     """
     bands = []
     for name, title in (
-        ("paper", "the paper's recipe, from random weights"),
-        ("annealed", "the default recipe, from experts that know the label"),
+        ("paper", "The paper's recipe, from random weights"),
+        ("annealed", "The default recipe, from experts that know the label"),
     ):
         if name not in recipes:
             continue

@@ -57,9 +57,9 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
     ):
         for colour, band in zip(_COLOURS, bands, strict=False):
             _lines(axes, [row for row in listed if row["band"] == band], lines, colour)
-        axes.axvline(1.0, color=_FAINT, linewidth=1, linestyle=":")
+        axes.axvline(1.0, color=_FAINT, linewidth=1, linestyle=":", zorder=0)
         if number == 1 and entropies:
-            axes.axhline(entropies[0], color=_FAINT, linewidth=1)
+            axes.axhline(entropies[0], color=_FAINT, linewidth=1, zorder=0)
             axes.annotate(
                 "H(label)",
                 (1.0, entropies[0]),
@@ -70,7 +70,7 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
                 fontsize=8,
                 color=_FAINT,
             )
-        axes.set_ylim(bottom=0, top=1.02 if number == 0 else None)
+        axes.set_ylim(0, 1.05 if number == 0 else 1.1 * max(axes.dataLim.y1, 0.1))
         axes.set_title(heading, loc="left", fontsize=10, color=_INK)
         axes.set_xlabel("λ", color=_INK)
         axes.spines[["top", "right"]].set_visible(False)

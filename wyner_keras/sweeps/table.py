@@ -73,7 +73,7 @@ def _row(sweep: Sweep, band: Band, one: Configuration, found: Mapping[str, Any])
 
 def number(value: float | None, digits: int) -> str:
     """A figure as text, "-" where there is none."""
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
 
 
 def text(listed: Sequence[Row]) -> str:

@@ -1,10 +1,14 @@
+import dataclasses
 import itertools
 
+import numpy as np
 import pytest
 
+from wyner_keras.data import ImageSource, LabelledImages
 from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.sweeps import FULL, QUICK, RECIPES, sweep
-from wyner_keras.training import Recipe, recipe
+from wyner_keras.training import Recipe, recipe, train
 from wyner_keras.training.settings import STAGES
 
 COMMON = [Categorical(n=n, k=k) for n, k in ((1, 10), (1, 100), (10, 10), (30, 10))]
@@ -153,3 +157,39 @@ def test_seed_and_sizes_of_the_data_reach_every_configuration():
 def test_unknown_sweeps_and_recipes_are_refused(name, recipes, message):
     with pytest.raises(ValueError, match=message):
         sweep(name, recipes=recipes)
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "stages"),
+    [
+        ("4", "annealed-z10x10-u16", {*STAGES}),
+        ("5", "annealed-z1x10-unone-mse", {"alignment", "joint", "refinement", "marginal"}),
+        ("lambda", "annealed-z1x10-u16-lambda1.5", {"alignment", "joint", "flow", "marginal"}),
+    ],
+)
+def test_what_the_default_recipe_becomes_can_be_trained(name, configuration, stages):
+    """The stages of the sweeps' own recipes, on networks and data that are tiny."""
+    (chosen,) = (
+        one.recipe
+        for one in sweep(name, recipes=["annealed"], data="digits", size=QUICK).configurations
+        if one.name == configuration
+    )
+    small = {
+        stage: dataclasses.replace(getattr(chosen, stage), epochs=1, batch_size=40)
+        for stage in stages
+    }
+    couplings = min(1, chosen.config.local_couplings)
+    config = dataclasses.replace(chosen.config, hidden=(8,), local_couplings=couplings)
+    chosen = dataclasses.replace(chosen, config=config, pairs_per_class=8, **small)
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 10
+    digits = LabelledImages(rng.random((80, 8, 8, 1), dtype=np.float32), labels)
+    wrapper = ConvAutoencoder((8, 8, 1), code_size=4, filters=(4, 4))
+    wrapper.build()
+    source = ImageSource("noise", digits, digits)
+    trained = train(source, chosen, wrapper=wrapper, verbose=0)
+    assert set(trained.history) == stages
+    assert np.isfinite([values[-1] for values in trained.history["marginal"].values()]).all()
+    assert trained.model.generate_y(digits.images[:2], seed=0).shape == (2, 8, 8, 1)
+    styled = trained.model.transfer_x(style=digits.images[:2], concept=digits.images[:3], seed=0)
+    assert styled.shape == (2, 3, 8, 8, 1)

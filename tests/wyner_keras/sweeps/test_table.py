@@ -4,7 +4,7 @@ import json
 import pytest
 
 from wyner_keras.sweeps import text
-from wyner_keras.sweeps.table import rows, write
+from wyner_keras.sweeps.table import number, rows, write
 
 
 @pytest.fixture
@@ -58,3 +58,9 @@ def test_text_is_aligned_and_has_a_dash_where_there_is_no_figure(tiny_sweep, fou
     assert len({len(line) for line in table}) == 1
     assert lines[2].split()[:4] == ["U", "of", "0", "0.000"]
     assert lines[3].split()[3:5] == ["0.250", "-"]
+
+
+def test_numbers_have_no_negative_zero():
+    assert [number(value, 2) for value in (-0.004, -0.006, 1.5, None)] == [
+        *("0.00", "-0.01", "1.50", "-")
+    ]
