@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from wyner_keras.page import FAINT, GROUP, MARGIN, Page, font
-from wyner_keras.sweeps.table import Row, number
+from wyner_keras.sweeps.table import Row, cell
 
 _TILE = 28
 _LINE = 18
@@ -29,6 +29,10 @@ _TRANSFER = (
     ("nats in Z", "nats_i_xy_z", 2),
     ("of label", "nats_i_label_z", 2),
 )
+_NOTE = (
+    "A classifier judges y given x, and x in transfer, on test images. "
+    "FD: less is better. >: at least."
+)
 _HEADS = ("conditional: input x, samples of y", "transfer: style down, concept across")
 
 
@@ -40,7 +44,7 @@ def captions(row: Row) -> tuple[str, str]:
         'accuracy 0.500'
     """
     first, second = (
-        "   ".join(f"{word} {number(row.get(name), digits)}" for word, name, digits in shown)
+        "   ".join(f"{word} {cell(row, name, digits)}" for word, name, digits in shown)
         for shown in (_CONDITIONAL, _TRANSFER)
     )
     return first, second
@@ -65,6 +69,8 @@ def draw(
         The path.
     """
     page, top = Page.start(title, _TILE)
+    page.text(_NOTE, MARGIN, top - 8, size=12, colour=FAINT)
+    top += 22
     told = [title]
     for band in dict.fromkeys(row["band"] for row in listed):
         page.text(band, MARGIN, top, size=16)

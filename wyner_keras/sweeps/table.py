@@ -71,9 +71,14 @@ def _row(sweep: Sweep, band: Band, one: Configuration, found: Mapping[str, Any])
     }
 
 
-def number(value: float | None, digits: int) -> str:
-    """A figure as text, "-" where there is none."""
-    return "-" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
+def cell(row: Row, name: str, digits: int) -> str:
+    """A figure as text: "-" where there is none, ">" before what is only a lower bound of it."""
+    value = row.get(name)
+    if value is None:
+        return "-"
+    # `information.measure` bounds what a Z of many states holds.
+    bound = name in ("nats_i_xy_z", "nats_i_label_z") and row.get("nats_i_xy_z_upper") is not None
+    return (">" if bound else "") + f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
 
 
 def text(listed: Sequence[Row]) -> str:
@@ -87,8 +92,7 @@ def text(listed: Sequence[Row]) -> str:
         for row in listed:
             if row["band"] == band:
                 cells = (
-                    f"  {number(row.get(name), digits):>{column}}"
-                    for name, _, digits, column in heads
+                    f"  {cell(row, name, digits):>{column}}" for name, _, digits, column in heads
                 )
                 lines.append(f"{row['label']:<{width}}" + "".join(cells))
     return "\n".join(lines)
@@ -102,6 +106,9 @@ def write(listed: Sequence[Row], folder: Path, name: str) -> dict[str, Path]:
     writer.writerows(listed)
     path = folder / f"{name}.csv"
     temporary = folder / f".{name}.{os.getpid()}.tmp.csv"
-    temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return {"table": path, "json": runs.write_json(folder / f"{name}.json", list(listed))}

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from wyner_keras.sweeps import text
-from wyner_keras.sweeps.table import number, rows, write
+from wyner_keras.sweeps.table import cell, rows, write
 
 
 @pytest.fixture
@@ -60,7 +60,10 @@ def test_text_is_aligned_and_has_a_dash_where_there_is_no_figure(tiny_sweep, fou
     assert lines[3].split()[3:5] == ["0.250", "-"]
 
 
-def test_numbers_have_no_negative_zero():
-    assert [number(value, 2) for value in (-0.004, -0.006, 1.5, None)] == [
-        *("0.00", "-0.01", "1.50", "-")
+def test_cells_have_no_negative_zero_and_tell_bounds():
+    values = {"a": -0.004, "b": -0.006, "c": None, "nats_i_xy_z": 3.0}
+    assert [cell(values, name, 2) for name in (*"abcd", "nats_i_xy_z")] == [
+        *("0.00", "-0.01", "-", "-", "3.00")
     ]
+    bounded = {**values, "nats_i_xy_z_upper": 4.0}
+    assert [cell(bounded, name, 1) for name in ("b", "nats_i_xy_z")] == ["0.0", ">3.0"]
