@@ -205,7 +205,7 @@ def _judged(workshop: Workshop, model: WynerModel, judge: Judge) -> dict[str, An
         styles=size.styles,
         concepts=size.concepts,
         seed=seed,
-        verbose=False,
+        verbose=workshop.verbose > 0,
     )
     pairs = label_map(workshop.source.test, workshop.mapping, seed=seed)
     nats = information.measure(model, pairs, rows=size.inputs or len(pairs), seed=seed)
