@@ -26,7 +26,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist peers test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures peers test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -42,6 +42,11 @@ demo: $(STAMP) ## train, judge and draw on the small digits that ship with sciki
 
 mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
 	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
+
+figures: $(STAMP) ## the paper's figures, then the study of its λ (hours; goes on where it was)
+	$(BIN)/wyner figures --figure 4
+	$(BIN)/wyner figures --figure 5
+	$(BIN)/wyner figures --study lambda
 
 peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same MNIST pairs (hours)
 	PYTHONPATH=benchmarks $(BIN)/python -m peers --peers-python $(PEERS_BIN)/python \

@@ -7,6 +7,7 @@ from . import (
     models,
     networks,
     objectives,
+    sweeps,
     training,
 )
 from .latents import Categorical, DiagonalGaussian
@@ -49,5 +50,6 @@ __all__ = [
     "models",
     "networks",
     "objectives",
+    "sweeps",
     "training",
 ]

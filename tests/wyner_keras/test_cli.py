@@ -82,7 +82,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
 # Without TensorFlow
 
 
-@pytest.mark.parametrize("command", ["", "train", "evaluate", "generate", "transfer", "theory"])
+@pytest.mark.parametrize(
+    "command", ["", "train", "evaluate", "generate", "transfer", "figures", "theory"]
+)
 def test_help_needs_neither_tensorflow_nor_keras(command: str) -> None:
     code = (
         "import sys\nfrom wyner_keras.cli import main\n"
@@ -278,7 +280,7 @@ def test_a_finished_training_is_not_repeated_by_resume(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(trained[0], tmp_path / "run.partial")
-    monkeypatch.setattr("wyner_keras.training.train", None)
+    monkeypatch.setattr("wyner_keras.training.kept.train", None)
     words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate")
     assert call(capsys, *words)[0] == 0
     model = (tmp_path / "run" / "model.keras").read_bytes()

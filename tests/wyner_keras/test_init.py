@@ -22,6 +22,7 @@ _SUBMODULES = {
     "models",
     "networks",
     "objectives",
+    "sweeps",
     "training",
 }
 _CLASSES = {

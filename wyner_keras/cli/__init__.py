@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, generate, transfer, export, theory.
+"""The `wyner` command: train, evaluate, generate, transfer, export, figures, theory.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import evaluate, export, generate, theory, train, transfer
+from wyner_keras.cli import evaluate, export, figures, generate, theory, train, transfer
 from wyner_keras.cli.options import CommandFailed
 
 __all__ = ["main"]
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, generate, transfer, export, theory):
+    for module in (train, evaluate, generate, transfer, export, figures, theory):
         module.add_parser(commands)
     return parser
 

@@ -97,6 +97,12 @@ def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
     return mapping
 
 
+def like(image_shape: Sequence[int]) -> str:
+    """The set, of the two that recipes were tuned on, whose sizes images of a shape should take."""
+    sides = image_shape[:2]
+    return "mnist" if min(sides) >= 16 and not any(side % 4 for side in sides) else "digits"
+
+
 def add_common(parser: argparse.ArgumentParser, seed: str) -> None:
     """The options of every command."""
     parser.add_argument("--seed", type=whole, metavar="N", help=seed)

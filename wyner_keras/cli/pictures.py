@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -131,15 +130,3 @@ def output(path: str) -> Path:
     if target.suffix not in (".npz", ".png"):
         raise ValueError(f"--out should end in .npz or .png. Received: {path!r}")
     return runs.refuse_existing(target, "--out")
-
-
-def write_arrays(path: Path, **arrays: Any) -> Path:
-    """Write a compressed `.npz`, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,9 +155,7 @@ def _settings(asked: dict[str, Any]) -> tuple[ImageSource, dict[str, Any]]:
     from wyner_keras.training import recipe
 
     local = asked["local"] and tuple(int(size) for size in asked["local"].split("x"))
-    # Recipes are named for the two sets they were tuned on; other images go by their size.
-    sides = source.train.image_shape[:2]
-    like = "mnist" if min(sides) >= 16 and not any(side % 4 for side in sides) else "digits"
+    like = shared.like(source.train.image_shape)
     chosen = recipe(asked["recipe"], like, local=local, seed=asked["seed"])
     if asked["quick"]:
         chosen = _quick(chosen)
@@ -188,19 +185,13 @@ def _model(
     from wyner_keras import training
     from wyner_keras.models import TrainingDiverged
 
-    if (partial / runs.HISTORY).is_file():
-        model = runs.load_model(partial / runs.MODEL)
-        return model, json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
     try:
-        trained = training.train(
+        return training.train_kept(
+            partial,
             source,
             training.Recipe.from_dict(settings["recipe"]),
             mapping=settings["label_map"],
-            folder=partial / runs.CHECKPOINTS,
             verbose=shared.verbosity(options.quiet),
         )
     except TrainingDiverged as error:
         raise CommandFailed(str(error)) from error
-    more = {"shared_nats": trained.shared_nats}
-    runs.save_trained(partial, trained.model, trained.history, trained.seconds, **more)
-    return trained.model, {"history": trained.history, "seconds": trained.seconds, **more}

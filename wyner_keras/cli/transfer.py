@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
@@ -77,7 +78,7 @@ def run(options: argparse.Namespace) -> Result:
         captions = (f"style {side}", f"concept {other}")
         figures.transfer_grid(style, concept, result, out, captions=captions)
     else:
-        pictures.write_arrays(out, style=style, concept=concept, result=result)
+        runs.write_arrays(out, style=style, concept=concept, result=result)
     styles, concepts = result.shape[:2]
     values = {
         "out": str(out),

@@ -117,7 +117,7 @@ class PairModel(keras.Model):
         return self.config.u if side == "x" else self.config.v
 
     @functools.cached_property
-    def _feature_cache(self) -> dict[tuple[int, int], Any]:
+    def _feature_cache(self) -> dict[int, Any]:
         return {}
 
     def features(self, images: Tensor, side: str) -> Tensor:
@@ -131,14 +131,15 @@ class PairModel(keras.Model):
 
     def cached_features(self, images: np.ndarray, side: str) -> np.ndarray:
         """The wrapper's features of a whole array, `(n, features)`, computed once an array."""
-        key = (id(images), id(self.wrapper(side)))
-        cached = self._feature_cache.get(key)
+        wrapper, key = self.wrapper(side), id(images)
+        # Models that have a wrapper in common share what it computed.
+        cache = self._feature_cache if wrapper is None else wrapper.feature_cache
+        cached = cache.get(key)
         if cached is None or cached[0]() is not images:
             encode = tf.function(lambda batch: self.features(batch, side), reduce_retracing=True)
             features = np.concatenate(
                 [encode(images[i : i + 1000]).numpy() for i in range(0, len(images), 1000)]
             )
-            cache = self._feature_cache
             # Forgotten with the array: its address may become another's.
             cached = (weakref.ref(images, lambda _: cache.pop(key, None)), features)
             cache[key] = cached

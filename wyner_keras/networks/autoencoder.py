@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from typing import Any
@@ -124,6 +125,11 @@ class ConvAutoencoder(keras.Model):
         """Width of the features, the slant included."""
         return self.code_size + int(self.slant)
 
+    @functools.cached_property
+    def feature_cache(self) -> dict[int, Any]:
+        """Features of whole arrays, kept by the models that this wrapper is shared by."""
+        return {}
+
     def build(self, input_shape: Any = None) -> None:
         """Create the weights; the shape is known from the constructor."""
         if self.built:
@@ -174,6 +180,7 @@ class ConvAutoencoder(keras.Model):
         """
         images = check_images(images, shape=self.image_shape)
         self.trainable = True
+        self.feature_cache.clear()
         self.build()
         if self.slant:
             values = np.asarray(slant(images))

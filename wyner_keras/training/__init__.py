@@ -1,6 +1,7 @@
 """Training: schedules, recipes, the run of all stages, and baselines."""
 
 from wyner_keras.training.baselines import BASELINES, train_baseline
+from wyner_keras.training.kept import train_kept
 from wyner_keras.training.recipes import recipe
 from wyner_keras.training.schedules import (
     CapacitySchedule,
@@ -28,5 +29,6 @@ __all__ = [
     "recipe",
     "train",
     "train_baseline",
+    "train_kept",
     "train_wrapper",
 ]

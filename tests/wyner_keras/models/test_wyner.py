@@ -104,6 +104,18 @@ def test_cached_features_are_the_wrappers_and_computed_once(make_model, wrappers
     assert model.cached_features(other, "x") is not cached
 
 
+def test_models_of_one_wrapper_share_its_features(make_model, make_wrapper):
+    wrapper = make_wrapper((8, 8, 1))
+    images = np.random.default_rng(0).random((5, 8, 8, 1), np.float32)
+    cached = make_model(wrapper=wrapper).cached_features(images, "x")
+    assert make_model(wrapper=wrapper).cached_features(images, "y") is cached
+    wrapper.train(images, epochs=1, verbose=0)
+    again = make_model(wrapper=wrapper)
+    np.testing.assert_allclose(
+        again.cached_features(images, "x"), wrapper.encode(images), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_cached_features_of_one_set_of_images_are_each_sides_own(make_model, make_wrapper):
     wrapper_x, wrapper_y = make_wrapper((8, 8, 1)), make_wrapper((8, 8, 1), seed=5)
     model = make_model(wrapper=(wrapper_x, wrapper_y))

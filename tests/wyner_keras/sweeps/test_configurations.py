@@ -1,0 +1,195 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+
+from wyner_keras.data import ImageSource, LabelledImages
+from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.networks import ConvAutoencoder
+from wyner_keras.sweeps import FULL, QUICK, RECIPES, sweep
+from wyner_keras.training import Recipe, recipe, train
+from wyner_keras.training.settings import STAGES
+
+COMMON = [Categorical(n=n, k=k) for n, k in ((1, 10), (1, 100), (10, 10), (30, 10))]
+LOCAL = [Categorical(n=n, k=k) for n, k in ((2, 10), (5, 10), (20, 10), (30, 10))]
+PAPER = recipe("paper").config
+ANNEALED = recipe("annealed").config
+
+
+def configs(band):
+    return [one.recipe.config for one in band.configurations]
+
+
+def test_figure_4_varies_z_for_both_readings_of_u_and_for_the_default_recipe():
+    bands = sweep("4").bands
+    fixed = [Categorical(n=20, k=10), Categorical(n=2, k=10), DiagonalGaussian(dim=32)]
+    assert ["text" in band.title for band in bands] == [True, False, False]
+    assert ["caption" in band.title for band in bands] == [False, True, False]
+    for band, local in zip(bands, fixed, strict=True):
+        assert [config.z for config in configs(band)] == COMMON
+        assert all(config.u == config.v == local for config in configs(band))
+    assert [one.label for one in bands[0].configurations] == [
+        "|Z| = (1, 10)",
+        "|Z| = (1, 100)",
+        "|Z| = (10, 10)",
+        "|Z| = (30, 10)",
+    ]
+
+
+def test_figure_5_varies_u_and_v_and_begins_with_the_degenerate_models():
+    papers, ours = sweep("5").bands
+    assert [config.u for config in configs(papers)] == [None, None, *LOCAL]
+    dims = [DiagonalGaussian(dim=dim) for dim in (2, 5, 20, 30)]
+    assert [config.u for config in configs(ours)] == [None, None, *dims]
+    for band, z in ((papers, Categorical(n=1, k=100)), (ours, Categorical(n=1, k=10))):
+        assert all(config.z == z and config.v == config.u for config in configs(band))
+        assert [one.label for one in band.configurations][:2] == ["none, with MSE", "none"]
+
+
+def test_mean_squared_error_is_two_epsilon_squared_of_one_in_every_epoch():
+    for band, other in zip(sweep("5").bands, (PAPER, ANNEALED), strict=True):
+        squared, plain, *others = band.configurations
+        assert squared.recipe.config.two_epsilon_squared == 1
+        assert squared.recipe.joint.two_epsilon_squared is None
+        assert plain.recipe.config.two_epsilon_squared == other.two_epsilon_squared
+        for one in (squared, plain):
+            assert one.recipe.flow is None
+            assert one.recipe.config.local_couplings == 0
+        for one in others:
+            assert one.recipe.config.two_epsilon_squared == other.two_epsilon_squared
+            assert one.recipe.config.local_couplings == other.local_couplings
+
+
+def test_the_papers_objective_and_networks_are_the_papers():
+    for name in ("4", "5"):
+        for one in sweep(name, recipes=["paper"]).configurations:
+            config = one.recipe.config
+            assert (config.joint_encoder, config.joint_local) == ("free", "xy")
+            assert config.common_information_weight == config.alignment_weight == 0
+            assert config.hidden == (512, 512, 512)
+            assert one.recipe.alignment is one.recipe.refinement is None
+            assert one.recipe.pairs_per_class == 5000
+
+
+def test_the_study_varies_lambda_alone_in_the_papers_objective():
+    weights = [0, 0.1, 0.25, 0.5, 0.75, 0.95, 1.5]
+    study = sweep("lambda")
+    assert study.varies_lambda
+    assert not sweep("4").varies_lambda
+    for band in study.bands:
+        found = configs(band)
+        assert [config.common_information_weight for config in found] == weights
+        assert len({config.z for config in found}) == len({config.u for config in found}) == 1
+        for one in band.configurations:
+            # Otherwise λ would weigh on nothing that is trained, or against 50 times its weight.
+            assert one.recipe.train_experts
+            assert one.recipe.config.alignment_weight == one.recipe.config.concept_weight == 0
+            assert one.recipe.joint.concept_weight is None
+            assert one.recipe.refinement is None
+    papers, ours = study.bands
+    assert all(one.recipe.alignment is None for one in papers.configurations)
+    assert all(one.recipe.alignment is not None for one in ours.configurations)
+
+
+def test_one_name_is_one_recipe_in_all_sweeps_and_figures_share_what_is_the_same():
+    named: dict[str, Recipe] = {}
+    for name in ("4", "5", "lambda"):
+        for one in sweep(name).configurations:
+            assert named.setdefault(one.name, one.recipe) == one.recipe
+    recipes = list(named.values())
+    assert not any(a == b for a, b in itertools.combinations(recipes, 2))
+    both = {one.name for name in ("4", "5") for one in sweep(name).configurations}
+    assert len(both) == 12 + 6 + 6 - 2
+    assert len(named) == len(both) + 7 + 7 - 1
+
+
+@pytest.mark.parametrize("size", [FULL, QUICK])
+def test_no_stage_is_longer_than_the_size_or_the_recipe_allows(size):
+    for name in ("4", "5", "lambda"):
+        for one in sweep(name, size=size).configurations:
+            whole = recipe(one.recipe.name)
+            assert one.recipe.pairs_per_class <= min(size.pairs_per_class, whole.pairs_per_class)
+            assert one.recipe.wrapper.epochs <= min(size.epochs["wrapper"], whole.wrapper.epochs)
+            for stage in STAGES:
+                settings = getattr(one.recipe, stage)
+                if settings is not None:
+                    allowed = min(size.epochs[stage], getattr(whole, stage).epochs)
+                    assert settings.epochs == allowed
+                    assert settings.jit_compile <= size.jit_compile
+
+
+def test_the_two_figures_fit_into_three_hours():
+    """At the 20.8 s that an epoch of the paper's recipe took beside other work."""
+    everything = {one.name: one for name in ("4", "5") for one in sweep(name).configurations}
+    epochs = sum(
+        settings.epochs
+        for one in everything.values()
+        for stage in STAGES
+        if (settings := getattr(one.recipe, stage)) is not None
+    )
+    assert 20.8 * epochs < 0.9 * 3 * 3600
+
+
+def test_one_recipe_alone_has_files_of_its_own():
+    assert sweep("4").name == sweep("4", recipes=reversed(RECIPES)).name == "figure-4"
+    assert sweep("4", recipes=["paper"]).name == "figure-4-paper"
+    assert {one.recipe.name for one in sweep("5", recipes=["annealed"]).configurations} == {
+        "annealed"
+    }
+
+
+def test_seed_and_sizes_of_the_data_reach_every_configuration():
+    for one in sweep("5", data="digits", seed=3).configurations:
+        assert one.recipe.config.seed == 3
+    ours = sweep("4", recipes=["annealed"], data="digits").configurations[0].recipe.config
+    assert ours.u == recipe("annealed", "digits").config.u
+
+
+@pytest.mark.parametrize(
+    ("name", "recipes", "message"),
+    [
+        ("6", ["paper"], r"`name` should be one of \['4', '5', 'lambda'\]. Received: name='6'"),
+        ("4", [], r"`recipes` should be some of .* Received: recipes=\(\)"),
+        ("4", ["paper", "magic"], r"`recipes` should be some of .*'magic'"),
+    ],
+)
+def test_unknown_sweeps_and_recipes_are_refused(name, recipes, message):
+    with pytest.raises(ValueError, match=message):
+        sweep(name, recipes=recipes)
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "stages"),
+    [
+        ("4", "annealed-z10x10-u16", {*STAGES}),
+        ("5", "annealed-z1x10-unone-mse", {"alignment", "joint", "refinement", "marginal"}),
+        ("lambda", "annealed-z1x10-u16-lambda1.5", {"alignment", "joint", "flow", "marginal"}),
+    ],
+)
+def test_what_the_default_recipe_becomes_can_be_trained(name, configuration, stages):
+    """The stages of the sweeps' own recipes, on networks and data that are tiny."""
+    (chosen,) = (
+        one.recipe
+        for one in sweep(name, recipes=["annealed"], data="digits", size=QUICK).configurations
+        if one.name == configuration
+    )
+    small = {
+        stage: dataclasses.replace(getattr(chosen, stage), epochs=1, batch_size=40)
+        for stage in stages
+    }
+    couplings = min(1, chosen.config.local_couplings)
+    config = dataclasses.replace(chosen.config, hidden=(8,), local_couplings=couplings)
+    chosen = dataclasses.replace(chosen, config=config, pairs_per_class=8, **small)
+    rng = np.random.default_rng(0)
+    labels = np.arange(80) % 10
+    digits = LabelledImages(rng.random((80, 8, 8, 1), dtype=np.float32), labels)
+    wrapper = ConvAutoencoder((8, 8, 1), code_size=4, filters=(4, 4))
+    wrapper.build()
+    source = ImageSource("noise", digits, digits)
+    trained = train(source, chosen, wrapper=wrapper, verbose=0)
+    assert set(trained.history) == stages
+    assert np.isfinite([values[-1] for values in trained.history["marginal"].values()]).all()
+    assert trained.model.generate_y(digits.images[:2], seed=0).shape == (2, 8, 8, 1)
+    styled = trained.model.transfer_x(style=digits.images[:2], concept=digits.images[:3], seed=0)
+    assert styled.shape == (2, 3, 8, 8, 1)

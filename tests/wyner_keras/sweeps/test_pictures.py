@@ -1,0 +1,116 @@
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wyner_keras.sweeps import panels, plot
+
+
+def row(band, name, **figures):
+    values = {"conditional_accuracy_y": 0.5, "diversity_y": 0.25, "nats_i_xy_z": 2.3}
+    return {"band": band, "configuration": name, "label": f"label of {name}", **values, **figures}
+
+
+@pytest.fixture
+def images():
+    """Of three configurations, in colour: their pixels are in the picture as they are."""
+    rng = np.random.default_rng(0)
+
+    def one():
+        return {
+            "inputs": rng.random((2, 28, 28, 3)),
+            "samples": rng.random((2, 4, 28, 28, 3)),
+            "styles": rng.random((2, 28, 28, 3)),
+            "concepts": rng.random((4, 28, 28, 3)),
+            "results": rng.random((2, 4, 28, 28, 3)),
+        }
+
+    return {name: one() for name in "abc"}
+
+
+def place(picture, image):
+    """Left and top of an image that a picture shows once."""
+    shown = np.rint(255 * image).astype("uint8")
+    corners = np.argwhere((picture == shown[0, 0]).all(-1))
+    ((y, x),) = [
+        (y, x) for y, x in corners if np.array_equal(picture[y : y + 28, x : x + 28], shown)
+    ]
+    return int(x), int(y)
+
+
+def read(path):
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB")), picture.text
+
+
+def test_the_papers_layout(images, tmp_path):
+    listed = [row("one", "a"), row("one", "b"), row("two", "c")]
+    path = panels.draw("Title", listed, images, tmp_path / "a.png")
+    picture, _ = read(path)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.png"]
+    corners = {}
+    for name, found in images.items():
+        inputs = [place(picture, image) for image in found["inputs"]]
+        for (x, y), samples in zip(inputs, found["samples"], strict=True):
+            across = [place(picture, image) for image in samples]
+            assert all(top == y and left > x for left, top in across)
+            assert across == sorted(across)
+        styles = [place(picture, image) for image in found["styles"]]
+        concepts = [place(picture, image) for image in found["concepts"]]
+        assert {left for left, _ in styles} == {left for left, _ in inputs}
+        for (_, y), results in zip(styles, found["results"], strict=True):
+            for (x, above), image in zip(concepts, results, strict=True):
+                assert place(picture, image) == (x, y)
+                assert inputs[-1][1] < above < y
+        corners[name] = inputs[0]
+    assert corners["a"][1] == corners["b"][1] < corners["c"][1]
+    assert corners["a"][0] == corners["c"][0] < corners["b"][0]
+
+
+def test_figures_stand_under_their_panels_and_in_the_description(images, tmp_path):
+    listed = [row("one", "a", frechet_y=12.34), row("two", "b", nats_i_xy_z=None)]
+    assert panels.captions(listed[0]) == (
+        "accuracy 0.500   diversity 0.25   FD 12.3   recall -",
+        "accuracy -   slant -   nats in Z 2.30   of label -",
+    )
+    picture, texts = read(panels.draw("Title", listed, images, tmp_path / "b.png"))
+    lines = texts["Description"].splitlines()
+    assert [lines[0], lines[1], lines[3]] == ["Title", "one", "two"]
+    for line, listed_row in zip((lines[2], lines[4]), listed, strict=True):
+        assert line == f"{listed_row['label']}: " + "; ".join(panels.captions(listed_row))
+    # Ink between the last row of samples and the first of concepts: the words are drawn.
+    x, y = place(picture, images["a"]["samples"][1][0])
+    assert (picture[y + 30 : y + 56, x - 40 : x + 100] < 128).any()
+
+
+def test_the_default_typeface_has_every_letter_of_the_captions(images, tmp_path):
+    """Pillow's has no Greek, and draws boxes for it."""
+    picture = panels.draw("Title", [row("one", "a")], images, tmp_path / "c.png")
+    _, texts = read(picture)
+    assert re.fullmatch(r"[\x20-\x7e\n]*", texts["Description"])
+
+
+def test_lambda_figure_has_a_colour_a_band(tmp_path):
+    listed = [
+        {
+            "band": band,
+            "lambda": weight,
+            "conditional_accuracy_y": 0.9 - 0.3 * weight,
+            "diversity_y": 0.5,
+            "nats_i_xy_z": 2.3,
+            "nats_i_label_z": 2.0,
+            "nats_h_label": 2.303,
+            "nats_i_x_u_upper": None if weight else 30.0,
+            "nats_i_y_v_upper": 30.0 + weight,
+        }
+        for band in ("from random weights", "from the label")
+        for weight in (0.0, 0.5, 1.5)
+    ]
+    path = plot.draw("The weight", listed, tmp_path / "lambda.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["lambda.png"]
+    picture, _ = read(path)
+    assert picture.shape[1] > picture.shape[0] > 500
+    for colour in ((0x1F, 0x6F, 0x8B), (0xD1, 0x49, 0x5B)):
+        assert (picture == np.array(colour)).all(-1).sum() > 100

@@ -1,0 +1,108 @@
+"""`wyner figures`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from wyner_keras.cli import options as shared
+from wyner_keras.cli.options import CommandFailed, Result
+
+_DESCRIPTION = """\
+Make the paper's figures again: train a model for each of their configurations, by the paper's
+recipe and by the default one, judge all by one judge, and draw them in the paper's layout with
+their figures under them. Or study λ, the weight of common information, which the paper leaves
+as future work.
+
+FOLDER holds a run folder for each configuration (FOLDER/runs/NAME, for `wyner generate` and the
+other commands too), and the picture and the table of each sweep. What is there is not trained
+again: the same command goes on where a killed one was, and figures share the configurations
+that they have in common.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to `wyner`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "figures",
+        help="train and draw the paper's figures, or study λ",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--figure",
+        choices=("4", "5"),
+        help="4: the size of Z varies, for both readings of |U| and |V|; 5: that of U and V does",
+    )
+    what.add_argument(
+        "--study", choices=("lambda",), help="lambda: the weight of common information varies"
+    )
+    parser.add_argument(
+        "--recipe",
+        choices=("paper", "annealed"),
+        help="one recipe only (default: the paper's and beside it the default one)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FOLDER",
+        help="folder to write or to go on in (default: runs/figures, with --quick "
+        "runs/figures-quick)",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="mnist|digits|FOLDER",
+        help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="few pairs and epochs: minutes instead of hours, to try it out",
+    )
+    shared.add_common(parser, "of weights, pairs, noise and draws (default: 0)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Carry out one sweep and write its picture and table."""
+    data = options.data or ("digits" if options.quick else "mnist")
+    if data not in ("mnist", "digits"):
+        data = os.path.abspath(data)
+    out = options.out or ("runs/figures-quick" if options.quick else "runs/figures")
+    from wyner_keras import sweeps
+
+    size, seed = (sweeps.QUICK if options.quick else sweeps.FULL), options.seed or 0
+    folder = sweeps.check_folder(out, {"data": data, "size": size.name, "seed": seed})
+    from wyner_keras.data import load
+    from wyner_keras.models import TrainingDiverged
+
+    source = load(data)
+    sweep = sweeps.sweep(
+        options.figure or options.study,
+        recipes=[options.recipe] if options.recipe else sweeps.RECIPES,
+        data=shared.like(source.train.image_shape),
+        size=size,
+        seed=seed,
+    )
+    workshop = sweeps.Workshop(
+        folder=folder,
+        source=source,
+        data=data,
+        mapping=shared.label_map("add-one", source.train.classes),
+        size=size,
+        seed=seed,
+        verbose=shared.verbosity(options.quiet),
+    )
+    try:
+        found = sweeps.carry_out(sweep, workshop)
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"What was reached is kept in {folder}; the same command goes on from it."
+        ) from error
+    except TrainingDiverged as error:
+        raise CommandFailed(str(error)) from error
+    rows, paths = sweeps.report(sweep, workshop, found)
+    written = {name: str(path) for name, path in paths.items()}
+    values = {**written, "rows": rows}
+    return Result(f"{sweeps.text(rows)}\n\n{shared.lines(written)}", values)

@@ -1,0 +1,153 @@
+"""A page of images and words, put together and written as PNG whole or not at all.
+
+Real images stand in blue ink, generated ones in black, on white paper.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+TILE = 56  # pixels that an image is magnified to, or a little more or less
+GROUP = 22  # between what was given and what was generated
+MARGIN = 24
+TEXT, FAINT = (60, 64, 72), (120, 126, 136)
+_REAL, _GENERATED = (24, 78, 160), (20, 20, 24)
+_PANEL = (236, 242, 250)  # behind real images
+_RULE = (205, 209, 216)
+
+
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The typeface of every picture."""
+    return ImageFont.load_default(size)
+
+
+def tile(image: np.ndarray, real: bool, size: int = TILE) -> Image.Image:
+    """One image `(h, w, c)` magnified by a whole number, so that its pixels stay as they are.
+
+    Args:
+        image: in [0, 1].
+        real: whether it was given, not generated.
+        size: pixels that it should be magnified to, about.
+    """
+    factor = max(1, round(size / max(image.shape[:2])))
+    if image.shape[2] == 3:
+        colours = 255 * image
+    else:
+        paper = np.asarray(_PANEL if real else (255, 255, 255), dtype=np.float32)
+        ink = np.asarray(_REAL if real else _GENERATED, dtype=np.float32)
+        weight = image.mean(-1, keepdims=True)
+        colours = paper + weight * (ink - paper)
+    pixels = np.rint(colours).astype(np.uint8)
+    return Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+@dataclass(frozen=True)
+class _Words:
+    text: str
+    x: int
+    y: int
+    size: int
+    anchor: str
+    colour: tuple[int, int, int]
+
+
+@dataclass
+class Page:
+    """White paper of which the size is known once everything was put on it.
+
+    Args:
+        size: pixels that each image is magnified to, about.
+    """
+
+    size: int = TILE
+    placed: list[tuple[Image.Image, int, int]] = field(default_factory=list)
+    words: list[_Words] = field(default_factory=list)
+    rules: list[tuple[int, int, int, int]] = field(default_factory=list)
+    panels: list[tuple[int, int, int, int]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, title: str | None, size: int = TILE) -> tuple[Page, int]:
+        """An empty page and the height at which its content begins."""
+        page = cls(size)
+        if not title:
+            return page, MARGIN
+        page.text(title, MARGIN, MARGIN, size=20)
+        return page, MARGIN + 38
+
+    def grid(self, images: np.ndarray, left: int, top: int, real: bool) -> tuple[int, int]:
+        """Puts images `(rows, columns, h, w, c)`; returns the right and the lower edge."""
+        tiles = [[tile(image, real, self.size) for image in row] for row in images]
+        width, height = tiles[0][0].size
+        gap = max(3, height // images.shape[2])  # a pixel of small images, which have no borders
+        for i, row in enumerate(tiles):
+            for j, one in enumerate(row):
+                self.placed.append((one, left + j * (width + gap), top + i * (height + gap)))
+        right = left + len(tiles[0]) * (width + gap) - gap
+        bottom = top + len(tiles) * (height + gap) - gap
+        if real and images.shape[-1] != 3:
+            self.panels.append((left - 4, top - 4, right + 3, bottom + 3))
+        return right, bottom
+
+    def text(
+        self,
+        words: str,
+        x: int,
+        y: int,
+        anchor: str = "la",
+        size: int = 14,
+        colour: tuple[int, int, int] = TEXT,
+    ) -> int:
+        """Writes a caption; returns the right edge of one that begins at x."""
+        self.words.append(_Words(words, x, y, size, anchor, colour))
+        return x + round(font(size).getlength(words))
+
+    def save(self, path: str | os.PathLike[str], description: str | None = None) -> Path:
+        """Draws everything and writes the PNG, whole or not at all.
+
+        Args:
+            path: where to; its folder is made where absent.
+            description: what the picture shows, kept as the PNG's text of that name.
+        """
+        rights = [x + one.width for one, x, _ in self.placed]
+        rights += [
+            words.x + math.ceil(font(words.size).getlength(words.text))
+            for words in self.words
+            if words.anchor[0] == "l"
+        ]
+        lowers = [y + one.height for one, _, y in self.placed]
+        lowers += [words.y + words.size for words in self.words if words.anchor[1] == "a"]
+        picture = Image.new("RGB", (max(rights) + MARGIN, max(lowers) + MARGIN), "white")
+        draw = ImageDraw.Draw(picture)
+        for panel in self.panels:
+            draw.rounded_rectangle(panel, radius=6, fill=_PANEL)
+        for rule in self.rules:
+            draw.line(rule, fill=_RULE, width=1)
+        for one, x, y in self.placed:
+            picture.paste(one, (x, y))
+        for words in self.words:
+            place, face = (words.x, words.y), font(words.size)
+            draw.text(place, words.text, fill=words.colour, font=face, anchor=words.anchor)
+        information = PngInfo()
+        if description:
+            information.add_itxt("Description", description)
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".png", dir=target.parent)
+        os.close(handle)
+        try:
+            picture.save(name, format="PNG", optimize=True, pnginfo=information)
+            os.chmod(name, 0o644)  # mkstemp's own would hide the picture from other users
+            os.replace(name, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(name)
+        return target

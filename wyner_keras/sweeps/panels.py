@@ -1,0 +1,114 @@
+"""The paper's Figures 4 and 5 as one picture: a panel a configuration, its figures under it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wyner_keras.page import FAINT, GROUP, MARGIN, Page, font
+from wyner_keras.sweeps.table import Row, cell
+
+_TILE = 28
+_LINE = 18
+_SPLIT = 10  # between what was given and what was generated
+_BETWEEN = 34  # panels
+
+# Heading of a grid and, under it, pairs of words and figures.
+_CONDITIONAL = (
+    ("accuracy", "conditional_accuracy_y", 3),
+    ("diversity", "diversity_y", 2),
+    ("FD", "frechet_y", 1),
+    ("recall", "recall_y", 2),
+)
+_TRANSFER = (
+    ("accuracy", "style_accuracy_x", 3),
+    ("slant", "slant_correlation_x", 2),
+    ("nats in Z", "nats_i_xy_z", 2),
+    ("of label", "nats_i_label_z", 2),
+)
+_NOTE = (
+    "A classifier judges y given x, and x in transfer, on test images. "
+    "FD: less is better. >: at least."
+)
+_HEADS = ("conditional: input x, samples of y", "transfer: style down, concept across")
+
+
+def captions(row: Row) -> tuple[str, str]:
+    """What is written under the grids of a panel: of conditional generation, of style transfer.
+
+    Example:
+        >>> captions({"conditional_accuracy_y": 0.5, "style_accuracy_x": None})[0][:14]
+        'accuracy 0.500'
+    """
+    first, second = (
+        "   ".join(f"{word} {cell(row, name, digits)}" for word, name, digits in shown)
+        for shown in (_CONDITIONAL, _TRANSFER)
+    )
+    return first, second
+
+
+def draw(
+    title: str,
+    listed: Sequence[Row],
+    images: Mapping[str, Mapping[str, np.ndarray]],
+    path: str | os.PathLike[str],
+) -> Path:
+    """Draw a sweep in the paper's layout.
+
+    Args:
+        title: heading of the picture.
+        listed: the table's rows; rows of one band stand side by side.
+        images: by configuration, `inputs` `(n, h, w, c)`, `samples` `(n, samples, h, w, c)`,
+            `styles`, `concepts` and `results` `(styles, concepts, h, w, c)`, in [0, 1].
+        path: where to write the PNG, whose text "Description" tells what stands under the panels.
+
+    Returns:
+        The path.
+    """
+    page, top = Page.start(title, _TILE)
+    page.text(_NOTE, MARGIN, top - 8, size=12, colour=FAINT)
+    top += 22
+    told = [title]
+    for band in dict.fromkeys(row["band"] for row in listed):
+        page.text(band, MARGIN, top, size=16)
+        told.append(band)
+        top, left, lowest = top + 32, MARGIN, top
+        for row in (row for row in listed if row["band"] == band):
+            under = captions(row)
+            told.append(f"{row['label']}: {'; '.join(under)}")
+            right, lower = _panel(page, row, under, images[row["configuration"]], left, top)
+            left, lowest = right + _BETWEEN, max(lowest, lower)
+        top = lowest + GROUP
+    return page.save(path, "\n".join(told))
+
+
+def _panel(
+    page: Page,
+    row: Row,
+    under: tuple[str, str],
+    images: Mapping[str, np.ndarray],
+    left: int,
+    top: int,
+) -> tuple[int, int]:
+    """One configuration; returns the right and the lower edge."""
+    inputs, samples = images["inputs"], images["samples"]
+    page.text(row["label"], left, top)
+    top += 24
+    page.text(_HEADS[0], left, top, size=11, colour=FAINT)
+    top += 20
+    edge, _ = page.grid(inputs[:, None], left + 4, top + 4, real=True)
+    right, lower = page.grid(samples, edge + _SPLIT, top + 4, real=False)
+    page.text(under[0], left, lower + 8, size=12)
+    top = lower + 8 + 2 * _LINE
+    page.text(_HEADS[1], left, top, size=11, colour=FAINT)
+    top += 20
+    styles, concepts, results = (images[name] for name in ("styles", "concepts", "results"))
+    _, header = page.grid(concepts[None], edge + _SPLIT, top + 4, real=True)
+    page.grid(styles[:, None], left + 4, header + _SPLIT, real=True)
+    other, lower = page.grid(results, edge + _SPLIT, header + _SPLIT, real=False)
+    page.text(under[1], left, lower + 8, size=12)
+    words = max(font(12).getlength(caption) for caption in under)
+    return max(right, other, left + round(words)), lower + 8 + _LINE
