@@ -62,26 +62,27 @@ def fit(
 def epochs_within(
     seconds: float, name: str, source: ImageSource, settings: Recipe, wrapper: Any
 ) -> float:
-    """How many epochs fit into the time, told by two short trainings on a tenth of the pairs.
+    """How many epochs fit into the time, told by two short trainings, of 1 and 3 epochs a stage.
 
-    Their difference is what epochs cost, without what a stage costs to compile.
+    Their difference is what epochs cost, without what a stage costs to compile. Where compiling
+    drowns it, all the time counts as the epochs', so that fewer are trained rather than more.
     """
-    few = dataclasses.replace(settings, pairs_per_class=max(settings.pairs_per_class // 10, 30))
     stages = stages_of(settings)
-    # Of an epoch each at first; the factor then gives every stage as many.
     even = dataclasses.replace(
-        few, **{each: dataclasses.replace(stage, epochs=1) for each, stage in stages.items()}
+        settings, **{each: dataclasses.replace(stage, epochs=1) for each, stage in stages.items()}
     )
     count = len(stages) if name == "wyner" else 1
     first, second = (fit(name, source, even, wrapper, each * count).seconds for each in (1, 3))
-    cost = {stage: max(second[stage] - first[stage], 1e-3) / 2 for stage in first}
-    fixed = sum(max(first[stage] - cost[stage], 0.0) for stage in cost)
+    cost, fixed = {}, 0.0
+    for stage, spent in second.items():
+        difference = (spent - first[stage]) / 2
+        cost[stage] = difference if difference > spent / 10 else spent / 3
+        fixed += max(spent - 3 * cost[stage], 0.0)
     # A baseline's one stage has all the epochs.
     shares = {each: stage.epochs for each, stage in stages.items()}
     if name != "wyner":
         shares = {name: epochs_of(settings)}
     whole = sum(shares[stage] * cost[stage] for stage in cost)
-    whole *= settings.pairs_per_class / few.pairs_per_class
     return epochs_of(settings) * max(seconds - fixed, 0.0) / whole
 
 
