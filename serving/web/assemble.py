@@ -3,7 +3,8 @@
     python -m wyner_serving.web.assemble --bundle runs/first-bundle --out build/web
 
 The folder holds the page, onnxruntime-web (from node_modules), the graphs that the page needs, the
-manifest, and `page.json`: samples, and what is better worked out once than in every browser.
+manifest, and `page.json`: samples, what is shown first, and what is better worked out once than in
+every browser.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from PIL import Image
 
 from wyner_serving import Bundle, BundleError
+from wyner_serving.web import first
 
 _HERE = Path(__file__).parent
 _ORT = _HERE / "node_modules" / "onnxruntime-web" / "dist"
@@ -72,7 +74,7 @@ def check_shown(manifest: dict[str, Any]) -> None:
             raise PageError(
                 f"The page draws with one ink on square paper. Received: {side} of shape {shape}"
             )
-    missing = [name for name in GRAPHS if name not in manifest["graphs"]]
+    missing = [name for name in (*GRAPHS, *first.GRAPHS) if name not in manifest["graphs"]]
     if missing:
         raise PageError(
             f"The page needs the graphs {', '.join(missing)}. Received: a bundle without them; "
@@ -180,7 +182,11 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
         side: decode(z, np.zeros((len(z), latents[_LOCAL[side]]["size"]), np.float32))
         for side, decode in {"x": bundle.decode_x, "y": bundle.decode_y}.items()
     }
+    shown = first.first_shown(path, bundle.manifest, samples["x"])
+    shown["probabilities"] = shown["probabilities"].tolist()
+    shown["images"] = _base64(shown["images"])
     return {
+        "first": shown,
         "ink": {side: ink_of(images) for side, images in samples.items()},
         "samples": {side: _base64(images) for side, images in samples.items()},
         "concepts": concept_order(typical["x"], samples["x"]),

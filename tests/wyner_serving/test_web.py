@@ -37,6 +37,8 @@ def test_a_page_holds_what_it_needs_and_no_more(bundle, ort, tmp_path):
     assert sorted(settings["concepts"]) == [0, 1, 2]
     assert len(settings["samples"]["x"]) == 7 and len(settings["typical"]["y"]) == 3
     assert np.shape(settings["directions"]["v"]) == (2, 4)
+    assert settings["first"]["sample"] == 3 and len(settings["first"]["images"]) == 12
+    assert sum(settings["first"]["probabilities"]) == pytest.approx(1)
     assert list(out.parent.iterdir()) == [out]
 
 

@@ -18,17 +18,18 @@ for (const name of ["error", "unhandledrejection"]) {
   });
 }
 
-// What the first picture needs starts before anything else.
+// What the engine needs first starts before anything else.
 load("posterior_x_z");
 load("decode_y");
 
-const COUNT = 12;
 const [manifest, page] = await Promise.all(
   ["bundle/manifest.json", "page.json"].map(async (file) => (await fetch(file)).json()),
 );
 export const model = new Model(manifest, run);
 const samples = { x: decodeImages(page.samples.x), y: decodeImages(page.samples.y) };
 const typical = { x: decodeImages(page.typical.x), y: decodeImages(page.typical.y) };
+const first = { ...page.first, images: decodeImages(page.first.images) };
+const COUNT = page.first.images.length;
 const title = names(manifest.pairing.label_map);
 
 const state = {
@@ -36,8 +37,8 @@ const state = {
   image: null,
   sample: null, // which sample was taken instead of drawing
   z: null, // the value that z is locked to; null where the drawing decides
-  seedZ: 1,
-  seedLocal: 1,
+  seedZ: first.seed,
+  seedLocal: first.seed,
   lockLocal: false,
   oneHand: false,
   cause: "input",
@@ -59,9 +60,19 @@ function locals() {
   return turn(noise, page.directions[name], hands.place);
 }
 
+/** Show what a state gives: images of the other side, z's bars, and words. */
+function show({ side, z, lockLocal, cause }, { probabilities, images }) {
+  const other = OTHER[side];
+  grid.forEach((canvas, i) => paint(canvas, part(images, i, other), model.shapes[other]));
+  concepts.show(probabilities);
+  const given = { side, probabilities, lockedZ: z !== null, lockedLocal: lockLocal };
+  $("#said").textContent = told(cause, { ...given, count: COUNT });
+}
+
 async function generate() {
   // All of the state before the first wait: it may change meanwhile.
-  const { side, image, z: locked, lockLocal, cause } = state;
+  const given = { ...state };
+  const { side, image, z: locked } = given;
   const [other, local] = [OTHER[side], locals()];
   const noiseZ = new Noise(state.seedZ).uniform(COUNT * model.k);
   if (!image) {
@@ -73,12 +84,9 @@ async function generate() {
   const z =
     locked === null ? sampleZ(probabilities, noiseZ, model.k) : oneHot(COUNT, model.k, locked);
   const images = await model.decode(other, z, local);
-  grid.forEach((canvas, i) => paint(canvas, part(images, i, other), model.shapes[other]));
   current = { side, image, probabilities, likeliest, noiseZ, z, local, images };
-  concepts.show(probabilities);
-  const given = { side, probabilities, lockedZ: locked !== null, lockedLocal: lockLocal };
-  $("#said").textContent = told(cause, { ...given, count: COUNT });
-  if (document.documentElement.dataset.ready !== "yes") firstShown();
+  show(given, current);
+  if (document.documentElement.dataset.ready !== "yes") engineReady();
   await showMap(other, locked ?? likeliest);
 }
 
@@ -217,9 +225,9 @@ function others() {
   if (near.has(transfer)) resting = setTimeout(() => transfer.refresh(), REST);
 }
 
-function firstShown() {
+function engineReady() {
   document.documentElement.dataset.ready = "yes";
-  performance.mark("first-image");
+  performance.mark("engine-ready");
   for (const [name, grid] of Object.entries({ transfer, pairs })) {
     whenNear($(`#${name}`), () => {
       near.add(grid);
@@ -240,4 +248,8 @@ $("h1").textContent = document.title = title.page;
 showHeld(model.k, manifest.nats);
 $("#about").textContent = about(manifest);
 showSamples();
-await takeSample(Math.min(3, sampleButtons.length - 1));
+const computed = takeSample(first.sample);
+// The same was computed with the page, and waits for no engine.
+show(state, first);
+performance.mark("first-image");
+await computed;

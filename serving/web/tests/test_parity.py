@@ -1,6 +1,8 @@
 """What the page computes is what the Python runtime computes."""
 
+import base64
 import json
+import shutil
 
 import numpy as np
 import onnxruntime
@@ -8,6 +10,7 @@ import pytest
 from drawn import FOUR, SEVEN, draw, see_all, shown
 
 from wyner_serving.noise import NoiseStreams
+from wyner_serving.web.first import PageNoise
 
 TOLERANCE = 1e-4
 
@@ -55,6 +58,60 @@ def test_samples_for_a_drawing(page, run, side, other, local):
     np.testing.assert_array_equal(seen["z"], z)
     (probabilities,) = run(f"posterior_{side}_z", **{side: image})
     close(seen["probabilities"], probabilities, f"posterior_{side}_z")
+
+
+def test_what_is_shown_first_is_what_the_engine_computes(page, folder):
+    """For the state that the page starts with; images within a grey level of their 8 bits."""
+    seen = shown(page)
+    first = json.loads((folder / "page.json").read_text())["first"]
+    images = np.concatenate([list(base64.b64decode(text)) for text in first["images"]])
+    assert images.std() > 10
+    difference = np.abs(255 * seen["images"] - images).max()
+    print(f"\nfirst images: largest difference {difference:.2f} of 255")
+    assert difference <= 1
+    close(seen["probabilities"], np.asarray(first["probabilities"]), "first probabilities")
+
+
+def test_what_is_shown_first_needs_no_engine(browser, serve, folder, tmp_path, page):
+    """Without the engine's WebAssembly the page shows the same pictures, and says what failed."""
+    shutil.copytree(folder, tmp_path / "web")
+    (tmp_path / "web" / "ort" / "ort-wasm-simd-threaded.wasm").unlink()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    bare = context.new_page()
+    bare.goto(serve(tmp_path / "web"))
+    bare.wait_for_function("() => performance.getEntriesByName('first-image').length")
+    bare.wait_for_function(
+        "() => document.querySelector('#said').textContent.includes('did not load')"
+    )
+    assert bare.evaluate("performance.getEntriesByName('engine-ready').length") == 0
+    shown(page)
+    painted = """() => [...document.querySelectorAll("#grid canvas")].flatMap((canvas) =>
+      [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]
+        .filter((_, i) => i % 4 === 3))"""
+    found, expected = (np.asarray(tab.evaluate(painted)) for tab in (bare, page))
+    assert found.shape == expected.shape and found.max() == 255
+    # The soft step that makes ink of grey has slopes above one.
+    assert np.abs(found - expected).max() <= 8
+    context.close()
+
+
+def test_the_noise_of_the_page_is_the_noise_of_its_assembling(page):
+    """Bit for bit; normals within what two logarithms and cosines may differ by."""
+    found = page.evaluate(
+        """async () => {
+          const { Noise } = await import("./noise.js");
+          return [1, 7, 2 ** 32 - 1].map((seed) => {
+            const noise = new Noise(seed);
+            const bits = Array.from({ length: 100 }, () => noise.bits());
+            return [bits, Array.from(noise.uniform(100)), Array.from(noise.normal(100))];
+          });
+        }"""
+    )
+    for seed, (bits, uniform, normal) in zip((1, 7, 2**32 - 1), found, strict=True):
+        noise = PageNoise(seed)
+        assert [noise.bits() for _ in range(100)] == bits
+        np.testing.assert_array_equal(noise.uniform(100), np.asarray(uniform, np.float32))
+        np.testing.assert_allclose(noise.normal(100), normal, rtol=1e-6, atol=1e-7)
 
 
 def test_transfer_from_a_drawing_and_pairs(page, run):
