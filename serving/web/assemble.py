@@ -148,20 +148,18 @@ def directions(bundle: Bundle, side: str) -> np.ndarray:
     return found * np.sign(largest)
 
 
-def concept_order(typical: np.ndarray, samples: np.ndarray) -> list[int]:
-    """Values of z in the order of the samples that look most like them, the rest behind.
+def concept_order(probabilities: np.ndarray) -> list[int]:
+    """Values of z in the order of the samples that show them most clearly, the rest behind.
 
     Args:
-        typical: an image of each value, `(k, h, w, 1)` in [0, 1].
-        samples: uint8 `(n, h, w, 1)`.
+        probabilities: q(z|x) of the samples, `(n, k)`.
     """
-    differences = typical[:, None] - samples[None] / 255.0
-    distance = (differences**2).sum(axis=(2, 3, 4))
-    place = dict.fromkeys(range(len(typical)), len(samples))
+    samples, values = map(int, probabilities.shape)
+    place = dict.fromkeys(range(values), samples)
     taken: set[int] = set()
-    for flat in distance.argsort(axis=None, kind="stable"):
-        value, sample = map(int, np.unravel_index(flat, distance.shape))
-        if place[value] == len(samples) and sample not in taken:
+    for flat in (-probabilities).argsort(axis=None, kind="stable"):
+        sample, value = map(int, np.unravel_index(flat, probabilities.shape))
+        if place[value] == samples and sample not in taken:
             place[value] = sample
             taken.add(sample)
     return sorted(place, key=place.__getitem__)
@@ -182,6 +180,9 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
         side: decode(z, np.zeros((len(z), latents[_LOCAL[side]]["size"]), np.float32))
         for side, decode in {"x": bundle.decode_x, "y": bundle.decode_y}.items()
     }
+    readings = first.run_graph(
+        path, bundle.manifest, "posterior_x_z", x=first.intensities(samples["x"])
+    )
     shown = first.first_shown(path, bundle.manifest, samples["x"])
     shown["probabilities"] = shown["probabilities"].tolist()
     shown["images"] = _base64(shown["images"])
@@ -189,7 +190,7 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
         "first": shown,
         "ink": {side: ink_of(images) for side, images in samples.items()},
         "samples": {side: _base64(images) for side, images in samples.items()},
-        "concepts": concept_order(typical["x"], samples["x"]),
+        "concepts": concept_order(readings),
         "typical": {side: _base64(images) for side, images in typical.items()},
         "directions": {_LOCAL[side]: directions(bundle, side).tolist() for side in "xy"},
     }

@@ -56,6 +56,19 @@ class PageNoise:
         return np.array([one() for _ in range(count)], np.float32)
 
 
+def intensities(images: np.ndarray) -> np.ndarray:
+    """Images in [0, 1], float32, of uint8 ones."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def run_graph(
+    bundle: Path, manifest: dict[str, Any], graph: str, **inputs: np.ndarray
+) -> np.ndarray:
+    """The first output of one of the bundle's graphs."""
+    session = onnxruntime.InferenceSession(bundle / manifest["graphs"][graph]["file"])
+    return np.asarray(session.run(None, inputs)[0])
+
+
 def first_shown(bundle: Path, manifest: dict[str, Any], samples: np.ndarray) -> dict[str, Any]:
     """The page's first state and what belongs to it.
 
@@ -68,19 +81,16 @@ def first_shown(bundle: Path, manifest: dict[str, Any], samples: np.ndarray) -> 
         `sample`, which of them is taken; `seed`, of the noise of z and of v; `probabilities`,
         q(z|x) of it, `(k,)`; `images`, y generated from it, `(COUNT, h, w, 1)` in [0, 1].
     """
-
-    def run(graph: str, **inputs: np.ndarray) -> np.ndarray:
-        session = onnxruntime.InferenceSession(bundle / manifest["graphs"][graph]["file"])
-        return np.asarray(session.run(None, inputs)[0])
-
     sample = min(_SAMPLE, len(samples) - 1)
-    image = samples[sample : sample + 1].astype(np.float32) / np.float32(255)
+    image = intensities(samples[sample : sample + 1])
     sizes = {name: manifest["latents"][name]["size"] for name in "zv"}
     return {
         "sample": sample,
         "seed": SEED,
-        "probabilities": run("posterior_x_z", x=image)[0],
-        "images": run(
+        "probabilities": run_graph(bundle, manifest, "posterior_x_z", x=image)[0],
+        "images": run_graph(
+            bundle,
+            manifest,
             "generate_y",
             x=np.repeat(image, COUNT, axis=0),
             noise_z=PageNoise(SEED).uniform(COUNT * sizes["z"]).reshape(COUNT, -1),

@@ -191,12 +191,7 @@ def test_directions_are_the_principal_axes_of_what_the_decoder_does():
     assert (np.take_along_axis(found, np.abs(found).argmax(axis=1)[:, None], axis=1) > 0).all()
 
 
-def test_concepts_are_in_the_order_of_the_samples_that_they_look_like():
-    typical = np.zeros((4, 2, 2, 1))
-    typical[[0, 1, 2, 3], [0, 0, 1, 1], [0, 1, 0, 1]] = 1.0
-    # The first two samples both look like value 2; the worse one takes what is left for it.
-    samples = np.zeros((3, 2, 2, 1), np.uint8)
-    samples[0, 1, 0] = samples[1, 1, 0] = 255
-    samples[1, 0, 1] = 100
-    samples[2, 0, 0] = 255
-    assert web.concept_order(typical, samples) == [2, 1, 0, 3]
+def test_concepts_are_in_the_order_of_the_samples_that_show_them():
+    # The first two samples are both read as value 2; the less sure one takes what is left for it.
+    probabilities = np.array([[0.02, 0.0, 0.95, 0.03], [0.0, 0.2, 0.7, 0.1], [0.9, 0.1, 0.0, 0.0]])
+    assert web.concept_order(probabilities) == [2, 1, 0, 3]
