@@ -183,7 +183,7 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
     readings = first.run_graph(
         path, bundle.manifest, "posterior_x_z", x=first.intensities(samples["x"])
     )
-    shown = first.first_shown(path, bundle.manifest, samples["x"])
+    shown = first.first_shown(path, bundle.manifest, samples["x"], readings)
     shown["probabilities"] = shown["probabilities"].tolist()
     shown["images"] = _base64(shown["images"])
     return {

@@ -69,13 +69,16 @@ def run_graph(
     return np.asarray(session.run(None, inputs)[0])
 
 
-def first_shown(bundle: Path, manifest: dict[str, Any], samples: np.ndarray) -> dict[str, Any]:
+def first_shown(
+    bundle: Path, manifest: dict[str, Any], samples: np.ndarray, readings: np.ndarray
+) -> dict[str, Any]:
     """The page's first state and what belongs to it.
 
     Args:
         bundle: folder of the bundle.
         manifest: the bundle's.
         samples: images of x, uint8 `(n, h, w, 1)`.
+        readings: q(z|x) of them, `(n, k)`.
 
     Returns:
         `sample`, which of them is taken; `seed`, of the noise of z and of v; `probabilities`,
@@ -87,7 +90,7 @@ def first_shown(bundle: Path, manifest: dict[str, Any], samples: np.ndarray) -> 
     return {
         "sample": sample,
         "seed": SEED,
-        "probabilities": run_graph(bundle, manifest, "posterior_x_z", x=image)[0],
+        "probabilities": readings[sample],
         "images": run_graph(
             bundle,
             manifest,

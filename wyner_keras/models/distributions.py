@@ -35,6 +35,10 @@ class Distributions(Parts):
         given = {"x": [own], "xz": [own, z], "xy": [own, other]}[self.config.joint_local]
         return encoder(given)
 
+    def read_by_marginal_z(self, images: Tensor, features: Tensor) -> Tensor:
+        """Which of the two q(z|x) and q(z|y) read: images or their features."""
+        return images if self.config.marginal_encoder == "images" else features
+
     def marginal_z(self, given: Tensor, side: str, training: bool = False) -> Tensor:
         """Parameters of q(z|x) or q(z|y), of images; of features too, if the encoder reads them."""
         encoder = self.marginal_encoder_z_x if side == "x" else self.marginal_encoder_z_y

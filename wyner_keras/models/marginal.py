@@ -90,7 +90,7 @@ class MarginalStage(Stage):
         terms = {}
         for side, name in (("x", "u"), ("y", "v")):
             # q(z|x)
-            given = targets[side] if self.reads_images else features[side]
+            given = model.read_by_marginal_z(targets[side], features[side])
             parameters = model.marginal_z(given, side, training)
             z = self.draw(z_family, parameters, count)
             terms[f"kl_z_{side}"] = z_family.kl(parameters)

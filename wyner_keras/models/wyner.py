@@ -98,7 +98,7 @@ class WynerModel(Tasks, Distributions):
         if self.local(side) is not None:
             # Once for both samples: features pass through `features` unchanged.
             features = self.features(style, side)
-            read = style if self.config.marginal_encoder == "images" else features
+            read = self.read_by_marginal_z(style, features)
             style_z = self.sample_z(read, side, noise_style_z)
             local = self.sample_local(features, style_z, side, noise_local)
             local = ops.reshape(

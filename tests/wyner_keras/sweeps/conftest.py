@@ -1,8 +1,6 @@
-import numpy as np
 import pytest
+from bars import bars
 
-from wyner_keras.data import LabelledImages
-from wyner_keras.data.sources import ImageSource
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import WynerConfig
 from wyner_keras.sweeps import Band, Configuration, Size, Sweep, Workshop
@@ -62,14 +60,7 @@ def tiny_sweep():
 
 @pytest.fixture
 def source():
-    """Three classes of bars."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    images = 0.1 * rng.random((60, 8, 8, 1), dtype=np.float32)
-    for row, label in enumerate(labels):
-        images[row, 2 * label : 2 * label + 3, 1:7] += 0.8
-    split = LabelledImages(images, labels)
-    return ImageSource("bars", split, split)
+    return bars()
 
 
 @pytest.fixture

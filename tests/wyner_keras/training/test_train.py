@@ -3,9 +3,8 @@ import importlib
 
 import numpy as np
 import pytest
+from bars import bars
 
-from wyner_keras.data import LabelledImages
-from wyner_keras.data.sources import ImageSource
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import TrainingDiverged, WynerConfig
 from wyner_keras.training import Ramp, Recipe, StageSettings, WrapperSettings, train
@@ -45,13 +44,7 @@ TINY = Recipe(
 
 @pytest.fixture
 def source():
-    rng = np.random.default_rng(0)
-    labels = np.arange(60) % 3
-    images = 0.1 * rng.random((60, 8, 8, 1), dtype=np.float32)
-    for row, label in enumerate(labels):
-        images[row, 2 * label : 2 * label + 3, 1:7] += 0.8
-    split = LabelledImages(images, labels)
-    return ImageSource("bars", split, split)
+    return bars()
 
 
 def next_of_three(label):
