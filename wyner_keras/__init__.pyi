@@ -24,7 +24,7 @@ from .models import (
     WynerConfig,
     WynerModel,
 )
-from .networks import ConvAutoencoder, CouplingFlow
+from .networks import ContinuousFlow, ConvAutoencoder
 
 __all__ = [
     "CVAE",
@@ -33,8 +33,8 @@ __all__ = [
     "CVAEConfig",
     "CVAEStage",
     "Categorical",
+    "ContinuousFlow",
     "ConvAutoencoder",
-    "CouplingFlow",
     "DiagonalGaussian",
     "FlowStage",
     "JVAEStage",

@@ -23,7 +23,7 @@ def tiny_model(**settings):
         "hidden": (8,),
         "joint_local": "xz",
         "residual": True,
-        "local_couplings": 2,
+        "flow_steps": 2,
     }
     model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)
     rng = np.random.default_rng(0)

@@ -75,7 +75,7 @@ def test_samples_of_z_follow_the_posterior_that_the_bundle_tells(bundle, tiny_im
 def test_the_posterior_of_a_gaussian_z_is_its_mean_and_variance(make_tiny):
     from wyner_export.graphs import graphs_of
 
-    model = make_tiny(z=DiagonalGaussian(dim=3), residual=False, local_couplings=0)
+    model = make_tiny(z=DiagonalGaussian(dim=3), residual=False, flow_steps=0)
     (graph,) = (graph for graph in graphs_of(model) if graph.name == "posterior_y_z")
     images = np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)
     told = graph.traced(tf.constant(images))
@@ -198,7 +198,7 @@ def test_a_folder_without_a_readable_manifest_is_refused(copy):
 
 def test_a_model_without_local_latents_has_no_noise_for_them(tmp_path, tiny_images, make_tiny):
 
-    model = make_tiny(u=None, v=None, local_couplings=0)
+    model = make_tiny(u=None, v=None, flow_steps=0)
     manifest = verify_bundle(write_bundle(model, tmp_path / "bundle", images=tiny_images))
     assert set(manifest["graphs"]) == GRAPHS - {"encode_x_u", "encode_y_v"}
     names = [info["name"] for info in manifest["graphs"]["generate_pairs"]["inputs"]]

@@ -43,11 +43,11 @@ class WynerConfig(PairConfig):
         residual: whether features are modelled as an affine map of z plus the rest: decoders add
             that map of z to their output, and local encoders see features less it, so that U and V
             describe how x and y differ from their concept's mean. Needs locals that are given z.
-        local_couplings: couplings of the flow between U (or V) and what its decoder reads; 0 goes
-            without. With it x_θ(u,z) is a decoder after an invertible map of u that z conditions,
-            and q(u|·) the Gaussian of the local encoder taken back through that map: the local
-            posterior, averaged over the data of one concept, can then be N(0, I) for each of them,
-            which independence of U and Z asks for. Needs `DiagonalGaussian` U and V.
+        flow_steps: steps of the flow between U (or V) and what its decoder reads; 0 goes without.
+            With it x_θ(u,z) is a decoder after an invertible map of u that z conditions, and q(u|·)
+            the Gaussian of the local encoder taken back through that map: the local posterior,
+            averaged over the data of one concept, can then be N(0, I) for each of them, which
+            independence of U and Z asks for. Needs `DiagonalGaussian` U and V.
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
@@ -77,7 +77,7 @@ class WynerConfig(PairConfig):
     marginal_local: str = "xz"
     decoder: str = "delta"
     residual: bool = False
-    local_couplings: int = 0
+    flow_steps: int = 0
     common_information_weight: float = 0.5
     alignment_weight: float = 50.0
     concept_weight: float = 0.0
@@ -121,20 +121,20 @@ class WynerConfig(PairConfig):
                 f"marginal_local={self.marginal_local!r}"
             )
         if (
-            isinstance(self.local_couplings, bool)
-            or not isinstance(self.local_couplings, int)
-            or self.local_couplings < 0
+            isinstance(self.flow_steps, bool)
+            or not isinstance(self.flow_steps, int)
+            or self.flow_steps < 0
         ):
             raise ValueError(
-                "`local_couplings` should be an integer of at least 0. "
-                f"Received: local_couplings={self.local_couplings!r}"
+                "`flow_steps` should be an integer of at least 0. "
+                f"Received: flow_steps={self.flow_steps!r}"
             )
-        if self.local_couplings and not all(
-            isinstance(local, DiagonalGaussian) and local.dim > 1 for local in (self.u, self.v)
+        if self.flow_steps and not all(
+            isinstance(local, DiagonalGaussian) for local in (self.u, self.v)
         ):
             raise ValueError(
-                "`local_couplings` needs DiagonalGaussian U and V of 2 dimensions or more. "
-                f"Received: u={self.u!r}, v={self.v!r}, local_couplings={self.local_couplings}"
+                "`flow_steps` needs DiagonalGaussian U and V. "
+                f"Received: u={self.u!r}, v={self.v!r}, flow_steps={self.flow_steps}"
             )
         if self.decoder == "gaussian" and self.distance == "pixels":
             raise ValueError(

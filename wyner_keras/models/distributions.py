@@ -61,10 +61,13 @@ class Distributions(Parts):
             else features - ops.stop_gradient(ops.cast(concept(z), "float32"))
         )
 
-    def pull_back(
-        self, side: str, parameters: Tensor, code: Tensor, z: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """The local latent that a sample of its encoder's Gaussian stands for, and its KL.
+    def pull_back(self, side: str, code: Tensor, z: Tensor) -> Tensor:
+        """The local latent u or v, `(batch, size)`, that a sample of its encoder stands for."""
+        flow = self.flow(side)
+        return code if flow is None else flow.inverse(code, z)
+
+    def local_kl(self, side: str, parameters: Tensor, code: Tensor, z: Tensor) -> Tensor:
+        """D(q(u|·) ‖ p(u)) or D(q(v|·) ‖ p(v)), flow included; eager, for reports.
 
         Args:
             side: "x" or "y".
@@ -73,16 +76,17 @@ class Distributions(Parts):
             z: what conditions the flow, `(batch, size of z)`.
 
         Returns:
-            u or v `(batch, size)`, and D(q(u|·) ‖ p(u)) in nats per example `(batch,)`: in closed
-            form, or for a flow its estimate by this sample.
+            Nats per example `(batch,)`: in closed form, or for a flow its estimate by this sample.
         """
         flow = self.flow(side)
         family: Any = self.local(side)
         if flow is None:
-            return code, family.kl(parameters)
-        local, log_determinant = flow.inverse(code, z)
+            return family.kl(parameters)
         log_variance = family.moments(parameters)[1]
-        return local, objectives.kl_pulled_back_gaussian(local, log_variance, log_determinant)
+        log_determinant = flow.log_determinant(code, z)
+        return objectives.kl_pulled_back_gaussian(
+            flow.inverse(code, z), log_variance, log_determinant
+        )
 
     def decode(self, local: Tensor | None, z: Tensor, side: str) -> tuple[Tensor, Tensor | None]:
         """Mean features x_θ(u, z) or y_θ(v, z), and the log variance of a "gaussian" decoder."""

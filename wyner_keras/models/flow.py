@@ -6,64 +6,63 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
-from wyner_keras import objectives
+from wyner_keras.data import LabelledImages, Pairs
+from wyner_keras.latents import Categorical
 from wyner_keras.models.stage import Stage
+from wyner_keras.models.tasks import OTHER
 from wyner_keras.models.wyner import WynerModel
 
 Tensor = Any
+_FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
+_MOVED_BY = 500  # codes that the decoder's sensitivity is averaged over, at most
+_LEAST_VARIANCE = 1e-4
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class FlowStage(Stage):
     """Fit flows between U, V and their decoders; everything else stays as it is.
 
-    Minimises, in nats per example, D(q(u|x,z) ‖ p(u)) + D(q(v|y,z) ‖ p(v)), the joint stage's own
-    terms, over the flows F alone. They are least when the local posterior, averaged over the data
-    of any one concept, is N(0, I): what independence of U and Z asks for, and what makes samples
-    of p(u) decode like data. Reconstructions do not change. Many flows are as good; of them the
-    term η E‖x_θ(u, z') − d(h, z')‖², h = F(u; z) the local encoder's sample, d the decoder after
-    the flow and z' another example's concept, asks for those under which a style, taken to another
-    concept, looks as it would without flows. The variable `transport_weight` (η) may be scheduled.
+    A flow takes u ~ N(0, I) to the local codes of one concept, whatever the concept: what
+    independence of U and Z asks for, and what makes samples of p(u) decode like data. It is learnt
+    by flow matching, a regression that takes no determinant and no integration:
+    E‖M [v(y, θ, z) − (cos θ · w − sin θ · u)]‖² on y = cos θ · u + sin θ · w, where M w is a sample
+    of q(u|x,z) less its concept's mean, and z one of q(z|x,y). Least is not 0 but the variance that
+    paths through one point have; the flow that attains it has D(q̄(u|z) ‖ p(u)) = 0 for every z.
+
+    `fit` begins by standardising the codes of each concept with a triangular map in coordinates
+    that are ordered by how much the decoder's output moves with them: the Knothe-Rosenblatt map of
+    the codes' Gaussian. What a style shows most, its slant first, thus keeps its rank when it is
+    taken to another concept.
 
     Args:
-        model: the W-model whose joint stage is done, with `local_couplings` in its config.
-        transport_weight: η at first, at least 0.
+        model: the W-model whose joint stage is done, with `flow_steps` in its config.
 
     Raises:
-        ValueError: if the model has no flows or the weight is negative.
+        ValueError: if the model has no flows.
 
     Example:
         >>> stage = FlowStage(model)
         >>> stage.compile(optimizer="adam")
-        >>> history = stage.fit(pairs, epochs=3)
+        >>> history = stage.fit(pairs, batch_size=512, epochs=3)
 
-    Source: a conditional form of Dai and Wipf, Diagnosing and enhancing VAE models, 2019, whose
-    second stage also fits what the prior becomes to the aggregated posterior.
+    Source: Lipman et al., Flow matching for generative modeling, 2023, for codes as in Dai and
+    Wipf, Diagnosing and enhancing VAE models, 2019; Knothe, Contributions to the theory of convex
+    bodies, 1957; Carlier et al., From Knothe's transport to Brenier's map, 2010.
     """
 
-    term_names = ("kl_u", "kl_v", "transport_u", "transport_v")
+    term_names = ("matching_u", "matching_v")
 
-    def __init__(
-        self,
-        model: WynerModel,
-        transport_weight: float = 0.1,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, model: WynerModel, **kwargs: Any) -> None:
         super().__init__(model, **kwargs)
-        if not model.config.local_couplings:
+        if not model.config.flow_steps:
             raise ValueError(
-                "FlowStage needs a model with flows, `local_couplings` of at least 1. "
-                f"Received: local_couplings={model.config.local_couplings}"
+                "FlowStage needs a model with flows, `flow_steps` of at least 1. "
+                f"Received: flow_steps={model.config.flow_steps}"
             )
-        if not transport_weight >= 0:
-            raise ValueError(
-                "`transport_weight` should be at least 0. "
-                f"Received: transport_weight={transport_weight!r}"
-            )
-        self.first_transport_weight = transport_weight
-        self.transport_weight = self.scheduled("transport_weight", transport_weight)
 
     @property
     def parts(self) -> Iterable[keras.layers.Layer]:
@@ -71,43 +70,142 @@ class FlowStage(Stage):
         return [self.model.flow_u, self.model.flow_v]
 
     def weights_of_terms(self) -> dict[str, Any]:
-        """1 for the divergences, η for the transport."""
-        return {
-            "kl_u": 1.0,
-            "kl_v": 1.0,
-            "transport_u": self.transport_weight,
-            "transport_v": self.transport_weight,
-        }
+        """1 for each."""
+        return dict.fromkeys(self.term_names, 1.0)
 
-    def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
-        """Loss terms of a batch of pairs, images or features.
+    def codes(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What the stage reads of images or features of a batch of pairs.
 
         Returns:
-            KL terms in nats per example `(batch,)`; transport in squared units of the features, of
-            half a batch, `((count + 1) // 2,)`.
+            For either side, the parameters of q(u|x,z) or q(v|y,z), then z, in one row a pair.
         """
         model, count = self.model, self.batch_count(x)
-        half = (count + 1) // 2
         features = {"x": model.features(x, "x"), "y": model.features(y, "y")}
         # q(z|x,y)
+        family = model.config.z
         parameters = model.joint_z(features["x"], features["y"])[0]
-        z = self.draw(model.config.z, parameters, count)
-        terms = {}
-        for side, other, name in (("x", "y", "u"), ("y", "x", "v")):
+        z = family.sample(parameters, family.random_noise(count, self.seed_generator))
+        return tuple(
             # q(u|x,z), or as the config says
-            posterior = model.joint_local(side, features[side], features[other], z)
+            ops.concatenate([model.joint_local(side, features[side], features[other], z), z], -1)
+            for side, other in OTHER.items()
+        )
+
+    def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
+        """Loss terms of a batch of pairs: images, or rows of `codes`.
+
+        Returns:
+            Squared units of the codes, `(batch,)`.
+        """
+        if len(x.shape) > 2:
+            x, y = self.codes(x, y)
+        model, count, terms = self.model, self.batch_count(x), {}
+        for side, name, rows in (("x", "u", x), ("y", "v", y)):
             family: Any = model.local(side)
-            code = self.draw(family, posterior, count)
-            local, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
-            concept = ops.flip(z[:half], axis=0)
-            moved, _ = model.decode(local[:half], concept, side)
-            kept, _ = model.decode_code(code[:half], concept, side)
-            terms[f"transport_{name}"] = objectives.squared_error(moved, kept)
+            parameters, z = ops.split(rows, [family.parameter_size], axis=-1)
+            code = family.sample(parameters, family.random_noise(count, self.seed_generator))
+            start = family.random_noise(count, self.seed_generator)
+            # One time in each of as many equal parts: less noise than independent times.
+            time = keras.random.uniform((count, 1), seed=self.seed_generator)
+            time = (ops.cast(ops.arange(count), "float32")[:, None] + time) / count
+            terms[f"matching_{name}"] = model.flow(side).matching_error(start, code, z, time)
         return terms
 
-    def get_config(self) -> dict[str, Any]:
-        """The model and the weight at first."""
-        return {
-            **super().get_config(),
-            "transport_weight": self.first_transport_weight,
-        }
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Standardise the codes of x, if it is `Pairs`, and train; as `Stage.fit`.
+
+        For other data call `standardise` before.
+        """
+        if isinstance(x, Pairs):
+            self.standardise(x)
+        return super().fit(x, *args, **kwargs)
+
+    def standardise(self, pairs: Pairs) -> None:
+        """Set the flows' affine maps to what standardises the codes of each concept."""
+        rows = self._rows(pairs.take(min(len(pairs), _FITTED_ON), seed=self.model.config.seed))
+        for side, given in zip("xy", rows, strict=True):
+            family: Any = self.model.local(side)
+            parameters, z = np.split(given, [family.parameter_size], axis=1)
+            means, deviations = (np.asarray(part) for part in family.moments(parameters))
+            deviations = np.exp(0.5 * deviations)
+            axes = self._axes(side, means[:_MOVED_BY], z[:_MOVED_BY])
+            self.model.flow(side).assign_affine(
+                *_standardising(means @ axes, deviations, z, axes, self.model.config.z)
+            )
+
+    def _axes(self, side: str, codes: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """Orthonormal axes of the codes, as columns: those first that move the decoder most."""
+
+        @tf.function
+        def movement(axis: Tensor) -> Tensor:
+            tangents = tf.tile(axis[None], (len(codes), 1))
+            codes_ = tf.constant(codes)
+            with tf.autodiff.ForwardAccumulator(codes_, tangents) as accumulator:
+                features, _ = self.model.decode_code(codes_, tf.constant(z), side)
+                images = self.model.images(features, side)
+            return tf.reshape(accumulator.jvp(images), (len(codes), -1))
+
+        moved = np.stack([movement(axis).numpy() for axis in np.eye(codes.shape[1], dtype="f")])
+        _, axes = np.linalg.eigh(np.einsum("inf,jnf->ij", moved, moved))
+        return axes[:, ::-1]
+
+    def _rows(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """`codes` of all pairs, as arrays."""
+        step = tf.function(self.codes, reduce_retracing=True)
+        batches = [step(*batch) for batch in super()._prepared(pairs, 1000, shuffle=False)]
+        x, y = (np.concatenate(side) for side in zip(*batches, strict=True))
+        return x, y
+
+    def _prepared(self, data: Any, batch_size: int, shuffle: bool) -> Any:
+        """A dataset of the codes of `Pairs`, which are computed once; other data unchanged."""
+        if not isinstance(data, Pairs):
+            return data
+        x_rows, y_rows = self._rows(data)
+        count = len(data)
+        blank = LabelledImages.unlabelled(np.zeros((count, 1, 1, 1), np.float32))
+        same = np.repeat(np.arange(count)[:, None], 2, axis=1)
+        return Pairs(blank, blank, same).dataset(
+            batch_size,
+            shuffle=shuffle,
+            seed=self.model.config.seed,
+            drop_remainder=shuffle and count >= batch_size,
+            x_values=x_rows,
+            y_values=y_rows,
+        )
+
+
+def _standardising(
+    means: np.ndarray, deviations: np.ndarray, z: np.ndarray, axes: np.ndarray, family: Any
+) -> tuple[np.ndarray, ...]:
+    """The arguments of `assign_affine`.
+
+    Args:
+        means: of the codes' posteriors along the axes, `(n, size)`.
+        deviations: their standard deviations in the codes' own coordinates, `(n, size)`.
+        z: `(n, width)`.
+        axes: orthonormal columns.
+        family: of z. Where it is one categorical variable each of its values has a map of its own;
+            otherwise the mean alone varies with z, linearly.
+    """
+    size, width = means.shape[1], z.shape[1]
+
+    def root(chosen: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        noise = axes.T @ np.diag(np.square(deviations[chosen]).mean(axis=0)) @ axes
+        covariance = rest[chosen].T @ rest[chosen] / max(1, chosen.sum()) + noise
+        return axes @ np.linalg.cholesky(covariance + _LEAST_VARIANCE * np.eye(size))
+
+    every = np.ones(len(z), bool)
+    if isinstance(family, Categorical) and family.n == 1:
+        shifts, matrices = np.zeros((width, size)), np.zeros((width, size, size))
+        for value in range(width):
+            chosen = z[:, value] > 0.5
+            # A value that few pairs have takes what all have.
+            chosen = chosen if chosen.sum() > size else every
+            shifts[value] = means[chosen].mean(axis=0)
+            matrices[value] = root(chosen, means - shifts[value])
+        return shifts @ axes.T, matrices, np.zeros(size), np.zeros((size, size))
+    common = means.mean(axis=0)
+    shifts = np.linalg.lstsq(z - z.mean(axis=0), means - common, rcond=None)[0]
+    common = common - z.mean(axis=0) @ shifts
+    matrix = root(every, means - common - z @ shifts)
+    return shifts @ axes.T, np.zeros((width, size, size)), axes @ common, matrix

@@ -25,6 +25,8 @@ class JointStage(Stage):
     − κ E log q(z'|x_θ(u',z')) and the same for y, for concepts and locals that do not belong
     together (κ is `concept_weight`; see `concept`);
     with a "gaussian" decoder the reconstruction is −log p(x|z) − log p(y|z), eq. (5).
+    A model's flows do not count in D(q(u|·) ‖ p(u)): a `FlowStage` fits them to what this stage
+    leaves.
 
     The variables `temperature`, `local_weight` (β) and `two_epsilon_squared` may be scheduled.
 
@@ -35,8 +37,8 @@ class JointStage(Stage):
         train_locals: whether the joint encoders of u and v are trained too; False leaves the
             decoders to be trained, as after a `FlowStage`.
         concept_weight: κ in this stage; None takes the config's.
-        flows: whether to go through the model's flows; before a `FlowStage` they are the identity
-            and False saves their time.
+        flows: whether samples of the concept term go through the model's flows; before a
+            `FlowStage` they are the identity and False saves their time.
 
     Raises:
         ValueError: if κ is negative, or not 0 for a model without experts.
@@ -128,42 +130,43 @@ class JointStage(Stage):
             "alignment": z_family.shared_information(*experts) if experts else zeros,
         }
         for side, other, name in (("x", "y", "u"), ("y", "x", "v")):
-            family, local, code = model.local(side), None, None
+            family, code = model.local(side), None
             terms[f"kl_{name}"] = zeros
             if family is not None:
                 # q(u|x,y), or as the config says
                 posterior = model.joint_local(side, features[side], features[other], z)
                 code = self.draw(family, posterior, count)
-                if self.flows:
-                    local, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
-                else:
-                    local, terms[f"kl_{name}"] = code, family.kl(posterior)
+                terms[f"kl_{name}"] = family.kl(posterior)
             terms[f"concept_{side}"] = (
-                self.concept(local, count, side, training) if self.concept_weight > 0 else zeros
+                self.concept(code, z, count, side, training) if self.concept_weight > 0 else zeros
             )
             terms[f"reconstruction_{side}"] = self.reconstruction(
                 targets[side], features[side], code, z, side
             )
         return terms
 
-    def concept(self, local: Any, count: Any, side: str, training: bool) -> Tensor:
+    def concept(self, code: Any, z: Tensor, count: Any, side: str, training: bool) -> Tensor:
         """−log q(z'|x_θ(u',z')), nats per example, on half a batch, `((count + 1) // 2,)`.
 
         z' ~ p(z); half of the u' are of the prior, half of the batch's posteriors. Dropout and
         noise of the expert ask for a margin.
 
         Args:
-            local: posterior samples of u, `(count, size)`, or None.
+            code: samples of the local encoder, `(count, size)`, or None.
+            z: the concepts that they belong to, `(count, size of z)`.
             count: rows of the batch.
             side: "x" or "y".
             training: whether dropout and noise are on.
         """
         model, z_family, family = self.model, self.model.config.z, self.model.local(side)
-        half = (count + 1) // 2
-        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
+        half, local = (count + 1) // 2, None
         if family is not None:
+            local = code[half // 2 : half]
+            if self.flows:
+                local = model.pull_back(side, local, z[half // 2 : half])
             prior = family.prior_sample(family.random_noise(half, self.seed_generator))
-            local = ops.concatenate([prior[: half // 2], local[half // 2 : half]], axis=0)
+            local = ops.concatenate([prior[: half // 2], local], axis=0)
+        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
         features, _ = (model.decode if self.flows else model.decode_code)(local, z, side)
         if training and model.config.concept_noise > 0:
             noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)

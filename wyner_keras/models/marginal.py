@@ -21,13 +21,16 @@ class MarginalStage(Stage):
     Minimises, in nats per example, for x and the same for y with v,
     D(q(z|x) ‖ p(z)) + D(q(u|x,z) ‖ p(u)) + ‖x − x_θ(u,z)‖² / 2ε²
     + `distillation_weight` · D(q(z|x,y) ‖ q(z|x)). The last term pulls q(z|x) towards the joint
-    posterior's average over y, which q(z|x) = E[q(z|x,y) | x] is; weight 0 is the paper's.
+    posterior's average over y, which q(z|x) = E[q(z|x,y) | x] is; weight 0 is the paper's. As in
+    the joint stage, a model's flows do not count.
 
     The variables `temperature` and `two_epsilon_squared` may be scheduled.
 
     Args:
         model: the W-model whose joint stage is done.
         distillation_weight: weight of the last term.
+        train_locals: whether q(u|x,z) and q(v|y,z) are trained too. False leaves them as they are,
+            which suits a warm start: the joint stage has minimised the same terms over them.
 
     Raises:
         ValueError: if the weight is negative.
@@ -52,7 +55,13 @@ class MarginalStage(Stage):
         "distillation_y",
     )
 
-    def __init__(self, model: WynerModel, distillation_weight: float = 0.0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        model: WynerModel,
+        distillation_weight: float = 0.0,
+        train_locals: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(model, **kwargs)
         if not distillation_weight >= 0:
             raise ValueError(
@@ -60,11 +69,17 @@ class MarginalStage(Stage):
                 f"Received: distillation_weight={distillation_weight!r}"
             )
         self.distillation_weight = distillation_weight
+        self.train_locals = train_locals
 
     @property
     def parts(self) -> Iterable[keras.layers.Layer]:
-        """Marginal encoders; no decoder."""
-        return self.model.marginal_parts
+        """Marginal encoders, those of u and v if they are to be trained; no decoder."""
+        frozen = (
+            []
+            if self.train_locals
+            else [self.model.marginal_encoder_u, self.model.marginal_encoder_v]
+        )
+        return [part for part in self.model.marginal_parts if part not in frozen]
 
     @property
     def reads_images(self) -> bool:
@@ -101,12 +116,16 @@ class MarginalStage(Stage):
                 # q(u|x,z)
                 posterior = model.marginal_local(features[side], z, side)
                 code = self.draw(family, posterior, count)
-                _, terms[f"kl_{name}"] = model.pull_back(side, posterior, code, z)
+                terms[f"kl_{name}"] = family.kl(posterior)
             terms[f"reconstruction_{side}"] = self.reconstruction(
                 targets[side], features[side], code, z, side
             )
         return terms
 
     def get_config(self) -> dict[str, Any]:
-        """The model and the weight."""
-        return {**super().get_config(), "distillation_weight": self.distillation_weight}
+        """The model, the weight and what is trained."""
+        return {
+            **super().get_config(),
+            "distillation_weight": self.distillation_weight,
+            "train_locals": self.train_locals,
+        }

@@ -10,7 +10,7 @@ from wyner_keras.latents import Latent
 from wyner_keras.models.config import WynerConfig
 from wyner_keras.models.pair import PairModel
 from wyner_keras.models.pair_config import PairConfig
-from wyner_keras.networks import MLP, ConvEncoder, CouplingFlow
+from wyner_keras.networks import MLP, ContinuousFlow, ConvEncoder
 
 
 class Parts(PairModel):
@@ -87,12 +87,12 @@ class Parts(PairModel):
             )
             for layer in (self.concept_x, self.concept_y):
                 layer.build((None, z.size))
-        self.flow_u: CouplingFlow | None = None
-        self.flow_v: CouplingFlow | None = None
-        if config.local_couplings:
+        self.flow_u: ContinuousFlow | None = None
+        self.flow_v: ContinuousFlow | None = None
+        if config.flow_steps:
             gaussians: tuple[Any, Any] = (u, v)
             self.flow_u, self.flow_v = flows = tuple(
-                CouplingFlow(family.size, config.local_couplings, seed=next(seeds))
+                ContinuousFlow(family.size, config.flow_steps, config.hidden, seed=next(seeds))
                 for family in gaussians
             )
             for flow in flows:
@@ -107,7 +107,7 @@ class Parts(PairModel):
         """The affine map of z to features of side "x" or "y"; None unless the model is residual."""
         return self.concept_x if side == "x" else self.concept_y
 
-    def flow(self, side: str) -> CouplingFlow | None:
+    def flow(self, side: str) -> ContinuousFlow | None:
         """The map from U (side "x") or V (side "y") to what the decoder reads; None without one."""
         return self.flow_u if side == "x" else self.flow_v
 

@@ -80,6 +80,11 @@ class Stage(keras.Model):
             return []
         return [variable for part in self.parts for variable in part.trainable_variables]
 
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The same; an optimizer's moving averages of them end up in these."""
+        return self.trainable_variables
+
     def terms(self, x: Tensor, y: Tensor, training: bool) -> dict[str, Tensor]:
         """Named loss terms, unreduced: nats per example `(batch,)`, or a batch scalar."""
         raise TypeError("A stage defines its loss terms")

@@ -57,7 +57,7 @@ class WynerModel(Tasks, Distributions):
         """A sample of q(u|x,z) or q(v|y,z), `(batch, size)`; for a model that has u or v."""
         family: Any = self.local(side)
         parameters = self.marginal_local(self.features(images, side), z, side)
-        return self.pull_back(side, parameters, family.sample(parameters, noise), z)[0]
+        return self.pull_back(side, family.sample(parameters, noise), z)
 
     def conditional_graph(
         self, side: str, given: Tensor, noise_z: Tensor, noise_local: Tensor

@@ -3,7 +3,7 @@
 from wyner_keras.networks.augmentation import RandomShiftShear
 from wyner_keras.networks.autoencoder import ConvAutoencoder
 from wyner_keras.networks.conv_encoder import ConvEncoder
-from wyner_keras.networks.flow import CouplingFlow
+from wyner_keras.networks.flow import ContinuousFlow
 from wyner_keras.networks.mlp import MLP
 
-__all__ = ["MLP", "ConvAutoencoder", "ConvEncoder", "CouplingFlow", "RandomShiftShear"]
+__all__ = ["MLP", "ContinuousFlow", "ConvAutoencoder", "ConvEncoder", "RandomShiftShear"]

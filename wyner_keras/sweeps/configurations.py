@@ -166,7 +166,7 @@ def _without_local(chosen: Recipe, squared_error: bool) -> Recipe:
 
     With plain squared error, which the paper's degenerate baseline has, 2ε² is 1.
     """
-    changes: dict[str, Any] = {"u": None, "v": None, "local_couplings": 0}
+    changes: dict[str, Any] = {"u": None, "v": None, "flow_steps": 0}
     if squared_error:
         changes["two_epsilon_squared"] = 1.0
         joint = dataclasses.replace(chosen.joint, two_epsilon_squared=None)

@@ -9,7 +9,6 @@ from wyner_keras.training.schedules import (
     NoiseScaleSchedule,
     Ramp,
     TemperatureSchedule,
-    TransportSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 from wyner_keras.training.train import Trained, train, train_wrapper
@@ -24,7 +23,6 @@ __all__ = [
     "StageSettings",
     "TemperatureSchedule",
     "Trained",
-    "TransportSchedule",
     "WrapperSettings",
     "recipe",
     "train",

@@ -53,14 +53,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         wrapper = WrapperSettings(code_size=24, epochs=32, batch_size=64)
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
         epochs = {"alignment": 10, "joint": 14, "flow": 6, "refinement": 2, "marginal": 2}
-        couplings, concept_weight, concept_noise = 3, 20.0, 0.3
+        concept_weight, concept_noise = 20.0, 0.3
         marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
         epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 6}
-        couplings, concept_weight, concept_noise = 8, 50.0, 0.5
+        concept_weight, concept_noise = 50.0, 0.5
         marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
@@ -84,7 +84,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
             marginal_encoder=marginal_encoder,
             marginal_local="xz",
             residual=True,
-            local_couplings=couplings,
+            flow_steps=3,
             concept_weight=concept_weight,
             concept_noise=concept_noise,
             encoder_dropout=0.2,
@@ -105,8 +105,8 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         ),
         flow=stage_of(
             "flow",
-            learning_rate=Ramp(start=rate, end=1e-5),
-            transport_weight=Ramp(start=0.2, end=0.015),
+            batch_size=512,
+            learning_rate=Ramp(start=1e-3, end=1e-5),
         ),
         refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
         marginal=stage_of(
@@ -119,6 +119,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         train_experts=False,
         distillation_weight=distillation_weight,
         warm_start=True,
+        train_marginal_locals=False,
     )
 
 

@@ -102,12 +102,6 @@ class NoiseScaleSchedule(Schedule):
     variable = "two_epsilon_squared"
 
 
-class TransportSchedule(Schedule):
-    """Anneal η, the weight on moving styles, so that what is moved least is found first."""
-
-    variable = "transport_weight"
-
-
 class LearningRateSchedule(Schedule):
     """Anneal the optimizer's learning rate, which must be a number, not a Keras schedule."""
 

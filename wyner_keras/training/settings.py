@@ -47,12 +47,13 @@ class StageSettings:
         temperature: of the Gumbel-softmax, by epoch.
         local_weight: β on KL(u) and KL(v), by epoch; the joint stage's only.
         two_epsilon_squared: 2ε² by epoch; None keeps the config's.
+        average: momentum of the moving average of the weights, a step, which the stage leaves in
+            place of the last ones; None leaves the last ones.
         concept_weight: κ; None keeps the config's; the joint stage's only.
-        transport_weight: η by epoch; None keeps `FlowStage`'s; that stage's only.
         jit_compile: whether XLA compiles the step; it pays for wide dense networks.
 
     Raises:
-        ValueError: if a count is not positive.
+        ValueError: if a count is not positive or the average out of range.
     """
 
     epochs: int
@@ -61,12 +62,14 @@ class StageSettings:
     temperature: Ramp = Ramp(start=1.0, end=0.5)
     local_weight: Ramp | None = None
     two_epsilon_squared: Ramp | None = None
+    average: float | None = None
     concept_weight: float | None = None
-    transport_weight: Ramp | None = None
     jit_compile: bool = True
 
     def __post_init__(self) -> None:
         _check_counts(epochs=self.epochs, batch_size=self.batch_size)
+        if self.average is not None and not 0 <= self.average < 1:
+            raise ValueError(f"`average` should be in [0, 1). Received: average={self.average!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +90,8 @@ class Recipe:
             alignment stage found it.
         distillation_weight: of the joint posterior in stage 2; 0 is the paper's.
         warm_start: whether stage 2 starts from the joint encoders.
+        train_marginal_locals: whether stage 2 trains q(u|x,z) and q(v|y,z); False leaves them as
+            they start.
 
     Raises:
         ValueError: if a value is not as said.
@@ -104,6 +109,7 @@ class Recipe:
     train_experts: bool = True
     distillation_weight: float = 0.0
     warm_start: bool = False
+    train_marginal_locals: bool = True
 
     def __post_init__(self) -> None:
         _check_counts(pairs_per_class=self.pairs_per_class)

@@ -29,7 +29,6 @@ from wyner_keras.training.schedules import (
     LearningRateSchedule,
     NoiseScaleSchedule,
     TemperatureSchedule,
-    TransportSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings
 
@@ -73,7 +72,6 @@ def _schedules(settings: StageSettings, stage: Stage) -> list[keras.callbacks.Ca
     for ramp, schedule in (
         (settings.local_weight, CapacitySchedule),
         (settings.two_epsilon_squared, NoiseScaleSchedule),
-        (settings.transport_weight, TransportSchedule),
     ):
         if ramp is not None and hasattr(stage, schedule.variable):
             callbacks.append(schedule(ramp))
@@ -96,7 +94,11 @@ def _fit(
         callbacks.append(keras.callbacks.BackupAndRestore(str(folder / f"{name}.backup")))
     callbacks.append(KeepLastGood(checkpoint))
     stage.compile(
-        optimizer=keras.optimizers.Adam(settings.learning_rate.start),
+        optimizer=keras.optimizers.Adam(
+            settings.learning_rate.start,
+            use_ema=settings.average is not None,
+            ema_momentum=settings.average or 0.0,
+        ),
         steps_per_execution=steps_per_execution(max(1, len(pairs) // settings.batch_size)),
         jit_compile=settings.jit_compile,
     )
@@ -259,7 +261,11 @@ def train(
     def marginal() -> MarginalStage:
         if recipe.warm_start:
             model.warm_start_marginals()
-        return MarginalStage(model, distillation_weight=recipe.distillation_weight)
+        return MarginalStage(
+            model,
+            distillation_weight=recipe.distillation_weight,
+            train_locals=recipe.train_marginal_locals,
+        )
 
     stage("alignment", recipe.alignment, lambda: AlignmentStage(model))
     stage("joint", recipe.joint, joint)

@@ -53,14 +53,14 @@ def test_all_are_plain_numbers_and_bounds_are_on_their_sides(tiny, pairs):
 
 
 def test_a_continuous_z_gets_bounds(make_tiny, pairs):
-    found = information.measure(make_tiny(z=DiagonalGaussian(dim=2), local_couplings=0), pairs)
+    found = information.measure(make_tiny(z=DiagonalGaussian(dim=2), flow_steps=0), pairs)
     for name in ("i_xy_z", "i_x_z", "i_y_z"):
         assert found[name] <= min(found[f"{name}_upper"], math.log(30)) + 1e-6
     assert "i_label_z" in found
 
 
 def test_no_local_latents_hold_nothing(make_tiny, pairs):
-    found = information.measure(make_tiny(u=None, v=None, local_couplings=0), pairs)
+    found = information.measure(make_tiny(u=None, v=None, flow_steps=0), pairs)
     assert [value for name, value in found.items() if "_u" in name or "_v" in name] == [0.0] * 6
 
 
@@ -79,17 +79,18 @@ def test_without_labels_nothing_is_said_of_them(tiny, pairs):
     assert found == {name: value for name, value in labelled.items() if "label" not in name}
 
 
-def test_scores_of_a_flow_are_densities_by_the_change_of_variables(tiny, pairs):
+def test_scores_of_a_flow_are_densities_of_the_codes_it_makes(tiny, pairs):
     features = np.asarray(tiny.features(pairs.x.images, "x"))
     parameters_z = np.asarray(tiny.marginal_z(features, "x"))
     z = np.asarray(tiny.config.z.mode(parameters_z))
     parameters = np.asarray(tiny.marginal_local(features, z, "x"))
     code = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32)
-    local, log_determinant = tiny.flow("x").inverse(code, z)
+    local = tiny.flow("x").inverse(code, z)
     mean, deviation = parameters[:, :2], np.exp(parameters[:, 2:] / 2)
-    expected = stats.norm.logpdf(code, mean, deviation).sum(axis=1) - np.asarray(log_determinant)
+    expected = stats.norm.logpdf(code, mean, deviation).sum(axis=1)
     scores = measures._scores(tiny, "x", tiny.config.u, features, parameters_z, np.asarray(local))
-    np.testing.assert_allclose(np.diagonal(scores), expected, rtol=1e-3, atol=1e-3)
+    # The flow's map back and forth has an error of its own.
+    np.testing.assert_allclose(np.diagonal(scores), expected, rtol=5e-3, atol=5e-3)
 
 
 def test_a_model_that_reads_the_label_holds_its_entropy_and_no_more():

@@ -2,42 +2,50 @@ import keras
 import numpy as np
 import pytest
 
-from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import FlowStage, JointStage, MarginalStage
 
 FLOWS = {
     "u": DiagonalGaussian(dim=2),
     "v": DiagonalGaussian(dim=4),
     "joint_local": "xz",
-    "local_couplings": 2,
+    "flow_steps": 2,
 }
+
+
+def bend(model):
+    """Give the flows weights with which they are not the identity."""
+    rng = np.random.default_rng(3)
+    for flow in (model.flow_u, model.flow_v):
+        for variable in flow.trainable_variables:
+            variable.assign(0.2 * rng.normal(size=variable.shape))
+        size = flow.size
+        matrices = np.tril(0.3 * rng.normal(size=(3, size, size))) + np.eye(size)
+        none = np.zeros((size, size))
+        flow.assign_affine(rng.normal(size=(3, size)), matrices, none[0], none)
+    return model
 
 
 @pytest.fixture
 def model(make_model):
-    """A model with flows that are not the identity."""
-    model = make_model(**FLOWS)
-    rng = np.random.default_rng(3)
-    for flow in (model.flow_u, model.flow_v):
-        for variable in flow.trainable_variables:
-            variable.assign(0.3 * rng.normal(size=variable.shape))
-    return model
+    return bend(make_model(**FLOWS))
 
 
 def test_the_estimated_kl_is_the_closed_form_for_an_affine_flow(make_model):
     model = make_model(**FLOWS)
     rng = np.random.default_rng(0)
-    for flow in (model.flow_u, model.flow_v):
-        for variable in flow.affine.trainable_variables:
-            variable.assign(0.4 * rng.normal(size=variable.shape))
-    z = np.repeat(np.eye(3, dtype="f")[[1]], 60_000, axis=0)
+    matrix, shift = np.tril(rng.normal(size=(2, 2))) + 2 * np.eye(2), rng.normal(size=2)
+    model.flow_u.assign_affine(np.zeros((3, 2)), np.zeros((3, 2, 2)), shift, matrix)
+    z = np.repeat(np.eye(3, dtype="f")[[1]], 5_000, axis=0)
     parameters = np.repeat(rng.normal(size=(1, 4)).astype("f"), len(z), axis=0)
     family = model.config.u
-    code = family.sample(parameters, family.draw_noise(rng, len(z)))
-    u, kl = (np.asarray(value) for value in model.pull_back("x", parameters, code, z))
-    # u = (code − shift) / scale is Gaussian: its moments give the divergence.
-    mean, variance = u.mean(axis=0), u.var(axis=0)
-    expected = 0.5 * np.sum(variance + mean**2 - 1 - np.log(variance))
+    code = np.asarray(family.sample(parameters, family.draw_noise(rng, len(z))))
+    kl = np.asarray(model.local_kl("x", parameters, code, z))
+    # u = matrix⁻¹ (code − shift) is Gaussian.
+    inverse = np.linalg.inv(matrix)
+    mean = inverse @ (parameters[0, :2] - shift)
+    covariance = inverse @ np.diag(np.exp(parameters[0, 2:])) @ inverse.T
+    expected = 0.5 * (np.trace(covariance) + mean @ mean - 2 - np.linalg.slogdet(covariance)[1])
     assert expected > 0.3
     assert kl.mean() == pytest.approx(expected, abs=5 * kl.std() / np.sqrt(len(kl)))
 
@@ -45,55 +53,138 @@ def test_the_estimated_kl_is_the_closed_form_for_an_affine_flow(make_model):
 def test_decoding_what_was_pulled_back_is_decoding_the_code(model):
     rng = np.random.default_rng(1)
     z = np.eye(3, dtype="f")[rng.integers(0, 3, 8)]
-    code, parameters = rng.normal(size=(8, 2)).astype("f"), rng.normal(size=(8, 4)).astype("f")
-    u, _ = model.pull_back("x", parameters, code, z)
+    code = rng.normal(size=(8, 2)).astype("f")
+    u = model.pull_back("x", code, z)
     assert np.abs(u - code).max() > 0.1
-    np.testing.assert_allclose(
-        model.decode(u, z, "x")[0], model.decode_code(code, z, "x")[0], atol=1e-5
+    decoded = model.decode_code(code, z, "x")[0]
+    np.testing.assert_allclose(model.decode(u, z, "x")[0], decoded, atol=1e-3)
+    assert not np.allclose(model.decode(code, z, "x")[0], decoded, atol=1e-2)
+
+
+def test_the_terms_are_matching_errors_of_the_posteriors_samples(model, pairs, oracle, monkeypatch):
+    """Whatever the noise is: it is recorded on its way, and so are the flows' arguments."""
+    noises, given = {}, {}
+    for family in (Categorical, DiagonalGaussian):
+
+        def noise(self, count, seed, family=family):
+            found = self.draw_noise(np.random.default_rng(len(noises)), int(count))
+            noises[len(noises)] = found
+            return found
+
+        monkeypatch.setattr(family, "random_noise", noise)
+    for side in "xy":
+        flow = model.flow(side)
+
+        def error(start, code, z, time, side=side):
+            given[side] = tuple(np.asarray(part, float) for part in (start, code, z, time))
+            return keras.ops.full((len(start),), {"x": 2.0, "y": 3.0}[side])
+
+        monkeypatch.setattr(flow, "matching_error", error)
+    loss, means = FlowStage(model).loss_and_terms(*pairs.arrays(), training=False)
+    assert {name: float(value) for name, value in means.items()} == {
+        "matching_u": 2.0,
+        "matching_v": 3.0,
+    }
+    assert float(loss) == 5.0
+    x, y = (
+        np.asarray(model.features(image, side))
+        for image, side in zip(pairs.arrays(), "xy", strict=True)
     )
-    assert not np.allclose(model.decode(code, z, "x")[0], model.decode_code(code, z, "x")[0])
-
-
-def test_the_terms_are_those_of_the_flows_in_numpy(model, pairs, oracle, still_noise):
-    stage = FlowStage(model, transport_weight=0.7)
-    stage.temperature.assign(0.6)
-    loss, means = stage.loss_and_terms(*pairs.arrays(), training=False)
-    x, y = (np.asarray(model.features(image, side)) for image, side in
-            zip(pairs.arrays(), "xy", strict=True))  # fmt: skip
     q = oracle.posterior(model.config.z, model.joint_expert_x(x), model.joint_expert_y(y))
-    z = np.float32(oracle.sample(model.config.z, q, still_noise[3], 0.6))
-    expected = {}
-    for name, own, family, own_name in (
-        ("u", x, model.config.u, "x"),
-        ("v", y, model.config.v, "y"),
+    # An exact sample of q(z|x,y): the largest of logits and Gumbel noise.
+    z = np.eye(3, dtype="f")[(q - np.log(-np.log(noises[0]))).argmax(axis=1)]
+    for side, own, name, family, first in (
+        ("x", x, "u", model.config.u, 1),
+        ("y", y, "v", model.config.v, 3),
     ):
-        parameters = np.asarray(getattr(model, f"joint_encoder_{name}")([own, z]), float)
-        code = oracle.sample(family, parameters, still_noise[family.dim], 1.0)
-        flow = getattr(model, f"flow_{name}")
-        value, log_determinant = (np.asarray(part) for part in flow.inverse(np.float32(code), z))
-        entropy = 0.5 * (1 + np.log(2 * np.pi) + parameters[:, family.dim :]).sum(axis=1)
-        prior = 0.5 * (np.log(2 * np.pi) + value**2).sum(axis=1)
-        expected[f"kl_{name}"] = (prior - log_determinant - entropy).mean()
-        half = (len(z) + 1) // 2
-        concept, decoder = z[:half][::-1], getattr(model, f"decoder_{own_name}")
-        moved, kept = (
-            np.asarray(decoder([np.float32(local), concept]))
-            for local in (flow(value[:half], concept), code[:half])
+        parameters = getattr(model, f"joint_encoder_{name}")([own, z])
+        code = oracle.sample(family, parameters, noises[first], 1.0)
+        start, found_code, found_z, time = given[side]
+        np.testing.assert_array_equal(found_z, z)
+        np.testing.assert_allclose(found_code, code, rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(start, np.float32(noises[first + 1]))
+        # One time in each of 24 equal parts of [0, 1].
+        np.testing.assert_array_equal(np.floor(24 * time[:, 0]), np.arange(24))
+
+
+def test_its_minimum_is_known_where_the_codes_are_gaussian(model, pairs):
+    """Standardised Gaussian codes need no velocity: what is left is the variance of the paths."""
+    stage = FlowStage(model)
+    for flow in (model.flow_u, model.flow_v):
+        flow.output_layer.kernel.assign(np.zeros(flow.output_layer.kernel.shape))
+        flow.output_layer.bias.assign(np.zeros(flow.size))
+        none = np.zeros((3, flow.size, flow.size))
+        flow.assign_affine(none[:, 0], none, none[0, 0], np.eye(flow.size))
+    z = np.tile(np.eye(3, dtype="f")[0], (20_000, 1))
+    rows = {d: np.concatenate([np.zeros((20_000, 2 * d), "f"), z], axis=1) for d in (2, 4)}
+    terms = stage.terms(rows[2], rows[4], training=False)
+    # cos θ · w − sin θ · u of two standard normals is one: its square is the dimension.
+    assert np.mean(terms["matching_u"]) == pytest.approx(2, abs=0.06)
+    assert np.mean(terms["matching_v"]) == pytest.approx(4, abs=0.08)
+
+
+def test_standardising_makes_each_concepts_codes_white(make_model, pairs):
+    """By the moments of the codes that the stage reads, concept by concept."""
+    model = make_model(**FLOWS)
+    for expert in model.joint_encoders_z:
+        # Concepts that both sides are sure of.
+        expert.output_layer.kernel.assign(1000.0 * expert.output_layer.kernel.numpy())
+    stage = FlowStage(model)
+    stage.standardise(pairs)
+    rows, _ = stage._rows(pairs)
+    means, log_variances, z = np.split(rows, [2, 4], axis=1)
+    concepts, counts = np.unique(z.argmax(axis=1), return_counts=True)
+    large = concepts[counts > 2]
+    assert len(large) > 1
+    for concept in large:
+        chosen = z.argmax(axis=1) == concept
+        ends = np.asarray(model.flow_u.standardised(means[chosen], z[chosen]), float)
+        np.testing.assert_allclose(ends.mean(axis=0), 0, atol=1e-4)
+        matrix = np.asarray(model.flow_u.unscale[0], float).reshape(3, 2, 2)[concept]
+        noise = np.diag(np.exp(log_variances[chosen]).mean(axis=0))
+        covariance = ends.T @ ends / chosen.sum() + matrix @ noise @ matrix.T
+        np.testing.assert_allclose(covariance, np.eye(2), atol=5e-3)
+
+
+def test_what_moves_the_decoder_most_is_taken_by_itself(make_model, pairs):
+    """The first axis of w is a function of the code's along the most sensitive axis alone."""
+    model = make_model(**FLOWS)
+    stage = FlowStage(model)
+    stage.standardise(pairs)
+    rng = np.random.default_rng(6)
+    codes = rng.normal(size=(200, 4)).astype("f")
+    z = np.eye(3, dtype="f")[np.zeros(200, int)]
+    matrix = np.asarray(model.flow_v.unscale[0], float).reshape(3, 4, 4)[0]
+    axis = matrix[0] / np.linalg.norm(matrix[0])
+    shift = 1e-2
+    moved = [
+        np.linalg.norm(
+            model.decode_code(codes + shift * np.float32(direction), z, "y")[0]
+            - model.decode_code(codes, z, "y")[0]
         )
-        expected[f"transport_{name}"] = np.square(moved - kept).sum(axis=1).mean()
-    assert set(means) == set(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(means[name], value, rtol=1e-3, err_msg=name)
-    total = expected["kl_u"] + expected["kl_v"]
-    total += 0.7 * (expected["transport_u"] + expected["transport_v"])
-    np.testing.assert_allclose(loss, total, rtol=1e-3)
+        for direction in (axis, *rng.permutation(np.eye(4) - np.outer(axis, axis)))
+    ]
+    assert moved[0] == max(moved)
+    # Triangular: a coordinate reads the axes up to its own.
+    rows = stage._rows(pairs)[1]
+    along = matrix @ stage._axes("y", rows[:, :4], rows[:, 8:])
+    assert np.abs(np.tril(along, -1)).max() > 0.01
+    np.testing.assert_allclose(np.triu(along, 1), 0, atol=1e-4)
 
 
-def test_other_stages_count_the_same_divergence(model, pairs, still_noise):
-    flow = FlowStage(model).loss_and_terms(*pairs.arrays(), training=False)[1]
-    joint = JointStage(model).loss_and_terms(*pairs.arrays(), training=False)[1]
-    for name in ("kl_u", "kl_v"):
-        np.testing.assert_allclose(joint[name], flow[name], rtol=1e-5)
+@pytest.mark.parametrize("z", [Categorical(n=2, k=3), DiagonalGaussian(dim=2)])
+def test_other_common_latents_have_one_matrix_and_a_mean_that_z_moves(make_model, pairs, z):
+    model = make_model(**FLOWS | {"z": z, "alignment_weight": 0.0})
+    stage = FlowStage(model)
+    stage.standardise(pairs)
+    flow = model.flow_u
+    assert not np.any(flow.scale[0])
+    assert np.any(flow.shift[0])
+    rows, _ = stage._rows(pairs)
+    means, _, values = np.split(rows, [2, 4], axis=1)
+    ends = np.asarray(flow.standardised(means, values), float)
+    np.testing.assert_allclose(ends.mean(axis=0), 0, atol=0.3)
+    np.testing.assert_allclose(flow(ends.astype("f"), values), means, atol=1e-3)
 
 
 def test_it_trains_the_flows_alone_and_no_other_stage_does(model, pairs, weights):
@@ -103,8 +194,8 @@ def test_it_trains_the_flows_alone_and_no_other_stage_does(model, pairs, weights
     before, still = weights(*flows), weights(*others)
     stage = FlowStage(model)
     stage.compile(optimizer=keras.optimizers.Adam(1e-2))
-    losses = stage.fit(pairs, batch_size=8, epochs=30, verbose=0).history["loss"]
-    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.2
+    losses = stage.fit(pairs, batch_size=8, epochs=40, verbose=0).history["loss"]
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.3
     assert weights(*flows) != before
     assert weights(*others) == still
     before = weights(*flows)
@@ -114,8 +205,18 @@ def test_it_trains_the_flows_alone_and_no_other_stage_does(model, pairs, weights
     assert weights(*flows) == before
 
 
-def test_style_transfer_to_the_styles_own_concept_decodes_its_code(model, pairs):
+def test_batches_of_images_train_it_as_pairs_do(model, pairs):
+    """`fit` on a dataset of images reads their codes batch by batch."""
+    stage = FlowStage(model)
+    stage.compile(optimizer=keras.optimizers.Adam(1e-2))
+    stage.standardise(pairs)
+    history = stage.fit(pairs.dataset(8), epochs=60, verbose=0).history["loss"]
+    assert np.mean(history[-20:]) < np.mean(history[:20]) - 0.2
+
+
+def test_style_transfer_to_the_styles_own_concept_decodes_its_code(make_model, pairs):
     """With z ~ q(z|x) the same on both sides, the flow goes back the way it came."""
+    model = bend(make_model(**FLOWS | {"flow_steps": 8}))
     rng = np.random.default_rng(5)
     for encoder in (model.marginal_encoder_z_x, model.marginal_encoder_z_y):
         encoder.output_layer.bias.assign([0.0, 50.0, 0.0])
@@ -128,7 +229,7 @@ def test_style_transfer_to_the_styles_own_concept_decodes_its_code(model, pairs)
     parameters = model.marginal_local(features, z, "x")
     code = model.config.u.sample(parameters, noise_u)
     np.testing.assert_allclose(
-        images, model.images(model.decode_code(code, z, "x")[0], "x"), atol=1e-5
+        images, model.images(model.decode_code(code, z, "x")[0], "x"), atol=1e-4
     )
 
 
@@ -162,51 +263,27 @@ def test_while_flows_are_the_identity_the_joint_stage_may_skip_them(
         ]
 
     through, around = losses(make_model(**FLOWS))
-    # The one is an estimate of the other's closed form.
-    assert through == pytest.approx(around, rel=0.05)
+    assert through == pytest.approx(around, rel=1e-5)
     through, around = losses(model)
-    assert abs(through - around) > 0.05 * around
-
-
-def test_the_transport_term_keeps_styles_where_they_are(make_model, pairs):
-    """The heavier it is, the less a style moves between concepts."""
-    moved = []
-    for weight in (0.0, 10.0):
-        model = make_model(**FLOWS)
-        stage = FlowStage(model, transport_weight=weight)
-        stage.compile(optimizer=keras.optimizers.Adam(1e-2))
-        history = stage.fit(pairs, batch_size=8, epochs=30, verbose=0).history
-        moved.append(np.mean(history["transport_u"][-5:]))
-    assert moved[1] < 0.5 * moved[0]
+    assert abs(through - around) > 0.002 * around
 
 
 def test_a_stage_is_made_again_from_its_config(model):
-    stage = FlowStage(model, transport_weight=0.3)
-    again = FlowStage.from_config(stage.get_config())
-    assert float(again.transport_weight) == pytest.approx(0.3)
+    again = FlowStage.from_config(FlowStage(model).get_config())
+    assert again.model.config == model.config
 
 
-@pytest.mark.parametrize(
-    ("couplings", "weight", "message"),
-    [
-        (0, 0.1, "Received: local_couplings=0"),
-        (2, -1.0, "Received: transport_weight=-1.0"),
-        (2, float("nan"), "Received: transport_weight=nan"),
-    ],
-)
-def test_a_stage_that_cannot_be_is_refused(make_model, couplings, weight, message):
-    model = make_model(**FLOWS | {"local_couplings": couplings})
-    with pytest.raises(ValueError, match=message):
-        FlowStage(model, transport_weight=weight)
+def test_a_stage_without_flows_is_refused(make_model):
+    with pytest.raises(ValueError, match="Received: flow_steps=0"):
+        FlowStage(make_model(**FLOWS | {"flow_steps": 0}))
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"local_couplings": -1}, "Received: local_couplings=-1"),
-        ({"local_couplings": True}, "Received: local_couplings=True"),
-        ({"local_couplings": 2, "u": None}, "DiagonalGaussian U and V"),
-        ({"local_couplings": 2, "u": DiagonalGaussian(dim=1)}, "2 dimensions or more"),
+        ({"flow_steps": -1}, "Received: flow_steps=-1"),
+        ({"flow_steps": True}, "Received: flow_steps=True"),
+        ({"flow_steps": 2, "u": None}, "DiagonalGaussian U and V"),
     ],
 )
 def test_settings_that_cannot_be(make_model, settings, message):

@@ -55,10 +55,10 @@ def test_mean_squared_error_is_two_epsilon_squared_of_one_in_every_epoch():
         assert plain.recipe.config.two_epsilon_squared == other.two_epsilon_squared
         for one in (squared, plain):
             assert one.recipe.flow is None
-            assert one.recipe.config.local_couplings == 0
+            assert one.recipe.config.flow_steps == 0
         for one in others:
             assert one.recipe.config.two_epsilon_squared == other.two_epsilon_squared
-            assert one.recipe.config.local_couplings == other.local_couplings
+            assert one.recipe.config.flow_steps == other.flow_steps
 
 
 def test_the_papers_objective_and_networks_are_the_papers():
@@ -178,8 +178,8 @@ def test_what_the_default_recipe_becomes_can_be_trained(name, configuration, sta
         stage: dataclasses.replace(getattr(chosen, stage), epochs=1, batch_size=40)
         for stage in stages
     }
-    couplings = min(1, chosen.config.local_couplings)
-    config = dataclasses.replace(chosen.config, hidden=(8,), local_couplings=couplings)
+    steps = min(1, chosen.config.flow_steps)
+    config = dataclasses.replace(chosen.config, hidden=(8,), flow_steps=steps)
     chosen = dataclasses.replace(chosen, config=config, pairs_per_class=8, **small)
     rng = np.random.default_rng(0)
     labels = np.arange(80) % 10

@@ -10,7 +10,6 @@ from wyner_keras.training import (
     NoiseScaleSchedule,
     Ramp,
     TemperatureSchedule,
-    TransportSchedule,
 )
 
 
@@ -41,7 +40,6 @@ def test_a_ramp_refuses_what_it_cannot_follow(values):
         (TemperatureSchedule, "temperature"),
         (CapacitySchedule, "local_weight"),
         (NoiseScaleSchedule, "two_epsilon_squared"),
-        (TransportSchedule, "transport_weight"),
     ],
 )
 def test_a_schedule_assigns_its_variable_by_epoch(schedule, name):
