@@ -28,6 +28,7 @@ TINY = Recipe(
         residual=True,
         concept_weight=1.0,
         local_couplings=1,
+        encoder_dropout=0.2,
     ),
     pairs_per_class=16,
     wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
