@@ -26,7 +26,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures peers test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies peers test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ figures: $(STAMP) ## the paper's figures, then the study of its λ (hours; goes 
 	$(BIN)/wyner figures --figure 4
 	$(BIN)/wyner figures --figure 5
 	$(BIN)/wyner figures --study lambda
+
+studies: $(STAMP) ## the default recipe by five seeds, and without each ingredient (many hours; goes on)
+	$(BIN)/wyner figures --study seeds
+	$(BIN)/wyner figures --study ablation
 
 peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same MNIST pairs (hours)
 	PYTHONPATH=benchmarks $(BIN)/python -m peers --peers-python $(PEERS_BIN)/python \

@@ -13,7 +13,7 @@ _DESCRIPTION = """\
 Make the paper's figures again: train a model for each of their configurations, by the paper's
 recipe and by the default one, judge all by one judge, and draw them in the paper's layout with
 their figures under them. Or study λ, the weight of common information, which the paper leaves
-as future work.
+as future work; or the default recipe itself, over seeds, and without one ingredient at a time.
 
 FOLDER holds a run folder for each configuration (FOLDER/runs/NAME, for `wyner generate` and the
 other commands too), and the picture and the table of each sweep. What is there is not trained
@@ -26,7 +26,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to `wyner`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "figures",
-        help="train and draw the paper's figures, or study λ",
+        help="train and draw the paper's figures, or study λ, seeds or ingredients",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,18 +37,22 @@ def add_parser(commands: Any) -> None:
         help="4: the size of Z varies, for both readings of |U| and |V|; 5: that of U and V does",
     )
     what.add_argument(
-        "--study", choices=("lambda",), help="lambda: the weight of common information varies"
+        "--study",
+        choices=("lambda", "seeds", "ablation"),
+        help="lambda: the weight of common information varies; seeds: the default recipe, whole, "
+        "by five seeds; ablation: it and it without one ingredient at a time, by three",
     )
     parser.add_argument(
         "--recipe",
         choices=("paper", "annealed"),
-        help="one recipe only (default: the paper's and beside it the default one)",
+        help="one recipe only (default: the paper's and beside it the default one; seeds and "
+        "ablation are of the default one anyway)",
     )
     parser.add_argument(
         "--out",
         metavar="FOLDER",
-        help="folder to write or to go on in (default: runs/figures, with --quick "
-        "runs/figures-quick)",
+        help="folder to write or to go on in (default: runs/figures, for seeds and ablation "
+        "runs/studies; with --quick runs/figures-quick and runs/studies-quick)",
     )
     parser.add_argument(
         "--data",
@@ -60,7 +64,9 @@ def add_parser(commands: Any) -> None:
         action="store_true",
         help="few pairs and epochs: minutes instead of hours, to try it out",
     )
-    shared.add_common(parser, "of weights, pairs, noise and draws (default: 0)")
+    shared.add_common(
+        parser, "of weights, pairs, noise and draws; of several seeds the first (default: 0)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -69,10 +75,12 @@ def run(options: argparse.Namespace) -> Result:
     data = options.data or ("digits" if options.quick else "mnist")
     if data not in ("mnist", "digits"):
         data = os.path.abspath(data)
-    out = options.out or ("runs/figures-quick" if options.quick else "runs/figures")
     from wyner_keras import sweeps
 
-    size, seed = (sweeps.QUICK if options.quick else sweeps.FULL), options.seed or 0
+    whole = options.study in sweeps.OVER_SEEDS
+    out = options.out or ("runs/studies" if whole else "runs/figures") + "-quick" * options.quick
+    size = sweeps.QUICK if options.quick else sweeps.WHOLE if whole else sweeps.FULL
+    seed = options.seed or 0
     folder = sweeps.check_folder(out, {"data": data, "size": size.name, "seed": seed})
     from wyner_keras.data import load
     from wyner_keras.models import TrainingDiverged
@@ -105,4 +113,4 @@ def run(options: argparse.Namespace) -> Result:
     rows, paths = sweeps.report(sweep, workshop, found)
     written = {name: str(path) for name, path in paths.items()}
     values = {**written, "rows": rows}
-    return Result(f"{sweeps.text(rows)}\n\n{shared.lines(written)}", values)
+    return Result(f"{sweeps.text(sweep, rows)}\n\n{shared.lines(written)}", values)

@@ -6,7 +6,7 @@ import gc
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from wyner_keras.data import ImageSource, label_map
 from wyner_keras.evaluation.classifier import Judge
 from wyner_keras.models import TrainingDiverged, WynerModel
 from wyner_keras.networks import ConvAutoencoder
-from wyner_keras.sweeps.configurations import Configuration, Size, Sweep
+from wyner_keras.sweeps.configurations import Configuration, Sweep
+from wyner_keras.sweeps.sizes import Size
+from wyner_keras.sweeps.stages import Shelf, last_shared, wrapper_key
 from wyner_keras.training import Recipe
 
 logger = logging.getLogger(__name__)
@@ -33,12 +35,13 @@ class Workshop:
     """What the configurations of one folder have in common.
 
     Args:
-        folder: holds `runs/<configuration>`, a run folder each, and `wrappers/<recipe>.keras`.
+        folder: holds `runs/<configuration>`, a run folder each; `wrappers/<key>.keras`, trained
+            once for all that have the same; and, in the meantime, `stages/<key>`, of a `Shelf`.
         source: images to train on, and those that are judged.
         data: the name of the source, as `wyner_keras.data.load` takes it.
         mapping: label of x to label of y.
         size: how much of everything is done.
-        seed: of pairs, weights, noise and draws.
+        seed: of what is judged and shown: the same test pairs and draws for all.
         verbose: of Keras' progress bars.
     """
 
@@ -102,7 +105,8 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
         workshop: where, and on what.
 
     Returns:
-        By configuration: `seconds` of training by stage, `figures` of the judge and `nats`.
+        By configuration: `seconds` of training by stage, `figures` of the judge, `nats` and
+        `shared_nats`, those of the alignment stage.
 
     Raises:
         ValueError: if the folder was begun otherwise, or a run of the same name trained so.
@@ -115,19 +119,35 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
     runs.write_json(workshop.folder / SETTINGS, workshop.settings)
     wrappers: dict[str, ConvAutoencoder | None] = {}
     judge = None
+    shelf = Shelf(workshop.folder / "stages")
     for place, configuration in enumerate(sweep.configurations, 1):
         run = workshop.run_folder(configuration)
         done = "is there already" if run.exists() else "begins"
         logger.info("%d of %d: %s %s", place, len(sweep.configurations), configuration.name, done)
         if run.exists():
             continue
-        name = configuration.recipe.name
+        name = wrapper_key(configuration.recipe)
         if name not in wrappers:
             wrappers[name] = _wrapper(workshop, configuration.recipe)
         judge = judge or evaluation.judge_for(workshop.source, verbose=workshop.verbose)
-        _carry_out_one(workshop, configuration, wrappers[name], judge)
+        others = [one.recipe for one in _unfinished(sweep, workshop) if one != configuration]
+        shared = {last_shared(configuration.recipe, other) for other in others}
+        _carry_out_one(workshop, configuration, wrappers[name], judge, shelf, shared)
         gc.collect()  # a model is a cycle, and holds features and compiled graphs
+        _tidy(shelf, sweep, workshop)
+    _tidy(shelf, sweep, workshop)
     return {one.name: _read(workshop.run_folder(one)) for one in sweep.configurations}
+
+
+def _unfinished(sweep: Sweep, workshop: Workshop) -> list[Configuration]:
+    return [one for one in sweep.configurations if not workshop.run_folder(one).exists()]
+
+
+def _tidy(shelf: Shelf, sweep: Sweep, workshop: Workshop) -> None:
+    """Remove the shared stages that this sweep left and does not need any more."""
+    left = _unfinished(sweep, workshop)
+    done = [one.recipe for one in sweep.configurations if one not in left]
+    shelf.tidy(done, [one.recipe for one in left])
 
 
 def _check_recipe(workshop: Workshop, configuration: Configuration) -> None:
@@ -145,14 +165,14 @@ def _check_recipe(workshop: Workshop, configuration: Configuration) -> None:
 
 
 def _wrapper(workshop: Workshop, recipe: Recipe) -> ConvAutoencoder | None:
-    """The recipe's wrapper, trained once for all configurations of a folder."""
-    path = workshop.folder / "wrappers" / f"{recipe.name}.keras"
+    """The recipe's wrapper, trained once for all configurations of a folder that share it."""
+    path = workshop.folder / "wrappers" / f"{wrapper_key(recipe)}.keras"
     if path.exists():
         return keras.saving.load_model(path, compile=False)
     wrapper, _ = training.train_wrapper(workshop.source, recipe, verbose=workshop.verbose)
     if wrapper is not None:
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{recipe.name}.tmp.keras")
+        temporary = path.with_name(f".{path.stem}.tmp.keras")
         wrapper.save(temporary)
         os.replace(temporary, path)
     return wrapper
@@ -163,7 +183,10 @@ def _carry_out_one(
     configuration: Configuration,
     wrapper: ConvAutoencoder | None,
     judge: Judge,
+    shelf: Shelf,
+    shared: Collection[str | None],
 ) -> None:
+    """Train and judge one; leave its model after the `shared` stages on the shelf."""
     run, recipe, mapping = (
         workshop.run_folder(configuration),
         configuration.recipe,
@@ -173,9 +196,19 @@ def _carry_out_one(
     if not (partial / runs.SETTINGS).exists():
         runs.abandon_run(run)  # killed before its settings were written
         settings = runs.settings_of(
-            recipe, data=workshop.data, label_map=mapping, seed=workshop.seed
+            recipe, data=workshop.data, label_map=mapping, seed=recipe.config.seed
         )
         runs.start_run(run, settings)
+    checkpoint = partial / runs.CHECKPOINTS
+    if not (partial / runs.HISTORY).exists():
+        stage = shelf.take(recipe, checkpoint)
+        if stage is not None:
+            logger.info("%s goes on from a shared stage: %s", configuration.name, stage)
+
+    def after_stage(stage: str) -> None:
+        if stage in shared:
+            shelf.put(recipe, stage, checkpoint)
+
     try:
         model, _ = training.train_kept(
             partial,
@@ -183,6 +216,7 @@ def _carry_out_one(
             recipe,
             mapping=mapping,
             wrapper=wrapper,
+            after_stage=after_stage,
             verbose=workshop.verbose,
         )
     except TrainingDiverged as error:
@@ -232,7 +266,12 @@ def _read(run: Path) -> dict[str, Any]:
     history = json.loads((run / runs.HISTORY).read_text(encoding="utf-8"))
     metrics = json.loads((run / runs.METRICS).read_text(encoding="utf-8"))
     figures = {name: figure["model"] for name, figure in metrics["figures"].items()}
-    return {"seconds": history["seconds"], "figures": figures, "nats": metrics["nats"]}
+    return {
+        "seconds": history["seconds"],
+        "figures": figures,
+        "nats": metrics["nats"],
+        "shared_nats": history["shared_nats"],
+    }
 
 
 def shown(workshop: Workshop, configuration: Configuration) -> dict[str, np.ndarray]:

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from wyner_keras.sweeps.table import Row
 
-_INK, _FAINT = "#22272e", "#8b949e"
-_COLOURS = ("#1f6f8b", "#d1495b")
+INK, FAINT = "#22272e", "#8b949e"
+COLOURS = ("#1f6f8b", "#d1495b")
 # Title and unit of a panel, then its lines: figure, words, line style.
 _PANELS: tuple[tuple[str, tuple[tuple[str, str, str], ...]], ...] = (
     (
@@ -49,17 +49,17 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
     path = Path(path)
     figure = Figure(figsize=(11, 4.2), dpi=160, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=_INK)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
     bands = list(dict.fromkeys(row["band"] for row in listed))
     entropies = [row["nats_h_label"] for row in listed if row.get("nats_h_label") is not None]
     for number, (axes, (heading, lines)) in enumerate(
         zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True)
     ):
-        for colour, band in zip(_COLOURS, bands, strict=False):
+        for colour, band in zip(COLOURS, bands, strict=False):
             _lines(axes, [row for row in listed if row["band"] == band], lines, colour)
-        axes.axvline(1.0, color=_FAINT, linewidth=1, linestyle=":", zorder=0)
+        axes.axvline(1.0, color=FAINT, linewidth=1, linestyle=":", zorder=0)
         if number == 1 and entropies:
-            axes.axhline(entropies[0], color=_FAINT, linewidth=1, zorder=0)
+            axes.axhline(entropies[0], color=FAINT, linewidth=1, zorder=0)
             axes.annotate(
                 "H(label)",
                 (1.0, entropies[0]),
@@ -68,20 +68,20 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
                 textcoords="offset points",
                 ha="right",
                 fontsize=8,
-                color=_FAINT,
+                color=FAINT,
             )
         axes.set_ylim(0, 1.05 if number == 0 else 1.1 * max(axes.dataLim.y1, 0.1))
-        axes.set_title(heading, loc="left", fontsize=10, color=_INK)
-        axes.set_xlabel("λ", color=_INK)
+        axes.set_title(heading, loc="left", fontsize=10, color=INK)
+        axes.set_xlabel("λ", color=INK)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(_FAINT)
-        axes.tick_params(colors=_INK, labelsize=8, length=3)
+        axes.spines[["left", "bottom"]].set_color(FAINT)
+        axes.tick_params(colors=INK, labelsize=8, length=3)
         for name, style in ((words, style) for _, words, style in lines):
-            axes.plot([], [], color=_INK, linestyle=style, linewidth=1.4, label=name)
-        axes.legend(frameon=False, fontsize=8, labelcolor=_INK, loc="best")
+            axes.plot([], [], color=INK, linestyle=style, linewidth=1.4, label=name)
+        axes.legend(frameon=False, fontsize=8, labelcolor=INK, loc="best")
     handles = [
         figure.axes[0].plot([], [], color=colour, marker="o", markersize=5, linewidth=1.8)[0]
-        for colour, _ in zip(_COLOURS, bands, strict=False)
+        for colour, _ in zip(COLOURS, bands, strict=False)
     ]
     figure.legend(
         handles,
@@ -90,8 +90,13 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
         ncols=len(bands),
         frameon=False,
         fontsize=9,
-        labelcolor=_INK,
+        labelcolor=INK,
     )
+    return save(figure, path)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all, and return the path."""
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.png")
     try:
         figure.savefig(temporary, facecolor="white")

@@ -15,7 +15,7 @@ from wyner_keras.sweeps.configurations import Band, Configuration, Sweep, size_t
 Row = dict[str, Any]
 
 # In the table's text: figure, heading, digits after the point.
-_SHOWN = (
+SHOWN = (
     ("conditional_accuracy_y", "accuracy y|x", 3),
     ("conditional_accuracy_x", "x|y", 3),
     ("joint_coherence", "coherence", 3),
@@ -27,6 +27,11 @@ _SHOWN = (
     ("nats_i_label_z", "of label", 2),
     ("nats_i_x_u_upper", "in U up to", 1),
 )
+# What tells configurations apart; the rest of a row was found.
+SETTINGS = (
+    *("sweep", "band", "label", "configuration", "recipe", "seed", "z", "u", "v", "lambda"),
+    *("two_epsilon_squared", "joint_epochs", "marginal_epochs"),
+)
 
 
 def rows(sweep: Sweep, found: Mapping[str, Mapping[str, Any]]) -> list[Row]:
@@ -37,8 +42,8 @@ def rows(sweep: Sweep, found: Mapping[str, Mapping[str, Any]]) -> list[Row]:
         found: by configuration, of `carry_out`.
 
     Returns:
-        Rows with the same names: judged figures as in `evaluation.Report`, nats per example with
-        `nats_` before their names, `seconds` of training.
+        Rows with the same names: `SETTINGS`, `seconds` of training, judged figures as in
+        `evaluation.Report`, nats per example with `nats_` before their names, `shared_nats`.
     """
     listed = [
         _row(sweep, band, one, found[one.name])
@@ -58,6 +63,7 @@ def _row(sweep: Sweep, band: Band, one: Configuration, found: Mapping[str, Any])
         "label": one.label,
         "configuration": one.name,
         "recipe": recipe.name,
+        "seed": config.seed,
         "z": size_text(config.z),
         "u": size_text(config.u),
         "v": size_text(config.v),
@@ -66,6 +72,7 @@ def _row(sweep: Sweep, band: Band, one: Configuration, found: Mapping[str, Any])
         "joint_epochs": recipe.joint.epochs,
         "marginal_epochs": recipe.marginal.epochs,
         "seconds": round(sum(seconds), 1),
+        "shared_nats": found["shared_nats"],
         **found["figures"],
         **{f"nats_{name}": value for name, value in found["nats"].items()},
     }
@@ -81,10 +88,10 @@ def cell(row: Row, name: str, digits: int) -> str:
     return (">" if bound else "") + f"{round(value, digits) + 0.0:.{digits}f}"  # no -0.00
 
 
-def text(listed: Sequence[Row]) -> str:
+def text(listed: Sequence[Row], shown: Sequence[tuple[str, str, int]] = SHOWN) -> str:
     """The table's main figures, aligned, band by band."""
     width = max(len(row["label"]) for row in listed)
-    heads = [(name, head, digits, max(len(head), 6)) for name, head, digits in _SHOWN]
+    heads = [(name, head, digits, max(len(head), 6)) for name, head, digits in shown]
     lines: list[str] = []
     for band in dict.fromkeys(row["band"] for row in listed):
         lines += ["", band] if lines else [band]

@@ -22,6 +22,7 @@ def train_kept(
     *,
     mapping: Callable[[int], int] | Mapping[int, int],
     wrapper: ConvAutoencoder | None = None,
+    after_stage: Callable[[str], None] | None = None,
     verbose: Any = "auto",
 ) -> tuple[WynerModel, dict[str, Any]]:
     """The trained model of a partial run folder; trained only where that is not done yet.
@@ -32,6 +33,7 @@ def train_kept(
         recipe: as in `train`.
         mapping: as in `train`.
         wrapper: as in `train`.
+        after_stage: as in `train`.
         verbose: as in `train`.
 
     Returns:
@@ -48,6 +50,7 @@ def train_kept(
             mapping=mapping,
             wrapper=wrapper,
             folder=partial / runs.CHECKPOINTS,
+            after_stage=after_stage,
             verbose=verbose,
         )
         more = {"shared_nats": trained.shared_nats}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from wyner_keras.models import (
 )
 from wyner_keras.models.stage import Stage
 from wyner_keras.networks import ConvAutoencoder
+from wyner_keras.training import checkpoints
 from wyner_keras.training.schedules import (
     CapacitySchedule,
     LearningRateSchedule,
@@ -146,25 +145,21 @@ def _finish(trained: Trained, stage: str, begin: float, folder: Path | None) -> 
     logger.info("%s took %.1f s", stage, trained.seconds[stage])
     if folder is None:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     progress = {
         "history": trained.history,
         "seconds": trained.seconds,
         "shared_nats": trained.shared_nats,
     }
-    model, note = folder / ".model.tmp.keras", folder / ".progress.tmp.json"
-    trained.model.save(model)
-    note.write_text(json.dumps(progress))
-    os.replace(model, folder / "model.keras")
-    os.replace(note, folder / "progress.json")
+    checkpoints.save(folder, trained.model, progress)
 
 
 def _reached(folder: Path | None, pairs: Pairs) -> Trained | None:
     """What an earlier call with this folder reached, if it finished a stage."""
-    if folder is None or not (folder / "progress.json").exists():
+    reached = None if folder is None else checkpoints.load(folder)
+    if reached is None:
         return None
-    progress = json.loads((folder / "progress.json").read_text())
-    return Trained(keras.models.load_model(folder / "model.keras"), pairs, **progress)
+    model, progress = reached
+    return Trained(model, pairs, **progress)
 
 
 def begin(
@@ -218,6 +213,7 @@ def train(
     mapping: Callable[[int], int] | Mapping[int, int] = add_one,
     wrapper: ConvAutoencoder | None = None,
     folder: Path | None = None,
+    after_stage: Callable[[str], None] | None = None,
     verbose: Any = "auto",
 ) -> Trained:
     """Carry out a recipe on the training images of a source.
@@ -228,6 +224,7 @@ def train(
         mapping: label of x to label of y.
         wrapper: a trained wrapper to use in place of training the recipe's.
         folder: where stages keep checkpoints and backups; a call with the same folder resumes.
+        after_stage: called with the name of each stage that this call has finished and kept.
         verbose: of Keras' progress bars.
 
     Returns:
@@ -244,8 +241,11 @@ def train(
     model = trained.model
 
     def stage(name: str, settings: StageSettings | None, make: Callable[[], Stage]) -> None:
-        if settings is not None:
-            carry_out(trained, name, settings, make, folder, verbose)
+        if settings is None or name in trained.history:
+            return
+        carry_out(trained, name, settings, make, folder, verbose)
+        if after_stage is not None:
+            after_stage(name)
 
     def joint() -> JointStage:
         return JointStage(

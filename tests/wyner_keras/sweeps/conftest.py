@@ -6,16 +6,7 @@ from wyner_keras.models import WynerConfig
 from wyner_keras.sweeps import Band, Configuration, Size, Sweep, Workshop
 from wyner_keras.training import Recipe, StageSettings, WrapperSettings
 
-TINY = Size(
-    name="tiny",
-    epochs={},
-    pairs_per_class=16,
-    batch_size=16,
-    jit_compile=False,
-    inputs=30,
-    styles=4,
-    concepts=4,
-)
+TINY = Size(name="tiny", inputs=30, styles=4, concepts=4)
 
 
 def tiny_recipe(**changes):

@@ -31,7 +31,7 @@ class Work:
         wrapper.build()
         return wrapper, {}
 
-    def train(self, source, recipe, *, mapping, wrapper, folder, verbose):
+    def train(self, source, recipe, *, mapping, wrapper, folder, after_stage, verbose):
         if len(self.trained) == self.fails_at:
             self.fails_at = None
             (folder / "joint").mkdir(parents=True)
@@ -39,7 +39,9 @@ class Work:
             raise self.error
         self.trained.append(recipe.config.u)
         model = WynerModel(recipe.config, wrapper=wrapper)
-        return Trained(model, None, {"joint": {"loss": [1.0]}}, {"joint": 2.0, "marginal": 0.5})
+        return Trained(
+            model, None, {"joint": {"loss": [1.0]}}, {"joint": 2.0, "marginal": 0.5}, 1.25
+        )
 
     def judge_for(self, source, verbose):
         self.judges += 1
@@ -78,11 +80,13 @@ def test_each_configuration_is_trained_and_judged_once_with_one_wrapper(work, ti
         "seconds": {"joint": 2.0, "marginal": 0.5},
         "figures": {"conditional_accuracy_y": 0.3},
         "nats": {"i_xy_z": 1.0, "i_x_u_upper": None},
+        "shared_nats": 1.25,
     }
     for one in tiny_sweep.configurations:
         run = runs.Run.open(workshop.run_folder(one))
         assert run.recipe == one.recipe
         assert run.label_map == {0: 1, 1: 2, 2: 0}
+        assert run.seed == one.recipe.config.seed
         assert not (run.folder / "checkpoints").exists()
     assert carry_out(tiny_sweep, workshop) == found
     assert (work.wrappers, len(work.trained), work.judged, work.judges) == (1, 3, 3, 1)

@@ -64,6 +64,7 @@ def carried_out(monkeypatch):
                 "seconds": {"joint": 1.0},
                 "figures": {"conditional_accuracy_y": 0.5, "diversity_y": 0.5},
                 "nats": {"i_xy_z": 1.0},
+                "shared_nats": 2.0 + one.recipe.config.seed,
             }
             for one in sweep.configurations
         }
@@ -86,6 +87,43 @@ def test_the_study_of_lambda_by_command(capsys, tmp_path, carried_out):
     for name, file in (("picture", "png"), ("table", "csv"), ("json", "json")):
         assert values[name] == str(out / f"lambda.{file}")
         assert (out / f"lambda.{file}").stat().st_size > 100
+
+
+def test_the_ablation_by_command(capsys, tmp_path, carried_out):
+    out = tmp_path / "study"
+    words = ("figures", "--study", "ablation", "--data", "digits", "--seed", 3, "--out", out)
+    code, text, _ = call(capsys, *words, "--json", "--quiet")
+    assert code == 0
+    ((sweep, workshop),) = carried_out
+    assert workshop.settings == {"data": "digits", "size": "whole", "seed": 3}
+    assert {one.recipe.config.seed for one in sweep.configurations} == {3, 4, 5}
+    values = json.loads(text)
+    assert len(values["rows"]) == 9 * 3
+    summary = json.loads((out / "ablation-summary.json").read_text())
+    assert [row["band"] for row in summary] == [band.title for band in sweep.bands]
+    for row in summary:
+        assert (row["runs"], row["shared_nats_mean"], row["shared_nats_sd"]) == (3, 6.0, 1.0)
+        assert (row["shared_nats_min"], row["shared_nats_max"]) == (5.0, 7.0)
+    files = {"picture": "ablation.png", "table": "ablation.csv", "json": "ablation.json"}
+    files |= {f"summary_{name}": f"ablation-summary.{name}" for name in ("json",)}
+    files |= {"summary_table": "ablation-summary.csv"}
+    for name, file in files.items():
+        assert values[name] == str(out / file)
+        assert (out / file).stat().st_size > 100
+    assert {path.name for path in out.iterdir()} == set(files.values())
+
+
+def test_the_study_of_seeds_prints_mean_and_spread(capsys, tmp_path, carried_out, monkeypatch):
+    monkeypatch.setattr(sweeps.report.__globals__["panels"], "draw", lambda *_: None)
+    monkeypatch.setitem(sweeps.report.__globals__, "shown", lambda *_: {})
+    code, text, _ = call(
+        capsys, "figures", "--study", "seeds", "--quick", "--out", tmp_path / "a", "--quiet"
+    )
+    assert code == 0
+    words = [line.split() for line in text.splitlines()]
+    assert [line[2] for line in words[2:7]] == ["2.000", "3.000", "4.000", "5.000", "6.000"]
+    assert words[7][:2] == ["mean", "4.000"]
+    assert words[8][:3] == ["standard", "deviation", "1.581"]
 
 
 def test_an_interrupted_command_says_how_to_go_on(capsys, tmp_path, monkeypatch):

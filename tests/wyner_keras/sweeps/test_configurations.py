@@ -7,7 +7,7 @@ import pytest
 from wyner_keras.data import ImageSource, LabelledImages
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.networks import ConvAutoencoder
-from wyner_keras.sweeps import FULL, QUICK, RECIPES, sweep
+from wyner_keras.sweeps import FULL, QUICK, RECIPES, WHOLE, sweep
 from wyner_keras.training import Recipe, recipe, train
 from wyner_keras.training.settings import STAGES
 
@@ -75,8 +75,9 @@ def test_the_papers_objective_and_networks_are_the_papers():
 def test_the_study_varies_lambda_alone_in_the_papers_objective():
     weights = [0, 0.1, 0.25, 0.5, 0.75, 0.95, 1.5]
     study = sweep("lambda")
-    assert study.varies_lambda
-    assert not sweep("4").varies_lambda
+    assert study.varies == "lambda"
+    assert sweep("4").varies == "size"
+    assert not study.over_seeds
     for band in study.bands:
         found = configs(band)
         assert [config.common_information_weight for config in found] == weights
@@ -131,6 +132,81 @@ def test_the_two_figures_fit_into_three_hours():
     assert 20.8 * epochs < 0.9 * 3 * 3600
 
 
+@pytest.mark.parametrize("data", ["mnist", "digits"])
+def test_studies_of_the_default_recipe_leave_it_whole(data):
+    (band,) = sweep("seeds", data=data, size=WHOLE).bands
+    seeds = [one.recipe.config.seed for one in band.configurations]
+    assert seeds == [0, 1, 2, 3, 4]
+    assert [one.label for one in band.configurations] == [f"seed {seed}" for seed in seeds]
+    for one, seed in zip(band.configurations, seeds, strict=True):
+        assert one.recipe == recipe("annealed", data, seed=seed)
+    assert WHOLE.inputs is None
+
+
+# What each variant's recipe and config have that the default's have not.
+CHANGES = {
+    "no alignment stage": ({"alignment": None, "train_experts": True}, {}),
+    "free encoder": (
+        {"alignment": None, "train_experts": True, "refinement": None},
+        {"joint_encoder": "free", "alignment_weight": 0.0, "concept_weight": 0.0},
+    ),
+    "no residual model": ({}, {"residual": False}),
+    "no flow": ({"flow": None}, {"flow_steps": 0}),
+    "no concept term": ({"refinement": None}, {"concept_weight": 0.0}),
+    "no distillation": ({"distillation_weight": 0.0}, {}),
+    "q(z|x) of features": ({}, {"marginal_encoder": "features"}),
+    "slant in the code": ({}, {}),
+    "fixed 2ε²": ({}, {}),
+}
+JOINT = {
+    "free encoder": {"concept_weight": 0.0},
+    "no concept term": {"concept_weight": 0.0},
+    "fixed 2ε²": {"two_epsilon_squared": None},
+}
+
+
+@pytest.mark.parametrize("data", ["mnist", "digits"])
+def test_the_ablation_takes_away_one_ingredient_at_a_time(data):
+    default, *bands = sweep("ablation", data=data, size=WHOLE, seed=2).bands
+    assert default.title == "default"
+    # q(z|x) is of features anyway in the digits' recipe.
+    named = [title for title in CHANGES if data == "mnist" or title != "q(z|x) of features"]
+    assert [band.title for band in bands] == named
+    for seed, whole in enumerate(default.configurations, 2):
+        assert whole.recipe == recipe("annealed", data, seed=seed)
+        for band in bands:
+            found = band.configurations[seed - 2].recipe
+            changes, config = CHANGES[band.title]
+            expected = dataclasses.replace(
+                whole.recipe,
+                config=dataclasses.replace(whole.recipe.config, **config),
+                joint=dataclasses.replace(whole.recipe.joint, **JOINT.get(band.title, {})),
+                **changes,
+            )
+            if band.title == "slant in the code":
+                wrapper = dataclasses.replace(expected.wrapper, slant=False)
+                expected = dataclasses.replace(expected, wrapper=wrapper)
+            assert found == expected != whole.recipe, band.title
+
+
+def test_studies_share_the_first_seed_with_all_sweeps_and_train_seed_by_seed():
+    named: dict[str, Recipe] = {}
+    for name in ("4", "seeds", "ablation"):
+        for one in sweep(name).configurations:
+            assert named.setdefault(one.name, one.recipe) == one.recipe
+    assert not any(a == b for a, b in itertools.combinations(named.values(), 2))
+    assert len(named) == 12 + (5 - 1) + 9 * 3
+    seeds = [one.recipe.config.seed for one in sweep("ablation").configurations]
+    assert seeds == 10 * [0] + 10 * [1] + 10 * [2]
+
+
+def test_studies_of_the_default_recipe_are_of_no_other():
+    for name in ("seeds", "ablation"):
+        assert sweep(name, recipes=["annealed"]) == sweep(name)
+        with pytest.raises(ValueError, match=r"should have 'annealed'.*Received: .*'paper'"):
+            sweep(name, recipes=["paper"])
+
+
 def test_one_recipe_alone_has_files_of_its_own():
     assert sweep("4").name == sweep("4", recipes=reversed(RECIPES)).name == "figure-4"
     assert sweep("4", recipes=["paper"]).name == "figure-4-paper"
@@ -149,7 +225,11 @@ def test_seed_and_sizes_of_the_data_reach_every_configuration():
 @pytest.mark.parametrize(
     ("name", "recipes", "message"),
     [
-        ("6", ["paper"], r"`name` should be one of \['4', '5', 'lambda'\]. Received: name='6'"),
+        (
+            "6",
+            ["paper"],
+            r"should be one of \['4', '5', 'ablation', 'lambda', 'seeds'\]. Received: name='6'",
+        ),
         ("4", [], r"`recipes` should be some of .* Received: recipes=\(\)"),
         ("4", ["paper", "magic"], r"`recipes` should be some of .*'magic'"),
     ],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras.sweeps import panels, plot
+from wyner_keras.sweeps import dots, panels, plot
 
 
 def row(band, name, **figures):
@@ -114,3 +114,37 @@ def test_lambda_figure_has_a_colour_a_band(tmp_path):
     assert picture.shape[1] > picture.shape[0] > 500
     for colour in ((0x1F, 0x6F, 0x8B), (0xD1, 0x49, 0x5B)):
         assert (picture == np.array(colour)).all(-1).sum() > 100
+
+
+def test_an_axis_shows_what_is_near_the_default():
+    assert dots.span([0.97, 0.96, 0.98, 0.10]) == (0.96, 0.98)
+    assert dots.span([0.97, 0.96, 0.98, 0.95]) == (0.95, 0.98)
+    assert dots.span([0.5, 0.5, 0.5]) == (0.5, 0.5)
+    assert dots.span([0.5, 0.9]) == (0.5, 0.9)
+    assert dots.span([0.5]) == (0.5, 0.5)
+
+
+def test_the_ablations_figure_has_a_dot_a_seed(tmp_path, monkeypatch):
+    listed = [
+        {"band": band, "conditional_accuracy_y": mean + 0.002 * seed, "frechet_y": None}
+        for band, mean in (("default", 0.97), ("less", 0.96), ("least", 0.94), ("broken", 0.1))
+        for seed in range(3)
+    ]
+    figures, save = [], dots.save
+    monkeypatch.setattr(
+        dots, "save", lambda figure, path: figures.append(figure) or save(figure, path)
+    )
+    path = dots.draw("Title", listed, tmp_path / "ablation.png")
+    assert [file.name for file in tmp_path.iterdir()] == ["ablation.png"]
+    picture, _ = read(path)
+    assert picture.shape[1] > 1000
+    axes = figures[0].axes[0]
+    drawn = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [list(line.get_xdata()) for line in drawn] == [
+        pytest.approx([mean + 0.002 * seed for seed in range(3)]) for mean in (0.97, 0.96, 0.94)
+    ]
+    assert [list(line.get_ydata()) for line in drawn] == [[0] * 3, [1] * 3, [2] * 3]
+    assert [text.get_text() for text in axes.texts] == ["◂ 0.102"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [
+        *("default", "less", "least", "broken")
+    ]

@@ -3,8 +3,7 @@ import json
 
 import pytest
 
-from wyner_keras.sweeps import text
-from wyner_keras.sweeps.table import cell, rows, write
+from wyner_keras.sweeps.table import SETTINGS, cell, rows, text, write
 
 
 @pytest.fixture
@@ -14,6 +13,7 @@ def found():
             "seconds": {"joint": 2.04, "marginal": 1.0},
             "figures": {"conditional_accuracy_y": value, "frechet_y": 10 * value},
             "nats": {"i_xy_z": 2.0} if value else {"i_xy_z": 0.5, "i_xy_z_upper": 0.75},
+            "shared_nats": 1.5 if value else None,
         }
         for name, value in (("u0", 0.0), ("u2", 0.25), ("u3", 0.5))
     }
@@ -28,9 +28,11 @@ def test_a_row_says_what_was_trained_and_what_was_found(tiny_sweep, found):
     first = listed[0]
     assert first["recipe"] == first["sweep"] == "tiny"
     assert (first["z"], first["u"], first["v"]) == ("(1, 3)", "none", "2 Gaussian")
-    assert (first["lambda"], first["two_epsilon_squared"]) == (0.5, 0.2)
+    assert (first["seed"], first["lambda"], first["two_epsilon_squared"]) == (0, 0.5, 0.2)
     assert (first["joint_epochs"], first["marginal_epochs"], first["seconds"]) == (1, 1, 3.0)
     assert first["nats_i_xy_z_upper"] == 0.75
+    assert [row["shared_nats"] for row in listed] == [None, 1.5, 1.5, 1.5]
+    assert tuple(first)[: len(SETTINGS)] == SETTINGS
     assert listed[1]["nats_i_xy_z_upper"] is None
     assert listed[1]["conditional_accuracy_y"] == 0.25
 

@@ -28,6 +28,7 @@ TINY = Recipe(
         residual=True,
         concept_weight=1.0,
         flow_steps=1,
+        encoder_dropout=0.2,
     ),
     pairs_per_class=16,
     wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
@@ -85,7 +86,7 @@ def test_stages_are_made_as_the_recipe_says(source, monkeypatch):
     assert made == [
         ("JointStage", {"train_experts": False, "concept_weight": 0.5, "flows": False}),
         ("JointStage", {"train_experts": False, "train_locals": False}),
-        ("MarginalStage", {"distillation_weight": 1.0}),
+        ("MarginalStage", {"distillation_weight": 1.0, "train_locals": True}),
     ]
 
 

@@ -1,0 +1,136 @@
+"""The figure of the ablation: a row a variant, a dot a seed."""
+
+from __future__ import annotations
+
+import os
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from wyner_keras.sweeps.plot import COLOURS, FAINT, INK, save
+from wyner_keras.sweeps.table import Row
+
+# Figure, its words and where better is, digits after the point.
+_PANELS = (
+    ("conditional_accuracy_y", "conditional accuracy, y →", 3),
+    ("joint_coherence", "joint coherence →", 3),
+    ("style_accuracy_x", "transfer accuracy, x →", 3),
+    ("nats_i_label_z", "label in Z, nats →", 2),
+    ("slant_correlation_x", "slant kept, x →", 2),
+    ("diversity_y", "diversity, y →", 2),
+    ("frechet_y", "← Fréchet distance, y", 1),
+    ("recall_y", "recall, y →", 2),
+)
+_COLUMNS = 4
+_FAR = 6.0  # times the median variant's distance from the first: off the axis, told in words
+
+
+def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Path:
+    """Draw the main figures of all variants: seeds as dots, their mean as a bar.
+
+    The dotted line is the mean of the first variant. One that is so far from it that the others
+    could not be told apart stands at the panel's edge, with its mean in words.
+
+    Args:
+        title: heading of the picture.
+        listed: the table's rows; each band is a variant.
+        path: where to write the PNG, whole or not at all.
+
+    Returns:
+        The path.
+    """
+    variants = list(dict.fromkeys(row["band"] for row in listed))
+    rows = -(-len(_PANELS) // _COLUMNS)
+    height = 0.9 + rows * (0.9 + 0.26 * len(variants))
+    figure = Figure(figsize=(13, height), dpi=160, layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, color=INK)
+    panels = figure.subplots(rows, _COLUMNS, sharey=True, squeeze=False).flat
+    for axes, (name, words, digits) in zip(panels, _PANELS, strict=True):
+        found = {
+            variant: values
+            for variant in variants
+            if (values := [row[name] for row in listed if _has(row, variant, name)])
+        }
+        _panel(axes, variants, found, digits)
+        axes.set_title(words, loc="left", fontsize=10, color=INK)
+        axes.set_yticks(range(len(variants)), variants)
+        axes.set_ylim(len(variants) - 0.5, -0.5)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.spines["bottom"].set_color(FAINT)
+        axes.tick_params(axis="x", colors=INK, labelsize=8, length=3)
+        axes.tick_params(axis="y", colors=INK, labelsize=9, length=0)
+        axes.set_axisbelow(True)
+        axes.grid(axis="y", color="#eaeef2", linewidth=0.8)
+    return save(figure, Path(path))
+
+
+def _has(row: Row, variant: str, name: str) -> bool:
+    return row["band"] == variant and row.get(name) is not None
+
+
+def span(means: Sequence[float]) -> tuple[float, float]:
+    """The means that an axis shows, from the least to the largest; the first is always shown.
+
+    Example:
+        >>> span([0.97, 0.96, 0.98, 0.10])
+        (0.96, 0.98)
+    """
+    distances = [abs(mean - means[0]) for mean in means]
+    near = _FAR * statistics.median(distances[1:] or [0.0])
+    kept = [mean for mean, far in zip(means, distances, strict=True) if far <= near]
+    kept = kept if len(kept) > 1 else list(means)
+    return min(kept), max(kept)
+
+
+def _panel(
+    axes: Any, variants: Sequence[str], found: Mapping[str, Sequence[float]], digits: int
+) -> None:
+    if not found:
+        return
+    means = {variant: statistics.fmean(values) for variant, values in found.items()}
+    left, right = span(list(means.values()))
+    inside = [variant for variant, mean in means.items() if left <= mean <= right]
+    # The dots reach further than the means, perhaps to another variant's.
+    shown = [value for variant in inside for value in found[variant]]
+    inside = [variant for variant, mean in means.items() if min(shown) <= mean <= max(shown)]
+    shown = [value for variant in inside for value in found[variant]]
+    margin = 0.08 * (max(shown) - min(shown)) or 0.01
+    left, right = min(shown) - margin, max(shown) + margin
+    axes.set_xlim(left, right)
+    axes.axvline(means[next(iter(means))], color=FAINT, linewidth=1, linestyle=":", zorder=0)
+    for place, variant in enumerate(variants):
+        if variant not in found:
+            continue
+        colour = COLOURS[0] if place else COLOURS[1]
+        if variant in inside:
+            axes.plot([means[variant]] * 2, [place - 0.32, place + 0.32], color=colour, lw=2)
+            axes.plot(
+                list(found[variant]),
+                [place] * len(found[variant]),
+                linestyle="",
+                marker="o",
+                markersize=5,
+                color=colour,
+                alpha=0.65,
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+            )
+            continue
+        below = means[variant] < left
+        number = f"{means[variant]:.{digits}f}"
+        axes.text(
+            0.01 if below else 0.99,
+            place,
+            f"◂ {number}" if below else f"{number} ▸",
+            transform=axes.get_yaxis_transform(),
+            ha="left" if below else "right",
+            va="center",
+            fontsize=8,
+            color=colour,
+            backgroundcolor="white",
+        )
