@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from wyner_keras.networks.velocity import Velocity
+
 Tensor = Any
-_FREQUENCIES = 4
 _JACOBIAN_ROWS = 100  # as many rows at once, each with as many tangents as it has coordinates
 
 
@@ -20,16 +21,20 @@ class ContinuousFlow(keras.layers.Layer):
     """A conditional flow: a bijection of vectors for every condition, the identity at first.
 
     `values` u are the start of dy/dθ = v(y, θ, condition), θ from 0 to π/2, which Runge-Kutta steps
-    follow; `images` are an affine map of its end, set by the condition. The velocity v is learnt by
-    regression: with y = cos θ · u + sin θ · w it is E[cos θ · w − sin θ · u | y], and the flow then
-    takes standard normal u to the distribution of w. Where w is standard normal itself v is 0, so
-    the affine map should standardise: see `FlowStage`.
+    follow; `images` are an affine map of its end w, set by the condition. The velocity v is learnt
+    by regression: with y = cos θ · u + sin θ · w it is E[cos θ · w − sin θ · u | y], and the flow
+    then takes standard normal u to the distribution of w. Where w is standard normal itself v is 0,
+    so the affine map should standardise: see `FlowStage`.
+
+    The first coordinates of u and w belong together: they have a small velocity of their own, which
+    knows nothing of the others, and the others' is conditioned on them as well.
 
     Args:
         size: width of the vectors.
         steps: Runge-Kutta steps of fourth order; the map back takes the same ones backwards, and is
             the inverse as far as they follow the equation.
         hidden: widths of the velocity's hidden layers.
+        leading: number of the first coordinates; 0 treats all alike. At most `size` less one count.
         seed: of the initial weights.
 
     Example:
@@ -40,7 +45,7 @@ class ContinuousFlow(keras.layers.Layer):
 
     Source: Lipman et al., Flow matching for generative modeling, 2023; the path is the
     trigonometric one of Albergo and Vanden-Eijnden, Building normalizing flows with stochastic
-    interpolants, 2023; layers modulated by the condition as in Perez et al., FiLM, 2018.
+    interpolants, 2023.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class ContinuousFlow(keras.layers.Layer):
         size: int,
         steps: int = 3,
         hidden: tuple[int, ...] = (512, 512, 512),
+        leading: int = 2,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -55,35 +61,28 @@ class ContinuousFlow(keras.layers.Layer):
         self.size = size
         self.steps = steps
         self.hidden = tuple(hidden)
+        self.leading = leading
         self.seed = seed
-
-        def dense(position: int, width: int, **settings: Any) -> keras.layers.Dense:
-            initializer = keras.initializers.GlorotUniform(seed=100 * seed + position)
-            return keras.layers.Dense(
-                width, **{"kernel_initializer": initializer, "dtype": self.dtype_policy, **settings}
+        first = min(leading, size - 1)
+        self.sizes = [first, size - first] if first else [size]
+        small = tuple(max(8, width // 8) for width in self.hidden)
+        self.velocities = [
+            Velocity(
+                width,
+                self.hidden if position == len(self.sizes) - 1 else small,
+                seed=10 * seed + position,
+                dtype=self.dtype_policy,
+                name=f"velocity_{position}",
             )
-
-        count = len(self.hidden)
-        self.hidden_layers = [
-            dense(i, width, name=f"hidden_{i}") for i, width in enumerate(self.hidden)
+            for position, width in enumerate(self.sizes)
         ]
-        self.modulations = [
-            dense(count + i, 2 * width, use_bias=False, name=f"modulation_{i}")
-            for i, width in enumerate(self.hidden)
-        ]
-        # No velocity before training.
-        self.output_layer = dense(0, size, kernel_initializer="zeros", name="output")
 
     def build(self, input_shape: Any) -> None:
         """Create the weights for conditions `(batch, width)`."""
-        condition = input_shape[-1]
-        context = condition + 2 * _FREQUENCIES + 1
-        width = self.size + context
-        for layer, modulation in zip(self.hidden_layers, self.modulations, strict=True):
-            layer.build((None, width))
-            modulation.build((None, context))
-            width = layer.units
-        self.output_layer.build((None, width))
+        condition = context = input_shape[-1]
+        for velocity, width in zip(self.velocities, self.sizes, strict=True):
+            velocity.build((None, context))
+            context += width
         identity = keras.initializers.Constant(np.eye(self.size).ravel())
 
         def fixed(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
@@ -141,24 +140,6 @@ class ContinuousFlow(keras.layers.Layer):
         rest = ops.cast(images, "float32") - self._shift(condition)
         return ops.einsum("bij,bj->bi", self._matrix(self.unscale, condition), rest)
 
-    def velocity(self, points: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        """v(y, θ, condition), `(batch, size)`.
-
-        Args:
-            points: y, `(batch, size)`.
-            time: θ as a share of π/2, `(batch, 1)`.
-            condition: `(batch, width)`.
-        """
-        phases = math.pi * time * np.arange(1, _FREQUENCIES + 1, dtype=np.float32)
-        context = ops.concatenate(
-            [ops.cast(condition, "float32"), time, ops.cos(phases), ops.sin(phases)], axis=-1
-        )
-        hidden = ops.concatenate([points, context], axis=-1)
-        for layer, modulation in zip(self.hidden_layers, self.modulations, strict=True):
-            gain, offset = ops.split(modulation(context), 2, axis=-1)
-            hidden = ops.silu(layer(hidden) * (1.0 + gain) + offset)
-        return ops.cast(self.output_layer(hidden), "float32")
-
     def matching_error(
         self, values: Tensor, images: Tensor, condition: Tensor, time: Tensor
     ) -> Tensor:
@@ -175,12 +156,35 @@ class ContinuousFlow(keras.layers.Layer):
         """
         ends = self.standardised(images, condition)
         cosine, sine = ops.cos(0.5 * math.pi * time), ops.sin(0.5 * math.pi * time)
-        found = self.velocity(cosine * values + sine * ends, time, condition)
-        error = found - (cosine * ends - sine * values)
+        found = [
+            velocity(points, time, context)
+            for velocity, points, context in zip(
+                self.velocities,
+                self._split(cosine * values + sine * ends),
+                self._contexts(ends, condition),
+                strict=True,
+            )
+        ]
+        error = ops.concatenate(found, axis=-1) - (cosine * ends - sine * values)
         error = ops.einsum("bij,bj->bi", self._matrix(self.scale, condition), error)
         return ops.sum(ops.square(error), axis=-1)
 
-    def _follow(self, points: Tensor, condition: Tensor, backwards: bool) -> Tensor:
+    def _split(self, vectors: Tensor) -> list[Tensor]:
+        stops = np.cumsum(self.sizes)
+        return [
+            vectors[:, stop - width : stop] for stop, width in zip(stops, self.sizes, strict=True)
+        ]
+
+    def _contexts(self, ends: Tensor, condition: Tensor) -> list[Tensor]:
+        """What each velocity is conditioned on: the condition and the ends of those before it."""
+        parts = [ops.cast(condition, "float32"), *self._split(ends)]
+        return [
+            ops.concatenate(parts[: position + 1], axis=-1) for position in range(len(self.sizes))
+        ]
+
+    def _follow(
+        self, velocity: Velocity, points: Tensor, context: Tensor, backwards: bool
+    ) -> Tensor:
         """The end of the path from these points; the start, if backwards."""
         ones = ops.ones_like(points[:, :1])
         share = (-1.0 if backwards else 1.0) / self.steps
@@ -188,25 +192,39 @@ class ContinuousFlow(keras.layers.Layer):
         for step in range(self.steps):
             begin = step * share + (1.0 if backwards else 0.0)
             middle, end = begin + 0.5 * share, begin + share
-            first = self.velocity(points, begin * ones, condition)
-            second = self.velocity(points + 0.5 * length * first, middle * ones, condition)
-            third = self.velocity(points + 0.5 * length * second, middle * ones, condition)
-            fourth = self.velocity(points + length * third, end * ones, condition)
+            first = velocity(points, begin * ones, context)
+            second = velocity(points + 0.5 * length * first, middle * ones, context)
+            third = velocity(points + 0.5 * length * second, middle * ones, context)
+            fourth = velocity(points + length * third, end * ones, context)
             points = points + length / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
         return points
 
     def call(self, values: Tensor, condition: Tensor) -> Tensor:
         """Images `(batch, size)` of values `(batch, size)` under conditions `(batch, width)`."""
-        ends = self._follow(ops.cast(values, "float32"), condition, backwards=False)
+        ends: list[Tensor] = []
+        for velocity, points in zip(
+            self.velocities, self._split(ops.cast(values, "float32")), strict=True
+        ):
+            context = ops.concatenate([ops.cast(condition, "float32"), *ends], axis=-1)
+            ends.append(self._follow(velocity, points, context, backwards=False))
         matrix = self._matrix(self.scale, condition)
-        return ops.einsum("bij,bj->bi", matrix, ends) + self._shift(condition)
+        return ops.einsum("bij,bj->bi", matrix, ops.concatenate(ends, axis=-1)) + self._shift(
+            condition
+        )
 
     def inverse(self, images: Tensor, condition: Tensor) -> Tensor:
         """Values `(batch, size)` of images `(batch, size)` under conditions `(batch, width)`."""
-        return self._follow(self.standardised(images, condition), condition, backwards=True)
+        ends = self.standardised(images, condition)
+        values = [
+            self._follow(velocity, points, context, backwards=True)
+            for velocity, points, context in zip(
+                self.velocities, self._split(ends), self._contexts(ends, condition), strict=True
+            )
+        ]
+        return ops.concatenate(values, axis=-1)
 
     def log_determinant(self, images: Any, condition: Any) -> np.ndarray:
-        """The log of |d values / d images| of `inverse`, exact, `(batch,)` float64; eager, for reports."""
+        """The log of |d values / d images| of `inverse`, `(batch,)` float64; eager, for reports."""
         images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
         found = [
             np.linalg.slogdet(np.asarray(self._jacobian(*part), np.float64))[1]
@@ -222,7 +240,7 @@ class ContinuousFlow(keras.layers.Layer):
 
     @tf.function(reduce_retracing=True)
     def _jacobian(self, images: Tensor, condition: Tensor) -> Tensor:
-        """The Jacobian of `inverse`, `(batch, size, size)`: every column by a tangent of its own."""
+        """The Jacobian of `inverse`, `(batch, size, size)`: each column by its own tangent."""
         rows = tf.shape(images)[0]
         tangents = tf.tile(tf.eye(self.size), (rows, 1))
         images, condition = (tf.repeat(part, self.size, axis=0) for part in (images, condition))
@@ -242,5 +260,6 @@ class ContinuousFlow(keras.layers.Layer):
             "size": self.size,
             "steps": self.steps,
             "hidden": list(self.hidden),
+            "leading": self.leading,
             "seed": self.seed,
         }

@@ -42,7 +42,7 @@ FULL = Size(
     name="full",
     epochs={
         **{"wrapper": 6, "alignment": 6, "joint": 10},
-        **{"flow": 8, "refinement": 2, "marginal": 4},
+        **{"flow": 40, "refinement": 2, "marginal": 4},
     },
     pairs_per_class=5000,
     batch_size=500,

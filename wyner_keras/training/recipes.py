@@ -52,14 +52,14 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         latent, width = DiagonalGaussian(dim=16), 256
         wrapper = WrapperSettings(code_size=24, epochs=32, batch_size=64)
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
-        epochs = {"alignment": 10, "joint": 14, "flow": 6, "refinement": 2, "marginal": 2}
+        epochs = {"alignment": 10, "joint": 14, "flow": 80, "refinement": 2, "marginal": 2}
         concept_weight, concept_noise = 20.0, 0.3
         marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
         latent, width = DiagonalGaussian(dim=32), 512
         wrapper = WrapperSettings()
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 14, "flow": 20, "refinement": 4, "marginal": 6}
+        epochs = {"alignment": 8, "joint": 14, "flow": 110, "refinement": 4, "marginal": 6}
         concept_weight, concept_noise = 50.0, 0.5
         marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
@@ -106,7 +106,8 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         flow=stage_of(
             "flow",
             batch_size=512,
-            learning_rate=Ramp(start=1e-3, end=1e-5),
+            learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
+            average=0.999,
         ),
         refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
         marginal=stage_of(

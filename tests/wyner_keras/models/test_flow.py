@@ -57,8 +57,8 @@ def test_decoding_what_was_pulled_back_is_decoding_the_code(model):
     u = model.pull_back("x", code, z)
     assert np.abs(u - code).max() > 0.1
     decoded = model.decode_code(code, z, "x")[0]
-    np.testing.assert_allclose(model.decode(u, z, "x")[0], decoded, atol=1e-3)
-    assert not np.allclose(model.decode(code, z, "x")[0], decoded, atol=1e-2)
+    np.testing.assert_allclose(model.decode(u, z, "x")[0], decoded, atol=5e-3)
+    assert not np.allclose(model.decode(code, z, "x")[0], decoded, atol=2e-2)
 
 
 def test_the_terms_are_matching_errors_of_the_posteriors_samples(model, pairs, oracle, monkeypatch):
@@ -111,8 +111,9 @@ def test_its_minimum_is_known_where_the_codes_are_gaussian(model, pairs):
     """Standardised Gaussian codes need no velocity: what is left is the variance of the paths."""
     stage = FlowStage(model)
     for flow in (model.flow_u, model.flow_v):
-        flow.output_layer.kernel.assign(np.zeros(flow.output_layer.kernel.shape))
-        flow.output_layer.bias.assign(np.zeros(flow.size))
+        for velocity in flow.velocities:
+            velocity.output_layer.kernel.assign(np.zeros(velocity.output_layer.kernel.shape))
+            velocity.output_layer.bias.assign(np.zeros(velocity.size))
         none = np.zeros((3, flow.size, flow.size))
         flow.assign_affine(none[:, 0], none, none[0, 0], np.eye(flow.size))
     z = np.tile(np.eye(3, dtype="f")[0], (20_000, 1))
@@ -123,12 +124,16 @@ def test_its_minimum_is_known_where_the_codes_are_gaussian(model, pairs):
     assert np.mean(terms["matching_v"]) == pytest.approx(4, abs=0.08)
 
 
+def sure(model):
+    """Experts without doubt: z is then the same whatever the noise."""
+    for expert in model.joint_encoders_z:
+        expert.output_layer.kernel.assign(1000.0 * expert.output_layer.kernel.numpy())
+    return model
+
+
 def test_standardising_makes_each_concepts_codes_white(make_model, pairs):
     """By the moments of the codes that the stage reads, concept by concept."""
-    model = make_model(**FLOWS)
-    for expert in model.joint_encoders_z:
-        # Concepts that both sides are sure of.
-        expert.output_layer.kernel.assign(1000.0 * expert.output_layer.kernel.numpy())
+    model = sure(make_model(**FLOWS))
     stage = FlowStage(model)
     stage.standardise(pairs)
     rows, _ = stage._rows(pairs)
@@ -148,7 +153,7 @@ def test_standardising_makes_each_concepts_codes_white(make_model, pairs):
 
 def test_what_moves_the_decoder_most_is_taken_by_itself(make_model, pairs):
     """The first axis of w is a function of the code's along the most sensitive axis alone."""
-    model = make_model(**FLOWS)
+    model = sure(make_model(**FLOWS))
     stage = FlowStage(model)
     stage.standardise(pairs)
     rng = np.random.default_rng(6)

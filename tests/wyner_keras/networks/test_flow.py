@@ -7,9 +7,9 @@ from scipy.integrate import solve_ivp
 from wyner_keras.networks import ContinuousFlow
 
 
-def made(size: int = 5, seed: int = 0, steps: int = 2) -> ContinuousFlow:
+def made(size: int = 5, seed: int = 0, steps: int = 2, leading: int = 2) -> ContinuousFlow:
     """A flow whose weights are no longer those that make it the identity."""
-    flow = ContinuousFlow(size, steps=steps, hidden=(8, 7), seed=seed)
+    flow = ContinuousFlow(size, steps=steps, hidden=(8, 7), leading=leading, seed=seed)
     flow.build((None, 3))
     rng = np.random.default_rng(seed)
     for variable in flow.trainable_variables:
@@ -25,18 +25,31 @@ def batch() -> tuple[np.ndarray, np.ndarray]:
     return rng.normal(size=(7, 5)).astype("f"), np.eye(3, dtype="f")[rng.integers(0, 3, 7)]
 
 
-def velocity_by_numpy(flow, points, time, condition):
+def velocity_by_numpy(velocity, points, time, context):
     """The velocity of one row, from the layer's weights."""
     phases = np.pi * time * np.arange(1, 5)
-    context = np.concatenate([condition, [time], np.cos(phases), np.sin(phases)])
+    context = np.concatenate([context, [time], np.cos(phases), np.sin(phases)])
     hidden = np.concatenate([points, context])
-    for layer, modulation in zip(flow.hidden_layers, flow.modulations, strict=True):
+    for layer, modulation in zip(velocity.hidden_layers, velocity.modulations, strict=True):
         kernel, bias = (np.asarray(weight, float) for weight in layer.get_weights())
         gain, offset = np.split(context @ np.asarray(modulation.kernel, float), 2)
         hidden = (hidden @ kernel + bias) * (1 + gain) + offset
         hidden = hidden / (1 + np.exp(-hidden))
-    kernel, bias = (np.asarray(weight, float) for weight in flow.output_layer.get_weights())
+    kernel, bias = (np.asarray(weight, float) for weight in velocity.output_layer.get_weights())
     return hidden @ kernel + bias
+
+
+def end_by_scipy(velocity, start, context):
+    """Where one row's path ends."""
+    solution = solve_ivp(
+        lambda t, y: np.pi / 2 * velocity_by_numpy(velocity, y, t, context),
+        (0, 1),
+        start.astype(float),
+        rtol=1e-9,
+        atol=1e-9,
+    )
+    assert np.abs(solution.y[:, -1] - start).max() > 0.03
+    return solution.y[:, -1]
 
 
 def test_it_is_the_identity_before_training(batch):
@@ -52,17 +65,32 @@ def test_it_solves_its_equation_and_maps_the_end(batch):
     images = np.asarray(flow(values, condition))
     assert np.abs(images - values).max() > 0.5
     for value, given, image in zip(values, condition, images, strict=True):
-        solution = solve_ivp(
-            lambda t, y, given=given: np.pi / 2 * velocity_by_numpy(flow, y, t, given),
-            (0, 1),
-            value.astype(float),
-            rtol=1e-9,
-            atol=1e-9,
-        )
+        # The first two by themselves, the others as these have ended.
+        first = end_by_scipy(flow.velocities[0], value[:2], given)
+        rest = end_by_scipy(flow.velocities[1], value[2:], np.concatenate([given, first]))
         matrix = np.asarray(flow.scale[0], float).reshape(3, 5, 5)[given.argmax()]
         shift = np.asarray(flow.shift[0], float)[given.argmax()]
-        assert np.abs(solution.y[:, -1] - value).max() > 0.1
-        np.testing.assert_allclose(image, matrix @ solution.y[:, -1] + shift, atol=2e-3)
+        expected = matrix @ np.concatenate([first, rest]) + shift
+        np.testing.assert_allclose(image, expected, atol=2e-3)
+
+
+def test_without_leading_coordinates_all_are_alike(batch):
+    flow, (values, condition) = made(steps=16, leading=0), batch
+    assert len(flow.velocities) == 1
+    ends = np.asarray(flow.standardised(flow(values, condition), condition))
+    for value, given, end in zip(values, condition, ends, strict=True):
+        np.testing.assert_allclose(end, end_by_scipy(flow.velocities[0], value, given), atol=5e-3)
+
+
+def test_leading_coordinates_end_where_the_others_have_no_say(batch):
+    flow, (values, condition) = made(), batch
+    other = np.concatenate([values[:, :2], values[:, 2:] + 1], axis=1)
+    ends, moved = (
+        np.asarray(flow.standardised(flow(given, condition), condition))
+        for given in (values, other)
+    )
+    np.testing.assert_allclose(ends[:, :2], moved[:, :2], atol=1e-5)
+    assert np.abs(ends[:, 2:] - moved[:, 2:]).min() > 0.01
 
 
 @pytest.mark.parametrize("size", [1, 2, 6])
@@ -110,7 +138,14 @@ def test_the_matching_error_is_the_distance_from_the_paths_velocity_in_units_of_
         matrix = np.asarray(flow.scale[0], float).reshape(3, 5, 5)[given.argmax()]
         w = np.linalg.solve(matrix, image - np.asarray(flow.shift[0], float)[given.argmax()])
         angle = t * np.pi / 2
-        found = velocity_by_numpy(flow, np.cos(angle) * u + np.sin(angle) * w, t, given)
+        y = np.cos(angle) * u + np.sin(angle) * w
+        found = np.concatenate(
+            [
+                velocity_by_numpy(flow.velocities[0], y[:2], t, given),
+                # Taught by where the first two do end.
+                velocity_by_numpy(flow.velocities[1], y[2:], t, np.concatenate([given, w[:2]])),
+            ]
+        )
         expected = np.square(matrix @ (found - np.cos(angle) * w + np.sin(angle) * u)).sum()
         np.testing.assert_allclose(error, expected, rtol=1e-3)
 
@@ -140,7 +175,9 @@ def test_the_seed_decides_and_the_config_restores(batch):
         for pair in zip(first.get_weights(), second.get_weights(), strict=True)
     ]
     assert all(same)
-    assert not np.array_equal(first.hidden_layers[0].kernel, third.hidden_layers[0].kernel)
+    assert not np.array_equal(
+        *(one.velocities[1].hidden_layers[0].kernel for one in (first, third))
+    )
 
 
 def bow(a, b):
