@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from wyner_keras.cli import options as shared
@@ -52,7 +51,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--data",
-        metavar="mnist|digits|FOLDER",
+        metavar=shared.SOURCES,
         help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
     )
     parser.add_argument(
@@ -67,14 +66,14 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Carry out one sweep and write its picture and table."""
     data = options.data or ("digits" if options.quick else "mnist")
-    if data not in ("mnist", "digits"):
-        data = os.path.abspath(data)
+    from wyner_keras.data import load, whole_name
+
+    data = whole_name(data)
     out = options.out or ("runs/figures-quick" if options.quick else "runs/figures")
     from wyner_keras import sweeps
 
     size, seed = (sweeps.QUICK if options.quick else sweeps.FULL), options.seed or 0
     folder = sweeps.check_folder(out, {"data": data, "size": size.name, "seed": seed})
-    from wyner_keras.data import load
     from wyner_keras.models import TrainingDiverged
 
     source = load(data)
