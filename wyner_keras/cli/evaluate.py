@@ -55,9 +55,16 @@ def run(options: argparse.Namespace) -> Result:
     """Judge the run and write its metrics."""
     opened = runs.Run.open(options.folder)
     source, target = opened.source(options.data), opened.target(options.data_y)
+    model = opened.load_model()
+    for option, side, images in (("--data", "x", source), ("--data-y", "y", target or source)):
+        if images.test.image_shape != model.image_shape(side):
+            raise ValueError(
+                f"{option} should be images of shape {model.image_shape(side)}, as {side} was "
+                f"trained with. Received: shape {images.test.image_shape}"
+            )
     seed = opened.seed if options.seed is None else options.seed
     settings = {**opened.settings, "seed": seed}
-    found = judged(opened.load_model(), source, settings, options.quiet, target)
+    found = judged(model, source, settings, options.quiet, target)
     data = options.data or opened.settings["data"]
     data_y = options.data_y or opened.settings.get("data_y")
     path = write(opened.folder, found, data, data_y)
