@@ -21,7 +21,11 @@ def sources():
 
 @pytest.fixture(scope="module")
 def small():
-    """The default recipe in small; the refinement is another joint stage, and is left out."""
+    """The default recipe in small.
+
+    The refinement is another joint stage, and flows are trained on latents of one side: to save
+    time, both are left out.
+    """
     chosen = recipe("annealed", "digits")
     config = dataclasses.replace(
         chosen.config,
@@ -42,7 +46,7 @@ def small():
         pairs_per_class=16,
         wrapper=WrapperSettings(code_size=4, filters=(2, 3), epochs=1, batch_size=16),
         wrapper_y=WrapperSettings(code_size=6, filters=(3, 2), epochs=2, batch_size=10),
-        **{**stages, "refinement": None},
+        **{**stages, "flow": None, "refinement": None},
     )
 
 
@@ -80,7 +84,7 @@ def test_each_side_has_a_wrapper_of_its_own_images_and_settings(trained, sources
 
 
 def test_all_tasks_give_images_of_their_side(trained, sources):
-    assert list(trained.history) == ["wrapper", "alignment", "joint", "flow", "marginal"]
+    assert list(trained.history) == ["wrapper", "alignment", "joint", "marginal"]
     assert set(trained.seconds) == set(trained.history)
     model, x, y = trained.model, sources[0].test.images[:4], sources[1].test.images[:5]
     assert model.generate_y(x, seed=0, samples=3).shape == (4, 3, 12, 16, 1)
