@@ -87,11 +87,13 @@ def report(digits: ImageSource, turned: ImageSource, judge: Judge, turned_judge:
 def test_real_images_of_the_right_class_reach_the_ceilings_on_both_sides(report: Report) -> None:
     for side in "xy":
         for name in ("conditional_accuracy", "style_accuracy"):
-            assert report[f"{name}_{side}"] > 0.94, name
+            figure = report.figures[f"{name}_{side}"]
+            assert figure.model > figure.real - 0.05 > 0.85, name
         assert report[f"diversity_{side}"] == pytest.approx(1, abs=0.15)
         distance = report.figures[f"frechet_{side}"]
         assert distance.model < 2 * distance.real
-    assert report["joint_coherence"] > 0.93
+    figure = report.figures["joint_coherence"]
+    assert figure.model > figure.real - 0.05 > 0.8
 
 
 def test_each_side_is_counted_and_its_ceiling_set_by_its_own_test_images(
