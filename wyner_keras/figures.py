@@ -66,10 +66,12 @@ def conditional_grid(
     page, top = Page.start(title)
     right = page.text(captions[0], MARGIN, top)
     top += 26
-    edge, _ = page.grid(inputs[:, None], MARGIN + 4, top, real=True)
+    (given, row), (across, other) = page.pitch(inputs[0]), page.pitch(samples[0, 0])
+    down = max(row, other)
+    edge, _ = page.grid(inputs[:, None], MARGIN + 4, top, True, (given, down))
     left = max(edge + GROUP, right + GROUP // 2)
     page.text(captions[1], left, top - 26)
-    page.grid(samples, left, top, real=False)
+    page.grid(samples, left, top, False, (across, down))
     return page.save(path)
 
 
@@ -118,9 +120,12 @@ def transfer_grid(
     column = max(given.width + 8, words)
     middle, left = MARGIN + column // 2, MARGIN + column + GROUP
     upper = top + 4 + header.height + GROUP + 8
-    page.grid(concepts[None], left, top + 4, real=True)
+    # Concepts are of the other side, whose images may have another shape.
+    (row, height), (other, down) = page.pitch(concepts[0]), page.pitch(styles[0])
+    across = max(row, other)
+    page.grid(concepts[None], left, top + 4, True, (across, height))
     page.grid(styles[:, None], middle - given.width // 2, upper, real=True)
-    page.grid(results, left, upper, real=False)
+    page.grid(results, left, upper, False, (across, down))
     page.text(captions[1], left - 14, top + 4 + header.height // 2, "rm")
     page.text(captions[0], middle, upper - 12, "ms")
     return page.save(path)

@@ -83,16 +83,40 @@ class Page:
         page.text(title, MARGIN, MARGIN, size=20)
         return page, MARGIN + 38
 
-    def grid(self, images: np.ndarray, left: int, top: int, real: bool) -> tuple[int, int]:
-        """Puts images `(rows, columns, h, w, c)`; returns the right and the lower edge."""
+    def pitch(self, image: np.ndarray) -> tuple[int, int]:
+        """From one image of a grid to the next, rightwards and downwards."""
+        width, height = tile(image, False, self.size).size
+        gap = max(3, height // image.shape[0])  # a pixel of small images, which have no borders
+        return width + gap, height + gap
+
+    def grid(
+        self,
+        images: np.ndarray,
+        left: int,
+        top: int,
+        real: bool,
+        pitch: tuple[int, int] | None = None,
+    ) -> tuple[int, int]:
+        """Puts images `(rows, columns, h, w, c)`; returns the right and the lower edge.
+
+        Args:
+            images: of one shape.
+            left: edge of the first column.
+            top: edge of the first row.
+            real: whether they were given, not generated.
+            pitch: from one image to the next, so that grids of images of another shape stand in
+                line; None takes `pitch` of their own.
+        """
         tiles = [[tile(image, real, self.size) for image in row] for row in images]
         width, height = tiles[0][0].size
-        gap = max(3, height // images.shape[2])  # a pixel of small images, which have no borders
+        own = self.pitch(images[0, 0])
+        across, down = pitch or own
+        left, top = left + (across - own[0]) // 2, top + (down - own[1]) // 2
         for i, row in enumerate(tiles):
             for j, one in enumerate(row):
-                self.placed.append((one, left + j * (width + gap), top + i * (height + gap)))
-        right = left + len(tiles[0]) * (width + gap) - gap
-        bottom = top + len(tiles) * (height + gap) - gap
+                self.placed.append((one, left + j * across, top + i * down))
+        right = left + (len(tiles[0]) - 1) * across + width
+        bottom = top + (len(tiles) - 1) * down + height
         if real and images.shape[-1] != 3:
             self.panels.append((left - 4, top - 4, right + 3, bottom + 3))
         return right, bottom

@@ -2,7 +2,8 @@
 
 A run folder `RUN` holds
 
-- `settings.json`: recipe, data, label map, seed and the versions that made it;
+- `settings.json`: recipe, data (and `data_y` where y has a source of its own), label map, seed and
+  the versions that made it;
 - `model.keras`: the trained W-model;
 - `history.json`: metrics by stage and epoch, seconds by stage;
 - `metrics.json`: the report on held-out images, where it was evaluated;
@@ -134,6 +135,10 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
             raise ValueError(
                 f"{path} should hold `{name}` ({kind.__name__}). Received: {settings.get(name)!r}"
             )
+    if not isinstance(settings.get("data_y"), str | None):
+        raise ValueError(
+            f"{path} should hold a `data_y` of str, or none. Received: {settings['data_y']!r}"
+        )
     if settings["format"] != FORMAT:
         raise ValueError(
             f"{path} should have format {FORMAT}. Received: format {settings['format']}, "
@@ -225,6 +230,17 @@ class Run:
 
         return load(data or self.settings["data"])
 
+    def target(self, data_y: str | None = None) -> ImageSource | None:
+        """The images that y was drawn from, or another source's; None where they are x's.
+
+        Raises:
+            ValueError: if the images cannot be had any more.
+        """
+        from wyner_keras.data import load
+
+        data_y = data_y or self.settings.get("data_y")
+        return None if data_y is None else load(data_y)
+
 
 def load_model(path: Path) -> WynerModel:
     """A saved W-model.
@@ -247,23 +263,31 @@ def load_model(path: Path) -> WynerModel:
 
 
 def settings_of(
-    recipe: Recipe, *, data: str, label_map: Mapping[int, int], seed: int, **more: Any
+    recipe: Recipe,
+    *,
+    data: str,
+    data_y: str | None = None,
+    label_map: Mapping[int, int],
+    seed: int,
+    **more: Any,
 ) -> dict[str, Any]:
     """What `settings.json` holds of a run.
 
     Args:
         recipe: the recipe.
-        data: "mnist", "digits" or the path of a folder.
+        data: the name of a source that `wyner_keras.data.load` knows, or the path of a folder.
+        data_y: the same for y; None where y is drawn from x's.
         label_map: label of x to label of y.
         seed: of the run.
         **more: further JSON-able values by name.
     """
-    if data not in ("mnist", "digits"):
-        data = os.path.abspath(data)
+    from wyner_keras.data import whole_name
+
     packages = ("wyner-keras", "tensorflow", "keras", "numpy")
     return {
         "format": FORMAT,
-        "data": data,
+        "data": whole_name(data),
+        **({} if data_y is None else {"data_y": whole_name(data_y)}),
         "label_map": {int(x): int(y) for x, y in label_map.items()},
         "seed": seed,
         **more,

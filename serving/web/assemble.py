@@ -74,6 +74,11 @@ def check_shown(manifest: dict[str, Any]) -> None:
             raise PageError(
                 f"The page draws with one ink on square paper. Received: {side} of shape {shape}"
             )
+    if manifest["images"]["x"] != manifest["images"]["y"]:
+        raise PageError(
+            "The page takes a drawing for an x or a y, so both should have one shape. "
+            f"Received: {manifest['images']}"
+        )
     missing = [name for name in (*GRAPHS, *first.GRAPHS) if name not in manifest["graphs"]]
     if missing:
         raise PageError(

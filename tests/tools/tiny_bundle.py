@@ -6,8 +6,11 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def tiny_model(**settings):
-    """A W-model of 8x8 images with a wrapper, flows and weights that show; settings override."""
+def tiny_model(y_shape=None, **settings):
+    """A W-model of 8x8 images with a wrapper, flows and weights that show; settings override.
+
+    With a `y_shape`, images of y have that shape and a wrapper of their own.
+    """
     import numpy as np
 
     from wyner_keras.latents import Categorical, DiagonalGaussian
@@ -16,6 +19,10 @@ def tiny_model(**settings):
 
     wrapper = ConvAutoencoder((8, 8, 1), code_size=3, filters=(2, 3))
     wrapper.build()
+    if y_shape is not None:
+        of_y = ConvAutoencoder(y_shape, code_size=4, filters=(3, 2))
+        of_y.build()
+        wrapper = wrapper, of_y
     values = {
         "z": Categorical(n=1, k=3),
         "u": DiagonalGaussian(dim=2),

@@ -21,7 +21,14 @@ from wyner_keras.cli import main
 from wyner_keras.cli.options import label_map
 
 
-def tiny(name: str = "annealed", data: str = "digits", *, local: Any = None, seed: int = 0) -> Any:
+def tiny(
+    name: str = "annealed",
+    data: str = "digits",
+    *,
+    data_y: str | None = None,
+    local: Any = None,
+    seed: int = 0,
+) -> Any:
     import wyner_keras as wk
     from wyner_keras.training import Ramp, Recipe, StageSettings
 
@@ -115,6 +122,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         ("add-one", [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]),
         ("3n+2", [2, 5, 8, 1, 4, 7, 0, 3, 6, 9]),
         ("n", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("same", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
         ("-n", [0, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
         ("0n+4", [4] * 10),
         ("n - 1", [9, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
@@ -213,6 +221,7 @@ def test_train_refuses_an_existing_run_before_any_work(
     ("words", "message"),
     [
         (["--data", "no-such-folder"], "source should be one of .* Received: 'no-such-folder'"),
+        (["--data", "digits", "--data-y", "none"], "source should be one of .* Received: 'none'"),
         (["--data", "digits", "--recipe", "magic"], "Received: name='magic'"),
         (["--data", "digits", "--map", "0:1"], "should name a partner for class 1"),
         (["--data", "digits", "--resume"], "--resume should find .*run.partial"),

@@ -64,6 +64,39 @@ def test_transfer_grid_has_styles_down_and_concepts_across(tmp_path: Path) -> No
             assert above < top
 
 
+def test_rows_of_two_shapes_stand_in_line(tmp_path: Path) -> None:
+    inputs, samples = images(3, 16, 16, 3), images(3, 4, 28, 28, 3, seed=1)
+    picture = read(figures.conditional_grid(inputs, samples, tmp_path / "a.png"))
+    for row in range(3):
+        ((_, top),) = holds(picture, colour_tile(inputs[row], 4))
+        for sample in samples[row]:
+            ((_, beside),) = holds(picture, colour_tile(sample, 2))
+            # The middles, of 64 and of 56 pixels; half a gap may be rounded.
+            assert abs(top + 32 - (beside + 28)) <= 1
+
+
+@pytest.mark.parametrize(("side", "factor"), [(8, 7), (16, 4)])
+def test_concepts_of_another_shape_stand_over_their_columns(
+    tmp_path: Path, side: int, factor: int
+) -> None:
+    styles, concepts = images(2, 28, 28, 3), images(4, side, side, 3, seed=1)
+    results = images(2, 4, 28, 28, 3, seed=2)
+    for name, swap in (("b.png", False), ("c.png", True)):
+        if swap:
+            styles, concepts = images(2, side, side, 3), images(4, 28, 28, 3, seed=1)
+            results = images(2, 4, side, side, 3, seed=2)
+        given, made = (2, factor) if swap else (factor, 2)
+        picture = read(figures.transfer_grid(styles, concepts, results, tmp_path / name))
+        for j in range(4):
+            ((left, above),) = holds(picture, colour_tile(concepts[j], given))
+            middle = left + given * concepts.shape[2] / 2
+            for i in range(2):
+                ((_, top),) = holds(picture, colour_tile(styles[i], made))
+                ((at, beside),) = holds(picture, colour_tile(results[i, j], made))
+                assert abs(at + made * results.shape[3] / 2 - middle) <= 2
+                assert beside == top > above
+
+
 def test_joint_grid_has_pairs_side_by_side(tmp_path: Path) -> None:
     x, y = images(5, 8, 8, 3), images(5, 8, 8, 3, seed=1)
     picture = read(figures.joint_grid(x, y, tmp_path / "c.png", columns=3))

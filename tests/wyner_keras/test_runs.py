@@ -59,6 +59,7 @@ def test_open_reads_the_settings(tmp_path: Path) -> None:
         ("{", "settings.json should be readable. Received: "),
         ("[1]", r"should hold a JSON object. Received: \[1\]"),
         ({**SETTINGS, "seed": "3"}, r"should hold `seed` \(int\). Received: '3'"),
+        ({**SETTINGS, "data_y": 3}, "should hold a `data_y` of str, or none. Received: 3"),
         ({**SETTINGS, "format": 99}, "should have format 1. Received: format 99"),
         ({**SETTINGS, "label_map": {"a": 1}}, "should map integer labels"),
         ({name: SETTINGS[name] for name in SETTINGS if name != "data"}, "should hold `data`"),
@@ -94,7 +95,7 @@ def test_open_points_at_an_unfinished_run(tmp_path: Path) -> None:
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
         lambda children: (
             st.lists(children, max_size=3)
-            | st.dictionaries(st.sampled_from([*SETTINGS, "x"]), children, max_size=6)
+            | st.dictionaries(st.sampled_from([*SETTINGS, "data_y", "x"]), children, max_size=6)
         ),
         max_leaves=20,
     )
@@ -138,6 +139,28 @@ def test_settings_keep_folders_by_their_whole_path_and_versions(
     assert values["data"] == str(tmp_path / "mine")
     assert values["asked"] == 1
     assert {"python", "tensorflow", "keras", "numpy", "wyner-keras"} == set(values["versions"])
+
+
+def test_where_y_comes_from_is_kept_where_it_has_a_source_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wyner_keras.training import recipe
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("wyner_keras.data.load", lambda name: f"images of {name}")
+    given = {"label_map": {0: 0}, "seed": 0}
+    chosen = recipe("annealed", "digits", data_y="mnist")
+    values = runs.settings_of(chosen, data="digits", data_y="mine", **given)
+    run = runs.Run.open(folder_with(tmp_path / "two", runs.to_json(values)))
+    assert run.recipe == chosen
+    assert run.source() == "images of digits"
+    assert run.target() == f"images of {tmp_path / 'mine'}"
+    assert (run.source("a"), run.target("b")) == ("images of a", "images of b")
+    values = runs.settings_of(recipe("annealed", "digits"), data="digits", **given)
+    assert "data_y" not in values
+    one = runs.Run.open(folder_with(tmp_path / "one", runs.to_json(values)))
+    assert one.target() is None
+    assert one.target("b") == "images of b"
 
 
 def test_a_run_gets_its_name_when_it_is_finished(tmp_path: Path) -> None:

@@ -141,6 +141,7 @@ def changed(manifest, *path, **values):
         (("latents", "u"), {"size": 1}, "2 dimensions or more"),
         (("images",), {"y": [8, 8, 3]}, "one ink"),
         (("images",), {"x": [8, 6, 1]}, "square paper"),
+        (("images",), {"x": [8, 8, 1], "y": [12, 12, 1]}, "both should have one shape"),
         ((), {"graphs": {}}, "posterior_x_z.*export its run again"),
     ],
 )

@@ -39,8 +39,13 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
     parser.add_argument(
         "--data",
-        metavar="mnist|digits|FOLDER",
+        metavar=shared.SOURCES,
         help="judge on the test images of these (default: those that the run was trained with)",
+    )
+    parser.add_argument(
+        "--data-y",
+        metavar=shared.SOURCES,
+        help="the same for y (default: those that the run's y was trained with, or else --data)",
     )
     shared.add_common(parser, "of the draws and the noise (default: the run's)")
     parser.set_defaults(run=run)
@@ -49,11 +54,20 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Judge the run and write its metrics."""
     opened = runs.Run.open(options.folder)
-    source = opened.source(options.data)
+    source, target = opened.source(options.data), opened.target(options.data_y)
+    model = opened.load_model()
+    for option, side, images in (("--data", "x", source), ("--data-y", "y", target or source)):
+        if images.test.image_shape != model.image_shape(side):
+            raise ValueError(
+                f"{option} should be images of shape {model.image_shape(side)}, as {side} was "
+                f"trained with. Received: shape {images.test.image_shape}"
+            )
     seed = opened.seed if options.seed is None else options.seed
     settings = {**opened.settings, "seed": seed}
-    found = judged(opened.load_model(), source, settings, options.quiet)
-    path = write(opened.folder, found, options.data or opened.settings["data"])
+    found = judged(model, source, settings, options.quiet, target)
+    data = options.data or opened.settings["data"]
+    data_y = options.data_y or opened.settings.get("data_y")
+    path = write(opened.folder, found, data, data_y)
     values = {"run": str(opened.folder), "metrics_file": str(path), "metrics": found.to_dict()}
     return Result(f"{found.table()}\n\n{shared.lines({'metrics': path})}", values)
 
@@ -75,42 +89,57 @@ class Judged(NamedTuple):
 
 
 def judged(
-    model: WynerModel, source: ImageSource, settings: Mapping[str, Any], quiet: bool
+    model: WynerModel,
+    source: ImageSource,
+    settings: Mapping[str, Any],
+    quiet: bool,
+    target: ImageSource | None = None,
 ) -> Judged:
-    """The report on a source's test images; on few of them, by a hasty judge, of a quick run."""
+    """The report on test images, of y from a target if there is one.
+
+    Of a quick run it is on few of them, by a hasty judge.
+    """
     from wyner_keras import evaluation
 
     quick = settings.get("asked", {}).get("quick", False)
-    judge = evaluation.judge_for(
-        source, epochs=2 if quick else None, verbose=shared.verbosity(quiet)
+    epochs, verbose = 2 if quick else None, shared.verbosity(quiet)
+    judge, target_judge = (
+        None if each is None else evaluation.judge_for(each, epochs=epochs, verbose=verbose)
+        for each in (source, target)
     )
     report = evaluation.evaluate(
         model,
         source,
+        target=target,
         label_map=settings["label_map"],
         judge=judge,
+        target_judge=target_judge,
         **({"inputs": 200, "styles": 10, "concepts": 20} if quick else {}),
         seed=settings["seed"],
         verbose=not quiet,
     )
-    return Judged(report, measured(model, source, settings))
+    return Judged(report, measured(model, source, settings, target))
 
 
 def measured(
-    model: WynerModel, source: ImageSource, settings: Mapping[str, Any]
+    model: WynerModel,
+    source: ImageSource,
+    settings: Mapping[str, Any],
+    target: ImageSource | None = None,
 ) -> dict[str, float]:
-    """What the latents hold of pairs of a source's test images, nats; see `measure`."""
+    """What the latents hold of pairs of test images, nats; see `measure`."""
     from wyner_keras import information
     from wyner_keras.data import LabelledImages, label_map
 
-    mapping, test = settings["label_map"], source.test
+    mapping, test, targets = settings["label_map"], source.test, (target or source).test
     # As in the report, images without a partner are left out.
-    paired = np.isin(test.labels, [x for x, y in mapping.items() if y in test.classes])
+    paired = np.isin(test.labels, [x for x, y in mapping.items() if y in targets.classes])
     images = LabelledImages(test.images[paired], test.labels[paired])
-    pairs = label_map(images, mapping, targets=test, seed=settings["seed"])
+    pairs = label_map(images, mapping, targets=targets, seed=settings["seed"])
     return information.measure(model, pairs, seed=settings["seed"])
 
 
-def write(folder: Path, found: Judged, data: str) -> Path:
+def write(folder: Path, found: Judged, data: str, data_y: str | None = None) -> Path:
     """Write a run folder's metrics."""
-    return runs.write_json(folder / runs.METRICS, {"data": data, **found.to_dict()})
+    of_y = {} if data_y is None else {"data_y": data_y}
+    return runs.write_json(folder / runs.METRICS, {"data": data, **of_y, **found.to_dict()})

@@ -66,16 +66,19 @@ def _export(options: argparse.Namespace) -> Path:
 
     out = runs.refuse_existing(options.out)
     opened = runs.Run.open(options.folder)
-    source, seed = opened.source(), options.seed or 0
-    chosen = pictures.by_class(source.test, min(32, len(source.test)), seed)
+    source, target, seed = opened.source(), opened.target(), options.seed or 0
+    x, y = (
+        pictures.by_class(each.test, min(32, len(each.test)), seed)
+        for each in (source, target or source)
+    )
     model, path = opened.load_model(), opened.folder / runs.METRICS
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    nats = metrics.pop("nats", None) or evaluate.measured(model, source, opened.settings)
+    nats = metrics.pop("nats", None) or evaluate.measured(model, source, opened.settings, target)
     try:
         return wyner_export.write_bundle(
             model,
             out,
-            images=(chosen, chosen),
+            images=(x, y),
             name=opened.folder.resolve().name,
             label_map={str(x): int(y) for x, y in opened.settings["label_map"].items()},
             metrics=metrics or None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import Any
 
 from wyner_keras.cli import options as shared
@@ -56,7 +55,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--data",
-        metavar="mnist|digits|FOLDER",
+        metavar=shared.SOURCES,
         help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
     )
     parser.add_argument(
@@ -73,8 +72,9 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Carry out one sweep and write its picture and table."""
     data = options.data or ("digits" if options.quick else "mnist")
-    if data not in ("mnist", "digits"):
-        data = os.path.abspath(data)
+    from wyner_keras.data import load, whole_name
+
+    data = whole_name(data)
     from wyner_keras import sweeps
 
     whole = options.study in sweeps.OVER_SEEDS
@@ -82,7 +82,6 @@ def run(options: argparse.Namespace) -> Result:
     size = sweeps.QUICK if options.quick else sweeps.WHOLE if whole else sweeps.FULL
     seed = options.seed or 0
     folder = sweeps.check_folder(out, {"data": data, "size": size.name, "seed": seed})
-    from wyner_keras.data import load
     from wyner_keras.models import TrainingDiverged
 
     source = load(data)

@@ -44,7 +44,8 @@ class _Run:
     ) -> np.ndarray:
         from wyner_keras.cli import pictures
 
-        test = self._run.source().test
+        target = self._run.target() if side == "y" else None
+        test = (target or self._run.source()).test
         count = count or min(default or len(test.classes), len(test))
         return pictures.by_class(test, count, seed)
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 _AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
+_NAMED_MAPS = {"add-one": "n+1", "same": "n"}
+# Metavar of the options that name a source of images.
+SOURCES = "mnist|mnist-rotated|digits|FOLDER"
 
 
 class Result(NamedTuple):
@@ -62,7 +65,8 @@ def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
     """The label of y that each label of x goes with.
 
     Args:
-        text: "add-one", "3n+2" (both modulo the largest class and one), "0:1,1:2" or a JSON object.
+        text: "add-one", "same", "3n+2" (all modulo the largest class and one), "0:1,1:2" or a JSON
+            object.
         classes: the labels of x; a map given pair by pair is taken as it is.
 
     Returns:
@@ -75,7 +79,7 @@ def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
         >>> label_map("3n+2", range(10))[9]
         9
     """
-    affine = _AFFINE.fullmatch("n+1" if text == "add-one" else text.strip())
+    affine = _AFFINE.fullmatch(_NAMED_MAPS.get(text, text.strip()))
     if affine:
         factor = {"": 1, "-": -1}.get(affine["factor"]) or int(affine["factor"] or 1)
         offset = int((affine["offset"] or "0").replace(" ", ""))
@@ -91,7 +95,7 @@ def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
             raise ValueError
     except (TypeError, ValueError) as error:
         raise ValueError(
-            "a label map should be add-one, an expression such as 3n+2, or pairs such as "
+            "a label map should be add-one, same, an expression such as 3n+2, or pairs such as "
             f"0:1,1:2,2:0 with each label of x once. Received: {text!r}"
         ) from error
     return mapping

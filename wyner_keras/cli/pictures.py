@@ -41,23 +41,40 @@ def by_class(images: LabelledImages, count: int, seed: int) -> np.ndarray:
     return images.images[np.asarray(order[:count])]
 
 
-def draw(model: WynerModel, source: ImageSource, folder: Path, seed: int) -> dict[str, Path]:
-    """The three grids of a run: held-out inputs, one a class, and what the model makes of them."""
+def draw(
+    model: WynerModel,
+    source: ImageSource,
+    folder: Path,
+    seed: int,
+    target: ImageSource | None = None,
+) -> dict[str, Path]:
+    """The three grids of a run: held-out inputs, one a class, and what the model makes of them.
+
+    Args:
+        model: what generates.
+        source: of x; its test images are shown.
+        folder: where the grids are written.
+        seed: of draws and noise.
+        target: of y, where that is another source.
+    """
     from wyner_keras import figures
 
     classes = min(10, len(source.test.classes))
     inputs = by_class(source.test, classes, seed)
     # Styles are other images than concepts, where there are others.
     styles = by_class(source.test, min(2 * classes, len(source.test)), seed)[-min(6, classes) :]
+    concepts = inputs
+    if target is not None:
+        concepts = by_class(target.test, min(10, len(target.test.classes)), seed)
     samples = model.generate_y(inputs, seed=seed, samples=10)
-    results = model.transfer_x(style=styles, concept=inputs, seed=seed)
+    results = model.transfer_x(style=styles, concept=concepts, seed=seed)
     pairs = model.generate_pairs(30, seed=seed)
     return {
         "conditional": figures.conditional_grid(
             inputs, samples, folder / "conditional.png", "Conditional generation"
         ),
         "transfer": figures.transfer_grid(
-            styles, inputs, results, folder / "transfer.png", "Style transfer"
+            styles, concepts, results, folder / "transfer.png", "Style transfer"
         ),
         "joint": figures.joint_grid(*pairs, folder / "joint.png", "Joint generation"),
     }

@@ -32,6 +32,7 @@ To start afresh, remove RUN.partial.
 # What may be left out, and must agree with the first call when a run is resumed.
 _DEFAULTS: dict[str, Any] = {
     "data": "mnist",
+    "data_y": None,
     "recipe": "annealed",
     "local": None,
     "map": "add-one",
@@ -51,9 +52,14 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--out", required=True, metavar="RUN", help="folder to write; must be new")
     parser.add_argument(
         "--data",
-        metavar="mnist|digits|FOLDER",
-        help="images by label: MNIST (28x28), the digits that ship with scikit-learn (8x8), or a "
-        "folder FOLDER/<label>/*.png (default: mnist)",
+        metavar=shared.SOURCES,
+        help="images by label: MNIST (28x28), the digits that ship with scikit-learn (8x8), either "
+        "turned by 90° to the left (…-rotated), or a folder FOLDER/<label>/*.png (default: mnist)",
+    )
+    parser.add_argument(
+        "--data-y",
+        metavar=shared.SOURCES,
+        help="the same for y, of any shape (default: y is drawn from --data too)",
     )
     parser.add_argument(
         "--recipe",
@@ -71,8 +77,8 @@ def add_parser(commands: Any) -> None:
         "--map",
         type=shared.map_text,
         metavar="MAP",
-        help="which label of y goes with a label of x: add-one, an expression such as 3n+2 (modulo "
-        "the number of classes), pairs such as 0:1,1:2,2:0, or a JSON object or file "
+        help="which label of y goes with a label of x: add-one, same, an expression such as 3n+2 "
+        "(modulo the number of classes), pairs such as 0:1,1:2,2:0, or a JSON object or file "
         "(default: add-one)",
     )
     shared.add_common(parser, "of weights, pairs and noise; same seed, same model (default: 0)")
@@ -95,25 +101,24 @@ def run(options: argparse.Namespace) -> Result:
     given = {name: getattr(options, name) for name in _DEFAULTS}
     if options.resume:
         partial, settings = _resumed(out, given)
-        from wyner_keras.data import load
-
-        source = load(settings["data"])
+        source, target = _sources(settings["data"], settings.get("data_y"))
     else:
         runs.refuse_started(out)
         asked = {name: _DEFAULTS[name] if value is None else value for name, value in given.items()}
-        source, settings = _settings(asked)
+        source, target, settings = _settings(asked)
         partial = runs.start_run(out, settings)
     try:
-        model, history = _model(partial, source, settings, options)
+        model, history = _model(partial, source, target, settings, options)
         from wyner_keras.cli import pictures
 
-        figures = pictures.draw(model, source, partial / runs.FIGURES, settings["seed"])
+        folder = partial / runs.FIGURES
+        figures = pictures.draw(model, source, folder, settings["seed"], target)
         found = None
         if not options.no_evaluate:
             from wyner_keras.cli import evaluate
 
-            found = evaluate.judged(model, source, settings, options.quiet)
-            evaluate.write(partial, found, settings["data"])
+            found = evaluate.judged(model, source, settings, options.quiet, target)
+            evaluate.write(partial, found, settings["data"], settings.get("data_y"))
     except BaseException as error:
         kept = runs.abandon_run(out)
         hint = f"What was reached is kept in {kept}; `--resume` goes on from it." if kept else ""
@@ -141,36 +146,53 @@ def _resumed(out: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     first = settings.get("asked", {})
     for name, value in given.items():
         if value is not None and value != first.get(name):
+            option = name.replace("_", "-")
             raise ValueError(
-                f"--{name} should be as at the start of the run, {first.get(name)!r}, or left out. "
-                f"Received: {value!r}"
+                f"--{option} should be as at the start of the run, {first.get(name)!r}, or left "
+                f"out. Received: {value!r}"
             )
     return partial, settings
 
 
-def _settings(asked: dict[str, Any]) -> tuple[ImageSource, dict[str, Any]]:
-    from wyner_keras.data import load
+def _sources(data: str, data_y: str | None) -> tuple[ImageSource, ImageSource | None]:
+    """Where x is drawn from, and y if from elsewhere."""
+    from wyner_keras.data import load, whole_name
 
-    source = load(asked["data"])
+    other = data_y is not None and whole_name(data_y) != whole_name(data)
+    return load(data), load(data_y) if other else None
+
+
+def _settings(asked: dict[str, Any]) -> tuple[ImageSource, ImageSource | None, dict[str, Any]]:
+    source, target = _sources(asked["data"], asked["data_y"])
     from wyner_keras.training import recipe
 
     local = asked["local"] and tuple(int(size) for size in asked["local"].split("x"))
-    like = shared.like(source.train.image_shape)
-    chosen = recipe(asked["recipe"], like, local=local, seed=asked["seed"])
+    chosen = recipe(
+        asked["recipe"],
+        shared.like(source.train.image_shape),
+        data_y=None if target is None else shared.like(target.train.image_shape),
+        local=local,
+        seed=asked["seed"],
+    )
     if asked["quick"]:
         chosen = _quick(chosen)
     mapping = shared.label_map(asked["map"], source.train.classes)
     settings = runs.settings_of(
-        chosen, data=asked["data"], label_map=mapping, seed=asked["seed"], asked=asked
+        chosen,
+        data=asked["data"],
+        data_y=asked["data_y"] if target else None,
+        label_map=mapping,
+        seed=asked["seed"],
+        asked=asked,
     )
-    return source, settings
+    return source, target, settings
 
 
 def _quick(recipe: Recipe) -> Recipe:
     from wyner_keras.training.settings import STAGES
 
     few: dict[str, Any] = {"pairs_per_class": min(recipe.pairs_per_class, 64)}
-    for name in ("wrapper", *STAGES):
+    for name in ("wrapper", "wrapper_y", *STAGES):
         stage = getattr(recipe, name)
         few[name] = stage and dataclasses.replace(
             stage, epochs=1, batch_size=min(stage.batch_size, 128)
@@ -179,7 +201,11 @@ def _quick(recipe: Recipe) -> Recipe:
 
 
 def _model(
-    partial: Path, source: ImageSource, settings: dict[str, Any], options: argparse.Namespace
+    partial: Path,
+    source: ImageSource,
+    target: ImageSource | None,
+    settings: dict[str, Any],
+    options: argparse.Namespace,
 ) -> tuple[WynerModel, dict[str, Any]]:
     """The trained model and what `history.json` holds; trained only where that is not done yet."""
     from wyner_keras import training
@@ -191,6 +217,7 @@ def _model(
             source,
             training.Recipe.from_dict(settings["recipe"]),
             mapping=settings["label_map"],
+            target=target,
             verbose=shared.verbosity(options.quiet),
         )
     except TrainingDiverged as error:

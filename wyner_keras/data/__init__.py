@@ -4,7 +4,7 @@ from wyner_keras.data.checks import check_images
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.pairings import add_one, from_indices, label_map, same_label
 from wyner_keras.data.pairs import Pairs
-from wyner_keras.data.sources import ImageSource, load
+from wyner_keras.data.sources import ImageSource, load, rotated, whole_name
 
 __all__ = [
     "ImageSource",
@@ -15,5 +15,7 @@ __all__ = [
     "from_indices",
     "label_map",
     "load",
+    "rotated",
     "same_label",
+    "whole_name",
 ]

@@ -55,6 +55,8 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
               default folder, downloaded when absent;
             - `"digits"`: the 1,797 digits, 8 x 8 x 1, that ship with scikit-learn (Alpaydin,
               Kaynak 1998);
+            - `"mnist-rotated"`, `"digits-rotated"`: the same images, train and test as there,
+              `rotated` by 90° to the left;
             - the path of a folder of 8-bit PNG or JPEG images of one size, as
               `root/<label>/*.png`, or `root/train/<label>/*.png` beside
               `root/test/<label>/*.png`. Labels are the numbers that the folders are called, or,
@@ -124,10 +126,71 @@ def _digits(split: _Split) -> tuple[LabelledImages, LabelledImages]:
     return split(LabelledImages((digits.images / 16)[..., None], digits.target))
 
 
-_NAMED: dict[str, Callable[[_Split], tuple[LabelledImages, LabelledImages]]] = {
+_Read = Callable[[_Split], tuple[LabelledImages, LabelledImages]]
+
+
+def _turned(read: _Read) -> _Read:
+    def turned(split: _Split) -> tuple[LabelledImages, LabelledImages]:
+        train, test = read(split)
+        return _turn(train, 1), _turn(test, 1)
+
+    return turned
+
+
+_NAMED: dict[str, _Read] = {
     "digits": _digits,
+    "digits-rotated": _turned(_digits),
     "mnist": _mnist,
+    "mnist-rotated": _turned(_mnist),
 }
+
+
+def whole_name(source: str) -> str:
+    """What a source's text is kept as: a name as it is, the path of a folder made absolute.
+
+    Args:
+        source: a name or path, as `load` takes it.
+
+    Example:
+        >>> whole_name("mnist-rotated")
+        'mnist-rotated'
+    """
+    return source if source in _NAMED else os.path.abspath(source)
+
+
+def rotated(source: ImageSource, turns: int = 1) -> ImageSource:
+    """A source whose every image is turned by quarter turns; labels and split stay.
+
+    Args:
+        source: the images as they are.
+        turns: how many times 90° to the left (against the clock): 1, 2 or 3. An upright digit's
+            top points to the left after one.
+
+    Returns:
+        The turned source, called as the source with "-rotated" after it. Odd turns exchange
+        height and width.
+
+    Raises:
+        ValueError: when `turns` is none of these.
+
+    Example:
+        >>> upright = load("digits")
+        >>> image = rotated(upright).test.images[0]
+        >>> bool((image == np.rot90(upright.test.images[0])).all())
+        True
+    """
+    turns = check_whole(turns, "turns", minimum=1, maximum=3)
+    return ImageSource(
+        f"{source.name}-rotated", _turn(source.train, turns), _turn(source.test, turns)
+    )
+
+
+def _turn(images: LabelledImages, turns: int) -> LabelledImages:
+    # Copied: of a view with other strides, every later reader would make a copy of its own.
+    turned = np.ascontiguousarray(np.rot90(images.images, turns, axes=(1, 2)))
+    if not images.has_labels:
+        return LabelledImages.unlabelled(turned)
+    return LabelledImages(turned, images.labels)
 
 
 def _from_folder(root: Path, split: _Split) -> ImageSource:

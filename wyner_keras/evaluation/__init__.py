@@ -3,9 +3,10 @@
 from wyner_keras.evaluation.classifier import Judge, judge_for
 from wyner_keras.evaluation.distances import PrecisionRecall, frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import within_input_diversity
-from wyner_keras.evaluation.evaluator import GenerativePair, evaluate, partnered
+from wyner_keras.evaluation.evaluator import GenerativePair, evaluate
 from wyner_keras.evaluation.plan import Plan
 from wyner_keras.evaluation.report import Figure, Report
+from wyner_keras.evaluation.sides import partnered
 from wyner_keras.evaluation.style import (
     StyleCorrelation,
     slant,

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from tqdm import tqdm
 
-from wyner_keras.data import ImageSource, LabelledImages
+from wyner_keras.data import ImageSource
 from wyner_keras.evaluation.classifier import Judge, judge_for
 from wyner_keras.evaluation.distances import frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import within_input_diversity
 from wyner_keras.evaluation.plan import Plan, SidePlan
 from wyner_keras.evaluation.report import TITLES, Figure, Report
+from wyner_keras.evaluation.sides import LabelMap, Side, add_one, sides
 from wyner_keras.evaluation.style import slant, stroke_thickness, style_correlation
 
 TASKS = ("conditional", "joint", "transfer")
-_NO_CLASS = np.iinfo(np.int64).min  # what a label becomes that the label map leaves out
 
 
 class GenerativePair(Protocol):
@@ -44,81 +43,14 @@ class GenerativePair(Protocol):
         """Images y `(styles, concepts, h, w, c)`: the style of a y, the concept of an x."""
 
 
-def add_one(label: int) -> int:
-    """The paper's label map: the next digit, and 0 after 9."""
-    return (label + 1) % 10
-
-
-LabelMap = Mapping[int, int] | Callable[[int], int]
-
-
-def _mapped(labels: np.ndarray, label_map: LabelMap) -> np.ndarray:
-    """The y labels that x labels imply."""
-    found, place = np.unique(labels, return_inverse=True)
-    if isinstance(label_map, Mapping):
-        images = [label_map.get(int(label), _NO_CLASS) for label in found]
-    else:
-        images = [label_map(int(label)) for label in found]
-    return np.asarray(images, dtype=np.int64)[place]
-
-
-class _Side:
-    """x or y: its real test images, their labels and the judge's, all as labels of y."""
-
-    def __init__(self, real: LabelledImages, judge: Judge, relabel: Callable[..., Any]) -> None:
-        self.real, self.judge, self.relabel = real, judge, relabel
-        labels, features = judge.read(real.images)
-        self.accuracy = float(np.mean(relabel(labels) == real.labels))
-        self.features = features
-
-    def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        labels, features = self.judge.read(images)
-        return self.relabel(labels), features
-
-    def sets(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Features of two halves of the real images in this order: reference and ceiling."""
-        half = len(order) // 2
-        return self.features[order[:half]], self.features[order[half : 2 * half]]
-
-
-def partnered(source: ImageSource, label_map: LabelMap) -> tuple[np.ndarray, np.ndarray]:
-    """Which test images serve as x and which as y: those with a partner on the other side.
-
-    Returns:
-        Two masks of the test images, bool `(n,)`.
-
-    Raises:
-        ValueError: a label map that leads nowhere.
-    """
-    test = source.test
-    implied = _mapped(test.labels, label_map)
-    with_y = np.isin(implied, test.classes)
-    with_x = np.isin(test.labels, implied)
-    if not with_y.any():
-        raise ValueError(
-            "`label_map` should lead from labels of the test images to labels of the test images. "
-            f"Received: {list(test.classes)} to {np.unique(implied).tolist()}"
-        )
-    return with_y, with_x
-
-
-def _sides(source: ImageSource, label_map: LabelMap, judge: Judge) -> tuple[_Side, _Side]:
-    """Test images of either side that have a partner on the other."""
-    with_y, with_x = partnered(source, label_map)
-    test = source.test
-    implied = _mapped(test.labels[with_y], label_map)
-    real_x = LabelledImages(images=test.images[with_y], labels=implied)
-    real_y = LabelledImages(images=test.images[with_x], labels=test.labels[with_x])
-    relabel = functools.partial(_mapped, label_map=label_map)
-    return _Side(real_x, judge, relabel), _Side(real_y, judge, np.asarray)
-
-
 def evaluate(
     model: GenerativePair,
     source: ImageSource,
     *,
+    target: ImageSource | None = None,
     label_map: LabelMap = add_one,
     judge: Judge | None = None,
+    target_judge: Judge | None = None,
     inputs: int | None = None,
     samples: int = 8,
     styles: int = 100,
@@ -147,9 +79,11 @@ def evaluate(
     Args:
         model: anything with the methods of `GenerativePair`.
         source: its `test` images are the inputs and the reference; `train` only teaches a judge.
+        target: the same of y, where y comes from a source of its own; None for `source`.
         label_map: from x label to y label, as a function or a mapping. Test images without a
             partner under it are left out.
         judge: reads the images; by default `judge_for(source)`.
+        target_judge: reads those of y where there is a `target`; by default `judge_for(target)`.
         inputs: how many test images to use, drawn at random; by default all.
         samples: samples an input for the diversity, at least 2.
         styles: style references of the transfer, at least 3.
@@ -161,7 +95,8 @@ def evaluate(
         The report. Fréchet distances and the like depend on the judge: compare only figures of one.
 
     Raises:
-        ValueError: counts out of range, a label map that leads nowhere, or unknown `tasks`.
+        ValueError: counts out of range, a label map that leads nowhere, unknown `tasks`, or a
+            `target_judge` without a `target`.
 
     Example:
         With a trained `model`::
@@ -179,10 +114,10 @@ def evaluate(
     if inputs is not None and inputs < 10:
         raise ValueError(f"`inputs` should be at least 10, or None for all. Received: {inputs}")
     tasks = _tasks(model)
-    judge = judge or judge_for(source, verbose="auto" if verbose else 0)
+    judges = _judges(source, target, judge, target_judge, "auto" if verbose else 0)
     bar = tqdm(total=6, desc="evaluate", disable=not verbose, leave=False)
     with bar:
-        x, y = _sides(source, label_map, judge)
+        x, y = sides(source, target, label_map, judges)
         plan = Plan.draw(
             len(x.real), len(y.real), inputs=inputs, styles=styles, concepts=concepts, seed=seed
         )
@@ -230,6 +165,28 @@ def evaluate(
     )
 
 
+def _judges(
+    source: ImageSource,
+    target: ImageSource | None,
+    judge: Judge | None,
+    target_judge: Judge | None,
+    verbose: int | str,
+) -> tuple[Judge, Judge]:
+    """Of x and of y; where both come from one source, one judge reads both."""
+    if target is None:
+        if target_judge is not None:
+            raise ValueError(
+                "`target_judge` should be None without a `target`: `judge` reads x and y. "
+                f"Received: target_judge={target_judge!r}"
+            )
+        judge = judge or judge_for(source, verbose=verbose)
+        return judge, judge
+    return (
+        judge or judge_for(source, verbose=verbose),
+        target_judge or judge_for(target, verbose=verbose),
+    )
+
+
 def _tasks(model: GenerativePair) -> tuple[str, ...]:
     tasks = tuple(getattr(model, "tasks", TASKS))
     if not tasks or not set(tasks) <= set(TASKS):
@@ -240,7 +197,7 @@ def _tasks(model: GenerativePair) -> tuple[str, ...]:
 def _distances(
     name: str,
     features: Mapping[str, np.ndarray],
-    made: _Side,
+    made: Side,
     draws: SidePlan,
     counts: dict[str, int],
 ) -> dict[str, Figure]:
@@ -268,8 +225,8 @@ def _distances(
 
 def _transfer(
     name: str,
-    given: _Side,
-    made: _Side,
+    given: Side,
+    made: Side,
     transfer: Callable[..., np.ndarray],
     draws: SidePlan,
     seed: int,

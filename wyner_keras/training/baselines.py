@@ -11,9 +11,8 @@ from wyner_keras.data import ImageSource
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models import CVAE, JVAE, CVAEConfig, CVAEStage, JVAEStage, WynerConfig
 from wyner_keras.models.pair_config import PairConfig
-from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.training.settings import STAGES, Recipe, StageSettings
-from wyner_keras.training.train import Trained, add_one, begin, carry_out
+from wyner_keras.training.train import Trained, Wrapper, add_one, begin, carry_out
 
 BASELINES = ("cvae", "jvae")
 
@@ -77,7 +76,8 @@ def train_baseline(
     recipe: Recipe,
     *,
     mapping: Callable[[int], int] | Mapping[int, int] = add_one,
-    wrapper: ConvAutoencoder | None = None,
+    target: ImageSource | None = None,
+    wrapper: Wrapper | None = None,
     epochs: int | None = None,
     folder: Path | None = None,
     verbose: Any = "auto",
@@ -92,7 +92,8 @@ def train_baseline(
         source: labelled images; only `source.train` is read.
         recipe: of the W-model that the baseline is compared with.
         mapping: label of x to label of y.
-        wrapper: a trained wrapper to use in place of training the recipe's.
+        target: where y is drawn from; None for `source` (see `train`).
+        wrapper: a trained wrapper, or a pair of them, to use in place of training the recipe's.
         epochs: passes over the pairs; None takes the recipe's, all its stages together.
         folder: where checkpoints and backups are kept; a call with the same folder resumes.
         verbose: of Keras' progress bars.
@@ -109,6 +110,6 @@ def train_baseline(
     """
     config, settings = baseline_settings(name, recipe, epochs)
     model_type, stage_type = {"cvae": (CVAE, CVAEStage), "jvae": (JVAE, JVAEStage)}[name]
-    trained = begin(source, recipe, mapping, wrapper, folder, verbose, model_type, config)
+    trained = begin(source, recipe, mapping, wrapper, folder, verbose, model_type, config, target)
     carry_out(trained, name, settings, lambda: stage_type(trained.model), folder, verbose)
     return trained

@@ -10,9 +10,8 @@ from typing import Any
 from wyner_keras import runs
 from wyner_keras.data import ImageSource
 from wyner_keras.models import WynerModel
-from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.training.settings import Recipe
-from wyner_keras.training.train import train
+from wyner_keras.training.train import Wrapper, train
 
 
 def train_kept(
@@ -21,7 +20,8 @@ def train_kept(
     recipe: Recipe,
     *,
     mapping: Callable[[int], int] | Mapping[int, int],
-    wrapper: ConvAutoencoder | None = None,
+    target: ImageSource | None = None,
+    wrapper: Wrapper | None = None,
     after_stage: Callable[[str], None] | None = None,
     verbose: Any = "auto",
 ) -> tuple[WynerModel, dict[str, Any]]:
@@ -32,6 +32,7 @@ def train_kept(
         source: as in `train`.
         recipe: as in `train`.
         mapping: as in `train`.
+        target: as in `train`.
         wrapper: as in `train`.
         after_stage: as in `train`.
         verbose: as in `train`.
@@ -48,6 +49,7 @@ def train_kept(
             source,
             recipe,
             mapping=mapping,
+            target=target,
             wrapper=wrapper,
             folder=partial / runs.CHECKPOINTS,
             after_stage=after_stage,

@@ -12,7 +12,7 @@ from wyner_keras.training.schedules import Ramp
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 
 
-def _paper(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
+def _paper(data: str, data_y: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     variables, categories = local or (20, 10)
     latent = Categorical(n=variables, k=categories)
     # "At most 50 epochs", learning rate and temperature annealed, 2ε² = 1e-4, λ = 0.
@@ -42,22 +42,31 @@ def _paper(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     )
 
 
-def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
+# What belongs to one side alone, and so follows that side's images: the local latent's dimensions
+# and the wrapper.
+_SIDES = {
+    "digits": (16, WrapperSettings(code_size=24, epochs=32, batch_size=64)),
+    "mnist": (32, WrapperSettings()),
+}
+
+
+def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     if local is not None:
         raise ValueError(
             "`local` chooses the paper's |U| = |V|; the recipe 'annealed' sets its own. "
             f"Received: local={local}"
         )
-    if data == "digits":
-        latent, width = DiagonalGaussian(dim=16), 256
-        wrapper = WrapperSettings(code_size=24, epochs=32, batch_size=64)
+    (dim_x, wrapper), (dim_y, wrapper_y) = (
+        _SIDES["digits" if each == "digits" else "mnist"] for each in (data, data_y)
+    )
+    if data == data_y == "digits":
+        width = 256
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
         epochs = {"alignment": 10, "joint": 14, "flow": 80, "refinement": 2, "marginal": 2}
         concept_weight, concept_noise = 20.0, 0.3
         marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
-        latent, width = DiagonalGaussian(dim=32), 512
-        wrapper = WrapperSettings()
+        width = 512
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
         epochs = {"alignment": 8, "joint": 14, "flow": 110, "refinement": 4, "marginal": 6}
         concept_weight, concept_noise = 50.0, 0.5
@@ -77,8 +86,8 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         name="annealed",
         config=WynerConfig(
             z=Categorical(n=1, k=10),
-            u=latent,
-            v=latent,
+            u=DiagonalGaussian(dim=dim_x),
+            v=DiagonalGaussian(dim=dim_y),
             hidden=(width,) * 3,
             joint_local="xz",
             marginal_encoder=marginal_encoder,
@@ -94,6 +103,7 @@ def _annealed(data: str, local: tuple[int, int] | None, seed: int) -> Recipe:
         ),
         pairs_per_class=pairs_per_class,
         wrapper=wrapper,
+        wrapper_y=None if wrapper_y == wrapper else wrapper_y,
         alignment=StageSettings(
             epochs=epochs["alignment"], batch_size=500, learning_rate=learning_rate
         ),
@@ -131,6 +141,7 @@ def recipe(
     name: str = "annealed",
     data: str = "mnist",
     *,
+    data_y: str | None = None,
     local: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Recipe:
@@ -140,7 +151,10 @@ def recipe(
         name: "annealed", the default: maximal-correlation alignment, product of experts, Gaussian
             locals, annealed 2ε², distilled marginals; or "paper", the W-model paper's section 3
             with Z of size (1, 100).
-        data: "digits" sets sizes for 8×8 images without a wrapper; any other name those for MNIST.
+        data: "digits" sets sizes for 8×8 images; any other name those for MNIST.
+        data_y: the same for y, where y is drawn from a source of its own: wrapper and U, V are of
+            the size of their side, all else of MNIST's unless both sides are "digits". None for
+            `data`.
         local: the paper's |U| = |V| as (N, K): (20, 10) is the text's reading of Figure 4 and the
             default, (2, 10) the caption's.
         seed: of pairs, weights and noise.
@@ -157,4 +171,4 @@ def recipe(
     """
     if name not in _RECIPES:
         raise ValueError(f"`name` should be one of {sorted(_RECIPES)}. Received: name={name!r}")
-    return _RECIPES[name](data, local, seed)
+    return _RECIPES[name](data, data if data_y is None else data_y, local, seed)

@@ -81,6 +81,8 @@ class Recipe:
         config: the W-model's settings.
         pairs_per_class: pairs drawn for each class of x.
         wrapper: of the autoencoder; None models the pixels.
+        wrapper_y: of y's own autoencoder, where y is drawn from a source of its own; None takes
+            the same settings.
         alignment: stage 0; None goes without.
         joint: stage 1.
         marginal: stage 2.
@@ -110,14 +112,23 @@ class Recipe:
     distillation_weight: float = 0.0
     warm_start: bool = False
     train_marginal_locals: bool = True
+    wrapper_y: WrapperSettings | None = None
 
     def __post_init__(self) -> None:
         _check_counts(pairs_per_class=self.pairs_per_class)
+        if self.wrapper is None and self.wrapper_y is not None:
+            raise ValueError(
+                "`wrapper_y` should be None where `wrapper` is: both sides have one, or neither. "
+                f"Received: wrapper_y={self.wrapper_y!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values; `from_dict` reads them."""
         values = dataclasses.asdict(dataclasses.replace(self, config=WynerConfig()))
         values["config"] = keras.saving.serialize_keras_object(self.config)
+        if self.wrapper_y is None:
+            # What was stored before there was such a setting stays equal to what is stored now.
+            del values["wrapper_y"]
         return values
 
     @classmethod
@@ -133,12 +144,16 @@ class Recipe:
             }
             return StageSettings(**fields)
 
-        wrapper = values["wrapper"]
+        wrapper, wrapper_y = (
+            None if settings is None else WrapperSettings(**settings)
+            for settings in (values["wrapper"], values.get("wrapper_y"))
+        )
         return cls(
             **{
                 **values,
                 "config": keras.saving.deserialize_keras_object(values["config"]),
-                "wrapper": None if wrapper is None else WrapperSettings(**wrapper),
+                "wrapper": wrapper,
+                "wrapper_y": wrapper_y,
                 **{name: stage(values[name]) for name in STAGES},
             }
         )

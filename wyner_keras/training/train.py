@@ -33,6 +33,9 @@ from wyner_keras.training.settings import Recipe, StageSettings
 
 logger = logging.getLogger(__name__)
 
+# One for both sides, or a pair: for x, for y.
+Wrapper = ConvAutoencoder | tuple[ConvAutoencoder, ConvAutoencoder]
+
 
 @dataclass
 class Trained:
@@ -112,14 +115,20 @@ def _fit(
 
 
 def train_wrapper(
-    source: ImageSource, recipe: Recipe, *, verbose: Any = "auto"
+    source: ImageSource, recipe: Recipe, *, side: str = "x", verbose: Any = "auto"
 ) -> tuple[ConvAutoencoder | None, dict[str, list[float]]]:
     """Train the recipe's autoencoder on a source's training images.
+
+    Args:
+        source: labelled images; only `source.train` is read.
+        recipe: what to build and how to train it.
+        side: "x", or "y" for the settings that the recipe has for a source of y's own.
+        verbose: of Keras' progress bars.
 
     Returns:
         The frozen wrapper (None where the recipe has none) and its history.
     """
-    settings = recipe.wrapper
+    settings = (side == "y" and recipe.wrapper_y) or recipe.wrapper
     if settings is None:
         return None, {}
     wrapper = ConvAutoencoder(
@@ -166,15 +175,20 @@ def begin(
     source: ImageSource,
     recipe: Recipe,
     mapping: Callable[[int], int] | Mapping[int, int],
-    wrapper: ConvAutoencoder | None,
+    wrapper: Wrapper | None,
     folder: Path | None,
     verbose: Any,
     model_type: Callable[..., Any],
     config: Any,
+    target: ImageSource | None = None,
 ) -> Trained:
     """Pairs and wrapper, and a model that is new or what an earlier call reached."""
     pairs = label_map(
-        source.train, mapping, pairs_per_class=recipe.pairs_per_class, seed=recipe.config.seed
+        source.train,
+        mapping,
+        pairs_per_class=recipe.pairs_per_class,
+        seed=recipe.config.seed,
+        targets=None if target is None else target.train,
     )
     keras.utils.set_random_seed(recipe.config.seed)
     trained = _reached(folder, pairs)
@@ -182,6 +196,10 @@ def begin(
         start, history = time.perf_counter(), {}
         if wrapper is None and recipe.wrapper is not None:
             wrapper, history["wrapper"] = train_wrapper(source, recipe, verbose=verbose)
+            if target is not None:
+                of_y, found = train_wrapper(target, recipe, side="y", verbose=verbose)
+                wrapper = None if wrapper is None or of_y is None else (wrapper, of_y)
+                history["wrapper"] |= {f"{name}_y": values for name, values in found.items()}
         trained = Trained(model_type(config, wrapper=wrapper), pairs, history)
         if history:
             _finish(trained, "wrapper", start, folder)
@@ -211,7 +229,8 @@ def train(
     recipe: Recipe,
     *,
     mapping: Callable[[int], int] | Mapping[int, int] = add_one,
-    wrapper: ConvAutoencoder | None = None,
+    target: ImageSource | None = None,
+    wrapper: Wrapper | None = None,
     folder: Path | None = None,
     after_stage: Callable[[str], None] | None = None,
     verbose: Any = "auto",
@@ -222,7 +241,10 @@ def train(
         source: labelled images; only `source.train` is read.
         recipe: what to build and how to train it.
         mapping: label of x to label of y.
-        wrapper: a trained wrapper to use in place of training the recipe's.
+        target: where y is drawn from, likewise; its images may have a shape of their own. None
+            for `source`, and one wrapper for both sides; else each side has its own.
+        wrapper: a trained wrapper, or a pair of them (for x, for y), to use in place of training
+            the recipe's.
         folder: where stages keep checkpoints and backups; a call with the same folder resumes.
         after_stage: called with the name of each stage that this call has finished and kept.
         verbose: of Keras' progress bars.
@@ -237,7 +259,9 @@ def train(
     Example:
         >>> trained = train(wk.data.load("digits"), recipe("annealed", "digits"))
     """
-    trained = begin(source, recipe, mapping, wrapper, folder, verbose, WynerModel, recipe.config)
+    trained = begin(
+        source, recipe, mapping, wrapper, folder, verbose, WynerModel, recipe.config, target
+    )
     model = trained.model
 
     def stage(name: str, settings: StageSettings | None, make: Callable[[], Stage]) -> None:

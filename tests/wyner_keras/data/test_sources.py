@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wyner_keras.data import ImageSource, LabelledImages, load
+from wyner_keras.data import ImageSource, LabelledImages, load, rotated, whole_name
 
 
 def _arrays(n: int = 10, side: int = 2):
@@ -65,10 +65,60 @@ def test_train_and_test_arrays_stay_as_given():
     assert (source.name, len(source.train), len(source.test)) == ("arrays", 4, 3)
 
 
+def _turned_left(image):
+    """What stands at the right edge, read downwards, comes to the top, read rightwards."""
+    height, width, channels = image.shape
+    turned = np.empty((width, height, channels), image.dtype)
+    for row in range(height):
+        for column in range(width):
+            turned[width - 1 - column, row] = image[row, column]
+    return turned
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_rotated_turns_every_image_to_the_left_and_nothing_else(turns):
+    images, labels = np.random.default_rng(0).random((5, 3, 4, 2)), np.arange(5)
+    source = load(((images, labels), (images[::-1], labels[::-1])))
+    turned = rotated(source, turns)
+    assert turned.name == "arrays-rotated"
+    for before, after in ((source.train, turned.train), (source.test, turned.test)):
+        np.testing.assert_array_equal(after.labels, before.labels)
+        for image, found in zip(before.images, after.images, strict=True):
+            for _ in range(turns):
+                image = _turned_left(image)
+            np.testing.assert_array_equal(found, image)
+
+
+def test_images_without_labels_can_be_turned():
+    bare = LabelledImages.unlabelled(_arrays()[0])
+    assert not rotated(ImageSource("bare", train=bare, test=bare)).test.has_labels
+
+
+def test_rotated_sources_are_named_and_split_as_the_upright_ones(monkeypatch):
+    images, labels = np.random.default_rng(0).random((4, 3, 3, 1)), np.arange(4)
+    both = LabelledImages(images, labels), LabelledImages(images[::-1], labels[::-1])
+    monkeypatch.setattr("wyner_keras.data.sources.read_mnist", lambda: both)
+    for name in ("mnist", "digits"):
+        found, expected = load(f"{name}-rotated", seed=3), rotated(load(name, seed=3))
+        assert found.name == expected.name == f"{name}-rotated"
+        for part in ("train", "test"):
+            one, other = getattr(found, part), getattr(expected, part)
+            np.testing.assert_array_equal(one.images, other.images)
+            np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_names_are_kept_and_folders_made_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert whole_name("mnist-rotated") == "mnist-rotated"
+    assert whole_name("mine") == str(tmp_path / "mine")
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: load("imagenet"), r"\['digits', 'mnist'\].*Received: 'imagenet'"),
+        (lambda: rotated(load(_arrays()), 4), "turns should be .* 1 to 3. Received: 4"),
+        (lambda: rotated(load(_arrays()), 0), "turns should be .* 1 to 3. Received: 0"),
+        (lambda: load("imagenet"), r"'digits', .*'mnist-rotated'\].*Received: 'imagenet'"),
         (lambda: load(None), "source should be.*Received: NoneType"),
         (lambda: load(_arrays()[0]), "source should be.*Received: ndarray"),
         (lambda: load((*_arrays(), 1)), "source should be.*Received: tuple"),

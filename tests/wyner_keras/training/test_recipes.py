@@ -1,9 +1,10 @@
+import dataclasses
 import json
 
 import pytest
 
-from wyner_keras.latents import Categorical
-from wyner_keras.training import Ramp, Recipe, StageSettings, recipe
+from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.training import Ramp, Recipe, StageSettings, WrapperSettings, recipe
 
 
 def test_the_papers_recipe_has_the_papers_settings():
@@ -38,6 +39,34 @@ def test_a_recipe_survives_json(name, data):
     original = recipe(name, data, seed=3)
     assert Recipe.from_dict(json.loads(json.dumps(original.to_dict()))) == original
     assert original.config.seed == 3
+
+
+def test_where_y_has_a_source_of_its_own_what_is_a_sides_follows_its_images():
+    small, large = recipe("annealed", "digits"), recipe("annealed", "mnist")
+    mixed = recipe("annealed", "digits", data_y="mnist")
+    assert (mixed.wrapper, mixed.wrapper_y) == (small.wrapper, large.wrapper)
+    assert (mixed.config.u, mixed.config.v) == (DiagonalGaussian(dim=16), DiagonalGaussian(dim=32))
+    other = recipe("annealed", "mnist", data_y="digits")
+    assert (other.wrapper, other.wrapper_y) == (large.wrapper, small.wrapper)
+    # All else is MNIST's.
+    config = dataclasses.replace(mixed.config, u=large.config.u)
+    wrappers = {"wrapper": large.wrapper, "wrapper_y": None}
+    assert dataclasses.replace(mixed, config=config, **wrappers) == large
+    assert Recipe.from_dict(json.loads(json.dumps(mixed.to_dict()))) == mixed
+
+
+@pytest.mark.parametrize("name", ["annealed", "paper"])
+@pytest.mark.parametrize("data", ["mnist", "digits"])
+def test_two_sources_of_like_images_have_the_recipe_of_one(name, data):
+    one = recipe(name, data)
+    assert recipe(name, data, data_y=data) == one
+    assert "wrapper_y" not in one.to_dict()
+
+
+def test_y_has_no_wrapper_where_x_has_none():
+    bare = dataclasses.replace(recipe("paper"), wrapper=None)
+    with pytest.raises(ValueError, match=r"both sides have one, or neither. Received: wrapper_y="):
+        dataclasses.replace(bare, wrapper_y=WrapperSettings())
 
 
 def test_an_unknown_recipe_is_named_in_the_error():
