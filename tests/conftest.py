@@ -1,4 +1,5 @@
 import fcntl
+import gc
 import os
 
 # Before the first test module imports TensorFlow.
@@ -16,6 +17,11 @@ from hypothesis import settings
 # A shared machine stalls now and then; that is no property of the code.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+
+
+def pytest_collection_finish():
+    """What imports left stays; without this, each full collection walks TensorFlow's modules."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
