@@ -18,6 +18,7 @@ PEERS_STAMP := $(PEERS_VENV)/.installed
 # The default recipe's number of epochs; the other comparison is PEERS_BUDGET="--minutes 14", say.
 PEERS_BUDGET ?=
 PEERS_OUT ?= runs/peers
+TEST_WORKERS ?= 2
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 ifndef TFDS_DATA_DIR
@@ -57,7 +58,7 @@ peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model 
 		--out $(PEERS_OUT) $(PEERS_BUDGET)
 
 test: lint ## lint, types and all tests but the slow ones
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
 	rm -rf build/tiny-bundle

@@ -83,7 +83,9 @@ class Graph:
                 for info, result in zip(self.outputs, results, strict=True)
             }
 
-        return tf.function(call, input_signature=[info.spec() for info in self.inputs])
+        return tf.function(
+            call, input_signature=[info.spec() for info in self.inputs], autograph=False
+        )
 
     def example(self, model: WynerModel, images: dict[str, np.ndarray], seed: int) -> list[Any]:
         """Arguments: the first images of a side for image inputs, noise of the seed for others."""

@@ -1,7 +1,14 @@
+import fcntl
+import gc
 import os
 
 # Before the first test module imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if WORKER:
+    # Workers fill the processors; threads of each would only get in one another's way.
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 import pytest
 import tiny_bundle
@@ -10,6 +17,11 @@ from hypothesis import settings
 # A shared machine stalls now and then; that is no property of the code.
 settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
+
+
+def pytest_collection_finish():
+    """What imports left stays; without this, each full collection walks TensorFlow's modules."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -40,5 +52,11 @@ def tiny_images():
 
 @pytest.fixture(scope="session")
 def bundle(tiny, tmp_path_factory):
-    """The tiny model's bundle."""
-    return tiny_bundle.write_tiny_bundle(tiny, tmp_path_factory.mktemp("bundles") / "bundle")
+    """The tiny model's bundle, written by the first worker that needs it."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = folder.parent if WORKER else folder
+    with (folder / "bundle.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "bundle").exists():
+            tiny_bundle.write_tiny_bundle(tiny, folder / "bundle")
+    return folder / "bundle"

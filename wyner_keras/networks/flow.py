@@ -53,7 +53,7 @@ class ContinuousFlow(keras.layers.Layer):
         size: int,
         steps: int = 3,
         hidden: tuple[int, ...] = (512, 512, 512),
-        leading: int = 2,
+        leading: int = 3,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -143,7 +143,9 @@ class ContinuousFlow(keras.layers.Layer):
     def matching_error(
         self, values: Tensor, images: Tensor, condition: Tensor, time: Tensor
     ) -> Tensor:
-        """‖M [v − (cos θ · w − sin θ · u)]‖² on the path from u to w; M is the affine map's matrix.
+        """Σ ‖M_i‖² [v − (cos θ · w − sin θ · u)]_i² on the path from u to w, M_i a matrix's column.
+
+        The matrix is the affine map's.
 
         Args:
             values: u, standard normal, `(batch, size)`.
@@ -166,8 +168,10 @@ class ContinuousFlow(keras.layers.Layer):
             )
         ]
         error = ops.concatenate(found, axis=-1) - (cosine * ends - sine * values)
-        error = ops.einsum("bij,bj->bi", self._matrix(self.scale, condition), error)
-        return ops.sum(ops.square(error), axis=-1)
+        # How far each coordinate moves images. Their cross terms would bias the leading ones, whose
+        # error is not 0 on average where the others' contexts are given.
+        weights = ops.sum(ops.square(self._matrix(self.scale, condition)), axis=1)
+        return ops.sum(weights * ops.square(error), axis=-1)
 
     def _split(self, vectors: Tensor) -> list[Tensor]:
         stops = np.cumsum(self.sizes)

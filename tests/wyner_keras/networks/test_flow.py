@@ -146,7 +146,8 @@ def test_the_matching_error_is_the_distance_from_the_paths_velocity_in_units_of_
                 velocity_by_numpy(flow.velocities[1], y[2:], t, np.concatenate([given, w[:2]])),
             ]
         )
-        expected = np.square(matrix @ (found - np.cos(angle) * w + np.sin(angle) * u)).sum()
+        missed = np.square(found - np.cos(angle) * w + np.sin(angle) * u)
+        expected = missed @ np.square(matrix).sum(axis=0)
         np.testing.assert_allclose(error, expected, rtol=1e-3)
 
 

@@ -21,7 +21,8 @@ train_module = importlib.import_module("wyner_keras.training.train")
 class Work:
     """Stands for training and judging: counts what was done, and may fail at one place."""
 
-    def __init__(self):
+    def __init__(self, models):
+        self.models = models
         self.wrappers, self.trained, self.judged, self.judges = 0, [], 0, 0
         self.fails_at, self.error = None, KeyboardInterrupt()
 
@@ -38,7 +39,10 @@ class Work:
             (folder / "joint" / "weights").write_bytes(b"kept")
             raise self.error
         self.trained.append(recipe.config.u)
-        model = WynerModel(recipe.config, wrapper=wrapper)
+        assert isinstance(wrapper, ConvAutoencoder)
+        model = self.models.get(recipe.config)
+        if model is None:
+            model = self.models[recipe.config] = WynerModel(recipe.config, wrapper=wrapper)
         return Trained(
             model, None, {"joint": {"loss": [1.0]}}, {"joint": 2.0, "marginal": 0.5}, 1.25
         )
@@ -61,9 +65,15 @@ class Work:
         return {"i_xy_z": 1.0, "i_x_u_upper": float("nan")}
 
 
+@pytest.fixture(scope="module")
+def models():
+    """What `Work` made, by configuration: a model's generation is traced once for all tests."""
+    return {}
+
+
 @pytest.fixture
-def work(monkeypatch):
-    found = Work()
+def work(models, monkeypatch):
+    found = Work(models)
     monkeypatch.setattr("wyner_keras.training.kept.train", found.train)
     monkeypatch.setattr("wyner_keras.training.train_wrapper", found.train_wrapper)
     monkeypatch.setattr("wyner_keras.evaluation.judge_for", found.judge_for)

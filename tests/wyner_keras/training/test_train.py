@@ -52,19 +52,24 @@ def next_of_three(label):
     return (label + 1) % 3
 
 
+@pytest.fixture(scope="module")
+def whole():
+    """A training that nothing interrupts."""
+    return train(bars(), TINY, mapping=next_of_three, verbose=0)
+
+
 def weights(model):
     return [np.asarray(weight).tobytes() for weight in model.get_weights()]
 
 
-def test_all_stages_run_and_leave_their_history(source):
-    trained = train(source, TINY, mapping=next_of_three, verbose=0)
-    assert list(trained.history) == [
+def test_all_stages_run_and_leave_their_history(whole, source):
+    assert list(whole.history) == [
         "wrapper", "alignment", "joint", "flow", "refinement", "marginal"
     ]  # fmt: skip
-    assert len(trained.history["alignment"]["loss"]) == 2
-    assert set(trained.seconds) == set(trained.history)
-    assert np.isfinite(trained.shared_nats)
-    assert trained.model.generate_y(source.test.images[:2], seed=0).shape == (2, 8, 8, 1)
+    assert len(whole.history["alignment"]["loss"]) == 2
+    assert set(whole.seconds) == set(whole.history)
+    assert np.isfinite(whole.shared_nats)
+    assert whole.model.generate_y(source.test.images[:2], seed=0).shape == (2, 8, 8, 1)
 
 
 def test_stages_are_made_as_the_recipe_says(source, monkeypatch):
@@ -90,17 +95,15 @@ def test_stages_are_made_as_the_recipe_says(source, monkeypatch):
     ]
 
 
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(source):
-    first = train(source, TINY, mapping=next_of_three, verbose=0).model
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole, source):
     again = train(source, TINY, mapping=next_of_three, verbose=0).model
-    other = dataclasses.replace(TINY, config=dataclasses.replace(TINY.config, seed=1))
-    assert weights(first) == weights(again)
-    assert weights(first) != weights(train(source, other, mapping=next_of_three, verbose=0).model)
+    reseeded = dataclasses.replace(TINY, config=dataclasses.replace(TINY.config, seed=1))
+    other = train(source, reseeded, mapping=next_of_three, verbose=0).model
+    assert weights(whole.model) == weights(again)
+    assert weights(whole.model) != weights(other)
 
 
-def test_a_resumed_run_skips_finished_stages_and_ends_alike(source, tmp_path, monkeypatch):
-    whole = train(source, TINY, mapping=next_of_three, verbose=0)
-
+def test_a_resumed_run_skips_finished_stages_and_ends_alike(whole, source, tmp_path, monkeypatch):
     def interrupted(self, *arguments, **options):
         raise KeyboardInterrupt
 
