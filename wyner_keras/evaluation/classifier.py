@@ -13,15 +13,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import platformdirs
-import tensorflow as tf
 from keras import layers
 
-from wyner_keras.data import ImageSource, LabelledImages, check_images
+from wyner_keras.data import ImageSource, LabelledImages, Pairs, check_images
 from wyner_keras.networks import RandomShiftShear
 
 logger = logging.getLogger(__name__)
 
-_VERSION = 1  # part of the cache key: raise it whenever the network or its training changes
+_VERSION = 2  # part of the cache key: raise it whenever the network or its training changes
 
 
 def _network(shape: tuple[int, int, int], classes: int, seed: int) -> keras.Model:
@@ -111,18 +110,17 @@ class Judge:
             )
         if epochs is not None and epochs < 1:
             raise ValueError(f"`epochs` should be at least 1. Received: {epochs}")
-        targets = np.searchsorted(classes, images.labels).astype("int32")
+        targets = np.searchsorted(classes, images.labels)
         count = len(images)
         epochs = epochs or max(8, 40_000 // count)
         batch = 128 if count >= 7_500 else 32
         network = _network(images.image_shape, len(classes), seed)
 
-        pixels, answers = tf.constant(images.images), tf.constant(targets)
-        order = tf.data.Dataset.range(count).shuffle(count, seed=seed).batch(batch)
-        options = tf.data.Options()
-        options.autotune.enabled = False  # it stalls on data in memory
-        batches = order.map(lambda rows: (tf.gather(pixels, rows), tf.gather(answers, rows)))
-        batches = batches.prefetch(2).with_options(options)
+        # Dataset.shuffle would mix TensorFlow's global seed into ours.
+        each = np.repeat(np.arange(count)[:, None], 2, axis=1)
+        batches = Pairs(images, images, each).dataset(
+            batch, seed=seed, y_values=targets.astype(np.float32)
+        )
 
         trained = keras.Model(network.input, network.outputs[0])
         schedule = keras.optimizers.schedules.CosineDecay(2e-3, epochs * math.ceil(count / batch))

@@ -29,8 +29,8 @@ class FlowStage(Stage):
     A flow takes u ~ N(0, I) to the local codes of one concept, whatever the concept: what
     independence of U and Z asks for, and what makes samples of p(u) decode like data. It is learnt
     by flow matching, a regression that takes no determinant and no integration:
-    E Σ_i ‖M_i‖² [v(y, θ, z) − (cos θ · w − sin θ · u)]_i² on y = cos θ · u + sin θ · w, where M w is
-    a sample of q(u|x,z) less its concept's mean, and z one of q(z|x,y). Least is not 0 but the
+    E Σ_i ‖M_i‖² [v(y, θ, z) − (cos θ · w − sin θ · u)]_i² on y = cos θ · u + sin θ · w, where M w
+    is a sample of q(u|x,z) less its concept's mean, and z one of q(z|x,y). Least is not 0 but the
     variance that paths through one point have; the flow that attains it has
     D(q̄(u|z) ‖ p(u)) = 0 for every z.
 

@@ -68,7 +68,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
     else:
         width = 512
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 14, "flow": 110, "refinement": 4, "marginal": 6}
+        epochs = {"alignment": 8, "joint": 14, "flow": 110, "refinement": 2, "marginal": 6}
         concept_weight, concept_noise = 50.0, 0.5
         marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
