@@ -46,7 +46,7 @@ def _paper(data: str, data_y: str, local: tuple[int, int] | None, seed: int) -> 
 # and the wrapper.
 _SIDES = {
     "digits": (16, WrapperSettings(code_size=24, epochs=32, batch_size=64)),
-    "mnist": (32, WrapperSettings()),
+    "mnist": (32, WrapperSettings(noise=0.1, epochs=10)),
 }
 
 
@@ -63,13 +63,13 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
         width = 256
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
         epochs = {"alignment": 10, "joint": 14, "flow": 80, "refinement": 2, "marginal": 2}
-        concept_weight, concept_noise = 20.0, 0.3
+        concept_weight, concept_noise, variance = 20.0, 0.3, 0.07
         marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
         width = 512
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 14, "flow": 110, "refinement": 2, "marginal": 6}
-        concept_weight, concept_noise = 50.0, 0.5
+        epochs = {"alignment": 8, "joint": 16, "flow": 110, "refinement": 2, "marginal": 8}
+        concept_weight, concept_noise, variance = 50.0, 0.5, 0.04
         marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
@@ -98,7 +98,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
             concept_noise=concept_noise,
             encoder_dropout=0.2,
             encoder_noise=0.3,
-            two_epsilon_squared=0.07,
+            two_epsilon_squared=variance,
             seed=seed,
         ),
         pairs_per_class=pairs_per_class,
@@ -111,7 +111,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
         joint=stage_of(
             "joint",
             concept_weight=2.0,
-            two_epsilon_squared=Ramp(start=0.2, end=0.07, finish=0.8),
+            two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
         ),
         flow=stage_of(
             "flow",
@@ -123,7 +123,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
         marginal=stage_of(
             "marginal",
             batch_size=batch_size,
-            learning_rate=Ramp(start=2e-3, end=3e-5),
+            learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
             # XLA slows convolutions down on a CPU.
             jit_compile=False,
         ),
