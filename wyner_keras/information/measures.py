@@ -45,8 +45,9 @@ def measure(
 
     - `i_x_u_upper`: E D(q(u|x,z) ‖ p(u)) with z ~ q(z|x). It is I(X,Z;U) + D(q̄ ‖ p), so never
       below I(X;U); for a flow it is a sampled mean, over `contrasted` pairs at most;
-    - `i_x_u_lower`: InfoNCE with the score log q(u|x, mode of z), for a flow log q of the code that
-      it makes of u (any score gives a bound), below I(X;U) and below log `contrasted`;
+    - `i_x_u_lower`: InfoNCE, below I(X;U) and below log `contrasted`. Any score gives a bound; this
+      one is log [q(u|x, mode of z) + p(u)], for a flow of the code that it makes of u: without
+      the second term the few u that were drawn for another z than its mode would decide;
     - `i_label_u_lower`: leakage. H(label) less the cross-entropy of a quadratic logistic regression
       of the label on u, on pairs it was not fitted to: below I(label; U).
 
@@ -180,17 +181,25 @@ def _scores(
     parameters_z: np.ndarray,
     local: np.ndarray,
 ) -> Array:
-    """Values of log q(u_i | x_j, mode of q(z|x_j)), `(rows, rows)`; a flow's of u_i's code."""
+    """Log [q(u_i | x_j, mode of q(z|x_j)) + p(u_i)], `(rows, rows)`; a flow's of codes."""
     modes = np.asarray(model.config.z.mode(parameters_z))
     parameters = np.asarray(model.marginal_local(features, modes, side))
     flow = model.flow(side)
+    broad = np.zeros((1, family.parameter_size), np.float32)
+
+    def score(codes: np.ndarray, given: np.ndarray) -> Array:
+        return np.logaddexp(
+            aggregated.log_posteriors(family, codes, given),
+            aggregated.log_posteriors(family, codes, broad),
+        )
+
     if flow is None:
-        return aggregated.log_posteriors(family, local, parameters)
+        return score(local, parameters)
     scores = np.empty((len(local), len(local)))
     for z in np.unique(modes, axis=0):
         chosen = (modes == z).all(axis=1)
         code = np.asarray(flow(local, np.tile(z, (len(local), 1))))
-        scores[:, chosen] = aggregated.log_posteriors(family, code, parameters[chosen])
+        scores[:, chosen] = score(code, parameters[chosen])
     return scores
 
 

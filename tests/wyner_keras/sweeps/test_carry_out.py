@@ -32,7 +32,8 @@ class Work:
         wrapper.build()
         return wrapper, {}
 
-    def train(self, source, recipe, *, mapping, wrapper, folder, after_stage, verbose):
+    def train(self, source, recipe, *, mapping, target, wrapper, folder, after_stage, verbose):
+        assert target is None
         if len(self.trained) == self.fails_at:
             self.fails_at = None
             (folder / "joint").mkdir(parents=True)
