@@ -108,7 +108,8 @@ class FlowStage(Stage):
             start = family.random_noise(count, self.seed_generator)
             # One time in each of as many equal parts: less noise than independent times.
             time = keras.random.uniform((count, 1), seed=self.seed_generator)
-            time = (ops.cast(ops.arange(count), "float32")[:, None] + time) / count
+            places = ops.cast(ops.arange(count), "float32")[:, None]
+            time = (places + time) / ops.cast(count, "float32")
             terms[f"matching_{name}"] = model.flow(side).matching_error(start, code, z, time)
         return terms
 

@@ -219,7 +219,11 @@ def test_batches_of_images_train_it_by_their_codes(model, pairs, weights):
     before = weights(model.flow_u, model.flow_v)
     stage.compile(optimizer="adam")
     stage.fit(pairs.dataset(8), epochs=1, verbose=0)
-    assert weights(model.flow_u, model.flow_v) != before
+    after = weights(model.flow_u, model.flow_v)
+    assert after != before
+    # A batch larger than the pairs has no size of its own.
+    stage.fit(pairs, batch_size=100, epochs=1, verbose=0)
+    assert weights(model.flow_u, model.flow_v) != after
 
 
 def test_style_transfer_to_the_styles_own_concept_decodes_its_code(make_model, pairs):
