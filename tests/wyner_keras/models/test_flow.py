@@ -222,6 +222,7 @@ def test_batches_of_images_train_it_by_their_codes(model, pairs, weights):
     after = weights(model.flow_u, model.flow_v)
     assert after != before
     # A batch larger than the pairs has no size of its own.
+    stage.compile(optimizer="adam")
     stage.fit(pairs, batch_size=100, epochs=1, verbose=0)
     assert weights(model.flow_u, model.flow_v) != after
 
