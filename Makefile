@@ -41,7 +41,7 @@ demo: $(STAMP) ## train, judge and draw on the small digits that ship with sciki
 	$(BIN)/wyner generate $$run-bundle --from x --out $$run-bundle-generate.png && \
 	$(BIN)/wyner transfer $$run-bundle --side x --out $$run-bundle-transfer.png
 
-mnist: $(STAMP) ## the full-size experiment (25 minutes on 2 cores)
+mnist: $(STAMP) ## the full-size experiment (20 minutes on 2 cores)
 	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
 
 figures: $(STAMP) ## the paper's figures, then the study of its λ (hours; goes on where it was)

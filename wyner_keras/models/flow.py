@@ -159,7 +159,7 @@ class FlowStage(Stage):
         return x, y
 
     def _prepared(self, data: Any, batch_size: int, shuffle: bool) -> Any:
-        """A dataset of the codes of `Pairs`, which are computed once; other data unchanged."""
+        """A dataset of the codes of `Pairs`, z drawn once for each pair; other data unchanged."""
         if not isinstance(data, Pairs):
             return data
         x_rows, y_rows = self._rows(data)
