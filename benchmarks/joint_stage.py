@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from wyner_keras.data import from_indices
+from wyner_keras.data import LabelledImages, Pairs
 from wyner_keras.latents import Categorical
 from wyner_keras.models import JointStage, WynerConfig, WynerModel
 
@@ -68,8 +68,7 @@ def main() -> None:
     latent = Categorical(n=20, k=10)
     config = WynerConfig(z=Categorical(n=1, k=10), u=latent, v=latent)
     images = np.random.default_rng(0).random((batch_size * STEPS, 8, 8, 1), dtype=np.float32)
-    index = np.repeat(np.arange(len(images))[:, None], 2, axis=1)
-    pairs = from_indices(images, images, index)
+    pairs = Pairs.diagonal(LabelledImages.unlabelled(images))
     stage = JointStage(WynerModel(config))
     stage.compile(
         optimizer=keras.optimizers.Adam(1e-3), jit_compile=True, steps_per_execution=STEPS

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import shutil
@@ -27,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from wyner_keras.files import refuse_existing, write_json
 
 if TYPE_CHECKING:
     from wyner_keras.data import ImageSource
@@ -46,58 +45,6 @@ def version(distribution: str = "wyner-keras") -> str:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         return "unknown"
-
-
-def to_json(values: Any) -> str:
-    """JSON text of plain values; numbers that are not finite become null, as JSON has none."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(key): plain(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(item) for item in value]
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        return value
-
-    return json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
-
-
-def write_json(path: str | os.PathLike[str], values: Any) -> Path:
-    """Write values as JSON, whole or not at all, and return the path."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(to_json(values), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:
-    """Write a compressed `.npz`, whole or not at all, and return the path."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
-
-
-def refuse_existing(path: str | os.PathLike[str], name: str = "out") -> Path:
-    """The path, which nothing should lie at yet.
-
-    Raises:
-        ValueError: if something does.
-    """
-    path = Path(path)
-    if path.exists() or path.is_symlink():
-        raise ValueError(f"`{name}` should not exist yet. Received: {str(path)!r}, which exists")
-    return path
 
 
 def partial_folder(out: str | os.PathLike[str]) -> Path:

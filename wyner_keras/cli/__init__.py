@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from wyner_keras import runs
 from wyner_keras.cli import evaluate, export, figures, generate, theory, train, transfer
 from wyner_keras.cli.options import CommandFailed
+from wyner_keras.files import to_json
 
 __all__ = ["main"]
 
@@ -103,5 +104,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 1)
     except KeyboardInterrupt as error:
         return _fail(f"interrupted. {error}", 130)
-    sys.stdout.write(runs.to_json(result.values) if options.json else f"{result.text}\n")
+    sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
     return 0

@@ -12,6 +12,7 @@ import numpy as np
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import Result
+from wyner_keras.files import write_json
 
 if TYPE_CHECKING:
     from wyner_keras.data import ImageSource
@@ -142,4 +143,4 @@ def measured(
 def write(folder: Path, found: Judged, data: str, data_y: str | None = None) -> Path:
     """Write a run folder's metrics."""
     of_y = {} if data_y is None else {"data_y": data_y}
-    return runs.write_json(folder / runs.METRICS, {"data": data, **of_y, **found.to_dict()})
+    return write_json(folder / runs.METRICS, {"data": data, **of_y, **found.to_dict()})

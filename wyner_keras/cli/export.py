@@ -10,6 +10,7 @@ from typing import Any
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import CommandFailed, Result
+from wyner_keras.files import refuse_existing
 
 _DESCRIPTION = """\
 Turn a run into a bundle, or check a bundle.
@@ -64,7 +65,7 @@ def _export(options: argparse.Namespace) -> Path:
     import wyner_export
     from wyner_keras.cli import evaluate, pictures
 
-    out = runs.refuse_existing(options.out)
+    out = refuse_existing(options.out)
     opened = runs.Run.open(options.folder)
     source, target, seed = opened.source(), opened.target(), options.seed or 0
     x, y = (

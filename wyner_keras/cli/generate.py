@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
+from wyner_keras.files import write_arrays
 
 _DESCRIPTION = """\
 Generate images by a trained model: y given x, x given y, or pairs of both.
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> Result:
         if picture:
             figures.joint_grid(x, y, out)
         else:
-            runs.write_arrays(out, x=x, y=y)
+            write_arrays(out, x=x, y=y)
         return Result(f"{len(x)} pairs in {out}", {**values, "count": len(x)})
     model = opened.load_model()
     side, other = options.given, "y" if options.given == "x" else "x"
@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> Result:
         captions = (f"input {side}", f"samples of {other}")
         figures.conditional_grid(given, made, out, captions=captions)
     else:
-        runs.write_arrays(out, **{side: given, other: made})
+        write_arrays(out, **{side: given, other: made})
     count, samples = made.shape[:2]
     text = f"{samples} samples of {other} for each of {count} inputs {side} in {out}"
     return Result(text, {**values, "count": count, "samples": samples})

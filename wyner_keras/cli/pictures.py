@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wyner_keras import runs
 from wyner_keras.data import check_images
+from wyner_keras.files import refuse_existing
 
 if TYPE_CHECKING:
     from wyner_keras.data import ImageSource, LabelledImages
@@ -146,4 +146,4 @@ def output(path: str) -> Path:
     target = Path(path)
     if target.suffix not in (".npz", ".png"):
         raise ValueError(f"--out should end in .npz or .png. Received: {path!r}")
-    return runs.refuse_existing(target, "--out")
+    return refuse_existing(target, "--out")

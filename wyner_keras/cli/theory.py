@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing, write_json
 
 if TYPE_CHECKING:
     from wyner_keras.information.theory import Theory
@@ -47,7 +47,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Train on every source and write the folder, whole or not at all."""
-    out = runs.refuse_existing(options.out)
+    out = refuse_existing(options.out)
     from wyner_keras.information import theory
 
     found = theory.experiment(
@@ -70,7 +70,7 @@ def _write(found: Theory, folder: Path) -> dict[str, str]:
     from wyner_keras.information.plot import draw
 
     values = found.to_dict()
-    runs.write_json(folder / "theory.json", values)
+    write_json(folder / "theory.json", values)
     for name in ("table", "curves"):
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as stream:
             writer = csv.DictWriter(stream, list(values[name][0]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import CommandFailed, Result
+from wyner_keras.files import refuse_existing
 
 if TYPE_CHECKING:
     from wyner_keras.data import ImageSource
@@ -97,7 +98,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Train, draw, judge, and give the run folder its name."""
-    out = runs.refuse_existing(options.out)
+    out = refuse_existing(options.out)
     given = {name: getattr(options, name) for name in _DEFAULTS}
     if options.resume:
         partial, settings = _resumed(out, given)

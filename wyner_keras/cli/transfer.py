@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from wyner_keras import runs
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
+from wyner_keras.files import write_arrays
 
 _DESCRIPTION = """\
 Transfer styles: every style image with the concept of every concept image.
@@ -78,7 +78,7 @@ def run(options: argparse.Namespace) -> Result:
         captions = (f"style {side}", f"concept {other}")
         figures.transfer_grid(style, concept, result, out, captions=captions)
     else:
-        runs.write_arrays(out, style=style, concept=concept, result=result)
+        write_arrays(out, style=style, concept=concept, result=result)
     styles, concepts = result.shape[:2]
     values = {
         "out": str(out),

@@ -48,6 +48,20 @@ class Pairs:
                 )
         object.__setattr__(self, "index", _check_index(self.index, len(self.x), len(self.y)))
 
+    @classmethod
+    def diagonal(cls, images: LabelledImages) -> "Pairs":
+        """Each image with itself, in their order: for what trains on images one by one.
+
+        Args:
+            images: the set.
+
+        Example:
+            >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
+            >>> Pairs.diagonal(digits).index.tolist()
+            [[0, 0], [1, 1], [2, 2]]
+        """
+        return cls(images, images, np.repeat(np.arange(len(images))[:, None], 2, axis=1))
+
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.index)

@@ -165,8 +165,7 @@ class FlowStage(Stage):
         x_rows, y_rows = self._rows(data)
         count = len(data)
         blank = LabelledImages.unlabelled(np.zeros((count, 1, 1, 1), np.float32))
-        same = np.repeat(np.arange(count)[:, None], 2, axis=1)
-        return Pairs(blank, blank, same).dataset(
+        return Pairs.diagonal(blank).dataset(
             batch_size,
             shuffle=shuffle,
             seed=self.model.config.seed,

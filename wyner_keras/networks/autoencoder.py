@@ -195,10 +195,9 @@ class ConvAutoencoder(keras.Model):
         )
         logger.info("Training the autoencoder on %d images", len(images))
         # Keras would shuffle arrays by the global seed.
-        whole = LabelledImages(images, np.zeros(len(images), np.int64))
-        same = np.repeat(np.arange(len(images))[:, None], 2, axis=1)
+        whole = LabelledImages.unlabelled(images)
         history = self.fit(
-            Pairs(whole, whole, same).dataset(batch_size, seed=self.seed),
+            Pairs.diagonal(whole).dataset(batch_size, seed=self.seed),
             epochs=epochs,
             shuffle=False,
             verbose=verbose,

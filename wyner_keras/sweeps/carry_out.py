@@ -17,6 +17,7 @@ import numpy as np
 from wyner_keras import evaluation, information, runs, training
 from wyner_keras.data import ImageSource, label_map
 from wyner_keras.evaluation.classifier import Judge
+from wyner_keras.files import to_json, write_arrays, write_json
 from wyner_keras.models import TrainingDiverged, WynerModel
 from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.sweeps.configurations import Configuration, Sweep
@@ -116,7 +117,7 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
     for configuration in sweep.configurations:
         _check_recipe(workshop, configuration)
     workshop.folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(workshop.folder / SETTINGS, workshop.settings)
+    write_json(workshop.folder / SETTINGS, workshop.settings)
     wrappers: dict[str, ConvAutoencoder | None] = {}
     judge = None
     shelf = Shelf(workshop.folder / "stages")
@@ -157,7 +158,7 @@ def _check_recipe(workshop: Workshop, configuration: Configuration) -> None:
         if not folder.exists() or (folder != run and not (folder / runs.SETTINGS).exists()):
             continue
         found = runs.read_settings(folder)["recipe"]
-        if found != json.loads(runs.to_json(configuration.recipe.to_dict())):
+        if found != json.loads(to_json(configuration.recipe.to_dict())):
             raise ValueError(
                 f"{str(folder)!r} should hold a run of {configuration.name}'s recipe. "
                 "Received: one of another recipe, by another version perhaps; remove it"
@@ -222,8 +223,8 @@ def _carry_out_one(
     except TrainingDiverged as error:
         raise TrainingDiverged(f"{configuration.name}: {error}") from error
     metrics = _judged(workshop, model, judge)
-    runs.write_arrays(partial / SAMPLES, **_samples(workshop, model))
-    runs.write_json(partial / runs.METRICS, {"data": workshop.data, **metrics})
+    write_arrays(partial / SAMPLES, **_samples(workshop, model))
+    write_json(partial / runs.METRICS, {"data": workshop.data, **metrics})
     runs.finish_run(run)
 
 

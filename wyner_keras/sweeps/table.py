@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wyner_keras import runs
+from wyner_keras.files import write_json
 from wyner_keras.sweeps.configurations import Band, Configuration, Sweep, size_text
 
 Row = dict[str, Any]
@@ -118,4 +118,4 @@ def write(listed: Sequence[Row], folder: Path, name: str) -> dict[str, Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"table": path, "json": runs.write_json(folder / f"{name}.json", list(listed))}
+    return {"table": path, "json": write_json(folder / f"{name}.json", list(listed))}

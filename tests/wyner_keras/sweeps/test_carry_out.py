@@ -8,6 +8,7 @@ import pytest
 from wyner_keras import runs
 from wyner_keras.evaluation import Report
 from wyner_keras.evaluation.report import Figure
+from wyner_keras.files import write_json
 from wyner_keras.models import MarginalStage, TrainingDiverged, WynerModel
 from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.sweeps import Sweep, carry_out, check_folder
@@ -147,7 +148,7 @@ def test_a_sweep_killed_while_judging_is_not_trained_again(work, tiny_sweep, wor
 
 def test_a_sweep_killed_before_a_runs_settings_were_written_goes_on(work, tiny_sweep, workshop):
     (workshop.folder / "runs" / "u0.partial").mkdir(parents=True)
-    runs.write_json(workshop.folder / module.SETTINGS, workshop.settings)
+    write_json(workshop.folder / module.SETTINGS, workshop.settings)
     assert len(carry_out(tiny_sweep, workshop)) == 3
 
 
@@ -188,7 +189,7 @@ def test_folders_for_sweeps(tmp_path):
     for bad in (tmp_path, tmp_path / "file"):
         with pytest.raises(ValueError, match="new folder or one that `wyner figures` began"):
             check_folder(bad, settings)
-    runs.write_json(tmp_path / module.SETTINGS, settings)
+    write_json(tmp_path / module.SETTINGS, settings)
     assert check_folder(str(tmp_path), settings) == tmp_path
     with pytest.raises(ValueError, match=r"`seed` should be 0, as .* was begun.*seed=1"):
         check_folder(tmp_path, {**settings, "seed": 1})

@@ -3,8 +3,9 @@ import re
 
 import pytest
 
-from wyner_keras import runs, sweeps
+from wyner_keras import sweeps
 from wyner_keras.cli import main
+from wyner_keras.files import write_json
 
 
 def call(capsys, *words):
@@ -37,7 +38,7 @@ def test_a_folder_of_something_else_is_refused_before_any_work(capsys, tmp_path,
     assert (code, out) == (2, "")
     assert "`out` should be a new folder or one that `wyner figures` began" in err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
-    runs.write_json(tmp_path / "sweeps.json", {"data": "mnist", "size": "full", "seed": 0})
+    write_json(tmp_path / "sweeps.json", {"data": "mnist", "size": "full", "seed": 0})
     code, _, err = call(capsys, "figures", "--figure", 4, "--out", tmp_path, "--quick")
     assert code == 2
     assert re.search(r"`data` should be 'mnist', as .* was begun", err)
