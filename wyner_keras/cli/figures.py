@@ -51,14 +51,21 @@ def add_parser(commands: Any) -> None:
         "--out",
         metavar="FOLDER",
         help="folder to write or to go on in (default: runs/figures, for seeds and ablation "
-        "runs/studies; with --quick runs/figures-quick and runs/studies-quick)",
+        "runs/studies; with --short or --quick that name and -short or -quick)",
     )
     parser.add_argument(
         "--data",
         metavar=shared.SOURCES,
         help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
     )
-    parser.add_argument(
+    less = parser.add_mutually_exclusive_group()
+    less.add_argument(
+        "--short",
+        action="store_true",
+        help="seeds and ablation by no more epochs than a figure's configuration has, judged on "
+        "as many images: half the time",
+    )
+    less.add_argument(
         "--quick",
         action="store_true",
         help="few pairs and epochs: minutes instead of hours, to try it out",
@@ -77,8 +84,19 @@ def run(options: argparse.Namespace) -> Result:
     data = whole_name(data)
     from wyner_keras import sweeps
 
-    whole = options.study in sweeps.OVER_SEEDS
-    out = options.out or ("runs/studies" if whole else "runs/figures") + "-quick" * options.quick
+    over_seeds = options.study in sweeps.OVER_SEEDS
+    if options.short and not over_seeds:
+        raise ValueError(
+            "`--short` should come with `--study seeds` or `--study ablation`. Received: it with "
+            f"{'--figure' if options.figure else '--study'} {options.figure or options.study}, "
+            "which is as short already"
+        )
+    out = options.out or "".join(
+        ["runs/studies" if over_seeds else "runs/figures"]
+        + ["-short"] * options.short
+        + ["-quick"] * options.quick
+    )
+    whole = over_seeds and not options.short
     size = sweeps.QUICK if options.quick else sweeps.WHOLE if whole else sweeps.FULL
     seed = options.seed or 0
     folder = sweeps.check_folder(out, {"data": data, "size": size.name, "seed": seed})

@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, MaxNLocator
 
 from wyner_keras.sweeps.plot import COLOURS, FAINT, INK, save
 from wyner_keras.sweeps.table import Row
@@ -99,9 +100,13 @@ def _panel(
     shown = [value for variant in inside for value in found[variant]]
     inside = [variant for variant, mean in means.items() if min(shown) <= mean <= max(shown)]
     shown = [value for variant in inside for value in found[variant]]
-    margin = 0.08 * (max(shown) - min(shown)) or 0.01
-    left, right = min(shown) - margin, max(shown) + margin
+    # An axis is not so fine that it magnifies what the figure's digits do not show.
+    width = max(max(shown) - min(shown), 8 * 10**-digits)
+    middle = (min(shown) + max(shown)) / 2
+    left, right = middle - 0.58 * width, middle + 0.58 * width
     axes.set_xlim(left, right)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(FormatStrFormatter(f"%.{digits}f"))
     axes.axvline(means[next(iter(means))], color=FAINT, linewidth=1, linestyle=":", zorder=0)
     for place, variant in enumerate(variants):
         if variant not in found:

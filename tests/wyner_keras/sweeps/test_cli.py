@@ -22,6 +22,7 @@ def call(capsys, *words):
         (["--figure", "4", "--study", "lambda"], "not allowed with argument"),
         (["--study", "epsilon"], "invalid choice: 'epsilon'"),
         (["--figure", "4", "--recipe", "magic"], "invalid choice: 'magic'"),
+        (["--study", "seeds", "--short", "--quick"], "not allowed with argument"),
     ],
 )
 def test_malformed_options_are_refused_by_the_parser(capsys, words, message):
@@ -112,6 +113,24 @@ def test_the_ablation_by_command(capsys, tmp_path, carried_out):
         assert values[name] == str(out / file)
         assert (out / file).stat().st_size > 100
     assert {path.name for path in out.iterdir()} == set(files.values())
+
+
+def test_a_short_ablation_has_the_figures_size(capsys, tmp_path, carried_out, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("figures", "--study", "ablation", "--data", "digits", "--short", "--quiet")
+    assert call(capsys, *words)[0] == 0
+    ((sweep, workshop),) = carried_out
+    assert workshop.settings == {"data": "digits", "size": "full", "seed": 0}
+    assert str(workshop.folder) == "runs/studies-short"
+    most = sweeps.FULL.epochs
+    assert {one.recipe.joint.epochs for one in sweep.configurations} == {most["joint"]}
+
+
+def test_what_is_short_already_is_not_made_shorter(capsys, monkeypatch):
+    monkeypatch.setattr("wyner_keras.data.load", None)
+    code, _, err = call(capsys, "figures", "--figure", 4, "--short")
+    assert code == 2
+    assert "`--short` should come with `--study seeds` or `--study ablation`" in err
 
 
 def test_the_study_of_seeds_prints_mean_and_spread(capsys, tmp_path, carried_out, monkeypatch):

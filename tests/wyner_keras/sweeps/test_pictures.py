@@ -124,6 +124,29 @@ def test_an_axis_shows_what_is_near_the_default():
     assert dots.span([0.5]) == (0.5, 0.5)
 
 
+def test_an_axis_is_no_finer_than_the_figures_digits(tmp_path, monkeypatch):
+    """Else noise far below them fills the panel, under tick labels that are all the same."""
+    figures, save = [], dots.save
+    monkeypatch.setattr(
+        dots, "save", lambda figure, path: figures.append(figure) or save(figure, path)
+    )
+    listed = [
+        {"band": band, "nats_i_label_z": 2.2897 + 1e-5 * seed}
+        for band in ("default", "less")
+        for seed in range(3)
+    ]
+    dots.draw("Title", listed, tmp_path / "ablation.png")
+    (axes,) = (axes for axes in figures[0].axes if axes.lines)
+    left, right = axes.get_xlim()
+    assert right - left > 0.05
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert len(set(labels)) == len(labels) > 1
+    assert all(
+        abs(float(label) - place) < 1e-6
+        for label, place in zip(labels, axes.get_xticks(), strict=True)
+    )
+
+
 def test_the_ablations_figure_has_a_dot_a_seed(tmp_path, monkeypatch):
     listed = [
         {"band": band, "conditional_accuracy_y": mean + 0.002 * seed, "frechet_y": None}
