@@ -10,7 +10,7 @@ import tensorflow as tf
 from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
 from wyner_export.graphs import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
-from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.latents import Categorical, DiagonalGaussian
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -205,6 +205,29 @@ def test_a_model_without_local_latents_has_no_noise_for_them(tmp_path, tiny_imag
     names = [info["name"] for info in manifest["graphs"]["generate_pairs"]["inputs"]]
     assert names == ["noise_z"]
     assert manifest["latents"]["u"] is None
+
+
+def test_a_learned_prior_is_part_of_joint_generation(make_tiny, tmp_path):
+    from wyner_export.graphs import graphs_of
+
+    model = make_tiny(z=Categorical(n=3, k=3), prior="tree")
+    joint = np.random.default_rng(0).dirichlet(np.full(27, 0.2)).reshape(3, 3, 3)
+    pairs = np.stack(
+        [[np.einsum(joint, range(3), (i, j)) if i != j else
+          np.diag(np.einsum(joint, range(3), (i,))) for j in range(3)] for i in range(3)]
+    )  # fmt: skip
+    model.prior_z.fit(pairs)
+    (graph,) = (graph for graph in graphs_of(model) if graph.name == "generate_pairs")
+    write_onnx(graph, tmp_path / "generate_pairs.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "generate_pairs.onnx")
+    rng = np.random.default_rng(1)
+    noises = [
+        family.draw_noise(rng, 50) for family in (model.config.z, model.config.u, model.config.v)
+    ]
+    names = [given.name for given in session.get_inputs()]
+    found = session.run(None, dict(zip(names, noises, strict=True)))
+    for ours, kerass in zip(found, model.joint_graph(*noises), strict=True):
+        np.testing.assert_allclose(ours, kerass, atol=1e-5)
 
 
 def test_what_is_no_model_is_refused(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
@@ -16,6 +17,7 @@ _CHOICES = {
     "marginal_encoder": ("features", "images"),
     "marginal_local": ("xz", "x"),
     "decoder": ("delta", "gaussian"),
+    "prior": ("uniform", "tree"),
 }
 
 
@@ -48,6 +50,10 @@ class WynerConfig(PairConfig):
             the Gaussian of the local encoder taken back through that map: the local posterior,
             averaged over the data of one concept, can then be N(0, I) for each of them, which
             independence of U and Z asks for. Needs `DiagonalGaussian` U and V.
+        prior: what joint generation draws z from: the "uniform" (or standard normal) prior that
+            the loss has, or a "tree" of Z's variables fitted to the aggregated posterior by
+            `WynerModel.fit_prior`, which a Z of several variables or of more values than concepts
+            needs. Needs a `Categorical` Z.
         common_information_weight: λ, the extra weight on I(X,Y;Z), on z only.
         two_epsilon_squared: 2ε² in squared units of the distance (features have unit variance).
         alignment_weight: γ of the term −γ I(Z_x; Z_y) in nats, needs the product of experts.
@@ -78,6 +84,7 @@ class WynerConfig(PairConfig):
     decoder: str = "delta"
     residual: bool = False
     flow_steps: int = 0
+    prior: str = "uniform"
     common_information_weight: float = 0.5
     alignment_weight: float = 50.0
     concept_weight: float = 0.0
@@ -90,6 +97,8 @@ class WynerConfig(PairConfig):
         self._check_latent("z", optional=False)
         for name, choices in _CHOICES.items():
             self._check_choice(name, choices)
+        if self.prior == "tree" and not isinstance(self.z, Categorical):
+            raise ValueError(f"`prior` 'tree' needs a Categorical Z. Received: z={self.z!r}")
         for name in (
             "common_information_weight",
             "alignment_weight",
@@ -140,3 +149,11 @@ class WynerConfig(PairConfig):
             raise ValueError(
                 "A 'gaussian' decoder is measured in features. Received: distance='pixels'"
             )
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        values = super().get_config()
+        if self.prior == "uniform":
+            # What was stored before there was such a setting stays equal to what is stored now.
+            del values["prior"]
+        return values

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 import keras
 
-from wyner_keras.latents import Latent
+from wyner_keras.latents import Categorical, Latent
 from wyner_keras.models.config import WynerConfig
 from wyner_keras.models.pair import PairModel
 from wyner_keras.models.pair_config import PairConfig
-from wyner_keras.networks import MLP, ContinuousFlow, ConvEncoder
+from wyner_keras.networks import MLP, ContinuousFlow, ConvEncoder, TreePrior
 
 
 class Parts(PairModel):
@@ -97,6 +97,10 @@ class Parts(PairModel):
             )
             for flow in flows:
                 flow.build((None, z.size))
+        self.prior_z: TreePrior | None = None
+        if isinstance(z, Categorical) and config.prior == "tree":
+            self.prior_z = TreePrior(z)
+            self.prior_z.build(None)
 
     @property
     def common(self) -> Latent:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 from keras import ops
 
+from wyner_keras.data import Pairs
 from wyner_keras.models.distributions import Distributions
 from wyner_keras.models.tasks import OTHER, Tasks
 
@@ -45,6 +48,41 @@ class WynerModel(Tasks, Distributions):
         family = self.local(side)
         return None if family is None else family.prior_sample(noise)
 
+    def fit_prior(self, pairs: Pairs) -> None:
+        """Fit p(z) to the aggregated posterior, the mean of q(z|x,y) over pairs.
+
+        Args:
+            pairs: training pairs; the joint stage is done.
+
+        Raises:
+            ValueError: unless the config's `prior` is "tree".
+
+        Example:
+            >>> model.fit_prior(pairs)
+            >>> x, y = model.generate_pairs(4, seed=0)
+        """
+        family = self.config.z
+        if self.prior_z is None:
+            raise ValueError(
+                "fit_prior needs a model with a prior to fit, prior='tree' in its config. "
+                f"Received: prior={self.config.prior!r}"
+            )
+
+        @tf.function(reduce_retracing=True)
+        def joint(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            q = family.probabilities(self.joint_z(self.features(x, "x"), self.features(y, "y"))[0])
+            return ops.einsum("bik,bjl->ijkl", q, q), ops.sum(q, axis=0)
+
+        batches = [joint(*batch) for batch in pairs.dataset(1000, shuffle=False)]
+        together, alone = (
+            np.sum([np.asarray(part, np.float64) for part in parts], axis=0) / len(pairs)
+            for parts in zip(*batches, strict=True)
+        )
+        # Given x and y different variables are independent, but one is not of itself.
+        for variable, probabilities in enumerate(alone):
+            together[variable, variable] = np.diag(probabilities)
+        self.prior_z.fit(together)
+
     def render(self, local: Tensor | None, z: Tensor, side: str) -> Tensor:
         """Images `(batch, h, w, c)` in [0, 1] of u or v (None where there is none) and z."""
         return self.images(self.decode(local, z, side)[0], side)
@@ -70,7 +108,7 @@ class WynerModel(Tasks, Distributions):
 
     def joint_graph(self, noise_z: Tensor, noise_u: Tensor, noise_v: Tensor) -> tuple[Tensor, ...]:
         """Pairs: z ~ p(z), u ~ p(u), v ~ p(v), then both decoders."""
-        z = self.config.z.prior_sample(noise_z)
+        z = (self.config.z.prior_sample if self.prior_z is None else self.prior_z)(noise_z)
         return (
             self.render(self._prior_local("x", noise_u), z, "x"),
             self.render(self._prior_local("y", noise_v), z, "y"),

@@ -283,6 +283,8 @@ def train(
         return JointStage(model, train_experts=False, train_locals=False)
 
     def marginal() -> MarginalStage:
+        if model.prior_z is not None:
+            model.fit_prior(trained.pairs)
         if recipe.warm_start:
             model.warm_start_marginals()
         return MarginalStage(

@@ -44,6 +44,7 @@ def test_settings_are_frozen_and_sequences_become_tuples():
         ({"joint_local": "yz"}, "joint_local"),
         ({"marginal_local": "xy"}, "marginal_local"),
         ({"decoder": "dirac"}, "decoder"),
+        ({"prior": "forest"}, "prior"),
         ({"distance": "pixel"}, "distance"),
         ({"common_information_weight": -0.1}, "common_information_weight"),
         ({"common_information_weight": float("nan")}, "common_information_weight"),

@@ -119,6 +119,25 @@ def test_a_resumed_run_skips_finished_stages_and_ends_alike(whole, source, tmp_p
     assert resumed.history["joint"] == whole.history["joint"]
 
 
+def test_a_learned_prior_is_fitted_to_the_training_pairs(whole, source):
+    config = dataclasses.replace(TINY.config, prior="tree")
+    trained = train(
+        source, dataclasses.replace(TINY, config=config), mapping=next_of_three, verbose=0
+    )
+    model = trained.model
+    fitted = np.exp(np.asarray(model.prior_z.logits)[0, 0])
+    x, y = (
+        model.features(images, "xy"[side]) for side, images in enumerate(trained.pairs.arrays())
+    )
+    expected = np.asarray(model.config.z.probabilities(model.joint_z(x, y)[0])).mean(axis=(0, 1))
+    np.testing.assert_allclose(fitted, expected, atol=1e-5)
+    # It is for sampling alone.
+    np.testing.assert_array_equal(
+        model.generate_y(source.test.images[:2], seed=0),
+        whole.model.generate_y(source.test.images[:2], seed=0),
+    )
+
+
 def test_a_loss_that_is_not_a_number_stops_training_and_keeps_the_last_good_weights(
     source, tmp_path
 ):

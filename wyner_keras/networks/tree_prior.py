@@ -1,0 +1,130 @@
+"""A learned prior of categorical variables: the tree that fits their joint distribution best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from scipy.sparse import csgraph
+
+from wyner_keras.latents import Categorical
+
+Tensor = Any
+_LEAST_PROBABILITY = 1e-9  # of a pair of values; keeps logits finite
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class TreePrior(keras.layers.Layer):
+    """p(z) = p(z_r) Π p(z_n | z_parent(n)) of categorical variables; uniform until it is fitted.
+
+    Of all such trees, the maximum spanning tree of the variables' mutual information is the one
+    with the least D(q ‖ p), and its conditionals are q's. One variable has its own probabilities.
+
+    Args:
+        family: `Categorical(n, k)`.
+
+    Raises:
+        ValueError: for another family.
+
+    Example:
+        >>> prior = TreePrior(Categorical(n=2, k=2))
+        >>> prior.build(None)
+        >>> both = np.diag([0.5, 0.5])  # both variables always the same
+        >>> prior.fit(np.array([[both, both], [both, both]]))
+        >>> z = np.asarray(prior(np.random.default_rng(0).random((4, 4), "f")))
+        >>> bool((z[:, :2] == z[:, 2:]).all())
+        True
+
+    Source: Chow and Liu, Approximating discrete probability distributions with dependence trees,
+    1968.
+    """
+
+    def __init__(self, family: Categorical, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(family, Categorical):
+            raise ValueError(f"`family` should be Categorical. Received: family={family!r}")
+        self.family = family
+
+    def build(self, _: Any) -> None:
+        """Create the tables; nothing trains them."""
+        n, k = self.family.n, self.family.k
+
+        def table(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
+            return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
+
+        # One-hot rows, a step of sampling each: which variable, and which is its parent (none: 0).
+        self.variable = table("variable", (n, n), keras.initializers.Identity())
+        self.parent = table("parent", (n, n))
+        # log p(value | parent's value), (step, parent's value, value); without a parent rows agree.
+        self.logits = table("logits", (n, k, k))
+        self.built = True
+
+    def fit(self, joint: np.ndarray) -> None:
+        """Set the tree that is nearest to a distribution.
+
+        Args:
+            joint: P(z_i = a, z_j = b), `(n, n, k, k)`; of i = j the probabilities on the diagonal.
+
+        Raises:
+            ValueError: for another shape.
+        """
+        n, k = self.family.n, self.family.k
+        joint = np.asarray(joint, np.float64)
+        if joint.shape != (n, n, k, k):
+            raise ValueError(
+                f"`joint` should have shape {(n, n, k, k)}. Received: shape={joint.shape}"
+            )
+        joint = np.maximum(joint, _LEAST_PROBABILITY)
+        joint /= joint.sum(axis=(2, 3), keepdims=True)
+        single = joint[np.arange(n), np.arange(n)].sum(axis=1)
+        product = single[:, None, :, None] * single[None, :, None, :]
+        information = np.einsum("ijab,ijab->ij", joint, np.log(joint / product))
+        # 0 would stand for no edge.
+        lengths = -1.0 - np.maximum(information, 0.0)
+        np.fill_diagonal(lengths, 0.0)
+        tree = csgraph.minimum_spanning_tree(lengths)
+        order, parents = csgraph.breadth_first_order(tree, 0, directed=False)
+        variable, parent = np.eye(n)[order], np.zeros((n, n))
+        logits = np.empty((n, k, k))
+        logits[0] = np.log(single[order[0]])
+        for step, chosen in enumerate(order[1:], 1):
+            before = parents[chosen]
+            parent[step, before] = 1.0
+            pair = joint[before, chosen]
+            logits[step] = np.log(pair / pair.sum(axis=1, keepdims=True))
+        for weight, values in (
+            (self.variable, variable),
+            (self.parent, parent),
+            (self.logits, logits),
+        ):
+            weight.assign(values)
+
+    def call(self, noise: Tensor) -> Tensor:
+        """One-hot samples `(batch, n*k)` of the family's uniform noise `(batch, n*k)`."""
+        n, k = self.family.n, self.family.k
+        one = Categorical(n=1, k=k)
+        noise = ops.reshape(ops.cast(noise, "float32"), (-1, n, k))
+        found = ops.zeros_like(noise)
+        for step in range(n):
+            parent = self.parent[step]
+            value = ops.einsum("bik,i->bk", found, parent) + (1.0 - ops.sum(parent)) / k
+            own_noise = ops.einsum("bik,i->bk", noise, self.variable[step])
+            sample = one.sample(ops.matmul(value, self.logits[step]), own_noise)
+            found = found + self.variable[step][None, :, None] * sample[:, None, :]
+        return ops.reshape(found, (-1, n * k))
+
+    def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
+        """The shape of the noise."""
+        return tuple(noise_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        family = keras.saving.serialize_keras_object(self.family)
+        return {**super().get_config(), "family": family}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> TreePrior:
+        """The layer again, from `get_config`'s values."""
+        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
