@@ -94,6 +94,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
             marginal_local="xz",
             residual=True,
             flow_steps=3,
+            prior="tree",
             concept_weight=concept_weight,
             concept_noise=concept_noise,
             encoder_dropout=0.2,
