@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,25 @@ def to_json(values: Any) -> str:
     return json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
 
 
-def write_json(path: str | os.PathLike[str], values: Any) -> Path:
-    """Write values as JSON, whole or not at all, and return the path."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A path beside another, with its suffix, to write to: it takes the other's place at the end.
+
+    If writing fails, what was there stays and the rest is removed.
+    """
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
-        temporary.write_text(to_json(values), encoding="utf-8")
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | os.PathLike[str], values: Any) -> Path:
+    """Write values as JSON, whole or not at all, and return the path."""
+    path = Path(path)
+    with whole(path) as temporary:
+        temporary.write_text(to_json(values), encoding="utf-8")
     return path
 
 
@@ -43,12 +54,9 @@ def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:
     """Write a compressed `.npz`, whole or not at all, and return the path."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp.npz")
-    try:
-        np.savez_compressed(temporary, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Given a name, NumPy would add .npz to it.
+    with whole(path) as temporary, temporary.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)
     return path
 
 

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wyner_keras.files import refuse_existing, write_json
+from wyner_keras.files import refuse_existing, whole, write_json
 
 if TYPE_CHECKING:
     from wyner_keras.data import ImageSource
@@ -285,9 +285,8 @@ def save_trained(
     **more: Any,
 ) -> None:
     """Write model and history into a partial folder, the history last: with it, both are whole."""
-    temporary = partial / f".{MODEL}.tmp.keras"
-    model.save(temporary)
-    os.replace(temporary, partial / MODEL)
+    with whole(partial / MODEL) as temporary:
+        model.save(temporary)
     write_json(partial / HISTORY, {"history": history, "seconds": seconds, **more})
 
 

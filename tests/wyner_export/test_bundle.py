@@ -6,6 +6,7 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
+from pairwise import pairwise
 
 from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
 from wyner_export.graphs import Graph, TensorInfo
@@ -212,11 +213,7 @@ def test_a_learned_prior_is_part_of_joint_generation(make_tiny, tmp_path):
 
     model = make_tiny(z=Categorical(n=3, k=3), prior="tree")
     joint = np.random.default_rng(0).dirichlet(np.full(27, 0.2)).reshape(3, 3, 3)
-    pairs = np.stack(
-        [[np.einsum(joint, range(3), (i, j)) if i != j else
-          np.diag(np.einsum(joint, range(3), (i,))) for j in range(3)] for i in range(3)]
-    )  # fmt: skip
-    model.prior_z.fit(pairs)
+    model.prior_z.fit(pairwise(joint))
     (graph,) = (graph for graph in graphs_of(model) if graph.name == "generate_pairs")
     write_onnx(graph, tmp_path / "generate_pairs.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "generate_pairs.onnx")

@@ -17,7 +17,7 @@ import numpy as np
 from wyner_keras import evaluation, information, runs, training
 from wyner_keras.data import ImageSource, label_map
 from wyner_keras.evaluation.classifier import Judge
-from wyner_keras.files import to_json, write_arrays, write_json
+from wyner_keras.files import to_json, whole, write_arrays, write_json
 from wyner_keras.models import TrainingDiverged, WynerModel
 from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.sweeps.configurations import Configuration, Sweep
@@ -173,9 +173,8 @@ def _wrapper(workshop: Workshop, recipe: Recipe) -> ConvAutoencoder | None:
     wrapper, _ = training.train_wrapper(workshop.source, recipe, verbose=workshop.verbose)
     if wrapper is not None:
         path.parent.mkdir(exist_ok=True)
-        temporary = path.with_name(f".{path.stem}.tmp.keras")
-        wrapper.save(temporary)
-        os.replace(temporary, path)
+        with whole(path) as temporary:
+            wrapper.save(temporary)
     return wrapper
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from wyner_keras.files import whole
 from wyner_keras.sweeps.table import Row
 
 INK, FAINT = "#22272e", "#8b949e"
@@ -97,13 +97,8 @@ def draw(title: str, listed: Sequence[Row], path: str | os.PathLike[str]) -> Pat
 
 def save(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG, whole or not at all, and return the path."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp.png")
-    try:
+    with whole(path) as temporary:
         figure.savefig(temporary, facecolor="white")
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
     return path
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wyner_keras.files import write_json
+from wyner_keras.files import whole, write_json
 from wyner_keras.sweeps.configurations import Band, Configuration, Sweep, size_text
 
 Row = dict[str, Any]
@@ -112,10 +111,6 @@ def write(listed: Sequence[Row], folder: Path, name: str) -> dict[str, Path]:
     writer.writeheader()
     writer.writerows(listed)
     path = folder / f"{name}.csv"
-    temporary = folder / f".{name}.{os.getpid()}.tmp.csv"
-    try:
+    with whole(path) as temporary:
         temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return {"table": path, "json": write_json(folder / f"{name}.json", list(listed))}

@@ -3,6 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from pairwise import pairwise
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.networks import TreePrior
@@ -11,18 +12,9 @@ from wyner_keras.networks import TreePrior
 def fitted(probabilities):
     """The prior fitted to a joint distribution, an array with an axis a variable."""
     n, k = probabilities.ndim, probabilities.shape[0]
-    joint = np.empty((n, n, k, k))
-    for i, j in itertools.product(range(n), repeat=2):
-        if i == j:
-            others = tuple(axis for axis in range(n) if axis != i)
-            joint[i, i] = np.diag(probabilities.sum(axis=others))
-        else:
-            others = tuple(axis for axis in range(n) if axis not in (i, j))
-            pair = probabilities.sum(axis=others)
-            joint[i, j] = pair if i < j else pair.T
     prior = TreePrior(Categorical(n=n, k=k))
     prior.build(None)
-    prior.fit(joint)
+    prior.fit(pairwise(probabilities))
     return prior
 
 
