@@ -15,9 +15,11 @@ from wyner_keras.latents import Categorical
 from wyner_keras.models.stage import Stage
 from wyner_keras.models.tasks import OTHER
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.networks.affine import Affine
 
 Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
+_CALIBRATED_ON = 50_000  # samples that they are calibrated by
 _MOVED_BY = 500  # codes that the decoder's sensitivity is averaged over, at most
 _LEAST_VARIANCE = 1e-4
 
@@ -37,7 +39,8 @@ class FlowStage(Stage):
     `fit` begins by standardising the codes of each concept with a triangular map in coordinates
     that are ordered by how much the decoder's output moves with them: the Knothe-Rosenblatt map of
     the codes' Gaussian. What a style shows most, its slant first, thus keeps its rank when it is
-    taken to another concept.
+    taken to another concept. It ends by calibrating that map, so that samples have the codes'
+    moments whatever the velocity lacks.
 
     Args:
         model: the W-model whose joint stage is done, with `flow_steps` in its config.
@@ -114,26 +117,50 @@ class FlowStage(Stage):
         return terms
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        """Standardise the codes of x, if it is `Pairs`, and train; as `Stage.fit`.
+        """Standardise the codes of x, if it is `Pairs`, train, and calibrate; as `Stage.fit`.
 
-        For other data call `standardise` before.
+        For other data call `standardise` before, and `calibrate` after.
         """
         if isinstance(x, Pairs):
             self.standardise(x)
-        return super().fit(x, *args, **kwargs)
+        history = super().fit(x, *args, **kwargs)
+        if isinstance(x, Pairs):
+            self.calibrate(x)
+        return history
 
     def standardise(self, pairs: Pairs) -> None:
         """Set the flows' affine maps to what standardises the codes of each concept."""
-        rows = self._rows(pairs.take(min(len(pairs), _FITTED_ON), seed=self.model.config.seed))
-        for side, given in zip("xy", rows, strict=True):
+        for side, given in zip("xy", self._sample(pairs), strict=True):
             family: Any = self.model.local(side)
             parameters, z = np.split(given, [family.parameter_size], axis=1)
             means, deviations = (np.asarray(part) for part in family.moments(parameters))
-            deviations = np.exp(0.5 * deviations)
             axes = self._axes(side, means[:_MOVED_BY], z[:_MOVED_BY])
             self.model.flow(side).assign_affine(
-                *_standardising(means @ axes, deviations, z, axes, self.model.config.z)
+                _to_standard(means, z, self.model.config.z, np.exp(0.5 * deviations), axes)
             )
+
+    def calibrate(self, pairs: Pairs) -> None:
+        """Give samples the mean and covariance that codes have, concept by concept.
+
+        A velocity learnt by regression falls short of the codes' variance, by the more the less it
+        explains. The affine maps, which had the codes' own moments, make up for it.
+        """
+        generator, common = np.random.default_rng(self.model.config.seed), self.model.config.z
+        for side, given in zip("xy", self._sample(pairs), strict=True):
+            family: Any = self.model.local(side)
+            flow = self.model.flow(side)
+            z = np.resize(given[:, family.parameter_size :], (_CALIBRATED_ON, common.size))
+            step = tf.function(flow.ends, reduce_retracing=True)
+            ends = [
+                step(family.draw_noise(generator, len(part)), part)
+                for part in np.array_split(z, len(z) // 1000)
+            ]
+            reached = _to_standard(np.concatenate(ends), z, common)
+            flow.assign_affine(flow.affine.after_inverse_of(reached))
+
+    def _sample(self, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+        """`codes` of as many pairs as the affine maps are fitted to."""
+        return self._rows(pairs.take(min(len(pairs), _FITTED_ON), seed=self.model.config.seed))
 
     def _axes(self, side: str, codes: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Orthonormal axes of the codes, as columns: those first that move the decoder most."""
@@ -175,20 +202,28 @@ class FlowStage(Stage):
         )
 
 
-def _standardising(
-    means: np.ndarray, deviations: np.ndarray, z: np.ndarray, axes: np.ndarray, family: Any
-) -> tuple[np.ndarray, ...]:
-    """The arguments of `assign_affine`.
+def _to_standard(
+    codes: np.ndarray,
+    z: np.ndarray,
+    family: Any,
+    deviations: np.ndarray | None = None,
+    axes: np.ndarray | None = None,
+) -> Affine:
+    """The affine map from what has mean 0 and covariance 1, for every z, to the codes.
 
     Args:
-        means: of the codes' posteriors along the axes, `(n, size)`.
-        deviations: their standard deviations in the codes' own coordinates, `(n, size)`.
+        codes: `(n, size)`.
         z: `(n, width)`.
-        axes: orthonormal columns.
         family: of z. Where it is one categorical variable each of its values has a map of its own;
             otherwise the mean alone varies with z, linearly.
+        deviations: of Gaussian noise on the codes, `(n, size)`; None for none.
+        axes: orthonormal columns, in whose coordinates the matrices are triangular; None for the
+            codes' own.
     """
-    size, width = means.shape[1], z.shape[1]
+    size, width = codes.shape[1], z.shape[1]
+    axes = np.eye(size) if axes is None else axes
+    deviations = np.zeros_like(codes) if deviations is None else deviations
+    means = codes @ axes
 
     def root(chosen: np.ndarray, rest: np.ndarray) -> np.ndarray:
         noise = axes.T @ np.diag(np.square(deviations[chosen]).mean(axis=0)) @ axes
@@ -204,9 +239,9 @@ def _standardising(
             chosen = chosen if chosen.sum() > size else every
             shifts[value] = means[chosen].mean(axis=0)
             matrices[value] = root(chosen, means - shifts[value])
-        return shifts @ axes.T, matrices, np.zeros(size), np.zeros((size, size))
+        return Affine(shifts @ axes.T, matrices, np.zeros(size), np.zeros((size, size)))
     common = means.mean(axis=0)
     shifts = np.linalg.lstsq(z - z.mean(axis=0), means - common, rcond=None)[0]
     common = common - z.mean(axis=0) @ shifts
     matrix = root(every, means - common - z @ shifts)
-    return shifts @ axes.T, np.zeros((width, size, size)), axes @ common, matrix
+    return Affine(shifts @ axes.T, np.zeros((width, size, size)), axes @ common, matrix)

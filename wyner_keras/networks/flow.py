@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from wyner_keras.networks.affine import Affine
 from wyner_keras.networks.velocity import Velocity
 
 Tensor = Any
@@ -100,33 +101,30 @@ class ContinuousFlow(keras.layers.Layer):
         )
         self.built = True
 
-    def assign_affine(
-        self, shifts: np.ndarray, matrices: np.ndarray, shift: np.ndarray, matrix: np.ndarray
-    ) -> None:
-        """Set the affine map: images = M(c) w + m(c), M(c) = matrix + Σ c_k matrices_k, m(c) alike.
-
-        Args:
-            shifts: `(width, size)`.
-            matrices: `(width, size, size)`. Conditions are then to be one-hot, or matrices 0.
-            shift: `(size,)`.
-            matrix: `(size, size)`.
+    def assign_affine(self, affine: Affine) -> None:
+        """Set the affine map.
 
         Raises:
             numpy.linalg.LinAlgError: if the map has no inverse.
         """
-        # The inverse of matrix + matrices_k, told apart in the same way.
-        if np.any(matrices):
-            inverse = np.zeros_like(matrix)
-            inverses = np.linalg.inv(matrix + matrices)
-        else:
-            inverse, inverses = np.linalg.inv(matrix), np.zeros_like(matrices)
+        inverse = affine.inverse
         for weights, values in (
-            (self.shift, (shifts, shift)),
-            (self.scale, (matrices, matrix)),
-            (self.unscale, (inverses, inverse)),
+            (self.shift, (affine.shifts, affine.shift)),
+            (self.scale, (affine.matrices, affine.matrix)),
+            (self.unscale, (inverse.matrices, inverse.matrix)),
         ):
             for weight, value in zip(weights, values, strict=True):
                 weight.assign(np.reshape(value, weight.shape))
+
+    @property
+    def affine(self) -> Affine:
+        """The affine map, as arrays."""
+        (shifts, shift), (matrices, matrix) = (
+            [np.asarray(weight, np.float64) for weight in weights]
+            for weights in (self.shift, self.scale)
+        )
+        square = (self.size, self.size)
+        return Affine(shifts, matrices.reshape(-1, *square), shift, matrix.reshape(square))
 
     def _matrix(self, weights: tuple[Any, Any], condition: Tensor) -> Tensor:
         matrix = ops.matmul(ops.cast(condition, "float32"), weights[0]) + weights[1]
@@ -203,18 +201,21 @@ class ContinuousFlow(keras.layers.Layer):
             points = points + length / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
         return points
 
-    def call(self, values: Tensor, condition: Tensor) -> Tensor:
-        """Images `(batch, size)` of values `(batch, size)` under conditions `(batch, width)`."""
+    def ends(self, values: Tensor, condition: Tensor) -> Tensor:
+        """w, `(batch, size)`: where values `(batch, size)` are led to, before the affine map."""
         ends: list[Tensor] = []
         for velocity, points in zip(
             self.velocities, self._split(ops.cast(values, "float32")), strict=True
         ):
             context = ops.concatenate([ops.cast(condition, "float32"), *ends], axis=-1)
             ends.append(self._follow(velocity, points, context, backwards=False))
+        return ops.concatenate(ends, axis=-1)
+
+    def call(self, values: Tensor, condition: Tensor) -> Tensor:
+        """Images `(batch, size)` of values `(batch, size)` under conditions `(batch, width)`."""
         matrix = self._matrix(self.scale, condition)
-        return ops.einsum("bij,bj->bi", matrix, ops.concatenate(ends, axis=-1)) + self._shift(
-            condition
-        )
+        ends = self.ends(values, condition)
+        return ops.einsum("bij,bj->bi", matrix, ends) + self._shift(condition)
 
     def inverse(self, images: Tensor, condition: Tensor) -> Tensor:
         """Values `(batch, size)` of images `(batch, size)` under conditions `(batch, width)`."""

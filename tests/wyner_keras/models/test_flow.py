@@ -1,29 +1,11 @@
 import keras
 import numpy as np
 import pytest
+from flows import FLOWS, bend
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import FlowStage, JointStage, MarginalStage
-
-FLOWS = {
-    "u": DiagonalGaussian(dim=2),
-    "v": DiagonalGaussian(dim=4),
-    "joint_local": "xz",
-    "flow_steps": 2,
-}
-
-
-def bend(model):
-    """Give the flows weights with which they are not the identity."""
-    rng = np.random.default_rng(3)
-    for flow in (model.flow_u, model.flow_v):
-        for variable in flow.trainable_variables:
-            variable.assign(0.2 * rng.normal(size=variable.shape))
-        size = flow.size
-        matrices = np.tril(0.3 * rng.normal(size=(3, size, size))) + np.eye(size)
-        none = np.zeros((size, size))
-        flow.assign_affine(rng.normal(size=(3, size)), matrices, none[0], none)
-    return model
+from wyner_keras.networks.affine import Affine
 
 
 @pytest.fixture
@@ -35,7 +17,7 @@ def test_the_estimated_kl_is_the_closed_form_for_an_affine_flow(make_model):
     model = make_model(**FLOWS)
     rng = np.random.default_rng(0)
     matrix, shift = np.tril(rng.normal(size=(2, 2))) + 2 * np.eye(2), rng.normal(size=2)
-    model.flow_u.assign_affine(np.zeros((3, 2)), np.zeros((3, 2, 2)), shift, matrix)
+    model.flow_u.assign_affine(Affine(np.zeros((3, 2)), np.zeros((3, 2, 2)), shift, matrix))
     z = np.repeat(np.eye(3, dtype="f")[[1]], 5_000, axis=0)
     parameters = np.repeat(rng.normal(size=(1, 4)).astype("f"), len(z), axis=0)
     family = model.config.u
@@ -115,81 +97,13 @@ def test_its_minimum_is_known_where_the_codes_are_gaussian(model, pairs):
             velocity.output_layer.kernel.assign(np.zeros(velocity.output_layer.kernel.shape))
             velocity.output_layer.bias.assign(np.zeros(velocity.size))
         none = np.zeros((3, flow.size, flow.size))
-        flow.assign_affine(none[:, 0], none, none[0, 0], np.eye(flow.size))
+        flow.assign_affine(Affine(none[:, 0], none, none[0, 0], np.eye(flow.size)))
     z = np.tile(np.eye(3, dtype="f")[0], (20_000, 1))
     rows = {d: np.concatenate([np.zeros((20_000, 2 * d), "f"), z], axis=1) for d in (2, 4)}
     terms = stage.terms(rows[2], rows[4], training=False)
     # cos θ · w − sin θ · u of two standard normals is one: its square is the dimension.
     assert np.mean(terms["matching_u"]) == pytest.approx(2, abs=0.06)
     assert np.mean(terms["matching_v"]) == pytest.approx(4, abs=0.08)
-
-
-def sure(model):
-    """Experts without doubt: z is then the same whatever the noise."""
-    for expert in model.joint_encoders_z:
-        expert.output_layer.kernel.assign(1000.0 * expert.output_layer.kernel.numpy())
-    return model
-
-
-def test_standardising_makes_each_concepts_codes_white(make_model, pairs):
-    """By the moments of the codes that the stage reads, concept by concept."""
-    model = sure(make_model(**FLOWS))
-    stage = FlowStage(model)
-    stage.standardise(pairs)
-    rows, _ = stage._rows(pairs)
-    means, log_variances, z = np.split(rows, [2, 4], axis=1)
-    concepts, counts = np.unique(z.argmax(axis=1), return_counts=True)
-    large = concepts[counts > 2]
-    assert len(large) > 1
-    for concept in large:
-        chosen = z.argmax(axis=1) == concept
-        ends = np.asarray(model.flow_u.standardised(means[chosen], z[chosen]), float)
-        np.testing.assert_allclose(ends.mean(axis=0), 0, atol=1e-4)
-        matrix = np.asarray(model.flow_u.unscale[0], float).reshape(3, 2, 2)[concept]
-        noise = np.diag(np.exp(log_variances[chosen]).mean(axis=0))
-        covariance = ends.T @ ends / chosen.sum() + matrix @ noise @ matrix.T
-        np.testing.assert_allclose(covariance, np.eye(2), atol=5e-3)
-
-
-def test_what_moves_the_decoder_most_is_taken_by_itself(make_model, pairs):
-    """The first axis of w is a function of the code's along the most sensitive axis alone."""
-    model = sure(make_model(**FLOWS))
-    stage = FlowStage(model)
-    stage.standardise(pairs)
-    rng = np.random.default_rng(6)
-    codes = rng.normal(size=(200, 4)).astype("f")
-    z = np.eye(3, dtype="f")[np.zeros(200, int)]
-    matrix = np.asarray(model.flow_v.unscale[0], float).reshape(3, 4, 4)[0]
-    axis = matrix[0] / np.linalg.norm(matrix[0])
-    shift = 1e-2
-    moved = [
-        np.linalg.norm(
-            model.decode_code(codes + shift * np.float32(direction), z, "y")[0]
-            - model.decode_code(codes, z, "y")[0]
-        )
-        for direction in (axis, *rng.permutation(np.eye(4) - np.outer(axis, axis)))
-    ]
-    assert moved[0] == max(moved)
-    # Triangular: a coordinate reads the axes up to its own.
-    rows = stage._rows(pairs)[1]
-    along = matrix @ stage._axes("y", rows[:, :4], rows[:, 8:])
-    assert np.abs(np.tril(along, -1)).max() > 0.01
-    np.testing.assert_allclose(np.triu(along, 1), 0, atol=1e-4)
-
-
-@pytest.mark.parametrize("z", [Categorical(n=2, k=3), DiagonalGaussian(dim=2)])
-def test_other_common_latents_have_one_matrix_and_a_mean_that_z_moves(make_model, pairs, z):
-    model = make_model(**FLOWS | {"z": z, "alignment_weight": 0.0})
-    stage = FlowStage(model)
-    stage.standardise(pairs)
-    flow = model.flow_u
-    assert not np.any(flow.scale[0])
-    assert np.any(flow.shift[0])
-    rows, _ = stage._rows(pairs)
-    means, _, values = np.split(rows, [2, 4], axis=1)
-    ends = np.asarray(flow.standardised(means, values), float)
-    np.testing.assert_allclose(ends.mean(axis=0), 0, atol=0.3)
-    np.testing.assert_allclose(flow(ends.astype("f"), values), means, atol=1e-3)
 
 
 def test_it_trains_the_flows_alone_and_no_other_stage_does(model, pairs, weights):

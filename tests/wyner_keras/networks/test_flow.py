@@ -5,6 +5,7 @@ import tensorflow as tf
 from scipy.integrate import solve_ivp
 
 from wyner_keras.networks import ContinuousFlow
+from wyner_keras.networks.affine import Affine
 
 
 def made(size: int = 5, seed: int = 0, steps: int = 2, leading: int = 2) -> ContinuousFlow:
@@ -15,7 +16,9 @@ def made(size: int = 5, seed: int = 0, steps: int = 2, leading: int = 2) -> Cont
     for variable in flow.trainable_variables:
         variable.assign(0.3 * rng.normal(size=variable.shape))
     matrices = np.tril(rng.normal(size=(3, size, size))) + 3 * np.eye(size)
-    flow.assign_affine(rng.normal(size=(3, size)), matrices, np.zeros(size), np.zeros((size, size)))
+    flow.assign_affine(
+        Affine(rng.normal(size=(3, size)), matrices, np.zeros(size), np.zeros((size, size)))
+    )
     return flow
 
 
@@ -120,7 +123,7 @@ def test_an_affine_map_of_any_condition_is_undone_where_its_matrix_is_one():
     flow = ContinuousFlow(4, hidden=(8,))
     flow.build((None, 2))
     matrix, shifts = rng.normal(size=(4, 4)), rng.normal(size=(2, 4))
-    flow.assign_affine(shifts, np.zeros((2, 4, 4)), np.ones(4), matrix)
+    flow.assign_affine(Affine(shifts, np.zeros((2, 4, 4)), np.ones(4), matrix))
     values, condition = rng.normal(size=(6, 4)).astype("f"), rng.normal(size=(6, 2)).astype("f")
     images = flow(values, condition)
     np.testing.assert_allclose(images, values @ matrix.T + condition @ shifts + 1, atol=1e-5)
