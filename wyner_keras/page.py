@@ -5,16 +5,16 @@ Real images stand in blue ink, generated ones in black, on white paper.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
+
+from wyner_keras.files import whole
 
 TILE = 56  # pixels that an image is magnified to, or a little more or less
 GROUP = 22  # between what was given and what was generated
@@ -165,13 +165,6 @@ class Page:
             information.add_itxt("Description", description)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=".png", dir=target.parent)
-        os.close(handle)
-        try:
-            picture.save(name, format="PNG", optimize=True, pnginfo=information)
-            os.chmod(name, 0o644)  # mkstemp's own would hide the picture from other users
-            os.replace(name, target)
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(name)
+        with whole(target) as temporary:
+            picture.save(temporary, format="PNG", optimize=True, pnginfo=information)
         return target

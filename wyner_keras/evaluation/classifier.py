@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import math
 import os
-import tempfile
 from pathlib import Path
 
 import keras
@@ -16,6 +14,7 @@ import platformdirs
 from keras import layers
 
 from wyner_keras.data import ImageSource, LabelledImages, Pairs, check_images
+from wyner_keras.files import whole
 from wyner_keras.networks import RandomShiftShear
 
 logger = logging.getLogger(__name__)
@@ -207,12 +206,6 @@ def judge_for(
     logger.info("Training the judge of %s on %d images", source.name, len(source.train))
     judge = Judge.train(source.train, seed=seed, epochs=epochs, verbose=verbose)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".judge-", suffix=".keras", dir=path.parent)
-    os.close(handle)
-    try:
-        judge.network.save(name)
-        os.replace(name, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(name)
+    with whole(path) as temporary:
+        judge.network.save(temporary)
     return judge

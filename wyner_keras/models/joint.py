@@ -13,6 +13,7 @@ from wyner_keras.models.stage import Stage
 from wyner_keras.models.wyner import WynerModel
 
 Tensor = Any
+READERS = ("experts", "marginals")
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -23,7 +24,7 @@ class JointStage(Stage):
     (1+λ) D(q(z|x,y) ‖ p(z)) + β [D(q(u|·) ‖ p(u)) + D(q(v|·) ‖ p(v))]
     + [‖x − x_θ(u,z)‖² + ‖y − y_θ(v,z)‖²] / 2ε² − γ I(Z_x; Z_y)
     − κ E log q(z'|x_θ(u',z')) and the same for y, for concepts and locals that do not belong
-    together (κ is `concept_weight`; see `concept`);
+    together (κ is `concept_weight`, q the `reader`'s; see `concept`);
     with a "gaussian" decoder the reconstruction is −log p(x|z) − log p(y|z), eq. (5).
     A model's flows do not count in D(q(u|·) ‖ p(u)): a `FlowStage` fits them to what this stage
     leaves.
@@ -39,9 +40,12 @@ class JointStage(Stage):
         concept_weight: κ in this stage; None takes the config's.
         flows: whether samples of the concept term go through the model's flows; before a
             `FlowStage` they are the identity and False saves their time.
+        reader: who reads z' off x_θ(u',z') in the concept term: "experts" of the joint encoder,
+            or, after a `MarginalStage`, the "marginals" q(z|x) and q(z|y).
 
     Raises:
-        ValueError: if κ is negative, or not 0 for a model without experts.
+        ValueError: if κ is negative, or not 0 for a model without experts; or if there is no such
+            reader.
 
     Example:
         >>> stage = JointStage(model)
@@ -69,9 +73,12 @@ class JointStage(Stage):
         train_locals: bool = True,
         concept_weight: float | None = None,
         flows: bool = True,
+        reader: str = "experts",
         **kwargs: Any,
     ) -> None:
         super().__init__(model, **kwargs)
+        if reader not in READERS:
+            raise ValueError(f"`reader` should be one of {READERS}. Received: reader={reader!r}")
         if concept_weight is None:
             concept_weight = model.config.concept_weight
         # The config's own checks.
@@ -80,6 +87,7 @@ class JointStage(Stage):
         self.train_locals = train_locals
         self.concept_weight = concept_weight
         self.flows = flows
+        self.reader = reader
         self.local_weight = self.scheduled("local_weight", 1.0)
 
     @property
@@ -149,7 +157,7 @@ class JointStage(Stage):
         """−log q(z'|x_θ(u',z')), nats per example, on half a batch, `((count + 1) // 2,)`.
 
         z' ~ p(z); half of the u' are of the prior, half of the batch's posteriors. Dropout and
-        noise of the expert ask for a margin.
+        noise of an expert ask for a margin; a marginal encoder is read without.
 
         Args:
             code: samples of the local encoder, `(count, size)`, or None.
@@ -168,12 +176,24 @@ class JointStage(Stage):
             local = ops.concatenate([prior[: half // 2], local], axis=0)
         z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
         features, _ = (model.decode if self.flows else model.decode_code)(local, z, side)
+        if self.reader == "experts":
+            parameters = self._read_by_expert(features, side, training)
+        else:
+            parameters = self._read_by_marginal(features, side)
+        return z_family.negative_log_likelihood(parameters, z)
+
+    def _read_by_expert(self, features: Tensor, side: str, training: bool) -> Tensor:
+        model = self.model
         if training and model.config.concept_noise > 0:
             noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)
             features = features + model.config.concept_noise * noise
         expert = model.joint_expert_x if side == "x" else model.joint_expert_y
-        parameters = z_family.posterior(expert(features, training=training))
-        return z_family.negative_log_likelihood(parameters, z)
+        return model.config.z.posterior(expert(features, training=training))
+
+    def _read_by_marginal(self, features: Tensor, side: str) -> Tensor:
+        model = self.model
+        of_images = model.config.marginal_encoder == "images"
+        return model.marginal_z(model.images(features, side) if of_images else features, side)
 
     def get_config(self) -> dict[str, Any]:
         """The model and the constructor's arguments."""
@@ -183,4 +203,5 @@ class JointStage(Stage):
             "train_locals": self.train_locals,
             "concept_weight": self.concept_weight,
             "flows": self.flows,
+            "reader": self.reader,
         }

@@ -41,7 +41,7 @@ FULL = Size(
     name="full",
     epochs={
         **{"wrapper": 6, "alignment": 6, "joint": 10},
-        **{"flow": 40, "refinement": 2, "marginal": 4},
+        **{"flow": 40, "marginal": 4, "refinement": 2},
     },
     pairs_per_class=5000,
     batch_size=500,
@@ -54,7 +54,7 @@ QUICK = Size(
     name="quick",
     epochs={
         **{"wrapper": 12, "alignment": 8, "joint": 10},
-        **{"flow": 4, "refinement": 1, "marginal": 3},
+        **{"flow": 4, "marginal": 3, "refinement": 1},
     },
     pairs_per_class=300,
     batch_size=250,

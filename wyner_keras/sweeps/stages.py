@@ -110,7 +110,7 @@ class Shelf:
         if reached is None:
             return None
         model, progress = reached
-        checkpoints.save(checkpoint, _as_configured(model, recipe), progress)
+        checkpoints.save(checkpoint, _as_configured(model, recipe, stage), progress)
         return stage
 
     def _last(self, recipe: Recipe) -> tuple[str | None, Path | None]:
@@ -133,18 +133,23 @@ class Shelf:
             self.folder.rmdir()
 
 
-def _as_configured(model: WynerModel, recipe: Recipe) -> WynerModel:
+def _as_configured(model: WynerModel, recipe: Recipe, reached: str | None) -> WynerModel:
     """The model of this recipe's config, with the weights of all that was trained so far.
 
-    What was not is as the seed has it. Marginal encoders are trained last, and never shared.
+    What was not is as the seed has it: before their stage, marginal encoders, whose kind may be
+    another's.
     """
     wrappers = (model.wrapper_x, model.wrapper_y)
     made = WynerModel(recipe.config, wrapper=None if model.wrapper_x is None else wrappers)
     if not made.built:
         made.build(((None, *model.image_shape("x")), (None, *model.image_shape("y"))))
-    flows = [] if None in (model.flow_u, made.flow_u) else ["flow_u", "flow_v"]
     parts = [*zip(model.joint_parts, made.joint_parts, strict=True)]
-    parts += [(getattr(model, name), getattr(made, name)) for name in flows]
+    if reached in STAGES[STAGES.index("marginal") :]:
+        parts += zip(model.marginal_parts, made.marginal_parts, strict=True)
+    for name in ("flow_u", "flow_v", "prior_z"):
+        old, new = getattr(model, name), getattr(made, name)
+        if old is not None and new is not None:
+            parts.append((old, new))
     for old, new in parts:
         # Random states of dropout and noise included.
         for variable, other in zip(old.variables, new.variables, strict=True):

@@ -11,7 +11,8 @@ from wyner_keras.training.schedules import (
     TemperatureSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
-from wyner_keras.training.train import Trained, train, train_wrapper
+from wyner_keras.training.train import Trained, train
+from wyner_keras.training.wrapper import train_wrapper
 
 __all__ = [
     "BASELINES",

@@ -12,7 +12,8 @@ from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models import CVAE, JVAE, CVAEConfig, CVAEStage, JVAEStage, WynerConfig
 from wyner_keras.models.pair_config import PairConfig
 from wyner_keras.training.settings import STAGES, Recipe, StageSettings
-from wyner_keras.training.train import Trained, Wrapper, add_one, begin, carry_out
+from wyner_keras.training.train import Trained, add_one, begin, carry_out
+from wyner_keras.training.wrapper import Wrapper
 
 BASELINES = ("cvae", "jvae")
 

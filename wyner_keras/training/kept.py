@@ -11,7 +11,8 @@ from wyner_keras import runs
 from wyner_keras.data import ImageSource
 from wyner_keras.models import WynerModel
 from wyner_keras.training.settings import Recipe
-from wyner_keras.training.train import Wrapper, train
+from wyner_keras.training.train import train
+from wyner_keras.training.wrapper import Wrapper
 
 
 def train_kept(

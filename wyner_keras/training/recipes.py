@@ -46,7 +46,7 @@ def _paper(data: str, data_y: str, local: tuple[int, int] | None, seed: int) -> 
 # and the wrapper.
 _SIDES = {
     "digits": (16, WrapperSettings(code_size=24, epochs=32, batch_size=64)),
-    "mnist": (32, WrapperSettings(noise=0.1, epochs=10)),
+    "mnist": (32, WrapperSettings(noise=0.06, epochs=14)),
 }
 
 
@@ -62,14 +62,14 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
     if data == data_y == "digits":
         width = 256
         pairs_per_class, rate, jit_compile = 1000, 2e-3, False
-        epochs = {"alignment": 10, "joint": 14, "flow": 80, "refinement": 2, "marginal": 2}
+        epochs = {"alignment": 10, "joint": 14, "flow": 80, "marginal": 2, "refinement": 2}
         concept_weight, concept_noise, variance = 20.0, 0.3, 0.07
         marginal_encoder, distillation_weight, batch_size = "features", 50.0, 256
     else:
         width = 512
         pairs_per_class, rate, jit_compile = 5000, 1e-3, True
-        epochs = {"alignment": 8, "joint": 16, "flow": 110, "refinement": 2, "marginal": 8}
-        concept_weight, concept_noise, variance = 50.0, 0.5, 0.04
+        epochs = {"alignment": 8, "joint": 16, "flow": 110, "marginal": 8, "refinement": 8}
+        concept_weight, concept_noise, variance = 2000.0, 0.5, 0.04
         marginal_encoder, distillation_weight, batch_size = "images", 1000.0, 128
     learning_rate = Ramp(start=rate, end=3e-5)
     stage = StageSettings(
@@ -120,13 +120,15 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
             learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
             average=0.999,
         ),
-        refinement=stage_of("refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5)),
+        # In both of these XLA slows convolutions down on a CPU.
         marginal=stage_of(
             "marginal",
             batch_size=batch_size,
             learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
-            # XLA slows convolutions down on a CPU.
             jit_compile=False,
+        ),
+        refinement=stage_of(
+            "refinement", learning_rate=Ramp(start=0.3 * rate, end=3e-5), jit_compile=False
         ),
         train_experts=False,
         distillation_weight=distillation_weight,

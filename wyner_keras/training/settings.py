@@ -11,7 +11,7 @@ import keras
 from wyner_keras.models import WynerConfig
 from wyner_keras.training.schedules import Ramp
 
-STAGES = ("alignment", "joint", "flow", "refinement", "marginal")
+STAGES = ("alignment", "joint", "flow", "marginal", "refinement")
 
 
 def _check_counts(**values: Any) -> None:
@@ -49,7 +49,7 @@ class StageSettings:
         two_epsilon_squared: 2ε² by epoch; None keeps the config's.
         average: momentum of the moving average of the weights, a step, which the stage leaves in
             place of the last ones; None leaves the last ones.
-        concept_weight: κ; None keeps the config's; the joint stage's only.
+        concept_weight: κ; None keeps the config's; of the joint stage and the refinement.
         jit_compile: whether XLA compiles the step; it pays for wide dense networks.
 
     Raises:
@@ -87,7 +87,8 @@ class Recipe:
         joint: stage 1.
         marginal: stage 2.
         flow: the flows of U and V, after stage 1; None goes without.
-        refinement: more of stage 1, over the decoders alone, after the flows; None goes without.
+        refinement: more of stage 1, over the decoders alone, after stage 2, whose encoders read its
+            concept term; None goes without.
         train_experts: whether stage 1 trains the joint encoder of z too; False leaves it as the
             alignment stage found it.
         distillation_weight: of the joint posterior in stage 2; 0 is the paper's.

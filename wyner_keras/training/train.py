@@ -1,4 +1,4 @@
-"""A recipe carried out: wrapper, alignment, joint stage, flows, refinement, marginal stage."""
+"""A recipe carried out: wrapper, alignment, joint stage, flows, marginal stage, refinement."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from wyner_keras.models import (
     WynerModel,
 )
 from wyner_keras.models.stage import Stage
-from wyner_keras.networks import ConvAutoencoder
 from wyner_keras.training import checkpoints
 from wyner_keras.training.schedules import (
     CapacitySchedule,
@@ -30,11 +29,9 @@ from wyner_keras.training.schedules import (
     TemperatureSchedule,
 )
 from wyner_keras.training.settings import Recipe, StageSettings
+from wyner_keras.training.wrapper import Wrapper, train_wrapper
 
 logger = logging.getLogger(__name__)
-
-# One for both sides, or a pair: for x, for y.
-Wrapper = ConvAutoencoder | tuple[ConvAutoencoder, ConvAutoencoder]
 
 
 @dataclass
@@ -112,40 +109,6 @@ def _fit(
         verbose=verbose,
     )
     return {name: [float(value) for value in values] for name, values in history.history.items()}
-
-
-def train_wrapper(
-    source: ImageSource, recipe: Recipe, *, side: str = "x", verbose: Any = "auto"
-) -> tuple[ConvAutoencoder | None, dict[str, list[float]]]:
-    """Train the recipe's autoencoder on a source's training images.
-
-    Args:
-        source: labelled images; only `source.train` is read.
-        recipe: what to build and how to train it.
-        side: "x", or "y" for the settings that the recipe has for a source of y's own.
-        verbose: of Keras' progress bars.
-
-    Returns:
-        The frozen wrapper (None where the recipe has none) and its history.
-    """
-    settings = (side == "y" and recipe.wrapper_y) or recipe.wrapper
-    if settings is None:
-        return None, {}
-    wrapper = ConvAutoencoder(
-        source.train.image_shape,
-        code_size=settings.code_size,
-        filters=settings.filters,
-        noise=settings.noise,
-        slant=settings.slant,
-        seed=recipe.config.seed,
-    )
-    history = wrapper.train(
-        source.train.images,
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        verbose=verbose,
-    )
-    return wrapper, history
 
 
 def _finish(trained: Trained, stage: str, begin: float, folder: Path | None) -> None:
@@ -279,9 +242,6 @@ def train(
             flows=False,
         )
 
-    def refinement() -> JointStage:
-        return JointStage(model, train_experts=False, train_locals=False)
-
     def marginal() -> MarginalStage:
         if model.prior_z is not None:
             model.fit_prior(trained.pairs)
@@ -293,9 +253,18 @@ def train(
             train_locals=recipe.train_marginal_locals,
         )
 
+    def refinement() -> JointStage:
+        return JointStage(
+            model,
+            train_experts=False,
+            train_locals=False,
+            concept_weight=recipe.refinement and recipe.refinement.concept_weight,
+            reader="marginals",
+        )
+
     stage("alignment", recipe.alignment, lambda: AlignmentStage(model))
     stage("joint", recipe.joint, joint)
     stage("flow", recipe.flow, lambda: FlowStage(model))
-    stage("refinement", recipe.refinement, refinement)
     stage("marginal", recipe.marginal, marginal)
+    stage("refinement", recipe.refinement, refinement)
     return trained

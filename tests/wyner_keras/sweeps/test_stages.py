@@ -52,15 +52,15 @@ DEFAULT = Recipe(
 # Stages that each variant trains itself, in the order of training; the others are shared.
 OWN = {
     "default": ["wrapper", *STAGES],
-    "no alignment stage": ["joint", "flow", "refinement", "marginal"],
+    "no alignment stage": ["joint", "flow", "marginal", "refinement"],
     "free encoder": ["joint", "flow", "marginal"],
     "no residual model": list(STAGES),
-    "no flow": ["refinement", "marginal"],
+    "no flow": ["marginal", "refinement"],
     "no concept term": ["joint", "flow", "marginal"],
-    "no distillation": ["marginal"],
-    "q(z|x) of features": ["marginal"],
+    "no distillation": ["marginal", "refinement"],
+    "q(z|x) of features": ["marginal", "refinement"],
     "slant in the code": ["wrapper", *STAGES],
-    "fixed 2ε²": ["joint", "flow", "refinement", "marginal"],
+    "fixed 2ε²": ["joint", "flow", "marginal", "refinement"],
 }
 
 
@@ -159,11 +159,11 @@ def with_stage(recipe, stage, **changes):
 @pytest.mark.parametrize(
     ("other", "last"),
     [
-        (dataclasses.replace(DEFAULT, name="other"), "marginal"),
-        (dataclasses.replace(DEFAULT, distillation_weight=2.0), "refinement"),
-        (dataclasses.replace(DEFAULT, warm_start=False), "refinement"),
-        (with_config(DEFAULT, marginal_encoder="features"), "refinement"),
-        (with_stage(DEFAULT, "refinement", epochs=2), "flow"),
+        (dataclasses.replace(DEFAULT, name="other"), "refinement"),
+        (dataclasses.replace(DEFAULT, distillation_weight=2.0), "flow"),
+        (dataclasses.replace(DEFAULT, warm_start=False), "flow"),
+        (with_config(DEFAULT, marginal_encoder="features"), "flow"),
+        (with_stage(DEFAULT, "refinement", epochs=2), "marginal"),
         (dataclasses.replace(DEFAULT, flow=None), "joint"),
         (with_config(DEFAULT, flow_steps=2), "joint"),
         (with_stage(DEFAULT, "flow", learning_rate=Ramp(start=0.1, end=0.1)), "joint"),
@@ -209,8 +209,8 @@ def test_a_stage_is_kept_whole_or_not_at_all_until_nobody_wants_it(tmp_path, mon
             shelf.put(one, "alignment", checkpoint(tmp_path / "a"))
     assert shelf.take(other, tmp_path / "run") is None
     shelf.put(one, "alignment", tmp_path / "a")
-    shelf.put(one, "refinement", checkpoint(tmp_path / "b"))
-    places = [shelf.folder / keys(one)[stage] for stage in ("alignment", "refinement")]
+    shelf.put(one, "flow", checkpoint(tmp_path / "b"))
+    places = [shelf.folder / keys(one)[stage] for stage in ("alignment", "flow")]
     assert sorted(shelf.folder.iterdir()) == sorted(places)
     assert (places[1] / "progress.json").read_text() == "progress.json of b"
     # What has reached something goes on from that.

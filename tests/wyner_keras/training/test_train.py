@@ -64,7 +64,7 @@ def weights(model):
 
 def test_all_stages_run_and_leave_their_history(whole, source):
     assert list(whole.history) == [
-        "wrapper", "alignment", "joint", "flow", "refinement", "marginal"
+        "wrapper", "alignment", "joint", "flow", "marginal", "refinement"
     ]  # fmt: skip
     assert len(whole.history["alignment"]["loss"]) == 2
     assert set(whole.seconds) == set(whole.history)
