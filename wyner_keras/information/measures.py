@@ -9,6 +9,7 @@ import numpy as np
 from wyner_keras.data import Pairs
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array, entropy
+from wyner_keras.latents import Categorical
 
 if TYPE_CHECKING:
     from wyner_keras.latents import Latent
@@ -31,6 +32,8 @@ def measure(
 
     - `i_xy_z`: I(X,Y;Z) = E D(q(z|x,y) ‖ q̄(z)) of the joint encoder;
     - `i_x_z`, `i_y_z`: I(X;Z) and I(Y;Z) of the marginal encoders q(z|x) and q(z|y);
+    - `i_zx_zy`: I(Z_x; Z_y), what z read off x alone and z read off y alone tell of one another,
+      (Z_x, Z_y) ~ E q(z|x) q(z|y); where Z is one categorical variable only;
     - `kl_z`: E D(q(z|x,y) ‖ p(z)), which is `i_xy_z` + D(q̄ ‖ p): an upper bound of it;
     - `i_label_z`: I(label of x; Z) and `h_label`, that label's entropy; like all that is said of
       labels, only where the images have them.
@@ -104,6 +107,8 @@ def measure(
         ("i_y_z", marginal["y"]),
     ):
         found |= _information(name, family, parameters, contrasted, rng)
+    if isinstance(family, Categorical) and family.n == 1:
+        found["i_zx_zy"] = float(family.shared_information(marginal["x"], marginal["y"]))
     if pairs.x.has_labels:
         labels = pairs.x_labels
         found["h_label"] = entropy(np.unique(labels, return_counts=True)[1] / len(pairs))

@@ -30,6 +30,12 @@ def test_what_z_holds_is_the_information_of_the_joint_table(tiny, pairs):
     ):
         table = softmax(np.asarray(logits, float), axis=1) / len(pairs)
         assert found[name] == pytest.approx(information.mutual_information(table), abs=1e-6), name
+    q_x, q_y = (
+        softmax(np.asarray(tiny.marginal_z(images, side), float), axis=1)
+        for images, side in ((x, "x"), (y, "y"))
+    )
+    expected = information.mutual_information(q_x.T @ q_y / len(pairs))
+    assert found["i_zx_zy"] == pytest.approx(expected, abs=1e-6)
     logits = np.asarray(tiny.joint_z(x, y)[0], float)
     by_label = [softmax(logits, axis=1)[pairs.x_labels == label].sum(axis=0) for label in range(3)]
     expected = information.mutual_information(np.stack(by_label) / len(pairs))
@@ -57,6 +63,7 @@ def test_a_continuous_z_gets_bounds(make_tiny, pairs):
     for name in ("i_xy_z", "i_x_z", "i_y_z"):
         assert found[name] <= min(found[f"{name}_upper"], math.log(30)) + 1e-6
     assert "i_label_z" in found
+    assert "i_zx_zy" not in found
 
 
 def test_no_local_latents_hold_nothing(make_tiny, pairs):

@@ -36,7 +36,11 @@ def test_a_marginal_encoder_reads_what_was_decoded(
 
 @pytest.mark.parametrize("kind", ["features", "images"])
 def test_it_teaches_the_decoders_and_learns_nothing(kind, make_model, pairs, weights):
+    keras.utils.set_random_seed(0)
     model = make_model(marginal_encoder=kind, joint_local="xz")
+    for encoder in (model.marginal_encoder_z_x, model.marginal_encoder_z_y):
+        # Untrained, they would hardly tell images apart.
+        encoder.output_layer.kernel.assign(20.0 * encoder.output_layer.kernel.numpy())
     stage = JointStage(
         model, train_experts=False, train_locals=False, concept_weight=300.0, reader="marginals"
     )
@@ -46,7 +50,7 @@ def test_it_teaches_the_decoders_and_learns_nothing(kind, make_model, pairs, wei
     assert weights(*model.marginal_parts, *model.joint_encoders_z) == before
     for side in "xy":
         concept = history[f"concept_{side}"]
-        assert np.mean(concept[-5:]) < np.mean(concept[:5]) - 0.03
+        assert np.mean(concept[-5:]) < 0.8 * np.mean(concept[:5])
 
 
 def test_a_stage_says_who_reads(make_model):

@@ -237,4 +237,4 @@ def test_a_killed_sweep_goes_on_from_shared_stages(study, fitted, workshop, monk
     assert len(list((workshop.folder / "stages").iterdir())) == 1
     del fitted[:]
     carry_out(short, workshop)
-    assert fitted == ["marginal", "marginal"]
+    assert fitted == ["marginal", "refinement"] * 2
