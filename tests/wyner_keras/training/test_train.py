@@ -86,12 +86,16 @@ def test_stages_are_made_as_the_recipe_says(source, monkeypatch):
 
     for name in ("JointStage", "MarginalStage"):
         monkeypatch.setattr(training, name, watched(name))
-    recipe = dataclasses.replace(TINY, joint=dataclasses.replace(TINY.joint, concept_weight=0.5))
-    train(source, recipe, mapping=next_of_three, verbose=0)
+    stages = {
+        name: dataclasses.replace(getattr(TINY, name), concept_weight=weight)
+        for name, weight in (("joint", 0.5), ("refinement", 4.0))
+    }
+    train(source, dataclasses.replace(TINY, **stages), mapping=next_of_three, verbose=0)
+    refinement = {"train_experts": False, "train_locals": False, "reader": "marginals"}
     assert made == [
         ("JointStage", {"train_experts": False, "concept_weight": 0.5, "flows": False}),
-        ("JointStage", {"train_experts": False, "train_locals": False}),
         ("MarginalStage", {"distillation_weight": 1.0, "train_locals": True}),
+        ("JointStage", {**refinement, "concept_weight": 4.0}),
     ]
 
 
@@ -112,7 +116,9 @@ def test_a_resumed_run_skips_finished_stages_and_ends_alike(whole, source, tmp_p
         with pytest.raises(KeyboardInterrupt):
             train(source, TINY, mapping=next_of_three, folder=tmp_path, verbose=0)
     with monkeypatch.context() as patch:
-        patch.setattr("wyner_keras.models.joint.JointStage.terms", interrupted)
+        # The refinement, which is left to do, is a joint stage too.
+        for stage in ("alignment.AlignmentStage", "flow.FlowStage"):
+            patch.setattr(f"wyner_keras.models.{stage}.terms", interrupted)
         patch.setattr("wyner_keras.networks.ConvAutoencoder.train", interrupted)
         resumed = train(source, TINY, mapping=next_of_three, folder=tmp_path, verbose=0)
     assert weights(resumed.model) == weights(whole.model)
