@@ -39,14 +39,14 @@ def test_the_default_recipe_reaches_its_bars(tmp_path):
     result = train(tmp_path / "run")
     figures = {name: figure["model"] for name, figure in result["metrics"]["figures"].items()}
     assert sum(result["seconds"].values()) < 25 * 60
-    assert figures["joint_coherence"] >= 0.99
+    assert figures["joint_coherence"] >= 0.995
     nats = result["metrics"]["nats"]
     assert nats["i_xy_z"] >= 0.95 * math.log(10)
     assert min(nats["i_x_z"], nats["i_y_z"]) >= 2.15
     for side in "xy":
         assert figures[f"conditional_accuracy_{side}"] >= 0.98
         assert figures[f"style_accuracy_{side}"] >= 0.98
-        assert figures[f"diversity_{side}"] >= 0.8
+        assert figures[f"diversity_{side}"] >= 0.85
         assert figures[f"slant_correlation_{side}"] >= 0.85
         assert figures[f"thickness_correlation_{side}"] >= 0.8
         assert figures[f"precision_{side}"] >= 0.9
