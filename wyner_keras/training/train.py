@@ -254,11 +254,12 @@ def train(
         )
 
     def refinement() -> JointStage:
+        settings = recipe.refinement
         return JointStage(
             model,
             train_experts=False,
             train_locals=False,
-            concept_weight=recipe.refinement and recipe.refinement.concept_weight,
+            concept_weight=None if settings is None else settings.concept_weight,
             reader="marginals",
         )
 
