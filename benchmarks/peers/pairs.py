@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from wyner_keras.data import ImageSource, label_map
 from wyner_keras.evaluation import Plan, partnered
+from wyner_keras.files import whole
 from wyner_keras.training import Recipe
 from wyner_keras.training.train import add_one
 
@@ -64,13 +64,12 @@ def write_pairs(
         "rate_start": stage.learning_rate.start,
         "rate_end": stage.learning_rate.end,
     }
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez(
-        partial,
-        train=source.train.images,
-        test=source.test.images,
-        index=pairs.index,
-        settings=np.array(json.dumps(settings)),
-        **wanted,
-    )
-    os.replace(partial, path)
+    with whole(path) as temporary, temporary.open("wb") as stream:
+        np.savez(
+            stream,
+            train=source.train.images,
+            test=source.test.images,
+            index=pairs.index,
+            settings=np.array(json.dumps(settings)),
+            **wanted,
+        )

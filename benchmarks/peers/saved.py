@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.evaluation.evaluator import GenerativePair
+from wyner_keras.files import write_arrays
 
 OTHER = {"x": "y", "y": "x"}
 
@@ -117,9 +117,7 @@ def save_images(
     if "joint" in tasks:
         images["joint_x"], images["joint_y"] = model.generate_pairs(settings["pairs"], seed=seed)
     rounded = {name: np.rint(255 * array).astype(np.uint8) for name, array in images.items()}
-    partial = path.with_name(f".{path.stem}.partial.npz")
-    np.savez_compressed(partial, facts=np.array(json.dumps({**facts, "tasks": tasks})), **rounded)
-    os.replace(partial, path)
+    write_arrays(path, facts=np.array(json.dumps({**facts, "tasks": tasks})), **rounded)
 
 
 def facts_of(path: Path) -> dict[str, Any]:

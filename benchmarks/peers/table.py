@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from peers.saved import SavedImages, facts_of
 from wyner_keras.data import ImageSource
 from wyner_keras.evaluation import Judge, evaluate
 from wyner_keras.figures import comparison_grid
+from wyner_keras.files import whole
 
 # What the table shows; the JSON holds all figures.
 COLUMNS = {
@@ -45,9 +45,8 @@ NAMES = {
 
 
 def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+    with whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def judged(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from wyner_keras.files import whole
 
 MODEL, PROGRESS = "model.keras", "progress.json"
 
@@ -25,11 +26,9 @@ def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     random = [variable.numpy().tolist() for variable in _random_states(model)]
-    temporary, note = folder / ".model.tmp.keras", folder / ".progress.tmp.json"
-    model.save(temporary)
-    note.write_text(json.dumps({"random": random, **progress}))
-    os.replace(temporary, folder / MODEL)
-    os.replace(note, folder / PROGRESS)
+    with whole(folder / PROGRESS) as note, whole(folder / MODEL) as temporary:
+        model.save(temporary)
+        note.write_text(json.dumps({"random": random, **progress}))
 
 
 def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
