@@ -82,7 +82,7 @@ def _free_encoder(chosen: Recipe) -> Recipe:
 
 
 def _no_concept_term(chosen: Recipe) -> Recipe:
-    """No refinement either, which is that term's."""
+    """Neither in the joint stage nor in the refinement, which is that term's."""
     chosen = dataclasses.replace(with_config(chosen, concept_weight=0.0), refinement=None)
     return _with_joint(chosen, concept_weight=0.0)
 
@@ -100,6 +100,11 @@ INGREDIENTS: tuple[tuple[str, str, Callable[[Recipe], Recipe]], ...] = (
     ("-no-residual", "no residual model", lambda chosen: with_config(chosen, residual=False)),
     ("-no-flow", "no flow", without_flow),
     ("-no-concept", "no concept term", _no_concept_term),
+    (
+        "-no-refinement",
+        "no refinement",
+        lambda chosen: dataclasses.replace(chosen, refinement=None),
+    ),
     (
         "-no-distillation",
         "no distillation",
