@@ -290,9 +290,14 @@ class Predictions(
         return response
 
 
+class Listener(ThreadingHTTPServer):
+    # With the library's 5, a machine that stalls for some seconds loses connections of 16 clients.
+    request_queue_size = 128
+
+
 @contextlib.contextmanager
 def listening(handler):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = Listener(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
