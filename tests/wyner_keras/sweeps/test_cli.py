@@ -8,12 +8,6 @@ from wyner_keras.cli import main
 from wyner_keras.files import write_json
 
 
-def call(capsys, *words):
-    code = main([str(word) for word in words])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -32,22 +26,22 @@ def test_malformed_options_are_refused_by_the_parser(capsys, words, message):
     assert message in capsys.readouterr().err
 
 
-def test_a_folder_of_something_else_is_refused_before_any_work(capsys, tmp_path, monkeypatch):
+def test_a_folder_of_something_else_is_refused_before_any_work(call, tmp_path, monkeypatch):
     monkeypatch.setattr("wyner_keras.data.load", None)
     (tmp_path / "mine.txt").write_text("mine")
-    code, out, err = call(capsys, "figures", "--figure", 4, "--out", tmp_path)
+    code, out, err = call("figures", "--figure", 4, "--out", tmp_path)
     assert (code, out) == (2, "")
     assert "`out` should be a new folder or one that `wyner figures` began" in err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     write_json(tmp_path / "sweeps.json", {"data": "mnist", "size": "full", "seed": 0})
-    code, _, err = call(capsys, "figures", "--figure", 4, "--out", tmp_path, "--quick")
+    code, _, err = call("figures", "--figure", 4, "--out", tmp_path, "--quick")
     assert code == 2
     assert re.search(r"`data` should be 'mnist', as .* was begun", err)
 
 
-def test_unknown_data_are_refused_and_leave_nothing(capsys, tmp_path):
+def test_unknown_data_are_refused_and_leave_nothing(call, tmp_path):
     words = ("figures", "--figure", 5, "--out", tmp_path / "new", "--data", "no-such-folder")
-    code, _, err = call(capsys, *words)
+    code, _, err = call(*words)
     assert code == 2
     assert "source should be one of" in err
     assert list(tmp_path.iterdir()) == []
@@ -75,10 +69,10 @@ def carried_out(monkeypatch):
     return asked
 
 
-def test_the_study_of_lambda_by_command(capsys, tmp_path, carried_out):
+def test_the_study_of_lambda_by_command(call, tmp_path, carried_out):
     out = tmp_path / "study"
     words = ("figures", "--study", "lambda", "--quick", "--seed", 3, "--out", out, "--json")
-    code, text, _ = call(capsys, *words, "--quiet")
+    code, text, _ = call(*words, "--quiet")
     assert code == 0
     ((sweep, workshop),) = carried_out
     assert workshop.settings == {"data": "digits", "size": "quick", "seed": 3}
@@ -91,16 +85,16 @@ def test_the_study_of_lambda_by_command(capsys, tmp_path, carried_out):
         assert (out / f"lambda.{file}").stat().st_size > 100
 
 
-def test_the_ablation_by_command(capsys, tmp_path, carried_out):
+def test_the_ablation_by_command(call, tmp_path, carried_out):
     out = tmp_path / "study"
     words = ("figures", "--study", "ablation", "--data", "digits", "--seed", 3, "--out", out)
-    code, text, _ = call(capsys, *words, "--json", "--quiet")
+    code, text, _ = call(*words, "--json", "--quiet")
     assert code == 0
     ((sweep, workshop),) = carried_out
     assert workshop.settings == {"data": "digits", "size": "whole", "seed": 3}
     assert {one.recipe.config.seed for one in sweep.configurations} == {3, 4, 5}
     values = json.loads(text)
-    assert len(values["rows"]) == 9 * 3
+    assert len(values["rows"]) == 10 * 3
     summary = json.loads((out / "ablation-summary.json").read_text())
     assert [row["band"] for row in summary] == [band.title for band in sweep.bands]
     for row in summary:
@@ -115,10 +109,10 @@ def test_the_ablation_by_command(capsys, tmp_path, carried_out):
     assert {path.name for path in out.iterdir()} == set(files.values())
 
 
-def test_a_short_ablation_has_the_figures_size(capsys, tmp_path, carried_out, monkeypatch):
+def test_a_short_ablation_has_the_figures_size(call, tmp_path, carried_out, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = ("figures", "--study", "ablation", "--data", "digits", "--short", "--quiet")
-    assert call(capsys, *words)[0] == 0
+    assert call(*words)[0] == 0
     ((sweep, workshop),) = carried_out
     assert workshop.settings == {"data": "digits", "size": "full", "seed": 0}
     assert str(workshop.folder) == "runs/studies-short"
@@ -126,18 +120,18 @@ def test_a_short_ablation_has_the_figures_size(capsys, tmp_path, carried_out, mo
     assert {one.recipe.joint.epochs for one in sweep.configurations} == {most["joint"]}
 
 
-def test_what_is_short_already_is_not_made_shorter(capsys, monkeypatch):
+def test_what_is_short_already_is_not_made_shorter(call, monkeypatch):
     monkeypatch.setattr("wyner_keras.data.load", None)
-    code, _, err = call(capsys, "figures", "--figure", 4, "--short")
+    code, _, err = call("figures", "--figure", 4, "--short")
     assert code == 2
     assert "`--short` should come with `--study seeds` or `--study ablation`" in err
 
 
-def test_the_study_of_seeds_prints_mean_and_spread(capsys, tmp_path, carried_out, monkeypatch):
+def test_the_study_of_seeds_prints_mean_and_spread(call, tmp_path, carried_out, monkeypatch):
     monkeypatch.setattr(sweeps.report.__globals__["panels"], "draw", lambda *_: None)
     monkeypatch.setitem(sweeps.report.__globals__, "shown", lambda *_: {})
     code, text, _ = call(
-        capsys, "figures", "--study", "seeds", "--quick", "--out", tmp_path / "a", "--quiet"
+        "figures", "--study", "seeds", "--quick", "--out", tmp_path / "a", "--quiet"
     )
     assert code == 0
     words = [line.split() for line in text.splitlines()]
@@ -146,12 +140,12 @@ def test_the_study_of_seeds_prints_mean_and_spread(capsys, tmp_path, carried_out
     assert words[8][:3] == ["standard", "deviation", "1.581"]
 
 
-def test_an_interrupted_command_says_how_to_go_on(capsys, tmp_path, monkeypatch):
+def test_an_interrupted_command_says_how_to_go_on(call, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(sweeps, "carry_out", interrupt)
     words = ("figures", "--figure", 4, "--quick", "--recipe", "paper", "--out", tmp_path / "a")
-    code, _, err = call(capsys, *words)
+    code, _, err = call(*words)
     assert code == 130
     assert "the same command goes on from it" in err

@@ -57,6 +57,7 @@ OWN = {
     "no residual model": list(STAGES),
     "no flow": ["marginal", "refinement"],
     "no concept term": ["joint", "flow", "marginal"],
+    "no refinement": [],
     "no distillation": ["marginal", "refinement"],
     "q(z|x) of features": ["marginal", "refinement"],
     "slant in the code": ["wrapper", *STAGES],

@@ -4,9 +4,6 @@ import contextlib
 import io
 import json
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +13,7 @@ from wyner_keras import data, runs
 from wyner_keras.cli import main
 
 
-def recipe(name: str, like: str, *, data_y: str | None, local: Any, seed: int) -> Any:
+def recipe(name, like, *, data_y, local, seed):
     """A tiny recipe of the pixels, if it is asked for as two sources should ask."""
     import wyner_keras as wk
     from wyner_keras.training import Recipe, StageSettings
@@ -30,7 +27,7 @@ def recipe(name: str, like: str, *, data_y: str | None, local: Any, seed: int) -
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     """The digits again, wider and darker, as files by label."""
     root = tmp_path_factory.mktemp("images") / "wide"
     digits = data.load("digits").test
@@ -45,14 +42,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_recipe() -> Iterator[None]:
+def small_recipe():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wyner_keras.training.recipe", recipe)
         yield
 
 
 @pytest.fixture(scope="module")
-def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", "--data", "digits", "--data-y", str(folder), "--map", "same", "--quick"]
     with contextlib.redirect_stdout(io.StringIO()):
@@ -60,18 +57,12 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def call(capsys: pytest.CaptureFixture[str], *words: Any) -> tuple[int, str, str]:
-    code = main([str(word) for word in words])
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def is_of(images: np.ndarray, source: data.ImageSource) -> bool:
+def is_of(images, source):
     known = {image.tobytes() for image in source.test.images}
     return all(image.tobytes() in known for image in images)
 
 
-def test_the_run_keeps_both_sources_and_their_figures(trained: Path, folder: Path) -> None:
+def test_the_run_keeps_both_sources_and_their_figures(trained, folder):
     run = runs.Run.open(trained)
     assert (run.settings["data"], run.settings["data_y"]) == ("digits", str(folder))
     assert run.label_map == {label: label for label in range(10)}
@@ -88,11 +79,9 @@ def test_the_run_keeps_both_sources_and_their_figures(trained: Path, folder: Pat
         assert (trained / "figures" / f"{name}.png").is_file()
 
 
-def test_evaluate_finds_the_same_again(
-    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_evaluate_finds_the_same_again(trained, folder, call):
     before = json.loads((trained / "metrics.json").read_text())
-    assert call(capsys, "evaluate", trained, "--quiet")[0] == 0
+    assert call("evaluate", trained, "--quiet")[0] == 0
     after = json.loads((trained / "metrics.json").read_text())
     assert (after["data_y"], after["counts"]) == (str(folder), before["counts"])
     for name, figure in before["figures"].items():
@@ -100,63 +89,56 @@ def test_evaluate_finds_the_same_again(
 
 
 def test_evaluate_reads_another_source_of_either_side_and_refuses_other_shapes(
-    trained: Path, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    trained, folder, call
+):
     for option, other, message in (
         ("--data-y", "digits", "(8, 12, 1), as y was trained with. Received: shape (8, 8, 1)"),
         ("--data", folder, "(8, 8, 1), as x was trained with. Received: shape (8, 12, 1)"),
     ):
-        code, _, error = call(capsys, "evaluate", trained, option, other, "--quiet")
+        code, _, error = call("evaluate", trained, option, other, "--quiet")
         assert code == 2
         assert f"wyner: error: {option} should be images of shape {message}" in error
 
 
 @pytest.mark.parametrize("side", ["x", "y"])
-def test_inputs_and_styles_are_of_their_side(
-    trained: Path, tmp_path: Path, side: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_inputs_and_styles_are_of_their_side(trained, tmp_path, side, call):
     run = runs.Run.open(trained)
-    sources: Any = {"x": run.source(), "y": run.target()}
+    sources = {"x": run.source(), "y": run.target()}
     shapes = {"x": (8, 8, 1), "y": (8, 12, 1)}
     other = {"x": "y", "y": "x"}[side]
     words = ("generate", trained, "--from", side, "--count", 4, "--samples", 3)
-    assert call(capsys, *words, "--out", tmp_path / "a.npz")[0] == 0
+    assert call(*words, "--out", tmp_path / "a.npz")[0] == 0
     with np.load(tmp_path / "a.npz") as arrays:
         assert is_of(arrays[side], sources[side])
         assert arrays[other].shape == (4, 3, *shapes[other])
     words = ("transfer", trained, "--side", side)
-    assert call(capsys, *words, "--out", tmp_path / "b.npz")[0] == 0
+    assert call(*words, "--out", tmp_path / "b.npz")[0] == 0
     with np.load(tmp_path / "b.npz") as arrays:
         assert is_of(arrays["style"], sources[side])
         assert is_of(arrays["concept"], sources[other])
         assert arrays["result"].shape == (6, 10, *shapes[side])
-    assert call(capsys, *words, "--out", tmp_path / "b.png")[0] == 0
+    assert call(*words, "--out", tmp_path / "b.png")[0] == 0
 
 
-def test_resume_goes_on_with_the_same_source_of_y_alone(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+def test_resume_goes_on_with_the_same_source_of_y_alone(trained, tmp_path, call, monkeypatch):
     shutil.copytree(trained, tmp_path / "run.partial")
     (tmp_path / "run.partial" / "metrics.json").unlink()
     monkeypatch.setattr("wyner_keras.training.kept.train", None)
     words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate")
-    code, _, error = call(capsys, *words, "--data-y", "digits")
+    code, _, error = call(*words, "--data-y", "digits")
     assert code == 2
     assert "--data-y should be as at the start of the run" in error
     drawn = []
     draw = "wyner_keras.cli.pictures.draw"
     monkeypatch.setattr(draw, lambda *given: drawn.append(given[-1].test.image_shape) or {})
-    assert call(capsys, *words)[0] == 0
+    assert call(*words)[0] == 0
     assert drawn == [(8, 12, 1)]
 
 
-def test_y_from_the_source_of_x_is_one_source(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_y_from_the_source_of_x_is_one_source(tmp_path, call, monkeypatch):
     asked = []
 
-    def stop(*_: Any, target: Any, **__: Any) -> None:
+    def stop(*_, target, **__):
         asked.append(target)
         raise ValueError("stopped")
 
@@ -166,5 +148,5 @@ def test_y_from_the_source_of_x_is_one_source(
     )
     monkeypatch.setattr("wyner_keras.training.train_kept", stop)
     words = ("train", "--data", "digits", "--data-y", "digits", "--out", tmp_path / "run")
-    assert "stopped" in call(capsys, *words)[2]
+    assert "stopped" in call(*words)[2]
     assert asked == [None]

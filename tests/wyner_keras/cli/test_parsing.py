@@ -1,0 +1,94 @@
+import re
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wyner_keras import runs
+from wyner_keras.cli import main
+from wyner_keras.cli.options import label_map
+
+
+@pytest.mark.parametrize(
+    "command", ["", "train", "evaluate", "generate", "transfer", "figures", "theory"]
+)
+def test_help_needs_neither_tensorflow_nor_keras(command):
+    code = (
+        "import sys\nfrom wyner_keras.cli import main\n"
+        "try:\n    main([*sys.argv[1:], '--help'])\n"
+        "finally:\n    print('LOADED', *{'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    words = [sys.executable, "-c", code, *command.split()]
+    result = subprocess.run(words, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    help_text, loaded = result.stdout.split("LOADED")
+    assert loaded.split() == []
+    assert f"usage: wyner {command}" in help_text
+    if command:
+        assert "--seed" in help_text
+        assert "--json" in help_text
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0
+    assert capsys.readouterr().out == f"wyner {runs.version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("add-one", [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]),
+        ("3n+2", [2, 5, 8, 1, 4, 7, 0, 3, 6, 9]),
+        ("n", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("same", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        ("-n", [0, 9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        ("0n+4", [4] * 10),
+        ("n - 1", [9, 0, 1, 2, 3, 4, 5, 6, 7, 8]),
+    ],
+)
+def test_label_maps_by_expression(text, expected):
+    assert list(label_map(text, range(10)).values()) == expected
+
+
+def test_label_maps_by_pairs():
+    assert label_map("0:1, 1:2,2:0", (0, 1, 2)) == {0: 1, 1: 2, 2: 0}
+    assert label_map('{"0": 1, "1": 0}', (0, 1)) == {0: 1, 1: 0}
+
+
+@pytest.mark.parametrize("text", ["", "add-two", "0:1,0:2", "0:-1", "{}", "[1]", '{"a": 1}', "1:"])
+def test_other_label_maps_are_refused(text):
+    with pytest.raises(ValueError, match=r"a label map should be add-one, .* Received: "):
+        label_map(text, (0, 1))
+
+
+@given(st.text(alphabet='n0123456789+-:,{}" *', max_size=12) | st.text(max_size=12))
+def test_any_text_is_a_label_map_or_refused_clearly(text):
+    try:
+        mapping = label_map(text, (0, 1, 2))
+    except ValueError as error:
+        assert "Received: " in str(error)
+    else:
+        assert all(
+            isinstance(label, int) and label >= 0 for pair in mapping.items() for label in pair
+        )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--seed", "-1"], "expected one argument|whole number"),
+        (["--seed", "1.5"], "should be a whole number of 0 or more. Received: '1.5'"),
+        (["--local", "20"], "should be NxK, such as 20x10"),
+        (["--map", "sideways"], "a label map should be"),
+        (["--map", "absent.json"], "No such file"),
+    ],
+)
+def test_malformed_options_are_refused_by_the_parser(capsys, tmp_path, words, message):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "--data", "digits", "--out", str(tmp_path / "run"), *words])
+    assert stopped.value.code == 2
+    assert re.search(message, capsys.readouterr().err)

@@ -1,0 +1,137 @@
+"""Run folders written: begun, filled, and given their name once they are whole."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wyner_keras.files import refuse_existing, whole, write_json
+from wyner_keras.runs.layout import CHECKPOINTS, FORMAT, HISTORY, MODEL, SETTINGS, partial_folder
+
+if TYPE_CHECKING:
+    from wyner_keras.models import WynerModel
+    from wyner_keras.training import Recipe
+
+
+def version(distribution: str = "wyner-keras") -> str:
+    """The installed version of a distribution, "unknown" where it is not installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def settings_of(
+    recipe: Recipe,
+    *,
+    data: str,
+    data_y: str | None = None,
+    label_map: Mapping[int, int],
+    seed: int,
+    **more: Any,
+) -> dict[str, Any]:
+    """What `settings.json` holds of a run.
+
+    Args:
+        recipe: the recipe.
+        data: the name of a source that `wyner_keras.data.load` knows, or the path of a folder.
+        data_y: the same for y; None where y is drawn from x's.
+        label_map: label of x to label of y.
+        seed: of the run.
+        **more: further JSON-able values by name.
+    """
+    from wyner_keras.data import whole_name
+
+    packages = ("wyner-keras", "tensorflow", "keras", "numpy")
+    return {
+        "format": FORMAT,
+        "data": whole_name(data),
+        **({} if data_y is None else {"data_y": whole_name(data_y)}),
+        "label_map": {int(x): int(y) for x, y in label_map.items()},
+        "seed": seed,
+        **more,
+        "recipe": recipe.to_dict(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def refuse_started(out: str | os.PathLike[str]) -> Path:
+    """The path of a run that neither exists nor was begun.
+
+    Raises:
+        ValueError: if it does or was.
+    """
+    out, partial = refuse_existing(out), partial_folder(out)
+    if partial.exists():
+        raise ValueError(
+            f"{str(partial)!r} should not exist: an earlier run left it. Go on from it with "
+            f"`--resume`, or remove it. Received: out={str(out)!r}"
+        )
+    return out
+
+
+def start_run(out: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
+    """Make the partial folder of a new run, with its settings.
+
+    Returns:
+        The partial folder.
+
+    Raises:
+        ValueError: if the run or its partial folder exists.
+    """
+    partial = partial_folder(refuse_started(out))
+    partial.mkdir(parents=True)
+    write_json(partial / SETTINGS, settings)
+    return partial
+
+
+def save_trained(
+    partial: Path,
+    model: WynerModel,
+    history: Mapping[str, Any],
+    seconds: Mapping[str, float],
+    **more: Any,
+) -> None:
+    """Write model and history into a partial folder, the history last: with it, both are whole."""
+    with whole(partial / MODEL) as temporary:
+        model.save(temporary)
+    write_json(partial / HISTORY, {"history": history, "seconds": seconds, **more})
+
+
+def finish_run(out: str | os.PathLike[str]) -> Path:
+    """Drop the checkpoints of a partial folder and give it its name.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        ValueError: if the run exists by now.
+    """
+    out, partial = refuse_existing(out), partial_folder(out)
+    shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
+    os.rename(partial, out)
+    return out
+
+
+def abandon_run(out: str | os.PathLike[str]) -> Path | None:
+    """Remove a partial folder in which no stage has kept anything yet.
+
+    Returns:
+        The partial folder if it was worth keeping, else None.
+    """
+    partial = partial_folder(out)
+    checkpoints = partial / CHECKPOINTS
+    if (partial / MODEL).exists() or any(path.is_file() for path in checkpoints.rglob("*")):
+        return partial
+    shutil.rmtree(partial, ignore_errors=True)
+    return None
