@@ -25,7 +25,6 @@ TINY = Recipe(
         v=DiagonalGaussian(dim=2),
         hidden=(16,),
         joint_local="xz",
-        residual=True,
         concept_weight=1.0,
         flow_steps=1,
         encoder_dropout=0.2,
