@@ -5,7 +5,8 @@
 
 from wyner_export.bundle import verify_bundle, write_bundle
 from wyner_export.errors import BundleError, ExportError
-from wyner_export.graphs import Graph, TensorInfo, graphs_of
+from wyner_export.functions import Graph, TensorInfo
+from wyner_export.graphs import graphs_of
 from wyner_export.manifest import read_manifest
 
 __all__ = [

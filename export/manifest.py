@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 
 from wyner_export.errors import BundleError
-from wyner_export.graphs import Graph
+from wyner_export.functions import Graph
 from wyner_export.onnx_files import OPSET
 from wyner_keras import runs
 from wyner_keras.models import WynerModel

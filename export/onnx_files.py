@@ -14,7 +14,7 @@ import onnx
 import onnxruntime
 
 from wyner_export.errors import ExportError
-from wyner_export.graphs import Graph, TensorInfo
+from wyner_export.functions import Graph, TensorInfo
 
 # The newest that tf2onnx writes.
 OPSET = 18

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from wyner_export.errors import ExportError
-from wyner_export.graphs import Graph
+from wyner_export.functions import Graph
 from wyner_export.onnx_files import run_onnx
 from wyner_export.saved_model import run_saved_model
 from wyner_keras.latents import Categorical

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from wyner_export.errors import ExportError
-from wyner_export.graphs import Graph
+from wyner_export.functions import Graph
 from wyner_export.signatures import Signature, signatures
 from wyner_keras.models import WynerModel
 

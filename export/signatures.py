@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from wyner_export.graphs import Graph, TensorInfo
+from wyner_export.functions import Graph, TensorInfo
 from wyner_keras.latents import Categorical
 from wyner_keras.models import WynerModel
 

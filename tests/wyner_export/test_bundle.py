@@ -9,7 +9,7 @@ import tensorflow as tf
 from pairwise import pairwise
 
 from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
-from wyner_export.graphs import Graph, TensorInfo
+from wyner_export.functions import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
 from wyner_keras.latents import Categorical, DiagonalGaussian
 
