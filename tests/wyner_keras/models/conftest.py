@@ -172,10 +172,23 @@ def oracle_reconstruction(
     return np.square(target - output.reshape(target.shape)).sum(axis=1) / two_epsilon_squared
 
 
+def check_terms(
+    stage: Any, pairs: Any, oracle_terms: Callable[[], dict[str, Any]]
+) -> tuple[Any, dict[str, Any]]:
+    """Loss and the oracle's terms, asked for after the noise was drawn, if these agree."""
+    loss, means = stage.loss_and_terms(*pairs.arrays(), training=False)
+    expected = oracle_terms()
+    assert set(means) == set(expected) == set(stage.term_names)
+    for name, value in expected.items():
+        np.testing.assert_allclose(means[name], value, rtol=2e-3, atol=1e-5, err_msg=name)
+    return loss, expected
+
+
 @pytest.fixture(scope="session")
 def oracle() -> SimpleNamespace:
     """The paper's terms in NumPy and SciPy, from network outputs and noise."""
     return SimpleNamespace(
+        check_terms=check_terms,
         sample=oracle_sample,
         prior_sample=oracle_prior_sample,
         negative_log_likelihood=oracle_negative_log_likelihood,
