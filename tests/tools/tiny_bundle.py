@@ -29,6 +29,7 @@ def tiny_model(y_shape=None, **settings):
         "v": DiagonalGaussian(dim=4),
         "hidden": (8,),
         "joint_local": "xz",
+        "residual": True,
         "flow_steps": 2,
     }
     model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)

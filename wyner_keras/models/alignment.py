@@ -151,7 +151,24 @@ class AlignmentStage(Stage):
             expert.output_layer.kernel.assign(head.kernel.numpy() @ kernel)
             expert.output_layer.bias.assign(bias)
             experts.append(sides[side] @ kernel + np.concatenate(logits[side]))
+        if self.model.config.residual:
+            self._set_concepts(dataset, *(ops.convert_to_tensor(expert) for expert in experts))
         return float(z.shared_information(*experts))
+
+    def _set_concepts(self, dataset: tf.data.Dataset, expert_x: Tensor, expert_y: Tensor) -> None:
+        """Set a residual model's affine maps of z to the least-squares fit of the features."""
+        z = self.model.config.z
+        modes = z.mode(z.posterior(expert_x, expert_y)).numpy()
+        batches = list(dataset)
+        for position, side in enumerate("xy"):
+            concept: Any = self.model.concept(side)
+            features = np.concatenate(
+                [self.model.features(batch[position], side).numpy() for batch in batches]
+            )
+            mean = features.mean(axis=0)
+            kernel = np.linalg.lstsq(modes, features - mean, rcond=None)[0]
+            concept.kernel.assign(kernel)
+            concept.bias.assign(mean)
 
     def get_config(self) -> dict[str, Any]:
         """The model and the number of functions."""

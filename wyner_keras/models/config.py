@@ -42,6 +42,9 @@ class WynerConfig(PairConfig):
             "gaussian" is the base model's stochastic p(x|z) with learned variance, eq. (5).
         distance: where ‖x − x_θ‖² is measured: in the wrapper's "features", or in "pixels" through
             the frozen wrapper decoder.
+        residual: whether features are modelled as an affine map of z plus the rest: decoders add
+            that map of z to their output, and local encoders see features less it, so that U and V
+            describe how x and y differ from their concept's mean. Needs locals that are given z.
         flow_steps: steps of the flow between U (or V) and what its decoder reads; 0 goes without.
             With it x_θ(u,z) is a decoder after an invertible map of u that z conditions, and q(u|·)
             the Gaussian of the local encoder taken back through that map: the local posterior,
@@ -79,6 +82,7 @@ class WynerConfig(PairConfig):
     marginal_encoder: str = "features"
     marginal_local: str = "xz"
     decoder: str = "delta"
+    residual: bool = False
     flow_steps: int = 0
     prior: str = "uniform"
     common_information_weight: float = 0.5
@@ -117,6 +121,14 @@ class WynerConfig(PairConfig):
                     f"`{name}` needs the experts of joint_encoder='product'; otherwise it should "
                     f"be 0. Received: joint_encoder='free', {name}={getattr(self, name)!r}"
                 )
+        if self.residual and (
+            self.decoder == "gaussian" or "x" in (self.joint_local, self.marginal_local)
+        ):
+            raise ValueError(
+                "`residual` needs a 'delta' decoder and local encoders that are given z. "
+                f"Received: decoder={self.decoder!r}, joint_local={self.joint_local!r}, "
+                f"marginal_local={self.marginal_local!r}"
+            )
         if (
             isinstance(self.flow_steps, bool)
             or not isinstance(self.flow_steps, int)

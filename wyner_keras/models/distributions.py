@@ -31,6 +31,7 @@ class Distributions(Parts):
     def joint_local(self, side: str, own: Tensor, other: Tensor, z: Tensor) -> Tensor:
         """Parameters of the joint stage's q(u|·) or q(v|·)."""
         encoder = self.joint_encoder_u if side == "x" else self.joint_encoder_v
+        own = self.rest(own, z, side)
         given = {"x": [own], "xz": [own, z], "xy": [own, other]}[self.config.joint_local]
         return encoder(given)
 
@@ -48,7 +49,17 @@ class Distributions(Parts):
     def marginal_local(self, features: Tensor, z: Tensor, side: str) -> Tensor:
         """Parameters of q(u|x,z) or q(u|x), and of q(v|y,z) or q(v|y)."""
         encoder = self.marginal_encoder_u if side == "x" else self.marginal_encoder_v
+        features = self.rest(features, z, side)
         return encoder([features, z] if self.config.marginal_local == "xz" else features)
+
+    def rest(self, features: Tensor, z: Tensor, side: str) -> Tensor:
+        """Features less the affine map of z, `(batch, features)`; unchanged where there is none."""
+        concept = self.concept(side)
+        return (
+            features
+            if concept is None
+            else features - ops.stop_gradient(ops.cast(concept(z), "float32"))
+        )
 
     def pull_back(self, side: str, code: Tensor, z: Tensor) -> Tensor:
         """The local latent u or v, `(batch, size)`, that a sample of its encoder stands for."""
@@ -88,6 +99,9 @@ class Distributions(Parts):
         """As `decode`, of what the flow makes of the local latent (itself, without a flow)."""
         decoder = self.decoder_x if side == "x" else self.decoder_y
         output = ops.cast(decoder(z if code is None else [code, z]), "float32")
+        concept = self.concept(side)
+        if concept is not None:
+            output = output + ops.cast(concept(z), "float32")
         if self.config.decoder == "delta":
             return output, None
         size = self.feature_size(side)

@@ -96,7 +96,9 @@ class JointStage(Stage):
         model = self.model
         frozen = [] if self.train_experts else list(model.joint_encoders_z)
         if not self.train_locals:
+            # The local encoders see features less the affine maps of z.
             frozen += [model.joint_encoder_u, model.joint_encoder_v]
+            frozen += [model.concept_x, model.concept_y]
         return [part for part in model.joint_parts if part not in frozen]
 
     def weights_of_terms(self) -> dict[str, Any]:

@@ -76,9 +76,17 @@ class Parts(PairModel):
             network.build([(None, family.size) for family in (local, z) if family])
             return network
 
-        bounded = self.wrapper_x is None and config.decoder == "delta"
+        bounded = self.wrapper_x is None and config.decoder == "delta" and not config.residual
         self.decoder_x = decoder(u, size_x, bounded)
         self.decoder_y = decoder(v, size_y, bounded)
+        self.concept_x = self.concept_y = None
+        if config.residual:
+            self.concept_x, self.concept_y = (
+                keras.layers.Dense(size, kernel_initializer="zeros", name=f"concept_{side}")
+                for side, size in (("x", size_x), ("y", size_y))
+            )
+            for layer in (self.concept_x, self.concept_y):
+                layer.build((None, z.size))
         self.flow_u: ContinuousFlow | None = None
         self.flow_v: ContinuousFlow | None = None
         if config.flow_steps:
@@ -99,6 +107,10 @@ class Parts(PairModel):
         """The family of Z."""
         return self.config.z
 
+    def concept(self, side: str) -> keras.layers.Dense | None:
+        """The affine map of z to features of side "x" or "y"; None unless the model is residual."""
+        return self.concept_x if side == "x" else self.concept_y
+
     def flow(self, side: str) -> ContinuousFlow | None:
         """The map from U (side "x") or V (side "y") to what the decoder reads; None without one."""
         return self.flow_u if side == "x" else self.flow_v
@@ -113,7 +125,10 @@ class Parts(PairModel):
     @property
     def joint_parts(self) -> list[keras.layers.Layer]:
         """What the joint stage trains: joint encoders and decoders."""
-        names = ("joint_encoder_u", "joint_encoder_v", "decoder_x", "decoder_y")
+        names = (
+            *("joint_encoder_u", "joint_encoder_v"),
+            *("decoder_x", "decoder_y", "concept_x", "concept_y"),
+        )
         others = [part for name in names if (part := getattr(self, name)) is not None]
         return [*self.joint_encoders_z, *others]
 

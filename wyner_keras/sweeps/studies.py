@@ -97,6 +97,7 @@ def _slant_in_the_code(chosen: Recipe) -> Recipe:
 INGREDIENTS: tuple[tuple[str, str, Callable[[Recipe], Recipe]], ...] = (
     ("-no-alignment", "no alignment stage", _no_alignment),
     ("-free-encoder", "free encoder", _free_encoder),
+    ("-no-residual", "no residual model", lambda chosen: with_config(chosen, residual=False)),
     ("-no-flow", "no flow", without_flow),
     ("-no-concept", "no concept term", _no_concept_term),
     (
@@ -115,6 +116,11 @@ INGREDIENTS: tuple[tuple[str, str, Callable[[Recipe], Recipe]], ...] = (
         lambda chosen: with_config(chosen, marginal_encoder="features"),
     ),
     ("-slant-in-code", "slant in the code", _slant_in_the_code),
+    (
+        "-fixed-epsilon",
+        "fixed 2ε²",
+        lambda chosen: _with_joint(chosen, two_epsilon_squared=None),
+    ),
 )
 
 

@@ -92,6 +92,7 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
             joint_local="xz",
             marginal_encoder=marginal_encoder,
             marginal_local="xz",
+            residual=True,
             flow_steps=3,
             prior="tree",
             concept_weight=concept_weight,
@@ -108,7 +109,11 @@ def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) 
             epochs=epochs["alignment"], batch_size=500, learning_rate=learning_rate
         ),
         # Legible samples are the refinement's business: here κ would cost reconstruction.
-        joint=stage_of("joint", concept_weight=2.0),
+        joint=stage_of(
+            "joint",
+            concept_weight=2.0,
+            two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
+        ),
         flow=stage_of(
             "flow",
             batch_size=512,
@@ -147,8 +152,8 @@ def recipe(
 
     Args:
         name: "annealed", the default: maximal-correlation alignment, product of experts, Gaussian
-            locals with flows, distilled marginals, refined decoders, every stage's learning rate
-            annealed; or "paper", the W-model paper's section 3 with Z of size (1, 100).
+            locals, annealed 2ε², distilled marginals; or "paper", the W-model paper's section 3
+            with Z of size (1, 100).
         data: "digits" sets sizes for 8×8 images; any other name those for MNIST.
         data_y: the same for y, where y is drawn from a source of its own: wrapper and U, V are of
             the size of their side, all else of MNIST's unless both sides are "digits". None for

@@ -160,6 +160,8 @@ def oracle_reconstruction(
     network = model.decoder_x if side == "x" else model.decoder_y
     inputs = [np.float32(part) for part in (local, z) if part is not None]
     output = np.asarray(network(inputs), float)
+    if model.config.residual:
+        output = output + np.asarray(model.concept(side)(np.float32(z)), float)
     wrapper = model.wrapper_x if side == "x" else model.wrapper_y
     if model.config.distance == "pixels" and wrapper is not None:
         output = np.asarray(wrapper.decode(np.float32(output)), float)
@@ -184,6 +186,22 @@ def check_terms(
     return loss, expected
 
 
+def oracle_rest(model: WynerModel, features: Any, z: Any, side: str) -> np.ndarray:
+    if not model.config.residual:
+        return np.asarray(features)
+    kernel, bias = model.concept(side).get_weights()
+    return np.asarray(features) - np.float32(z) @ kernel - bias
+
+
+def randomise_concepts(model: WynerModel) -> None:
+    """Affine maps of z start at zero: give them values, so that they show."""
+    rng = np.random.default_rng(11)
+    for layer in (model.concept_x, model.concept_y):
+        if layer is not None:
+            for variable in layer.trainable_variables:
+                variable.assign(0.5 * rng.normal(size=variable.shape))
+
+
 @pytest.fixture(scope="session")
 def oracle() -> SimpleNamespace:
     """The paper's terms in NumPy and SciPy, from network outputs and noise."""
@@ -195,4 +213,6 @@ def oracle() -> SimpleNamespace:
         kl=oracle_kl,
         posterior=oracle_posterior,
         reconstruction=oracle_reconstruction,
+        rest=oracle_rest,
+        randomise_concepts=randomise_concepts,
     )

@@ -27,7 +27,7 @@ def labelled_pairs() -> Pairs:
 
 @pytest.fixture(scope="module")
 def aligned(make_model, labelled_pairs):
-    stage = AlignmentStage(make_model(hidden=(32,)), functions=4)
+    stage = AlignmentStage(make_model(hidden=(32,), residual=True), functions=4)
     stage.compile(optimizer=keras.optimizers.Adam(0.01), jit_compile=False)
     history = stage.fit(labelled_pairs, batch_size=100, epochs=60, verbose=0).history
     return stage, history, stage.assign(labelled_pairs)
@@ -81,6 +81,19 @@ def test_the_assigned_logits_are_those_of_gaussian_clusters(aligned, labelled_pa
     logits = np.asarray(stage.model.joint_expert_x(x.reshape(len(x), -1)), float)
     order = [logits[labels == label].mean(axis=0).argmax() for label in range(3)]
     np.testing.assert_allclose(softmax(logits, axis=-1)[:, order], q, atol=1e-2)
+
+
+def test_a_residual_models_affine_maps_are_the_concepts_means(aligned, labelled_pairs):
+    model = aligned[0].model
+    for side, images in zip("xy", labelled_pairs.arrays(), strict=True):
+        features = images.reshape(len(images), -1)
+        means = np.stack(
+            [features[labelled_pairs.x_labels == label].mean(axis=0) for label in range(3)]
+        )
+        fitted = np.asarray(model.concept(side)(np.eye(3, dtype=np.float32)))
+        distance = np.abs(fitted[:, None] - means[None]).max(axis=-1)
+        np.testing.assert_array_equal(np.sort(distance.argmin(axis=1)), [0, 1, 2])
+        assert distance.min(axis=1).max() < 1e-2
 
 
 def test_training_moves_the_experts_trunks_and_nothing_else_of_the_model(

@@ -57,6 +57,8 @@ def test_settings_are_frozen_and_sequences_become_tuples():
         ({"encoder_dropout": 1.0}, "encoder_dropout"),
         ({"encoder_dropout": -0.1}, "encoder_dropout"),
         ({"joint_encoder": "free"}, "alignment_weight"),
+        ({"residual": True, "marginal_local": "x"}, "residual"),
+        ({"residual": True, "decoder": "gaussian"}, "residual"),
         ({"decoder": "gaussian", "distance": "pixels"}, "pixels"),
         ({"hidden": ()}, "hidden"),
         ({"hidden": (16, 0)}, "hidden"),

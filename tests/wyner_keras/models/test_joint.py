@@ -22,6 +22,8 @@ VARIANTS = {
     "concept": {"concept_weight": 2.0},
     "concept, no local latents": {"concept_weight": 2.0, "u": None, "v": None},
     "concept, gaussian z": {"concept_weight": 2.0, "z": DiagonalGaussian(dim=3)},
+    "residual": {"residual": True, "joint_local": "xz"},
+    "residual, u given x, y": {"residual": True},
 }
 
 
@@ -48,7 +50,7 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
         if latent is not None:
             network = getattr(model, f"joint_encoder_{name}")
             given = {"xy": [features[other]], "xz": [z], "x": []}[config.joint_local]
-            own = features[side]
+            own = oracle.rest(model, features[side], z, side)
             q_local = np.asarray(network([own, *given]))
             local = oracle.sample(latent, q_local, noises[latent.size], temperature)
             terms[f"kl_{name}"] = oracle.kl(latent, q_local).mean()
@@ -94,6 +96,7 @@ def test_the_loss_is_the_papers_in_numpy(variant, make_model, pairs, oracle, sti
     model = make_model(
         **{"common_information_weight": 0.7, "alignment_weight": 3.0} | VARIANTS[variant]
     )
+    oracle.randomise_concepts(model)
     stage = JointStage(model)
     stage.temperature.assign(0.6)
     stage.local_weight.assign(4.0)

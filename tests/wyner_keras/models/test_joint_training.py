@@ -6,8 +6,13 @@ from wyner_keras.models import JointStage
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"joint_encoder": "free", "alignment_weight": 0.0}, {"u": None, "v": None}],
-    ids=["product", "free", "no local latents"],
+    [
+        {},
+        {"joint_encoder": "free", "alignment_weight": 0.0},
+        {"u": None, "v": None},
+        {"residual": True, "joint_local": "xz"},
+    ],
+    ids=["product", "free", "no local latents", "residual"],
 )
 def test_joint_training_leaves_the_marginal_encoders_alone(settings, make_model, pairs, weights):
     model = make_model(encoder_dropout=0.1, encoder_noise=0.1, **settings)
@@ -62,7 +67,7 @@ def test_experts_that_are_not_trained_stay_bit_identical(make_model, pairs, weig
 
 
 def test_decoders_alone_can_be_trained(make_model, pairs, weights):
-    model = make_model(joint_local="xz")
+    model = make_model(residual=True, joint_local="xz")
     stage = JointStage(model, train_experts=False, train_locals=False)
     stage.compile(optimizer="adam")
     decoders = (model.decoder_x, model.decoder_y)

@@ -16,6 +16,7 @@ VARIANTS = {
     "categorical z": {"z": Categorical(n=2, k=3), "joint_encoder": "free"},
     "product of experts": {"z": DiagonalGaussian(dim=3)},
     "stochastic decoder": {"z": DiagonalGaussian(dim=3), "decoder": "gaussian"},
+    "residual": {"z": DiagonalGaussian(dim=3), "residual": True},
     "q(z|x) of images": {"z": DiagonalGaussian(dim=3), "marginal_encoder": "images"},
 }
 
@@ -74,6 +75,7 @@ def numpy_terms(model, oracle, noises, pairs, temperature, two_epsilon_squared):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_loss_is_that_of_jmvae_kl_in_numpy(variant, make, pairs, oracle, still_noise):
     model = make(**VARIANTS[variant])
+    oracle.randomise_concepts(model)
     stage = JVAEStage(model, distillation_weight=0.4)
     stage.temperature.assign(0.6)
     stage.two_epsilon_squared.assign(0.05)

@@ -127,7 +127,7 @@ def test_xla_and_several_steps_in_one_execution(make_model, pairs):
     assert int(stage.optimizer.iterations) == 24
 
 
-@pytest.mark.parametrize("settings", [{}, {"decoder": "gaussian"}])
+@pytest.mark.parametrize("settings", [{}, {"residual": True}, {"decoder": "gaussian"}])
 def test_mixed_precision(settings, make_model, pairs):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")

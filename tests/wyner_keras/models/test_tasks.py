@@ -178,7 +178,7 @@ def test_a_fresh_process_loads_and_generates_the_same(
     same.train(wrapped_pairs.x.images, epochs=1, batch_size=12, verbose=0)
     models = {
         "bare": (make_model(encoder_dropout=0.1, encoder_noise=0.1), pairs.arrays()),
-        "two": (make_model(z=Categorical(n=2, k=2)), pairs.arrays()),
+        "residual": (make_model(residual=True, z=Categorical(n=2, k=2)), pairs.arrays()),
         "pair": (make_model(wrapper=wrappers), wrapped_pairs.arrays()),
         "one": (make_model(wrapper=same, u=None, v=None), [wrapped_pairs.arrays()[0]] * 2),
     }

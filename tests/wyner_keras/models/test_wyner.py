@@ -40,7 +40,7 @@ def test_parts_have_the_widths_of_the_graph(make_model):
 
 
 def test_stages_train_disjoint_parts_that_cover_the_model(make_model):
-    for model in (make_model(), make_model(u=None, v=None)):
+    for model in (make_model(), make_model(u=None, v=None), make_model(residual=True)):
         joint, marginal = model.joint_parts, model.marginal_parts
         assert not {id(part) for part in joint} & {id(part) for part in marginal}
         count = sum(len(part.trainable_variables) for part in joint + marginal)

@@ -94,7 +94,7 @@ def test_the_ablation_by_command(call, tmp_path, carried_out):
     assert workshop.settings == {"data": "digits", "size": "whole", "seed": 3}
     assert {one.recipe.config.seed for one in sweep.configurations} == {3, 4, 5}
     values = json.loads(text)
-    assert len(values["rows"]) == 8 * 3
+    assert len(values["rows"]) == 10 * 3
     summary = json.loads((out / "ablation-summary.json").read_text())
     assert [row["band"] for row in summary] == [band.title for band in sweep.bands]
     for row in summary:

@@ -150,16 +150,19 @@ CHANGES = {
         {"alignment": None, "train_experts": True, "refinement": None},
         {"joint_encoder": "free", "alignment_weight": 0.0, "concept_weight": 0.0},
     ),
+    "no residual model": ({}, {"residual": False}),
     "no flow": ({"flow": None}, {"flow_steps": 0}),
     "no concept term": ({"refinement": None}, {"concept_weight": 0.0}),
     "no refinement": ({"refinement": None}, {}),
     "no distillation": ({"distillation_weight": 0.0}, {}),
     "q(z|x) of features": ({}, {"marginal_encoder": "features"}),
     "slant in the code": ({}, {}),
+    "fixed 2ε²": ({}, {}),
 }
 JOINT = {
     "free encoder": {"concept_weight": 0.0},
     "no concept term": {"concept_weight": 0.0},
+    "fixed 2ε²": {"two_epsilon_squared": None},
 }
 
 
@@ -193,9 +196,9 @@ def test_studies_share_the_first_seed_with_all_sweeps_and_train_seed_by_seed():
         for one in sweep(name).configurations:
             assert named.setdefault(one.name, one.recipe) == one.recipe
     assert not any(a == b for a, b in itertools.combinations(named.values(), 2))
-    assert len(named) == 12 + (5 - 1) + 8 * 3
+    assert len(named) == 12 + (5 - 1) + 10 * 3
     seeds = [one.recipe.config.seed for one in sweep("ablation").configurations]
-    assert seeds == 9 * [0] + 9 * [1] + 9 * [2]
+    assert seeds == 11 * [0] + 11 * [1] + 11 * [2]
 
 
 def test_studies_of_the_default_recipe_are_of_no_other():

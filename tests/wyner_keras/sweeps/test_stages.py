@@ -29,6 +29,7 @@ DEFAULT = Recipe(
         hidden=(8,),
         joint_local="xz",
         marginal_encoder="images",
+        residual=True,
         flow_steps=1,
         concept_weight=1.0,
         concept_noise=0.3,
@@ -38,7 +39,9 @@ DEFAULT = Recipe(
     pairs_per_class=16,
     wrapper=WrapperSettings(code_size=4, filters=(4, 4), epochs=1, batch_size=16),
     alignment=STAGE,
-    joint=dataclasses.replace(STAGE, concept_weight=2.0),
+    joint=dataclasses.replace(
+        STAGE, concept_weight=2.0, two_epsilon_squared=Ramp(start=0.3, end=0.2)
+    ),
     flow=STAGE,
     refinement=STAGE,
     marginal=STAGE,
@@ -51,12 +54,14 @@ OWN = {
     "default": ["wrapper", *STAGES],
     "no alignment stage": ["joint", "flow", "marginal", "refinement"],
     "free encoder": ["joint", "flow", "marginal"],
+    "no residual model": list(STAGES),
     "no flow": ["marginal", "refinement"],
     "no concept term": ["joint", "flow", "marginal"],
     "no refinement": [],
     "no distillation": ["marginal", "refinement"],
     "q(z|x) of features": ["marginal", "refinement"],
     "slant in the code": ["wrapper", *STAGES],
+    "fixed 2ε²": ["joint", "flow", "marginal", "refinement"],
 }
 
 
@@ -82,6 +87,8 @@ def fitted(monkeypatch):
     def step(stage, pairs, settings, name, folder, verbose):
         names.append(name)
         stage.compile(optimizer=keras.optimizers.Adam(0.01))
+        if settings.two_epsilon_squared is not None:
+            stage.two_epsilon_squared.assign(settings.two_epsilon_squared(0.0))
         batch = next(iter(stage._prepared(pairs, settings.batch_size, shuffle=True)))
         return {name: [float(value)] for name, value in stage.train_step(batch).items()}
 
@@ -168,6 +175,7 @@ def with_stage(recipe, stage, **changes):
         (dataclasses.replace(DEFAULT, alignment=None), None),
         (with_stage(DEFAULT, "alignment", batch_size=8), None),
         (with_config(DEFAULT, seed=1), None),
+        (with_config(DEFAULT, residual=False), None),
         (with_config(DEFAULT, encoder_dropout=0.1), None),
         (with_config(DEFAULT, u=DiagonalGaussian(dim=3)), None),
         (with_stage(DEFAULT, "wrapper", slant=False), None),
@@ -180,7 +188,7 @@ def test_recipes_share_the_stages_before_what_they_differ_in(other, last):
 
 
 def test_wrappers_are_shared_by_settings_and_seed():
-    assert wrapper_key(DEFAULT) == wrapper_key(with_config(DEFAULT, hidden=(4,)))
+    assert wrapper_key(DEFAULT) == wrapper_key(with_config(DEFAULT, residual=False))
     others = [with_config(DEFAULT, seed=1), with_stage(DEFAULT, "wrapper", slant=False)]
     assert len({wrapper_key(recipe) for recipe in (DEFAULT, *others)}) == 3
 

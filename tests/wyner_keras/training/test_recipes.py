@@ -19,7 +19,7 @@ def test_the_papers_recipe_has_the_papers_settings():
     assert config.joint_encoder == "free"
     assert config.joint_local == "xy"
     assert (config.common_information_weight, config.two_epsilon_squared) == (0.0, 1e-4)
-    assert (config.alignment_weight, config.concept_weight) == (0.0, 0.0)
+    assert (config.alignment_weight, config.concept_weight, config.residual) == (0.0, 0.0, False)
     assert paper.pairs_per_class == 5000
     assert (paper.joint.epochs, paper.marginal.epochs) == (50, 50)
     assert paper.joint.temperature.start > paper.joint.temperature.end

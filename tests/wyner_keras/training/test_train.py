@@ -25,6 +25,7 @@ TINY = Recipe(
         v=DiagonalGaussian(dim=2),
         hidden=(16,),
         joint_local="xz",
+        residual=True,
         concept_weight=1.0,
         flow_steps=1,
         encoder_dropout=0.2,
