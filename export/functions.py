@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from wyner_keras.models import WynerModel
+from wyner_keras.models.tasks import OTHER
 
 Tensor = Any
-OTHER = {"x": "y", "y": "x"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from wyner_export.functions import OTHER, Graph, TensorInfo
+from wyner_export.functions import Graph, TensorInfo
 from wyner_keras.latents import Categorical
 from wyner_keras.models import WynerModel
+from wyner_keras.models.tasks import OTHER
 
 Tensor = Any
 _LOCAL = {"x": "u", "y": "v"}

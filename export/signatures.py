@@ -13,9 +13,9 @@ import tensorflow as tf
 from wyner_export.functions import Graph, TensorInfo
 from wyner_keras.latents import Categorical
 from wyner_keras.models import WynerModel
+from wyner_keras.models.tasks import OTHER
 
 Tensor = Any
-_OTHER = {"x": "y", "y": "x"}
 # Of a seed, so that the same one may be given to a style and to a concept.
 _STREAMS = {"noise_z": 0, "noise_style_z": 0, "noise_u": 1, "noise_v": 2, "noise_concept_z": 3}
 
@@ -64,7 +64,7 @@ def _rows(model: WynerModel, grid: Graph) -> Signature:
     def transfer(
         style: Tensor, concept: Tensor, noise_concept: Tensor, noise_z: Tensor, *noise: Tensor
     ) -> tuple[Tensor]:
-        z = model.sample_z(concept, _OTHER[side], noise_concept)
+        z = model.sample_z(concept, OTHER[side], noise_concept)
         local = None
         if noise:
             local = model.sample_local(style, model.sample_z(style, side, noise_z), side, noise[0])
@@ -77,7 +77,7 @@ def _rows(model: WynerModel, grid: Graph) -> Signature:
     image = grid.outputs[0]
     graph = Graph(
         name=f"{grid.name}_rows",
-        meaning=f"style transfer: style i of {side} with concept i of {_OTHER[side]}",
+        meaning=f"style transfer: style i of {side} with concept i of {OTHER[side]}",
         inputs=tuple(
             dataclasses.replace(info, shape=("n", *info.shape[1:])) for info in grid.inputs
         ),

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from padded_digits import write_padded_digits
 from PIL import Image
 
 from wyner_export.graphs import graphs_of
-from wyner_keras import data, runs
+from wyner_keras import runs
 from wyner_keras.cli import main
 from wyner_serving import Bundle, InputError
 
@@ -15,16 +16,7 @@ SHAPES = {"x": (8, 8, 1), "y": (12, 8, 1)}
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The digits again, higher, as files by label."""
-    root = tmp_path_factory.mktemp("images") / "high"
-    digits = data.load("digits").test
-    for label in range(10):
-        (root / str(label)).mkdir(parents=True)
-        for place, row in enumerate(digits.of_class(label)[:10]):
-            high = np.pad(digits.images[row, :, :, 0], ((2, 2), (0, 0)))
-            Image.fromarray(np.rint(200 * high).astype(np.uint8)).save(
-                root / str(label) / f"{place}.png"
-            )
-    return root
+    return write_padded_digits(tmp_path_factory.mktemp("images") / "high", ((2, 2), (0, 0)), 10)
 
 
 @pytest.fixture(scope="module")

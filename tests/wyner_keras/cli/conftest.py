@@ -26,22 +26,21 @@ def tiny_recipe():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_machine(tmp_path_factory):
-    """That recipe whatever is asked for, no compiling by XLA, a cache of its own."""
+def quick_machine():
+    """That recipe whatever is asked for, and no compiling by XLA."""
     compile_stage = Stage.compile
 
     def without_xla(self, *args, **kwargs):
         compile_stage(self, *args, **{**kwargs, "jit_compile": False})
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WYNER_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         patch.setattr(Stage, "compile", without_xla)
         patch.setattr("wyner_keras.training.recipe", _tiny)
         yield
 
 
 @pytest.fixture(scope="module")
-def trained(quick_machine, tmp_path_factory):
+def trained(tmp_path_factory):
     """A run folder that `wyner train` wrote, and the values that it printed."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", "--data", "digits", "--quick", "--seed", "5", "--out", str(folder), "--json"]

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
+from padded_digits import write_padded_digits
 
-from wyner_keras import data, runs
+from wyner_keras import runs
 from wyner_keras.cli import main
 
 
@@ -29,16 +29,7 @@ def recipe(name, like, *, data_y, local, seed):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The digits again, wider and darker, as files by label."""
-    root = tmp_path_factory.mktemp("images") / "wide"
-    digits = data.load("digits").test
-    for label in range(10):
-        (root / str(label)).mkdir(parents=True)
-        for place, row in enumerate(digits.of_class(label)[:20]):
-            wide = np.pad(digits.images[row, :, :, 0], ((0, 0), (2, 2)))
-            Image.fromarray(np.rint(200 * wide).astype(np.uint8)).save(
-                root / str(label) / f"{place:02}.png"
-            )
-    return root
+    return write_padded_digits(tmp_path_factory.mktemp("images") / "wide", ((0, 0), (2, 2)), 20)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from model_server import Handler, Predictions, Refused, Servable, listening
+from model_server import Handler, Predictions, Servable, listening
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from wyner_serving.tf_serving import stage
@@ -46,20 +46,3 @@ def rpc(servable):
     server.start()
     yield f"grpc://127.0.0.1:{port}"
     server.stop(None).wait()
-
-
-@pytest.fixture(scope="session")
-def refused():
-    return Refused
-
-
-@pytest.fixture(scope="session")
-def serve():
-    """A context manager that serves a handler on loopback."""
-    return listening
-
-
-@pytest.fixture(scope="session")
-def load():
-    """A version's folder as the server loads it."""
-    return Servable

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from model_server import listening
 
 from wyner_serving import Bundle, InputError, ServingError, tf_serving
 from wyner_serving.noise import NoiseStreams
@@ -251,8 +252,8 @@ def handler(content, code=200, delay=0.0, length=None):
         ({"content": b"{}", "delay": 1.5}, "timed out"),
     ],
 )
-def test_odd_answers_are_errors(serve, behaviour, message):
-    with serve(handler(**behaviour)) as url, pytest.raises(ServingError, match=message):
+def test_odd_answers_are_errors(behaviour, message):
+    with listening(handler(**behaviour)) as url, pytest.raises(ServingError, match=message):
         Client(url, timeout=1).states()
 
 

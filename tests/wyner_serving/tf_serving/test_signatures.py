@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl.testing import flagsaver
+from model_server import Servable
 from tensorflow.python.tools import saved_model_cli
 from tensorflow_serving.apis import prediction_log_pb2
 
@@ -73,9 +74,9 @@ def test_warm_up_replays_and_batching_changes_nothing(servable, requests):
             close(together[1][key], value[1:])
 
 
-def test_the_grid_cannot_be_batched(bundle, load):
+def test_the_grid_cannot_be_batched(bundle):
     """Why staging takes it out: its warm-up fails the load, and equal sizes would mix requests."""
-    full = load(bundle / "saved_model" / "wyner" / "1")
+    full = Servable(bundle / "saved_model" / "wyner" / "1")
     inputs = warm_up(bundle / "saved_model" / "wyner" / "1")["transfer_x"]
     with pytest.raises(Exception, match="equal 0th-dimension size"):
         full.batched("transfer_x", [inputs])
