@@ -42,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder; a second call goes on")
     parser.add_argument("--peers-python", required=True, help="Python with requirements.txt's")
+    parser.add_argument("--peers-device", default="cpu", help="MultiVae's models on: cpu or cuda")
     budget = parser.add_mutually_exclusive_group()
     budget.add_argument(
         "--epochs",
@@ -82,6 +83,7 @@ def main() -> None:
         else:
             script = str(Path(__file__).with_name("peer.py"))
             command = [options.peers_python, script, name.removeprefix("multivae-")]
+            command += ["--device", options.peers_device]
         # One model's failure is no reason to go without the others.
         if subprocess.run([*command, "--pairs", path, "--out", file, *limit]).returncode:
             failed.append(name)

@@ -137,9 +137,12 @@ class Peer:
         name: one of `JOINT`.
         shapes: image shapes of x and y.
         hidden: widths of the hidden layers.
+        device: of PyTorch, where the model is and its images should be.
     """
 
-    def __init__(self, name: str, shapes: dict[str, tuple[int, ...]], hidden: list[int]) -> None:
+    def __init__(
+        self, name: str, shapes: dict[str, tuple[int, ...]], hidden: list[int], device: str
+    ) -> None:
         model, config, options = JOINT[name]
         pixels = {side: int(np.prod(shape)) for side, shape in shapes.items()}
         self.local = "modalities_specific_dim" in options
@@ -165,8 +168,8 @@ class Peer:
             decoders_dist=dict.fromkeys(shapes, "bernoulli"),
             **options,
         )
-        self.model = model(settings, encoders=encoders, decoders=decoders, **more)
-        self.model.device = torch.device("cpu")
+        self.model = model(settings, encoders=encoders, decoders=decoders, **more).to(device)
+        self.model.device = torch.device(device)
         self.warmup = getattr(self.model, "warmup", 0)
 
     def parameters(self) -> list[nn.Parameter]:
@@ -185,7 +188,7 @@ class Peer:
         other = OTHER[side]
         self.model.eval()
         # Some models run all encoders, whatever is conditioned on.
-        unused = torch.zeros(len(given), *self.model.input_dims[other])
+        unused = torch.zeros(len(given), *self.model.input_dims[other], device=given.device)
         data = MultimodalBaseDataset({side: given, other: unused})
         return self.model.decode(self.model.encode(data, cond_mod=side), other)[other]
 
@@ -220,7 +223,9 @@ class ConditionalPeer:
 
     tasks = ("conditional",)
 
-    def __init__(self, name: str, shapes: dict[str, tuple[int, ...]], hidden: list[int]) -> None:
+    def __init__(
+        self, name: str, shapes: dict[str, tuple[int, ...]], hidden: list[int], device: str
+    ) -> None:
         pixels = {side: int(np.prod(shape)) for side, shape in shapes.items()}
         self.models = {}
         for side, shape in shapes.items():
@@ -236,7 +241,7 @@ class ConditionalPeer:
                 encoder=JointEncoder(sum(pixels.values()), LOCAL, hidden),
                 decoder=ConditionalDecoder(LOCAL, pixels[given], shape, hidden),
                 prior_network=JointEncoder(pixels[given], LOCAL, hidden),
-            )
+            ).to(device)
 
     def parameters(self) -> list[nn.Parameter]:
         """All that is trained."""

@@ -2,7 +2,7 @@
 
 Runs in the peers' own environment (requirements.txt): PyTorch and NumPy, nothing of this project.
 
-    python peer.py MODEL --pairs pairs.npz --out MODEL.npz (--epochs N | --seconds S)
+    python peer.py MODEL --pairs pairs.npz --out FILE.npz (--epochs N | --seconds S) [--device cuda]
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
         Epochs (a fraction where time ended one) and seconds of training.
     """
     rng = np.random.default_rng(settings["seed"])
-    images = torch.from_numpy(arrays["train"]).squeeze(-1)
-    index, batch = torch.from_numpy(arrays["index"]), settings["batch_size"]
-    optimizer = torch.optim.Adam(peer.parameters(), lr=settings["rate_start"])
+    device, batch = settings["device"], settings["batch_size"]
+    images = torch.from_numpy(arrays["train"]).squeeze(-1).to(device)
+    index = torch.from_numpy(arrays["index"]).to(device)
+    optimizer = torch.optim.Adam(peer.parameters(), lr=settings["rate_start"], fused=True)
     fall = settings["rate_end"] / settings["rate_start"]
     steps, per_epoch, begin = 0, max(1, len(index) // batch), time.perf_counter()
 
@@ -43,19 +44,20 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
 
     while (done := progress()) < 1:
         if steps % per_epoch == 0:
-            order = torch.from_numpy(rng.permutation(len(index)))
+            order = torch.from_numpy(rng.permutation(len(index))).to(device)
         start = steps % per_epoch * batch
         rows = index[order[start : start + batch]]
         for group in optimizer.param_groups:
             group["lr"] = settings["rate_start"] * fall**done
         loss = peer.loss(images[rows[:, 0]], images[rows[:, 1]], done)
-        if not torch.isfinite(loss):
-            sys.exit(f"the loss became {loss.item()} at step {steps}")
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         steps += 1
         if steps % per_epoch == 0:
+            # Looking at every step's would make a GPU wait; a loss that is not finite stays so.
+            if not torch.isfinite(loss):
+                sys.exit(f"the loss became {loss.item()} in epoch {steps // per_epoch}")
             print(f"epoch {steps // per_epoch}: {loss.item():.3f}", flush=True)
     return {"epochs": steps / per_epoch, "seconds": time.perf_counter() - begin}
 
@@ -67,13 +69,13 @@ def chunks(count: int, size: int = 1000) -> Iterator[slice]:
 
 def pixels(logits: torch.Tensor) -> np.ndarray:
     """Images uint8 `(n, h, w, 1)`: the means of the pixels' Bernoulli distributions."""
-    return (255 * torch.sigmoid(logits)).round().to(torch.uint8).numpy()[..., None]
+    return (255 * torch.sigmoid(logits)).round().to(torch.uint8).cpu().numpy()[..., None]
 
 
 @torch.no_grad()
 def answer(peer: Any, arrays: Arrays, settings: dict[str, Any]) -> Arrays:
     """All images that the evaluation asks for, by name."""
-    test = torch.from_numpy(arrays["test"]).squeeze(-1)
+    test = torch.from_numpy(arrays["test"]).squeeze(-1).to(settings["device"])
     answers = {}
     for side, other in OTHER.items():
 
@@ -108,16 +110,19 @@ def main() -> None:
     budget = parser.add_mutually_exclusive_group(required=True)
     budget.add_argument("--epochs", type=int)
     budget.add_argument("--seconds", type=float)
+    parser.add_argument("--device", default="cpu", help="of PyTorch: cpu or cuda")
     options = parser.parse_args()
     arrays = dict(np.load(options.pairs))
-    settings = json.loads(str(arrays.pop("settings")))
+    settings = json.loads(str(arrays.pop("settings"))) | {"device": options.device}
     torch.manual_seed(settings["seed"])
     np.random.seed(settings["seed"])  # noqa: NPY002 - MultiVae draws from it
     shapes = dict.fromkeys("xy", arrays["train"].shape[1:3])
-    peer = PEERS[options.model](options.model, shapes, settings["hidden"])
+    peer = PEERS[options.model](options.model, shapes, settings["hidden"], options.device)
     limit = {"epochs": options.epochs, "seconds": options.seconds}
     spent = train(peer, arrays, settings, limit)
-    answers = answer(peer, arrays, settings)
+    # MultiVae makes some tensors where PyTorch's default is.
+    with torch.device(options.device):
+        answers = answer(peer, arrays, settings)
     parameters = sum(each.numel() for each in peer.parameters())
     facts = {**spent, "parameters": parameters, "tasks": peer.tasks}
     partial = options.out.with_name(f".{options.out.stem}.partial.npz")
