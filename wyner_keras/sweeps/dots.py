@@ -88,22 +88,29 @@ def span(means: Sequence[float]) -> tuple[float, float]:
     return min(kept), max(kept)
 
 
+def _limits(
+    found: Mapping[str, Sequence[float]], means: Mapping[str, float], digits: int
+) -> tuple[float, float]:
+    """Of an axis on which the dots of `span`'s variants have room, and of those then within it."""
+    left, right = span(list(means.values()))
+    inside: set[str] = set()
+    while more := {name for name, mean in means.items() if left <= mean <= right} - inside:
+        inside |= more
+        shown = [value for name in inside for value in found[name]]
+        # An axis is not so fine that it magnifies what the figure's digits do not show.
+        room = 0.58 * max(max(shown) - min(shown), 8 * 10**-digits)
+        middle = (min(shown) + max(shown)) / 2
+        left, right = middle - room, middle + room
+    return left, right
+
+
 def _panel(
     axes: Any, variants: Sequence[str], found: Mapping[str, Sequence[float]], digits: int
 ) -> None:
     if not found:
         return
     means = {variant: statistics.fmean(values) for variant, values in found.items()}
-    left, right = span(list(means.values()))
-    inside = [variant for variant, mean in means.items() if left <= mean <= right]
-    # The dots reach further than the means, perhaps to another variant's.
-    shown = [value for variant in inside for value in found[variant]]
-    inside = [variant for variant, mean in means.items() if min(shown) <= mean <= max(shown)]
-    shown = [value for variant in inside for value in found[variant]]
-    # An axis is not so fine that it magnifies what the figure's digits do not show.
-    width = max(max(shown) - min(shown), 8 * 10**-digits)
-    middle = (min(shown) + max(shown)) / 2
-    left, right = middle - 0.58 * width, middle + 0.58 * width
+    left, right = _limits(found, means, digits)
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FormatStrFormatter(f"%.{digits}f"))
@@ -112,7 +119,7 @@ def _panel(
         if variant not in found:
             continue
         colour = COLOURS[0] if place else COLOURS[1]
-        if variant in inside:
+        if left <= means[variant] <= right:
             axes.plot([means[variant]] * 2, [place - 0.32, place + 0.32], color=colour, lw=2)
             axes.plot(
                 list(found[variant]),

@@ -124,19 +124,47 @@ def test_an_axis_shows_what_is_near_the_default():
     assert dots.span([0.5]) == (0.5, 0.5)
 
 
-def test_an_axis_is_no_finer_than_the_figures_digits(tmp_path, monkeypatch):
-    """Else noise far below them fills the panel, under tick labels that are all the same."""
+@pytest.fixture
+def panel(tmp_path, monkeypatch):
+    """The one panel of a picture whose rows have one figure only."""
     figures, save = [], dots.save
     monkeypatch.setattr(
         dots, "save", lambda figure, path: figures.append(figure) or save(figure, path)
     )
-    listed = [
-        {"band": band, "nats_i_label_z": 2.2897 + 1e-5 * seed}
-        for band in ("default", "less")
-        for seed in range(3)
-    ]
-    dots.draw("Title", listed, tmp_path / "ablation.png")
-    (axes,) = (axes for axes in figures[0].axes if axes.lines)
+
+    def draw(means, spread=1e-5):
+        listed = [
+            {"band": band, "nats_i_label_z": mean + spread * seed}
+            for band, mean in means.items()
+            for seed in (-1, 0, 1)
+        ]
+        dots.draw("Title", listed, tmp_path / "ablation.png")
+        (axes,) = (axes for axes in figures[0].axes if axes.lines)
+        return axes
+
+    return draw
+
+
+def test_what_would_stand_within_the_axis_is_not_sent_to_its_edge(panel):
+    """Where most variants are alike, the axis is wider than they are."""
+    alike = {f"variant {number}": 2.297 for number in range(5)}
+    axes = panel({"default": 2.297, **alike, "slant in the code": 2.29, "no alignment": 1.41})
+    assert [text.get_text() for text in axes.texts] == ["◂ 1.41"]
+
+
+def test_dots_that_reach_out_do_not_turn_an_arrow_round(panel):
+    """Dots from 0.62 to 1.04 give 0.60 room beside them, though its mean is far from the others'."""
+    alike = {f"variant {number}": 0.83 + 0.01 * number for number in range(3)}
+    variants = {"default": 0.83, **alike, "low": 0.60, "far": 0.20}
+    axes = panel(variants, spread=0.2)
+    assert [text.get_text() for text in axes.texts] == ["◂ 0.20"]
+    left, right = axes.get_xlim()
+    assert left < 0.40 < 1.05 < right
+
+
+def test_an_axis_is_no_finer_than_the_figures_digits(panel):
+    """Else noise far below them fills the panel, under tick labels that are all the same."""
+    axes = panel({"default": 2.2897, "less": 2.2897})
     left, right = axes.get_xlim()
     assert right - left > 0.05
     labels = [label.get_text() for label in axes.get_xticklabels()]
