@@ -153,7 +153,7 @@ def test_what_would_stand_within_the_axis_is_not_sent_to_its_edge(panel):
 
 
 def test_dots_that_reach_out_do_not_turn_an_arrow_round(panel):
-    """Dots from 0.62 to 1.04 give 0.60 room beside them, though its mean is far from the others'."""
+    """Dots from 0.62 to 1.04 give 0.60 room beside them, far as it is from the other means."""
     alike = {f"variant {number}": 0.83 + 0.01 * number for number in range(3)}
     variants = {"default": 0.83, **alike, "low": 0.60, "far": 0.20}
     axes = panel(variants, spread=0.2)
