@@ -55,10 +55,12 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
         optimizer.step()
         steps += 1
         if steps % per_epoch == 0:
+            print(f"epoch {steps // per_epoch}: {loss.item():.3f}", flush=True)
             # Looking at every step's would make a GPU wait; a loss that is not finite stays so.
             if not torch.isfinite(loss):
-                sys.exit(f"the loss became {loss.item()} in epoch {steps // per_epoch}")
-            print(f"epoch {steps // per_epoch}: {loss.item():.3f}", flush=True)
+                break
+    if not torch.isfinite(loss):
+        sys.exit(f"the loss became {loss.item()} by step {steps}")
     return {"epochs": steps / per_epoch, "seconds": time.perf_counter() - begin}
 
 

@@ -152,8 +152,8 @@ def recipe(
 
     Args:
         name: "annealed", the default: maximal-correlation alignment, product of experts, Gaussian
-            locals, annealed 2ε², distilled marginals; or "paper", the W-model paper's section 3
-            with Z of size (1, 100).
+            locals with flows, a residual model, annealed 2ε², distilled marginals, refined
+            decoders; or "paper", the W-model paper's section 3 with Z of size (1, 100).
         data: "digits" sets sizes for 8×8 images; any other name those for MNIST.
         data_y: the same for y, where y is drawn from a source of its own: wrapper and U, V are of
             the size of their side, all else of MNIST's unless both sides are "digits". None for
