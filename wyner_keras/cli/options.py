@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
@@ -39,6 +40,17 @@ def whole(text: str, minimum: int = 0) -> int:
 def positive(text: str) -> int:
     """An option's whole number of 1 or more."""
     return whole(text, minimum=1)
+
+
+def factor(text: str) -> float:
+    """An option's finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"should be a finite number above 0. Received: {text!r}")
+    return value
 
 
 def local_size(text: str) -> str:

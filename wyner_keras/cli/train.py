@@ -38,6 +38,7 @@ _DEFAULTS: dict[str, Any] = {
     "local": None,
     "map": "add-one",
     "seed": 0,
+    "longer": 1.0,
     "quick": False,
 }
 
@@ -83,6 +84,12 @@ def add_parser(commands: Any) -> None:
         "(default: add-one)",
     )
     shared.add_common(parser, "of weights, pairs and noise; same seed, same model (default: 0)")
+    parser.add_argument(
+        "--longer",
+        type=shared.factor,
+        metavar="FACTOR",
+        help="FACTOR times the recipe's epochs, of the wrapper and of every stage (default: 1)",
+    )
     parser.add_argument(
         "--quick",
         action="store_const",
@@ -174,7 +181,7 @@ def _settings(asked: dict[str, Any]) -> tuple[ImageSource, ImageSource | None, d
         data_y=None if target is None else shared.like(target.train.image_shape),
         local=local,
         seed=asked["seed"],
-    )
+    ).longer(asked["longer"])
     if asked["quick"]:
         chosen = _quick(chosen)
     mapping = shared.label_map(asked["map"], source.train.classes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,6 +123,30 @@ class Recipe:
                 "`wrapper_y` should be None where `wrapper` is: both sides have one, or neither. "
                 f"Received: wrapper_y={self.wrapper_y!r}"
             )
+
+    def longer(self, factor: float) -> Recipe:
+        """The recipe with `factor` times the epochs of the wrappers and of every stage.
+
+        Args:
+            factor: above 0; below 1 is shorter. Epochs are rounded, and at least one.
+
+        Returns:
+            The recipe; ramps still run over the whole of their stage.
+
+        Raises:
+            ValueError: if the factor is not a finite number above 0.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(
+                f"`factor` should be a finite number above 0. Received: factor={factor!r}"
+            )
+        changed: dict[str, Any] = {}
+        for name in ("wrapper", "wrapper_y", *STAGES):
+            part = getattr(self, name)
+            changed[name] = part and dataclasses.replace(
+                part, epochs=max(1, round(factor * part.epochs))
+            )
+        return dataclasses.replace(self, **changed)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values; `from_dict` reads them."""

@@ -82,6 +82,8 @@ def test_any_text_is_a_label_map_or_refused_clearly(text):
     [
         (["--seed", "-1"], "expected one argument|whole number"),
         (["--seed", "1.5"], "should be a whole number of 0 or more. Received: '1.5'"),
+        (["--longer", "0"], "should be a finite number above 0. Received: '0'"),
+        (["--longer", "much"], "should be a finite number above 0. Received: 'much'"),
         (["--local", "20"], "should be NxK, such as 20x10"),
         (["--map", "sideways"], "a label map should be"),
         (["--map", "absent.json"], "No such file"),

@@ -89,6 +89,7 @@ def test_an_interrupted_run_is_resumed(call, refused, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     words = ("train", "--data", "digits", "--seed", 2, "--no-evaluate", "--out", tmp_path / "run")
+    words += ("--longer", 2)
     with monkeypatch.context() as patch:
         patch.setattr(MarginalStage, "fit", interrupt)
         line = refused(*words, code=130)
@@ -102,6 +103,7 @@ def test_an_interrupted_run_is_resumed(call, refused, tmp_path, monkeypatch):
     assert json.loads(out)["metrics"] is None
     run = runs.Run.open(tmp_path / "run")
     assert run.seed == 2
+    assert run.recipe.joint.epochs == run.recipe.marginal.epochs == 2
     assert run.load_model().built
     assert not (tmp_path / "run" / "metrics.json").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import math
 
 import pytest
 
@@ -67,6 +68,25 @@ def test_y_has_no_wrapper_where_x_has_none():
     bare = dataclasses.replace(recipe("paper"), wrapper=None)
     with pytest.raises(ValueError, match=r"both sides have one, or neither. Received: wrapper_y="):
         dataclasses.replace(bare, wrapper_y=WrapperSettings())
+
+
+@pytest.mark.parametrize("name", ["annealed", "paper"])
+def test_a_longer_recipe_differs_in_epochs_alone(name):
+    def epochs(chosen):
+        parts = ("wrapper", "wrapper_y", "alignment", "joint", "flow", "marginal", "refinement")
+        return {part: each.epochs for part in parts if (each := getattr(chosen, part))}
+
+    one = recipe(name, "mnist", data_y="digits")
+    twice = one.longer(2)
+    assert epochs(twice) == {part: 2 * number for part, number in epochs(one).items()}
+    assert twice.longer(0.5) == one == one.longer(1)
+    assert set(epochs(one.longer(1e-3)).values()) == {1}
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.inf, math.nan])
+def test_a_recipe_is_not_made_longer_by_any_number(factor):
+    with pytest.raises(ValueError, match=r"`factor` should be a finite number.*Received: factor="):
+        recipe().longer(factor)
 
 
 def test_an_unknown_recipe_is_named_in_the_error():
