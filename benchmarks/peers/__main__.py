@@ -56,6 +56,11 @@ def main() -> None:
     parser.add_argument("--pairs-per-class", type=int, help="default: the recipe's")
     parser.add_argument("--inputs", type=int, help="test images to judge on; default: all")
     options = parser.parse_args()
+    if options.minutes and options.peers_device != "cpu":
+        parser.error(
+            "--peers-device should be cpu with --minutes, as this library's models train on the "
+            f"CPU. Received: {options.peers_device!r}"
+        )
 
     out: Path = options.out
     budgets = {"epochs": options.epochs, "minutes": options.minutes}

@@ -7,6 +7,7 @@ import types
 
 import numpy as np
 import pytest
+from peers.__main__ import main
 from peers.own import epochs_of, stages_of, with_epochs
 from peers.pairs import write_pairs
 from peers.saved import SavedImages, facts_of, save_images
@@ -165,3 +166,13 @@ def test_epochs_are_shared_among_the_stages():
         assert epochs_of(with_epochs(chosen, epochs)) == pytest.approx(epochs, abs=2)
     assert with_epochs(chosen, epochs_of(chosen)) == chosen
     assert {stage.epochs for stage in stages_of(with_epochs(chosen, 1)).values()} == {1}
+
+
+def test_a_budget_of_time_is_the_same_processors(tmp_path, monkeypatch, capsys):
+    words = ["--out", str(tmp_path / "peers"), "--peers-python", "python", "--minutes", "8"]
+    monkeypatch.setattr("sys.argv", ["peers", *words, "--peers-device", "cuda"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "should be cpu with --minutes" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
