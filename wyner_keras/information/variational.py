@@ -24,7 +24,7 @@ Tensor = Any
 _LEAST_PROBABILITY = 1e-7
 _SAMPLES, _BATCH, _EVALUATED = 200_000, 2000, 40_000
 _NODES, _GRID = 8, 500
-_EPOCHS, _FIRST_WEIGHT = 6, 0.05
+_EPOCHS = 6
 
 
 def base_model(
@@ -208,6 +208,7 @@ def trace(
     z: Latent,
     weights: Sequence[float],
     *,
+    start: float = 0.05,
     steps: int = 300,
     hidden: tuple[int, ...] = (64, 64),
     seed: int = 0,
@@ -218,6 +219,8 @@ def trace(
         source: where 200,000 pairs are drawn from.
         z: a `Categorical` of one variable, or a `DiagonalGaussian` of one dimension.
         weights: values of λ, falling; the last gets three times the steps.
+        start: λ of a training before the first. An empty Z is a saddle point, which a large λ would
+            hold a model with random weights at.
         steps: gradient steps for each λ, at least 60.
         hidden: widths of the networks' hidden layers.
         seed: of samples, weights and noise.
@@ -253,8 +256,7 @@ def trace(
             verbose=0,
         )
 
-    # An empty Z is a saddle point, which a large λ would hold the model at.
-    fit(_FIRST_WEIGHT, 3 * _EPOCHS)
+    fit(start, 3 * _EPOCHS)
     points = []
     for weight in weights:
         fit(weight, _EPOCHS * (3 if weight == weights[-1] else 1))

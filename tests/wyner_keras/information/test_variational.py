@@ -118,3 +118,12 @@ def test_training_finds_the_noisy_bit(monkeypatch):
 def test_bad_settings_are_refused(z, steps, match):
     with pytest.raises(ValueError, match=match):
         trace(noisy_bits(0.1), z, [0.1], steps=steps)
+
+
+def test_from_random_weights_z_is_filled_below_one_and_empty_above():
+    """Of a label a nat costs λ in Z and one outside."""
+    source, z = labels_beside_bits(10), Categorical(n=1, k=10)
+    (filled,) = trace(source, z, [0.5], start=0.5, steps=180)
+    (empty,) = trace(source, z, [1.5], start=1.5, steps=60)
+    assert filled.information == pytest.approx(source.relaxed(0.5)[0], rel=0.03)
+    assert empty.information == pytest.approx(source.relaxed(1.5)[0], abs=0.02)
