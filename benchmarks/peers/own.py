@@ -39,14 +39,7 @@ def epochs_of(settings: Recipe) -> int:
 
 def with_epochs(settings: Recipe, epochs: float) -> Recipe:
     """The recipe with this many epochs in all, shared among its stages as before, one at least."""
-    factor = epochs / epochs_of(settings)
-    return dataclasses.replace(
-        settings,
-        **{
-            name: dataclasses.replace(stage, epochs=max(1, round(factor * stage.epochs)))
-            for name, stage in stages_of(settings).items()
-        },
-    )
+    return settings.longer(max(epochs, 1) / epochs_of(settings))
 
 
 def fit(
@@ -67,10 +60,7 @@ def epochs_within(
     Their difference is what epochs cost, without what a stage costs to compile. Where compiling
     drowns it, all the time counts as the epochs', so that fewer are trained rather than more.
     """
-    stages = stages_of(settings)
-    even = dataclasses.replace(
-        settings, **{each: dataclasses.replace(stage, epochs=1) for each, stage in stages.items()}
-    )
+    stages, even = stages_of(settings), with_epochs(settings, 1)
     count = len(stages) if name == "wyner" else 1
     first, second = (fit(name, source, even, wrapper, each * count).seconds for each in (1, 3))
     cost, fixed = {}, 0.0
