@@ -8,7 +8,6 @@ import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 _AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
@@ -64,12 +63,20 @@ def local_size(text: str) -> str:
 
 def map_text(text: str) -> str:
     """A label map as the user wrote it; a JSON file becomes its content."""
+    from wyner_keras.data.regular_file import check_regular
+
     try:
         if text.endswith(".json"):
-            text = " ".join(Path(text).read_text(encoding="utf-8").split())
+            file = check_regular(text, "a label map's file")
+            text = " ".join(file.read_text(encoding="utf-8").split())
         label_map(text, (0,))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    # JSON in JSON without end, and a label such as 1e999.
+    except (RecursionError, OverflowError) as error:
+        raise argparse.ArgumentTypeError(
+            f"a label map should be pairs of labels. Received: {type(error).__name__}: {error}"
+        ) from error
     return text
 
 

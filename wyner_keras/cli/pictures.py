@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,36 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wyner_keras.data import check_images
+from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
+from wyner_keras.data.listing import list_folder, warn_left_out
+from wyner_keras.data.regular_file import check_regular
 from wyner_keras.files import refuse_existing
 
 if TYPE_CHECKING:
-    from wyner_keras.data import ImageSource, LabelledImages
+    from wyner_keras.data import ImageSource
     from wyner_keras.models import WynerModel
-
-_SUFFIXES = (".png", ".jpg", ".jpeg")
-
-
-def by_class(images: LabelledImages, count: int, seed: int) -> np.ndarray:
-    """Images drawn at random, one of each class in turn.
-
-    Args:
-        images: where they are drawn from.
-        count: how many.
-        seed: of the draw.
-
-    Returns:
-        Images in [0, 1], float32, `(count, h, w, c)`.
-
-    Raises:
-        ValueError: if there are not that many.
-    """
-    if count > len(images):
-        raise ValueError(f"--count should be at most {len(images)}. Received: {count}")
-    generator = np.random.default_rng(seed)
-    columns = [generator.permutation(images.of_class(label)) for label in images.classes]
-    longest = max(map(len, columns))
-    order = [column[row] for row in range(longest) for column in columns if row < len(column)]
-    return images.images[np.asarray(order[:count])]
 
 
 def draw(
@@ -60,12 +39,13 @@ def draw(
     from wyner_keras import figures
 
     classes = min(10, len(source.test.classes))
-    inputs = by_class(source.test, classes, seed)
+    inputs = source.test.by_class(classes, seed).images
     # Styles are other images than concepts, where there are others.
-    styles = by_class(source.test, min(2 * classes, len(source.test)), seed)[-min(6, classes) :]
+    styles = source.test.by_class(min(2 * classes, len(source.test)), seed).images
+    styles = styles[-min(6, classes) :]
     concepts = inputs
     if target is not None:
-        concepts = by_class(target.test, min(10, len(target.test.classes)), seed)
+        concepts = target.test.by_class(min(10, len(target.test.classes)), seed).images
     samples = model.generate_y(inputs, seed=seed, samples=10)
     results = model.transfer_x(style=styles, concept=concepts, seed=seed)
     pairs = model.generate_pairs(30, seed=seed)
@@ -83,58 +63,93 @@ def draw(
 def read(paths: Sequence[str], shape: tuple[int, int, int], name: str) -> np.ndarray:
     """Images of the user's files.
 
+    Image files are read as those of `--data FOLDER` are: PNG, JPEG, BMP, WebP, TIFF and GIF, turned
+    upright by their EXIF orientation, what is transparent on a white ground. For a model of grey
+    images, colour becomes its luminance.
+
     Args:
         paths: one `.npy` array `(n, h, w, c)`, or image files and folders of them.
         shape: `(h, w, c)` that the model was trained for.
         name: the option, for messages.
 
     Returns:
-        Images in [0, 1], float32, `(n, h, w, c)`, files of a folder in the order of their names.
+        Images in [0, 1], float32, `(n, h, w, c)`, files of a folder, and of the folders in it, in
+        the order of their names.
 
     Raises:
-        ValueError: if a file is absent, unreadable or of another shape.
+        ValueError: if a file is absent, no regular file (FIFO, socket, device), unreadable or of
+            another shape.
     """
     if len(paths) == 1 and paths[0].endswith(".npy"):
-        try:
-            array = np.load(paths[0], allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(
-                f"{name} should be a NumPy array. Received: {paths[0]!r} ({error})"
-            ) from error
-        return check_images(array, name, shape)
-    return check_images(np.stack([_read(file, shape, name) for file in _files(paths, name)]), name)
+        return check_images(_read_array(paths[0], name), name, shape)
+    files = _files(paths, name)
+    if shape[2] not in (1, 3):
+        raise ValueError(
+            f"{name} should be one .npy file: image files have 1 or 3 channels, not {shape[2]}. "
+            f"Received: {str(files[0])!r}"
+        )
+    images = np.empty((len(files), *shape), np.float32)
+    for image, file in zip(images, files, strict=True):
+        image[...] = _read_image(file, shape, name)
+    return images
+
+
+def _read_array(path: str, name: str) -> np.ndarray:
+    check_regular(path, name)
+    try:
+        # Of what it opens itself, NumPy leaves a broken archive open.
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+    # A broken header makes NumPy raise much else than ValueError: SyntaxError, BadZipFile, ...
+    except Exception as error:
+        raise ValueError(
+            f"{name} should be a NumPy array. Received: {path!r} ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{name} should be a NumPy array. Received: {path!r}, an archive of some")
+    return array
 
 
 def _files(paths: Sequence[str], name: str) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
-        if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+        if os.path.isdir(path):
+            found, others = _walk(path, name)
+            warn_left_out(others, path)
         else:
-            found = [path] if path.is_file() and path.suffix.lower() in _SUFFIXES else []
+            found = [path] if path.suffix.lower() in SUFFIXES and os.path.lexists(path) else []
+            others = []
         if not found:
             raise ValueError(
-                f"{name} should be one .npy file, or {', '.join(_SUFFIXES)} files or folders of "
+                f"{name} should be one .npy file, or {', '.join(SUFFIXES)} files or folders of "
                 f"them. Received: {str(path)!r}"
             )
         files += found
     return files
 
 
-def _read(path: Path, shape: tuple[int, int, int], name: str) -> np.ndarray:
-    from PIL import Image
+def _walk(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
+    """The images in a folder and the folders in it, by name; and what is left out there."""
+    listing = list_folder(folder, name)
+    images, others = listing.images, listing.others
+    for inside in listing.folders:
+        # A link may lead back to where it is.
+        if inside.is_symlink():
+            others.append(inside)
+            continue
+        more_images, more_others = _walk(inside, name)
+        images, others = images + more_images, others + more_others
+    return sorted(images), others
 
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if shape[2] == 1 else "RGB"))
-    except OSError as error:
-        raise ValueError(f"{name} should be readable. Received: {path} ({error})") from error
+
+def _read_image(path: Path, shape: tuple[int, int, int], name: str) -> np.ndarray:
+    pixels = read_image(path, name)
     if pixels.shape[:2] != shape[:2]:
         raise ValueError(
             f"{name} should be {shape[0]} pixels high and {shape[1]} wide, as the model was "
-            f"trained. Received: {path}, {pixels.shape[0]} high and {pixels.shape[1]} wide"
+            f"trained. Received: {str(path)!r}, {pixels.shape[0]} high and {pixels.shape[1]} wide"
         )
-    return pixels.reshape(shape).astype(np.float32) / np.float32(255)
+    return to_unit(pixels, shape[2])
 
 
 def output(path: str) -> Path:

@@ -21,16 +21,17 @@ def check_images(
         copied when they were float32 already.
 
     Raises:
-        ValueError: when the images are not floating-point, not of rank 4, empty, not finite,
-            outside [0, 1] or of another shape.
+        ValueError: when the images are masked, not floating-point, not of rank 4, empty, not
+            finite, outside [0, 1] or of another shape.
 
     Example:
         >>> check_images(np.zeros((2, 8, 8, 1), "float64"), shape=(8, 8, 1)).dtype
         dtype('float32')
     """
-    array = _as_array(images, name, "a floating-point array (n, height, width, channels)")
+    array = as_array(images, name, "a floating-point array (n, height, width, channels)")
     if not np.issubdtype(array.dtype, np.floating):
         hint = "; divide integer intensities by 255" if array.dtype.kind in "iu" else ""
+        hint = hint or complex_hint(array)
         raise ValueError(
             f"{name} should be floating-point with intensities in [0, 1]{hint}. "
             f"Received: dtype {array.dtype}"
@@ -74,16 +75,18 @@ def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[np.in
         The labels as int64 `(count,)`.
 
     Raises:
-        ValueError: when labels are absent, not integers, of another length, negative, or too
-            large for int64.
+        ValueError: when labels are absent, masked, not integers, of another length, negative, or
+            too large for int64.
 
     Example:
         >>> check_labels(np.array([3, 1], "uint8"), 2)
         array([3, 1])
     """
-    array = _as_array(labels, name, f"an integer array of shape ({count},)")
+    array = as_array(labels, name, f"an integer array of shape ({count},)")
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{name} should be integers. Received: dtype {array.dtype}")
+        raise ValueError(
+            f"{name} should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
+        )
     if array.shape != (count,):
         raise ValueError(
             f"{name} should have shape ({count},), one for each image. "
@@ -123,9 +126,24 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
     return int(value)
 
 
-def _as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
+def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
+    """An array of a value, or an error that says what it should be.
+
+    Args:
+        value: what the caller gave.
+        name: what the caller calls it.
+        expected: what it should be, for the error message.
+
+    Raises:
+        ValueError: when it is absent, masked, or no array can be made of it.
+
+    Example:
+        >>> as_array([1, 2], "labels", "an integer array")
+        array([1, 2])
+    """
     if value is None:
         raise ValueError(f"{name} should be {expected}. Received: None")
+    refuse_masked(value, name)
     try:
         return np.asarray(value)
     # Ragged lists raise ValueError, foreign objects TypeError, symbolic tensors RuntimeError.
@@ -133,3 +151,31 @@ def _as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
         raise ValueError(
             f"{name} should be {expected}. Received: {type(value).__name__} ({error})"
         ) from error
+
+
+def refuse_masked(value: Any, name: str) -> None:
+    """Refuses masked arrays, and lists of them: `np.asarray` would uncover what they mask.
+
+    Raises:
+        ValueError: when the value is or holds one.
+
+    Example:
+        >>> refuse_masked([np.zeros(3)], "images")
+    """
+    if _holds_masked(value):
+        raise ValueError(
+            f"{name} should have no masked values: fill them, with .filled(...), or drop them. "
+            f"Received: {type(value).__name__}, masked"
+        )
+
+
+def complex_hint(array: NDArray[Any]) -> str:
+    """What to add to an error about the dtype of complex numbers; nothing for others."""
+    return "; imaginary parts would be lost" if array.dtype.kind == "c" else ""
+
+
+def _holds_masked(value: Any, depth: int = 4) -> bool:
+    # Lists in lists down to the pixels of images: (n, height, width, channels).
+    if isinstance(value, (list, tuple)) and depth:
+        return any(_holds_masked(each, depth - 1) for each in value)
+    return isinstance(value, np.ma.MaskedArray)

@@ -1,33 +1,46 @@
 """Reads folders of images, one folder inside for each label."""
 
 import logging
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
 from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.listing import list_folder, warn_left_out
 
 _log = logging.getLogger(__name__)
-_SUFFIXES = (".png", ".jpg", ".jpeg")
-_GREY_MODES = ("1", "L", "LA")
-_COLOUR_MODES = ("P", "RGB", "RGBA")
+
+Split = Callable[
+    [NDArray[np.int64], Mapping[int, str]], tuple[NDArray[np.int64], NDArray[np.int64]]
+]
+"""From labels, and what they are called, to the positions to train on and those held out."""
 
 
 def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
-    """Reads `root/<label>/*.png` (or jpg), with the same labels and shape for every root.
+    """Reads `root/<label>/*.png` and the like, with the same labels and shape for every root.
+
+    PNG, JPEG, BMP, WebP, TIFF and GIF files are read, turned upright by their EXIF orientation;
+    what is transparent shows a white ground. Hidden files and what systems leave (`__MACOSX`,
+    `Thumbs.db`, ...) are passed over; a warning is logged about other files that are no images.
 
     Args:
-        roots: folders; the labels are those of the first, and the others may lack some.
+        roots: folders; the labels are those of the first, and the others may lack some. A label is
+            the number that its folder is called. Where one is called otherwise, or two numbers are
+            equal ("0" and "00"), it is the place of the folder's name in sorted order.
 
     Returns:
         For each root its images, float32 `(n, height, width, channels)`, intensities in [0, 1],
-        in the order of their labels and file names. One channel when all are grey, else three;
-        transparency is left out.
+        in the order of their folders' and files' names. One channel when the files are all grey,
+        else three (RGB).
 
     Raises:
         ValueError: when a root holds no folder of images, a folder no image, an image cannot be
-            read or differs in size, or a label occurs in a later root only.
+            read, is of a format that is not or differs in size, or a label occurs in a later root
+            only. The error names the file.
 
     Example:
         >>> import tempfile
@@ -39,7 +52,46 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
         >>> images.images.mean(), images.labels
         (np.float32(1.0), array([7]))
     """
-    listings = [_list(root) for root in roots]
+    files, labels, _ = _list(roots)
+    pixels = _read([path for part in files for path in part])
+    channels = max(each.shape[2] for each in pixels)
+    stops = np.cumsum([len(part) for part in files])
+    return tuple(
+        LabelledImages(_stack(pixels[stop - len(part) : stop], channels), own)
+        for part, own, stop in zip(files, labels, stops, strict=True)
+    )
+
+
+def read_and_split(root: Path, split: Split) -> tuple[LabelledImages, LabelledImages]:
+    """Reads a folder as `read_folder` does, and splits it before floats are made of the pixels.
+
+    Args:
+        root: the folder.
+        split: called before any image is read, so that it refuses at once what cannot be split.
+
+    Returns:
+        The images to train on and those held out, in the order of the positions.
+
+    Raises:
+        ValueError: as `read_folder` and `split` do.
+    """
+    (files,), (labels,), names = _list([root])
+    parts = split(labels, names)
+    pixels = _read(files)
+    channels = max(each.shape[2] for each in pixels)
+    train, test = (
+        LabelledImages(_stack([pixels[place] for place in part], channels), labels[part])
+        for part in parts
+    )
+    return train, test
+
+
+def _list(
+    roots: Iterable[Path],
+) -> tuple[list[list[Path]], list[NDArray[np.int64]], dict[int, str]]:
+    """For each root its files and their labels; and what the labels are called."""
+    roots = list(roots)
+    listings = [_by_name(root) for root in roots]
     names = list(listings[0])
     for root, listing in zip(roots, listings, strict=True):
         unknown = sorted(set(listing) - set(names))
@@ -48,87 +100,77 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
                 f"labels in {str(root)!r} should occur in {str(roots[0])!r} too. "
                 f"Received: {unknown}"
             )
-    # str.isdecimal alone would let through digits of other scripts.
-    numbers = all(name.isascii() and name.isdecimal() for name in names)
-    codes = {name: int(name) if numbers else place for place, name in enumerate(names)}
+    codes = _codes(names)
     _log.info("labels of %s: %s", roots[0], codes)
-    mode = _common_mode(
-        [path for listing in listings for files in listing.values() for path in files]
-    )
-    return tuple(
-        LabelledImages(
-            _read([path for files in listing.values() for path in files], mode),
-            np.repeat(
-                [codes[name] for name in listing], [len(files) for files in listing.values()]
-            ),
+    files = [[path for part in listing.values() for path in part] for listing in listings]
+    labels = [
+        np.repeat(
+            np.array([codes[name] for name in listing], np.int64),
+            [len(part) for part in listing.values()],
         )
         for listing in listings
-    )
+    ]
+    return files, labels, {code: name for name, code in codes.items()}
 
 
-def _list(root: Path) -> dict[str, list[Path]]:
-    folders = sorted(
-        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+def _by_name(root: Path) -> dict[str, list[Path]]:
+    # Images beside the folders have no label, in whichever format they are.
+    found = list_folder(root, refuse_unread=False)
+    left_out = [*found.images, *found.others]
     listing = {}
-    for folder in folders:
-        files = sorted(
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-        )
-        if not files:
+    for folder in found.folders:
+        inside = list_folder(folder)
+        if not inside.images:
             raise ValueError(
-                f"each label's folder should hold {', '.join(_SUFFIXES)} images. "
+                f"each label's folder should hold {', '.join(SUFFIXES)} images. "
                 f"Received: {str(folder)!r} with none"
             )
-        listing[folder.name] = files
+        listing[folder.name] = inside.images
+        left_out += [*inside.folders, *inside.others]
     if not listing:
         raise ValueError(
             "a folder of images should hold a folder for each label. "
             f"Received: {str(root)!r} with none"
         )
+    warn_left_out(left_out, root)
     return listing
 
 
-def _common_mode(paths: list[Path]) -> str:
-    from PIL import Image
-
-    size: tuple[int, int] | None = None
-    mode = "L"
-    for path in paths:
-        try:
-            with Image.open(path) as image:  # reads the header only
-                this_size, this_mode = image.size, image.mode
-        except OSError as error:
-            raise ValueError(f"images should be readable. Received: {error}") from error
-        size = size or this_size
-        if this_size != size:
-            raise ValueError(
-                f"images should all have the size of {str(paths[0])!r}, {size}. "
-                f"Received: {str(path)!r} of {this_size}"
-            )
-        if this_mode not in _GREY_MODES + _COLOUR_MODES:
-            raise ValueError(
-                f"images should be grey or RGB with 8 bits a channel. "
-                f"Received: {str(path)!r} in mode {this_mode!r}"
-            )
-        mode = "RGB" if this_mode in _COLOUR_MODES else mode
-    return mode
+def _codes(names: list[str]) -> dict[str, int]:
+    places = {name: place for place, name in enumerate(names)}
+    # str.isdecimal alone would let through digits of other scripts.
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return places
+    numbers = {name: int(name) for name in names}
+    # "0" and "00" are two labels. Labels are held as int64.
+    if len(set(numbers.values())) < len(names) or max(numbers.values()) > np.iinfo(np.int64).max:
+        return places
+    return numbers
 
 
-def _read(paths: list[Path], mode: str) -> NDArray[np.float32]:
-    from PIL import Image
+def _read(files: list[Path]) -> list[NDArray[Any]]:
     from tqdm import tqdm
 
-    arrays = []
-    for path in tqdm(paths, desc="Reading images", unit="image", delay=3, leave=False):
-        try:
-            with Image.open(path) as image:
-                array = np.asarray(image.convert(mode))
-        except OSError as error:
+    pixels: list[NDArray[Any]] = []
+    for path in tqdm(files, desc="Reading images", unit="image", delay=3, leave=False):
+        array = read_image(path)
+        if pixels and array.shape[:2] != pixels[0].shape[:2]:
             raise ValueError(
-                f"images should be readable. Received: {str(path)!r} ({error})"
-            ) from error
-        arrays.append(array.reshape(*array.shape[:2], -1))
-    return np.stack(arrays).astype(np.float32) / np.float32(255)
+                f"images should all have the size of {str(files[0])!r}, {_size(pixels[0])}. "
+                f"Received: {str(path)!r} of {_size(array)}"
+            )
+        pixels.append(array)
+    return pixels
+
+
+def _size(pixels: NDArray[Any]) -> tuple[int, int]:
+    """Width and height, as image viewers say it."""
+    return pixels.shape[1], pixels.shape[0]
+
+
+def _stack(pixels: list[NDArray[Any]], channels: int) -> NDArray[np.float32]:
+    # Beside the bytes of the files, the only copy of all images that is ever held.
+    stack = np.empty((len(pixels), *pixels[0].shape[:2], channels), np.float32)
+    for image, each in zip(stack, pixels, strict=True):
+        image[...] = to_unit(each, channels)
+    return stack

@@ -10,9 +10,11 @@ from wyner_keras.data.checks import check_images, check_labels, check_whole
 
 # Stands in every place of `labels` when a set has none (see `LabelledImages.unlabelled`).
 _UNLABELLED = -1
+# As many as `repr` names one by one.
+_NAMED_CLASSES = 10
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelledImages:
     """Images with one class label each, checked when made; the arrays are read-only views.
 
@@ -28,6 +30,8 @@ class LabelledImages:
         >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [4, 2, 4])
         >>> len(digits), digits.image_shape, digits.classes, digits.of_class(4).tolist()
         (3, (8, 8, 1), (2, 4), [0, 2])
+        >>> digits
+        LabelledImages(3 images of shape (8, 8, 1), classes 2, 4)
     """
 
     images: NDArray[np.float32]
@@ -66,6 +70,11 @@ class LabelledImages:
     def __len__(self) -> int:
         """How many images there are."""
         return len(self.images)
+
+    def __repr__(self) -> str:
+        """How many images there are, their shape and classes, without the pixels."""
+        size = f"{len(self)} images of shape {self.image_shape}"
+        return f"LabelledImages({size}, {self._classes_text()})"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -123,6 +132,39 @@ class LabelledImages:
         if not self.has_labels:
             return LabelledImages.unlabelled(self.images[:n])
         return LabelledImages(self.images[:n], self.labels[:n])
+
+    def by_class(self, count: int, seed: int = 0) -> "LabelledImages":
+        """Images drawn at random, one of each class in turn.
+
+        Args:
+            count: how many, from 1 to all.
+            seed: of the draw, 0 or more.
+
+        Returns:
+            The images with their labels; of a smaller count the same ones, fewer.
+
+        Raises:
+            ValueError: when there are not that many, or the set is unlabelled.
+
+        Example:
+            >>> LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [4, 4, 2]).by_class(2).labels
+            array([2, 4])
+        """
+        count = check_whole(count, "count", minimum=1, maximum=len(self))
+        generator = np.random.default_rng(check_whole(seed, "seed"))
+        columns = [generator.permutation(self.of_class(label)) for label in self.classes]
+        longest = max(map(len, columns))
+        order = [column[row] for row in range(longest) for column in columns if row < len(column)]
+        chosen = np.asarray(order[:count])
+        return LabelledImages(self.images[chosen], self.labels[chosen])
+
+    def _classes_text(self) -> str:
+        if not self.has_labels:
+            return "no labels"
+        classes = self.classes
+        if len(classes) > _NAMED_CLASSES:
+            return f"{len(classes)} classes from {classes[0]} to {classes[-1]}"
+        return f"classes {', '.join(map(str, classes))}"
 
     def _require_labels(self) -> None:
         if not self.has_labels:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import check_whole
+from wyner_keras.data.checks import as_array, check_whole, complex_hint, refuse_masked
 from wyner_keras.data.images import LabelledImages
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Pairs:
     """Pairs (x, y): two sets of images and which image of one goes with which of the other.
 
@@ -34,6 +34,8 @@ class Pairs:
         >>> pairs = Pairs(digits, digits, np.array([[0, 1], [1, 2]]))
         >>> len(pairs), pairs.x_labels.tolist(), pairs.y_labels.tolist()
         (2, [0, 1], [1, 2])
+        >>> pairs
+        Pairs(2 pairs, x=LabelledImages(3 images of shape (8, 8, 1), classes 0, 1, 2), y=x)
     """
 
     x: LabelledImages
@@ -65,6 +67,11 @@ class Pairs:
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.index)
+
+    def __repr__(self) -> str:
+        """How many pairs there are and of what, without pixels and positions."""
+        y = "x" if self.y is self.x else repr(self.y)
+        return f"Pairs({len(self)} pairs, x={self.x!r}, y={y})"
 
     @property
     def x_labels(self) -> NDArray[np.int64]:
@@ -202,6 +209,7 @@ class Pairs:
 
 
 def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
+    refuse_masked(index, "index")
     try:
         array = np.asarray(index)
     except ValueError as error:
@@ -211,7 +219,9 @@ def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
             f"index should have shape (n, 2) with n of 1 or more. Received: shape {array.shape}"
         )
     if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"index should be integers. Received: dtype {array.dtype}")
+        raise ValueError(
+            f"index should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
+        )
     for column, name, count in ((0, "x", x_count), (1, "y", y_count)):
         low, high = array[:, column].min(), array[:, column].max()
         if low < 0 or high >= count:
@@ -226,14 +236,17 @@ def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
 
 
 def _check_values(values: Any, name: str, count: int) -> NDArray[Any]:
-    array = np.asarray(values)
+    array = as_array(values, f"{name}_values", f"an array of {count} rows")
     if array.ndim < 1 or len(array) != count or array.size == 0:
         raise ValueError(
             f"{name}_values should have {count} rows, one for each image of {name}. "
             f"Received: shape {array.shape}"
         )
     if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(f"{name}_values should be floating-point. Received: dtype {array.dtype}")
+        raise ValueError(
+            f"{name}_values should be floating-point{complex_hint(array)}. "
+            f"Received: dtype {array.dtype}"
+        )
     if not np.isfinite(array).all():
         raise ValueError(
             f"{name}_values should be finite. "

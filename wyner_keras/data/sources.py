@@ -1,20 +1,23 @@
 """Image sources: where labelled images come from, train and test apart."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wyner_keras.data.checks import check_whole
-from wyner_keras.data.folder import read_folder
+from wyner_keras.data.folder import Split, read_and_split, read_folder
 from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.mnist import read_mnist
+from wyner_keras.data.splits import split_classes
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ImageSource:
     """Labelled images to train on and others, of the same shape, to judge by.
 
@@ -35,6 +38,10 @@ class ImageSource:
     name: str
     train: LabelledImages
     test: LabelledImages
+
+    def __repr__(self) -> str:
+        """The name and what there is of each, without the pixels."""
+        return f"ImageSource({self.name!r}, train={self.train!r}, test={self.test!r})"
 
     def __post_init__(self) -> None:
         if self.train.image_shape != self.test.image_shape:
@@ -57,22 +64,27 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
               Kaynak 1998);
             - `"mnist-rotated"`, `"digits-rotated"`: the same images, train and test as there,
               `rotated` by 90° to the left;
-            - the path of a folder of 8-bit PNG or JPEG images of one size, as
+            - the path of a folder of PNG, JPEG, BMP, WebP, TIFF or GIF images of one size, as
               `root/<label>/*.png`, or `root/train/<label>/*.png` beside
               `root/test/<label>/*.png`. Labels are the numbers that the folders are called, or,
-              when any is not a number, the places of their names in sorted order;
+              when any is not a number or two numbers are equal ("0" and "00"), the places of
+              their names in sorted order. Images are turned upright by their EXIF orientation,
+              what is transparent shows a white ground, 16-bit grey keeps its 16 bits. All are
+              grey when every file is, else RGB;
             - `(images, labels)`: arrays `(n, height, width, channels)` with intensities in
               [0, 1], and `(n,)`;
             - `((train_images, train_labels), (test_images, test_labels))`.
         test_fraction: share of each class that is held out, where the source does not say
-            itself what its test set is; above 0 and below 1.
+            itself what its test set is; above 0 and below 1. Every class holds out 1 image at
+            least and keeps 1 at least.
         seed: of that split, 0 or more.
 
     Returns:
         The source, images float32 `(n, height, width, channels)` with intensities in [0, 1].
 
     Raises:
-        ValueError: when the source is unknown, malformed or cannot be had, or cannot be split.
+        ValueError: when the source is unknown, malformed or cannot be had, or is to be split and
+            has one image only of a class.
 
     Example:
         >>> digits = load("digits")
@@ -85,13 +97,23 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
         raise ValueError(f"test_fraction should be above 0 and below 1. Received: {test_fraction}")
     seed = check_whole(seed, "seed")
 
+    def positions(
+        labels: NDArray[np.int64], names: Mapping[int, str] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return split_classes(labels, test_fraction, seed, names)
+
     def split(images: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
-        return _split(images, test_fraction, seed)
+        train, test = positions(images.labels)
+        return (
+            LabelledImages(images.images[train], images.labels[train]),
+            LabelledImages(images.images[test], images.labels[test]),
+        )
 
     if isinstance(source, str) and source in _NAMED:
         return ImageSource(source, *_NAMED[source](split))
-    if isinstance(source, (str, os.PathLike)) and Path(source).is_dir():
-        return _from_folder(Path(source), split)
+    # Unlike Path.is_dir, os.path.isdir is False for what cannot be looked at.
+    if isinstance(source, (str, os.PathLike)) and os.path.isdir(source):
+        return _from_folder(Path(source), positions)
     if isinstance(source, tuple) and len(source) == 2:
         first, second = source
         if isinstance(first, tuple) and isinstance(second, tuple):
@@ -193,41 +215,18 @@ def _turn(images: LabelledImages, turns: int) -> LabelledImages:
     return LabelledImages(turned, images.labels)
 
 
-def _from_folder(root: Path, split: _Split) -> ImageSource:
+def _from_folder(root: Path, split: Split) -> ImageSource:
     train, test = root / "train", root / "test"
-    if train.is_dir() != test.is_dir():
-        present, absent = (train, test) if train.is_dir() else (test, train)
+    has_train, has_test = os.path.isdir(train), os.path.isdir(test)
+    if has_train != has_test:
+        present, absent = (train, test) if has_train else (test, train)
         raise ValueError(
             f"a folder should hold both train and test, or neither. "
             f"Received: {str(present)!r} without {absent.name!r}"
         )
-    if not train.is_dir():
-        (images,) = read_folder(root)
-        return ImageSource(root.resolve().name, *split(images))
+    if not has_train:
+        return ImageSource(root.resolve().name, *read_and_split(root, split))
+    found = list_folder(root, refuse_unread=False)
+    beside = [path for path in found.folders if path not in (train, test)]
+    warn_left_out([*beside, *found.images, *found.others], root)
     return ImageSource(root.resolve().name, *read_folder(train, test))
-
-
-def _split(
-    images: LabelledImages, test_fraction: float, seed: int
-) -> tuple[LabelledImages, LabelledImages]:
-    from sklearn.model_selection import train_test_split
-
-    classes, counts = np.unique(images.labels, return_counts=True)
-    if counts.min() < 2:
-        raise ValueError(
-            "each class should have 2 images or more, to hold one out. "
-            f"Received: 1 image of class {classes[counts.argmin()]}"
-        )
-    held_out = int(np.ceil(test_fraction * len(images)))
-    if not len(classes) <= held_out <= len(images) - len(classes):
-        raise ValueError(
-            f"test_fraction should leave an image of each of the {len(classes)} classes on both "
-            f"sides. Received: {test_fraction}, which holds out {held_out} of {len(images)} images"
-        )
-    train, test = train_test_split(
-        np.arange(len(images)), test_size=held_out, random_state=seed, stratify=images.labels
-    )
-    return (
-        LabelledImages(images.images[train], images.labels[train]),
-        LabelledImages(images.images[test], images.labels[test]),
-    )

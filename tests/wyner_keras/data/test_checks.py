@@ -130,3 +130,33 @@ def test_other_numbers_are_refused(value):
             ValueError, match=r"n should be a whole number of 0 or more. Received: "
         ):
             check_whole(value, "n")
+
+
+_masked = np.ma.masked_greater(np.linspace(0, 1, 18).reshape(2, 3, 3, 1), 0.5)
+
+
+@pytest.mark.parametrize(
+    "images",
+    [_masked, np.ma.array(np.zeros((2, 3, 3, 1))), list(_masked), (_masked[0], _masked[1])],
+    ids=["masked", "nothing masked", "list", "tuple"],
+)
+def test_masked_images_are_refused(images):
+    with pytest.raises(ValueError, match=r"x should have no masked .* fill .* drop .*Received: "):
+        check_images(images, "x")
+
+
+def test_masked_labels_are_refused():
+    for labels in (np.ma.array([0, 1], mask=[0, 1]), [0, np.ma.masked]):
+        with pytest.raises(ValueError, match=r"labels should have no masked values.*Received: "):
+            check_labels(labels, 2)
+
+
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_numbers_are_refused_for_what_would_be_lost(dtype):
+    lost = f"imaginary parts would be lost. Received: dtype {dtype}"
+    with pytest.raises(ValueError, match=lost):
+        check_images(np.zeros((2, 3, 3, 1), dtype))
+    with pytest.raises(ValueError, match=lost):
+        check_labels(np.zeros(2, dtype), 2)
+    with pytest.raises(ValueError, match="imaginary parts would be lost"):
+        check_images([[[[1j]]]])

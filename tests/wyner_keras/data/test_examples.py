@@ -5,7 +5,18 @@ import importlib
 
 import pytest
 
-_MODULES = ("checks", "folder", "images", "pairings", "pairs", "sources")
+_MODULES = (
+    "checks",
+    "folder",
+    "image_file",
+    "images",
+    "listing",
+    "pairings",
+    "pairs",
+    "regular_file",
+    "sources",
+    "splits",
+)
 
 
 @pytest.mark.parametrize("name", _MODULES)

@@ -82,6 +82,15 @@ def test_values_are_gathered_in_place_of_images(pairs):
     np.testing.assert_array_equal(y, y_values[pairs.index[:, 1]])
 
 
+def test_pairs_are_shown_in_one_line(pairs):
+    y = "LabelledImages(7 images of shape (3, 2, 1), classes 0, 1, 2, 3)"
+    assert repr(pairs).startswith("Pairs(11 pairs, x=LabelledImages(5 images of shape (3, 2, 1), ")
+    assert repr(pairs).endswith(f", y={y})")
+    assert repr(Pairs(pairs.y, pairs.y, [[0, 1]])) == f"Pairs(1 pairs, x={y}, y=x)"
+    bare = LabelledImages.unlabelled(pairs.x.images)
+    assert repr(bare) == "LabelledImages(5 images of shape (3, 2, 1), no labels)"
+
+
 @pytest.mark.parametrize("shuffle", [True, False])
 @pytest.mark.parametrize(
     ("batch_size", "drop", "sizes", "static"),
@@ -135,6 +144,12 @@ def test_batch_sizes_shapes_and_length_are_known(pairs, shuffle, batch_size, dro
             "floating-point. Received: dtype int",
         ),
         (lambda p: p.dataset(2, y_values=np.full(7, np.nan)), "finite. Received: 7 values"),
+        (lambda p: p.dataset(2, x_values=np.ma.zeros((5, 2))), "x_values .*masked.*Received"),
+        (lambda p: p.dataset(2, x_values=np.zeros(5, complex)), "imaginary parts would be lost"),
+        (lambda p: p.dataset(2, x_values=[[0.0], [0.0, 1.0]]), "x_values should be an array"),
+        (lambda p: Pairs(p.x, p.y, np.ma.array([[0, 0]])), "index .*masked values.*Received"),
+        (lambda p: Pairs(p.x, p.y, [np.ma.array([0, 0])]), "index .*masked values.*Received"),
+        (lambda p: Pairs(p.x, p.y, [[0j, 0j]]), "imaginary parts would be lost. Received"),
     ],
 )
 def test_bad_use_is_refused(pairs, use, message):
