@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnxruntime
 
-from wyner_serving.checks import check_count, check_images, check_latent, check_seed
-from wyner_serving.errors import BundleError, InputError
-from wyner_serving.manifest import read_file, read_manifest
+from wyner_serving.checks import check_count, check_images, check_latent, check_memory, check_seed
+from wyner_serving.errors import InputError
+from wyner_serving.manifest import read_file, read_sealed
 from wyner_serving.noise import NoiseStreams
+from wyner_serving.sessions import Sessions
 
 _OTHER = {"x": "y", "y": "x"}
 _LOCAL = {"x": "u", "y": "v"}
@@ -33,24 +32,41 @@ class Encoded(NamedTuple):
 
 
 class Bundle:
-    """A W-model ready for use; made by `Bundle.load`. All methods are safe in threads.
+    """A W-model ready for use; made by `Bundle.load`.
+
+    All methods are safe in threads and in forked processes. Pickled, it travels as its absolute
+    path and the SHA-256 of its manifest, and opens again where it is unpickled; so does a copy.
 
     Args:
         folder: of the bundle.
-        manifest: its checked manifest.
         threads: of one call.
         batch_size: rows in one pass of a graph; it bounds memory and changes no result.
+        seal: SHA-256 that the manifest should have; None takes any.
+
+    Raises:
+        BundleError: if the folder is no whole bundle of this format and seal.
     """
 
     def __init__(
-        self, folder: Path, manifest: dict[str, Any], threads: int, batch_size: int
+        self, folder: Path, threads: int, batch_size: int, seal: str | None = None
     ) -> None:
-        self._folder = folder
-        self._manifest = manifest
+        self._manifest, self._seal = read_sealed(folder, seal)
+        for graph in self._manifest["graphs"].values():
+            read_file(folder, self._manifest, graph["file"])
+        # Of use after the process changed its folder, too.
+        self._folder = folder.absolute()
         self._threads = threads
         self._batch_size = batch_size
-        self._sessions: dict[str, onnxruntime.InferenceSession] = {}
-        self._lock = threading.Lock()
+        self._sessions = Sessions(self._folder, self._manifest, threads)
+
+    def __reduce__(self) -> tuple[Callable[..., Bundle], tuple[str, int, int, str]]:
+        settings = (self._threads, self._batch_size, self._seal)
+        return type(self)._reopened, (str(self._folder), *settings)
+
+    @classmethod
+    def _reopened(cls, folder: str, threads: int, batch_size: int, seal: str) -> Bundle:
+        """The bundle that was pickled."""
+        return cls(Path(folder), threads, batch_size, seal)
 
     @classmethod
     def load(
@@ -73,12 +89,7 @@ class Bundle:
         threads = (
             min(4, os.cpu_count() or 1) if threads is None else check_count(threads, "threads")
         )
-        batch_size = check_count(batch_size, "batch_size")
-        folder = Path(path)
-        manifest = read_manifest(folder)
-        for graph in manifest["graphs"].values():
-            read_file(folder, manifest, graph["file"])
-        return cls(folder, manifest, threads, batch_size)
+        return cls(Path(path), threads, check_count(batch_size, "batch_size"))
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -89,30 +100,9 @@ class Bundle:
         """`(h, w, c)` of side "x" or "y"."""
         return tuple(self._manifest["images"][side])
 
-    def _session(self, name: str) -> onnxruntime.InferenceSession:
-        with self._lock:
-            if name not in self._sessions:
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads = self._threads
-                options.inter_op_num_threads = 1
-                # Waiting threads that spin slow a shared machine down.
-                options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-                options.log_severity_level = 3
-                try:
-                    file = self._manifest["graphs"][name]["file"]
-                    content = read_file(self._folder, self._manifest, file)
-                    self._sessions[name] = onnxruntime.InferenceSession(
-                        content, options, providers=["CPUExecutionProvider"]
-                    )
-                except BundleError:
-                    raise
-                except Exception as error:
-                    raise BundleError(f"{name} should be a graph. Received: {error}") from error
-            return self._sessions[name]
-
     def _run(self, name: str, **inputs: np.ndarray | None) -> list[np.ndarray]:
         given = {key: value for key, value in inputs.items() if value is not None}
-        return self._session(name).run(None, given)
+        return self._sessions.run(name, given)
 
     def _chunks(self, count: int) -> Iterator[slice]:
         for start in range(0, count, self._batch_size):
@@ -127,20 +117,20 @@ class Bundle:
         noise, other = self._noise(seed), _OTHER[side]
         repeats = 1 if samples is None else check_count(samples, "samples")
         given = check_images(given, side, self.image_shape(side))
-        rows = np.repeat(np.arange(len(given)), repeats)
-        images = np.empty((len(rows), *self.image_shape(other)), np.float32)
-        local = _LOCAL[other]
-        for part in self._chunks(len(rows)):
+        shape, local = self.image_shape(other), _LOCAL[other]
+        check_memory("samples", {"inputs": len(given), "samples": repeats}, shape)
+        images = np.empty((len(given) * repeats, *shape), np.float32)
+        for part in self._chunks(len(images)):
             count = part.stop - part.start
             (images[part],) = self._run(
                 f"generate_{other}",
-                **{side: given[rows[part]]},
+                **{side: given[np.arange(part.start, part.stop) // repeats]},
                 noise_z=noise.draw("z", count),
                 **{f"noise_{local}": noise.draw(local, count)},
             )
         if samples is None:
             return images
-        return images.reshape(len(given), repeats, *images.shape[1:])
+        return images.reshape(len(given), repeats, *shape)
 
     def generate_y(self, x: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
         """Conditional generation x → y.
@@ -154,7 +144,7 @@ class Bundle:
             Images in [0, 1], float32, `(n, h, w, c)` or `(n, samples, h, w, c)`.
 
         Raises:
-            InputError: if an argument is not as said.
+            InputError: if an argument is not as said, or the result cannot fit in memory.
         """
         return self._conditional(x, "x", seed, samples)
 
@@ -173,10 +163,12 @@ class Bundle:
             x and y, images in [0, 1], float32, `(count, h, w, c)` each.
 
         Raises:
-            InputError: if count or seed is not as said.
+            InputError: if count or seed is not as said, or the result cannot fit in memory.
         """
         count, noise = check_count(count, "count"), self._noise(seed)
-        x, y = (np.empty((count, *self.image_shape(side)), np.float32) for side in "xy")
+        shapes = [self.image_shape(side) for side in "xy"]
+        check_memory("count", {"pairs": count}, *shapes)
+        x, y = (np.empty((count, *shape), np.float32) for shape in shapes)
         for part in self._chunks(count):
             rows = part.stop - part.start
             draws = {f"noise_{latent}": noise.draw(latent, rows) for latent in "zuv"}
@@ -187,10 +179,11 @@ class Bundle:
         noise, other = self._noise(seed), _OTHER[side]
         style = check_images(style, "style", self.image_shape(side))
         concept = check_images(concept, "concept", self.image_shape(other))
+        counts = {"styles": len(style), "concepts": len(concept)}
+        check_memory("style", counts, self.image_shape(side))
         noise_concept = noise.draw("z", len(concept))
         assert noise_concept is not None
-        shape = (len(style), len(concept), *self.image_shape(side))
-        images = np.empty(shape, np.float32)
+        images = np.empty((*counts.values(), *self.image_shape(side)), np.float32)
         local = _LOCAL[side]
         columns = list(self._chunks(len(concept)))
         step = max(1, self._batch_size // len(concept))
@@ -221,7 +214,7 @@ class Bundle:
             x images in [0, 1], float32, `(styles, concepts, h, w, c)`.
 
         Raises:
-            InputError: if an argument is not as said.
+            InputError: if an argument is not as said, or the result cannot fit in memory.
         """
         return self._transfer(style, concept, "x", seed)
 
@@ -261,6 +254,7 @@ class Bundle:
                 raise InputError(f"`{name}` should be None: the model has none. Received: an array")
         else:
             local = check_latent(local, name, latents[name]["size"], len(z))
+        check_memory("z", {"rows": len(z)}, self.image_shape(side))
         images = np.empty((len(z), *self.image_shape(side)), np.float32)
         for part in self._chunks(len(z)):
             given = {"z": z[part], name: None if local is None else local[part]}

@@ -20,11 +20,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     Raises:
         BundleError: if the folder is no bundle, or not whole.
     """
+    return read_sealed(folder)[0]
+
+
+def read_sealed(folder: Path, seal: str | None = None) -> tuple[dict[str, Any], str]:
+    """The manifest as `read_manifest` has it, and the SHA-256 of its bytes.
+
+    Args:
+        folder: of the bundle.
+        seal: the SHA-256 that they should have; None takes any.
+
+    Raises:
+        BundleError: if the folder is no bundle, not whole, or of another seal.
+    """
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleError(f"A bundle should be a folder with {MANIFEST}. Received: {folder}")
+        hint = "" if seal is None else f" that has SHA-256 {seal}"
+        raise BundleError(f"A bundle should be a folder with {MANIFEST}{hint}. Received: {folder}")
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if seal not in (None, found):
+        raise BundleError(
+            f"{path} should be as it was, with SHA-256 {seal}. Received: another one, {found}"
+        )
+    return _parsed(folder, path, content), found
+
+
+def _parsed(folder: Path, path: Path, content: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_bytes())
+        values = json.loads(content)
     except ValueError as error:
         raise BundleError(f"{path} should be JSON. Received: {error}") from error
     found = values.get("format") if isinstance(values, dict) else None

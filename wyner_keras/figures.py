@@ -12,12 +12,42 @@ from pathlib import Path
 import numpy as np
 
 from wyner_keras.data import check_images
-from wyner_keras.page import GROUP, MARGIN, Page, font, tile
+from wyner_keras.page import GROUP, MARGIN, Page, check_drawable, font, tile
+
+Shape = tuple[int, ...]
+_COLUMNS = 6  # of pairs
+
+
+def check_conditional(inputs: int, samples: int, given: Shape, made: Shape) -> None:
+    """Refuse numbers that `conditional_grid` cannot draw, before anything is generated.
+
+    Args:
+        inputs: how many.
+        samples: of each.
+        given: shape `(h, w, c)` of an input.
+        made: shape of a sample.
+
+    Raises:
+        ValueError: if the picture would be too large.
+    """
+    check_drawable(inputs, 1 + samples, given, made)
+
+
+def check_transfer(styles: int, concepts: int, style: Shape, concept: Shape) -> None:
+    """Refuse numbers that `transfer_grid` cannot draw; see `check_conditional`."""
+    check_drawable(1 + styles, 1 + concepts, style, concept)
+
+
+def check_joint(pairs: int, x: Shape, y: Shape, columns: int = _COLUMNS) -> None:
+    """Refuse numbers that `joint_grid` cannot draw; see `check_conditional`."""
+    columns = min(columns, pairs)
+    check_drawable(-(-pairs // columns), 2 * columns, x, y)
 
 
 def _grid_of(images: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Checks images `(rows, columns, h, w, c)` against the shape that they should have."""
-    images = np.asarray(images)
+    # A mask stays, for the check to refuse.
+    images = np.asanyarray(images)
     fits = images.ndim == 5 and all(
         wanted in (-1, found) for wanted, found in zip(shape, images.shape, strict=True)
     )
@@ -49,7 +79,7 @@ def conditional_grid(
         The path.
 
     Raises:
-        ValueError: shapes that do not fit, or images outside [0, 1].
+        ValueError: shapes that do not fit, images outside [0, 1], or too many for a picture.
 
     Example:
         >>> import tempfile
@@ -63,6 +93,7 @@ def conditional_grid(
     """
     inputs = check_images(inputs, "inputs")
     samples = _grid_of(samples, "samples", (len(inputs), -1, -1, -1, inputs.shape[3]))
+    check_conditional(len(inputs), samples.shape[1], inputs.shape[1:], samples.shape[2:])
     page, top = Page.start(title)
     right = page.text(captions[0], MARGIN, top)
     top += 26
@@ -98,7 +129,7 @@ def transfer_grid(
         The path.
 
     Raises:
-        ValueError: shapes that do not fit, or images outside [0, 1].
+        ValueError: shapes that do not fit, images outside [0, 1], or too many for a picture.
 
     Example:
         >>> import tempfile
@@ -114,6 +145,7 @@ def transfer_grid(
     styles, concepts = check_images(styles, "styles"), check_images(concepts, "concepts")
     shape = (len(styles), len(concepts), *styles.shape[1:])
     results = _grid_of(results, "results", shape)
+    check_transfer(len(styles), len(concepts), styles.shape[1:], concepts.shape[1:])
     page, top = Page.start(title)
     given, header = tile(styles[0], real=True), tile(concepts[0], real=True)
     words = max(round(font(14).getlength(caption)) for caption in captions)
@@ -137,7 +169,7 @@ def joint_grid(
     path: str | os.PathLike[str],
     title: str | None = None,
     *,
-    columns: int = 6,
+    columns: int = _COLUMNS,
 ) -> Path:
     """Generated pairs side by side.
 
@@ -166,6 +198,7 @@ def joint_grid(
         raise ValueError(f"`y` should have as many images as `x`, {len(x)}. Received: {len(y)}")
     if columns < 1:
         raise ValueError(f"`columns` should be at least 1. Received: {columns}")
+    check_joint(len(x), x.shape[1:], y.shape[1:], columns)
     page, top = Page.start(title)
     columns = min(columns, len(x))
     sizes = [tile(images[0], real=False) for images in (x, y)]
@@ -218,6 +251,9 @@ def comparison_grid(
         name: _grid_of(images, f"rows[{name!r}]", (len(inputs), -1, -1, -1, inputs.shape[3]))
         for name, images in rows.items()
     }
+    samples = [images.shape[1] for images in grids.values()]
+    shapes = [inputs.shape[1:], *(images.shape[2:] for images in grids.values())]
+    check_drawable(1 + len(grids), len(inputs) * max(samples), *shapes)
     page, top = Page.start(title)
     names = max(round(font(14).getlength(name)) for name in (*rows, "input"))
     left = MARGIN + names + GROUP

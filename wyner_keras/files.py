@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from wyner_serving.whole import beside
+
 
 def to_json(values: Any) -> str:
     """JSON text of plain values; numbers that are not finite become null, as JSON has none."""
@@ -30,16 +32,15 @@ def to_json(values: Any) -> str:
 
 @contextlib.contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """A path beside another, with its suffix, to write to: it takes the other's place at the end.
+    """A path to write to, of the same name in a folder beside: it takes the place at the end.
 
-    If writing fails, what was there stays and the rest is removed.
+    If writing fails, what was there stays and the rest is removed. What a killed writer of the
+    same file left is removed by the next one.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
-    try:
+    with beside(path) as folder:
+        temporary = folder / path.name
         yield temporary
         os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> Path:

@@ -19,6 +19,8 @@ from wyner_keras.files import whole
 TILE = 56  # pixels that an image is magnified to, or a little more or less
 GROUP = 22  # between what was given and what was generated
 MARGIN = 24
+# The longest side and the most pixels of a picture that common viewers open (cairo's, Pillow's).
+LONGEST, LARGEST = 2**15 - 1, 2**26
 TEXT, FAINT = (60, 64, 72), (120, 126, 136)
 _REAL, _GENERATED = (24, 78, 160), (20, 20, 24)
 _PANEL = (236, 242, 250)  # behind real images
@@ -48,6 +50,34 @@ def tile(image: np.ndarray, real: bool, size: int = TILE) -> Image.Image:
         colours = paper + weight * (ink - paper)
     pixels = np.rint(colours).astype(np.uint8)
     return Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))
+
+
+def check_drawable(rows: int, columns: int, *shapes: tuple[int, ...], size: int = TILE) -> None:
+    """Refuse a picture that no viewer would open, before anything is generated for it.
+
+    Args:
+        rows: of images, one below the other.
+        columns: of images, one beside the other.
+        shapes: `(h, w, c)` of these images; the largest takes the room.
+        size: pixels that each image is magnified to, about.
+
+    Raises:
+        ValueError: if the picture would be larger than said above.
+
+    Example:
+        >>> check_drawable(10, 9, (28, 28, 1))
+    """
+    factors = [max(1, round(size / max(shape[:2]))) for shape in shapes]
+    gaps = [max(3, factor) for factor in factors]
+    magnified = list(zip(factors, gaps, shapes, strict=True))
+    height = rows * max(factor * shape[0] + gap for factor, gap, shape in magnified)
+    width = columns * max(factor * shape[1] + gap for factor, gap, shape in magnified)
+    if max(height, width) > LONGEST or height * width > LARGEST:
+        raise ValueError(
+            f"a picture should have sides of at most {LONGEST} pixels, and {LARGEST} in all; "
+            "ask for fewer images, or write arrays (.npz). "
+            f"Received: {rows} rows of {columns} images, {width} pixels wide and {height} high"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,15 @@ from typing import Protocol
 
 import numpy as np
 
-from wyner_serving.checks import check_count, check_images, check_seed
+from wyner_serving.checks import (
+    check_array,
+    check_count,
+    check_images,
+    check_memory,
+    check_seed,
+)
 from wyner_serving.errors import InputError, ServingError
+from wyner_serving.forks import begins_anew
 from wyner_serving.tf_serving.png import from_png, to_png
 from wyner_serving.tf_serving.rest import Rest
 
@@ -37,7 +44,9 @@ def row_seeds(seed: int, count: int) -> np.ndarray:
 
 
 class Client:
-    """A model on a server; safe in threads.
+    """A model on a server; safe in threads, and in forked processes by REST.
+
+    Pickled or copied, it travels as its arguments: every process has connections of its own.
 
     One seed gives one answer, whatever the number of rows in a request and whoever else asks. It
     is not the answer that `Bundle` gives: the server draws its own noise.
@@ -76,6 +85,16 @@ class Client:
             raise InputError(f"`timeout` should be positive. Received: timeout={timeout!r}")
         if version is not None:
             label, version = None, check_count(version, "version")
+        self._again = functools.partial(
+            type(self),
+            url,
+            model=model,
+            label=label,
+            version=version,
+            timeout=timeout,
+            png=png,
+            rows=rows,
+        )
         self._rows = check_count(rows, "rows")
         self._png = png
         self._transport: Transport
@@ -85,6 +104,15 @@ class Client:
             self._transport = Rpc(address, model, label, version, float(timeout))
         else:
             self._transport = Rest(url, model, label, version, float(timeout))
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._lock = threading.Lock()
+        begins_anew(self)
+
+    def __reduce__(self) -> tuple[Callable[[], Client], tuple[()]]:
+        return self._again, ()
+
+    def begin_anew(self) -> None:
+        """In a forked process: a new lock, because a thread that did not come may hold the old."""
         self._lock = threading.Lock()
 
     def states(self) -> dict[int, str]:
@@ -106,12 +134,14 @@ class Client:
             Arrays by name.
 
         Raises:
+            InputError: for a masked array or complex numbers; nothing was sent.
             ServingError: if the server cannot be reached or refuses.
         """
+        for name, value in inputs.items():
+            check_array(np.asanyarray(value), name, "an array")
         return self._transport.predict(signature, inputs)
 
-    @functools.cached_property
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
+    def _asked_shapes(self) -> dict[str, tuple[int, ...]]:
         outputs = self._transport.outputs()
         try:
             return {side: outputs["generate_pairs_seeded"][side][1:] for side in "xy"}
@@ -124,6 +154,9 @@ class Client:
     def image_shape(self, side: str) -> tuple[int, ...]:
         """`(h, w, c)` of side "x" or "y", as the server says."""
         with self._lock:
+            # No cached_property: before Python 3.12 it has a lock that a fork copies locked.
+            if self._shapes is None:
+                self._shapes = self._asked_shapes()
             return self._shapes[side]
 
     def _send(self, task: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -167,14 +200,19 @@ class Client:
     ) -> np.ndarray:
         repeats = 1 if samples is None else check_count(samples, "samples")
         given = check_images(given, side, self.image_shape(side))
-        rows = np.repeat(np.arange(len(given)), repeats)
-        seeds = row_seeds(seed, len(rows))
         other = _OTHER[side]
+        counts = {"inputs": len(given), "samples": repeats}
+        check_memory("samples", counts, self.image_shape(other))
+        count = len(given) * repeats
+        seeds = row_seeds(seed, count)
         (images,) = self._ask(
             f"generate_{other}",
             other,
-            len(rows),
-            lambda part: {side: given[rows[part]], "seed": seeds[part]},
+            count,
+            lambda part: {
+                side: given[np.arange(part.start, part.stop) // repeats],
+                "seed": seeds[part],
+            },
         )
         if samples is None:
             return images
@@ -203,7 +241,9 @@ class Client:
 
     def generate_pairs(self, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Joint generation: x and y `(count, h, w, c)`; see `generate_y`."""
-        seeds = row_seeds(seed, check_count(count, "count"))
+        count, seed = check_count(count, "count"), check_seed(seed)
+        check_memory("count", {"pairs": count}, *(self.image_shape(side) for side in "xy"))
+        seeds = row_seeds(seed, count)
         x, y = self._ask("generate_pairs", "xy", count, lambda part: {"seed": seeds[part]})
         return x, y
 
@@ -211,19 +251,19 @@ class Client:
         style = check_images(style, "style", self.image_shape(side))
         concept = check_images(concept, "concept", self.image_shape(_OTHER[side]))
         styles, concepts = len(style), len(concept)
+        check_memory("style", {"styles": styles, "concepts": concepts}, self.image_shape(side))
         style_seeds, concept_seeds = row_seeds(seed, styles), row_seeds(seed, concepts)
-        row, column = (index.ravel() for index in np.indices((styles, concepts)))
-        (images,) = self._ask(
-            f"transfer_{side}",
-            side,
-            styles * concepts,
-            lambda part: {
-                "style": style[row[part]],
-                "concept": concept[column[part]],
-                "style_seed": style_seeds[row[part]],
-                "concept_seed": concept_seeds[column[part]],
-            },
-        )
+
+        def inputs(part: slice) -> dict[str, np.ndarray]:
+            row, column = np.divmod(np.arange(part.start, part.stop), concepts)
+            return {
+                "style": style[row],
+                "concept": concept[column],
+                "style_seed": style_seeds[row],
+                "concept_seed": concept_seeds[column],
+            }
+
+        (images,) = self._ask(f"transfer_{side}", side, styles * concepts, inputs)
         return images.reshape(styles, concepts, *images.shape[1:])
 
     def transfer_x(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:

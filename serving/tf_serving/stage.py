@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -12,6 +10,7 @@ from wyner_serving.checks import check_count
 from wyner_serving.errors import BundleError, InputError
 from wyner_serving.manifest import read_file, read_manifest
 from wyner_serving.tf_serving.wire import without_requests, without_signatures
+from wyner_serving.whole import whole_folder
 
 MODEL = "wyner"
 _WARM_UP = "assets.extra/tf_serving_warmup_requests"
@@ -59,14 +58,8 @@ def stage(
     target = parent / str(check_count(version, "version"))
     if target.exists():
         raise InputError(f"`version` should be new. Received: version={version}, {target} exists")
-    folder = Path(tempfile.mkdtemp(prefix=".staged-", dir=parent))
-    try:
+    with whole_folder(target) as folder:
         _copy(source, manifest, folder)
-        folder.chmod(0o755)
-        os.rename(folder, target)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return target
 
 

@@ -14,7 +14,6 @@ import base64
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from PIL import Image
 
 from wyner_serving import Bundle, BundleError
 from wyner_serving.web import first
+from wyner_serving.whole import whole_folder
 
 _HERE = Path(__file__).parent
 _ORT = _HERE / "node_modules" / "onnxruntime-web" / "dist"
@@ -225,11 +225,8 @@ def assemble(bundle: Path, out: Path, ort: Path) -> None:
     opened = Bundle.load(bundle)
     check_shown(opened.manifest)
     settings = page_settings(bundle, opened)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        new = folder / "new"
-        shutil.copytree(_HERE / "page", new)
+    with whole_folder(out, replace=True) as new:
+        shutil.copytree(_HERE / "page", new, dirs_exist_ok=True)
         (new / "ort").mkdir()
         for name in _ORT_FILES:
             shutil.copyfile(ort / name, new / "ort" / name)
@@ -239,17 +236,6 @@ def assemble(bundle: Path, out: Path, ort: Path) -> None:
             file = opened.manifest["graphs"][name]["file"]
             shutil.copyfile(bundle / file, new / "bundle" / "onnx" / f"{name}.onnx")
         (new / "page.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
-        old = folder / "old"
-        if out.exists():
-            out.rename(old)
-        try:
-            new.rename(out)
-        except OSError:
-            if old.exists():
-                old.rename(out)
-            raise
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

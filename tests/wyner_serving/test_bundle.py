@@ -117,6 +117,16 @@ BAD_CALLS = {
     "rows": (lambda b: b.decode_x(np.eye(3), np.zeros((4, 2))), r"`u` should have shape \(3, 2\)"),
     "u": (lambda b: b.decode_x(np.eye(3)), "`u` should be an array"),
     "v nan": (lambda b: b.decode_y(np.eye(3), np.full((3, 4), np.nan)), "`v` should be finite"),
+    "v large": (lambda b: b.decode_y(np.eye(3), np.full((3, 4), 1e39)), "`v` should be finite"),
+    "mask": (lambda b: b.generate_y(np.ma.masked_equal(IMAGE, 1), seed=0), "a masked array"),
+    "style mask": (
+        lambda b: b.transfer_x(style=np.ma.asarray(IMAGE), concept=IMAGE, seed=0),
+        "`style` .* without a mask",
+    ),
+    "complex": (lambda b: b.encode_x(IMAGE + 0j), "`x` .* real numbers.*complex64"),
+    "z mask": (lambda b: b.decode_x(np.ma.asarray(np.eye(3)), np.zeros((3, 2))), "without a mask"),
+    "u complex": (lambda b: b.decode_x(np.eye(3), np.zeros((3, 2)) * 1j), "`u` .*complex128"),
+    "z text": (lambda b: b.decode_x(np.eye(3).astype(str), np.zeros((3, 2))), "`z` .*<U"),
 }
 
 
@@ -125,6 +135,62 @@ def test_bad_input_is_refused(opened, case):
     call, message = BAD_CALLS[case]
     with pytest.raises(InputError, match=message):
         call(opened)
+
+
+LARGE = np.broadcast_to(IMAGE, (10**5, 8, 8, 1))
+TOO_LARGE = {
+    "samples": (
+        lambda model: model.generate_y(np.repeat(IMAGE, 3, axis=0), seed=0, samples=10**12),
+        "3 inputs x 1000000000000 samples of 8x8x1, 698.5 TiB, of .* available",
+    ),
+    "count": (
+        lambda model: model.generate_pairs(2**62, seed=0),
+        r"about 10\^19 pairs of 8x8x1 and 8x8x1, more than 1024 EiB",
+    ),
+    "count of 31 digits": (lambda model: model.generate_pairs(10**30, seed=0), r"10\^30 pairs"),
+    "samples of 5001 digits": (
+        lambda model: model.generate_x(IMAGE, seed=0, samples=10**5000),
+        r"10\^5000 samples",
+    ),
+    "styles by concepts": (
+        lambda model: model.transfer_x(style=LARGE, concept=LARGE, seed=0),
+        "100000 styles x 100000 concepts of 8x8x1, 2.328 TiB",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TOO_LARGE)
+def test_what_cannot_fit_is_refused_by_its_size(opened, case):
+    call, message = TOO_LARGE[case]
+    with pytest.raises(InputError, match=rf"should leave a result that fits in memory.*{message}"):
+        call(opened)
+
+
+def test_what_fits_depends_on_the_memory_there_is(opened, monkeypatch):
+    monkeypatch.setattr("wyner_serving.checks.available", lambda: 2**27)
+    with pytest.raises(InputError, match=r"`count` .* 262145 pairs .* 128 MiB, of 128 MiB avail"):
+        opened.generate_pairs(2**18 + 1, seed=0)
+    monkeypatch.setattr("wyner_serving.checks.available", lambda: 0)
+    # So little is always there.
+    assert len(opened.generate_pairs(3, seed=0)[0]) == 3
+
+
+@pytest.mark.parametrize("kind", ["float16", "float64", ">f4", ">f8", "strided", "fortran"])
+def test_other_layouts_of_the_same_values_give_the_same(opened, tiny_images, kind):
+    def like(values):
+        if kind == "strided":
+            return np.repeat(values[::-1], 2, axis=0)[::-2]
+        return np.asfortranarray(values) if kind == "fortran" else values.astype(kind)
+
+    x = np.round(8 * tiny_images[0]) / np.float32(8)
+    z, u = np.eye(3, dtype=np.float32), np.full((3, 2), 0.5, np.float32)
+    np.testing.assert_array_equal(opened.generate_y(like(x), seed=1), opened.generate_y(x, seed=1))
+    np.testing.assert_array_equal(opened.encode_x(like(x)).z, opened.encode_x(x).z)
+    np.testing.assert_array_equal(
+        opened.transfer_x(style=like(x), concept=like(x), seed=1),
+        opened.transfer_x(style=x, concept=x, seed=1),
+    )
+    np.testing.assert_array_equal(opened.decode_x(like(z), like(u)), opened.decode_x(z, u))
 
 
 @pytest.mark.parametrize("options", [{"threads": 0}, {"batch_size": 0}, {"threads": 1.5}])

@@ -78,7 +78,10 @@ def run(options: argparse.Namespace) -> Result:
                 "--from prior takes neither --input nor --samples: it generates pairs. "
                 f"Received: input={options.input}, samples={options.samples}"
             )
-        x, y = opened.load_model().generate_pairs(options.count or 30, seed=seed)
+        model, count = opened.load_model(), options.count or 30
+        if picture:
+            figures.check_joint(count, model.image_shape("x"), model.image_shape("y"))
+        x, y = model.generate_pairs(count, seed=seed)
         if picture:
             figures.joint_grid(x, y, out)
         else:
@@ -92,12 +95,15 @@ def run(options: argparse.Namespace) -> Result:
     else:
         given = opened.images(side, seed, options.count, default=10)
     generate = model.generate_y if side == "x" else model.generate_x
-    made = generate(given, seed=seed, samples=options.samples or 8)
+    samples = options.samples or 8
+    if picture:
+        figures.check_conditional(len(given), samples, given.shape[1:], model.image_shape(other))
+    made = generate(given, seed=seed, samples=samples)
     if picture:
         captions = (f"input {side}", f"samples of {other}")
         figures.conditional_grid(given, made, out, captions=captions)
     else:
         write_arrays(out, **{side: given, other: made})
-    count, samples = made.shape[:2]
+    count = len(given)
     text = f"{samples} samples of {other} for each of {count} inputs {side} in {out}"
     return Result(text, {**values, "count": count, "samples": samples})

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing, write_json
+from wyner_serving.whole import whole_folder
 
 if TYPE_CHECKING:
     from wyner_keras.information.theory import Theory
@@ -53,15 +51,8 @@ def run(options: argparse.Namespace) -> Result:
     found = theory.experiment(
         quick=options.quick, seed=options.seed or 0, verbose=not options.quiet
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
+    with whole_folder(out) as folder:
         paths = _write(found, folder)
-        folder.chmod(0o755)
-        os.rename(folder, out)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     written = {name: str(out / file) for name, file in paths.items()}
     return Result(f"{found.table()}\n\n{shared.lines(written)}", {**found.to_dict(), **written})
 

@@ -72,6 +72,9 @@ def run(options: argparse.Namespace) -> Result:
     # Another seed, so that the default styles are not the images of the default concepts.
     style = references(options.style, "--style", side, seed + 1)
     concept = references(options.concept, "--concept", other, seed)
+    if out.suffix == ".png":
+        shapes = style.shape[1:], concept.shape[1:]
+        figures.check_transfer(len(style), len(concept), *shapes)
     transfer = model.transfer_x if side == "x" else model.transfer_y
     result = transfer(style=style, concept=concept, seed=seed)
     if out.suffix == ".png":

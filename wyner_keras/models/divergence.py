@@ -10,6 +10,8 @@ from typing import Any
 
 import keras
 
+from wyner_keras.files import whole
+
 logger = logging.getLogger(__name__)
 
 
@@ -60,9 +62,8 @@ class KeepLastGood(keras.callbacks.Callback):
             return
         self._good, self._good_epoch = self.model.get_weights(), epoch + 1
         if self.path is not None:
-            temporary = self.path.with_name(f".{self.path.name.split('.')[0]}.tmp.weights.h5")
-            self.model.save_weights(temporary)
-            os.replace(temporary, self.path)
+            with whole(self.path) as temporary:
+                self.model.save_weights(temporary)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Restore and raise, if the loss was not finite."""

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from wyner_keras.data import check_images
 from wyner_keras.models.pair import PairModel
+from wyner_serving.checks import check_count, check_memory, check_seed
 
 Tensor = Any
 OTHER = {"x": "y", "y": "x"}
@@ -27,20 +28,12 @@ class NoiseStreams:
     """
 
     def __init__(self, seed: int) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"`seed` should be a non-negative integer. Received: seed={seed!r}")
-        children = np.random.SeedSequence(int(seed)).spawn(3)
+        children = np.random.SeedSequence(check_seed(seed)).spawn(3)
         self.z, self.u, self.v = (np.random.default_rng(child) for child in children)
 
     def local(self, side: str) -> np.random.Generator:
         """The stream of u (side "x") or v (side "y")."""
         return self.u if side == "x" else self.v
-
-
-def _positive(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
-    return int(value)
 
 
 class Tasks(PairModel):
@@ -110,22 +103,19 @@ class Tasks(PairModel):
     ) -> np.ndarray:
         self._require("conditional")
         given = check_images(given, name=side, shape=self.image_shape(side))
-        repeats = 1 if samples is None else _positive("samples", samples)
-        batch_size = _positive("batch_size", batch_size)
+        repeats = 1 if samples is None else check_count(samples, "samples")
+        batch_size = check_count(batch_size, "batch_size")
         streams, other = NoiseStreams(seed), OTHER[side]
-        rows = np.repeat(np.arange(len(given)), repeats)
-        chunks = []
-        for start in range(0, len(rows), batch_size):
-            index = rows[start : start + batch_size]
+        shape = self.image_shape(other)
+        check_memory("samples", {"inputs": len(given), "samples": repeats}, shape)
+        images = np.empty((len(given) * repeats, *shape), np.float32)
+        for start in range(0, len(images), batch_size):
+            index = np.arange(start, min(len(images), start + batch_size)) // repeats
             noise_z = self._draw(streams.z, self.common, len(index))
             noise_local = self._draw(streams.local(other), self.local(other), len(index))
-            chunks.append(
-                self._graphs[f"conditional_{side}"](given[index], noise_z, noise_local).numpy()
-            )
-        images = np.concatenate(chunks)
-        if samples is None:
-            return images
-        return images.reshape(len(given), repeats, *images.shape[1:])
+            made = self._graphs[f"conditional_{side}"](given[index], noise_z, noise_local)
+            images[start : start + len(index)] = made
+        return images if samples is None else images.reshape(len(given), repeats, *shape)
 
     def generate_y(
         self, x: np.ndarray, *, seed: int, samples: int | None = None, batch_size: int = 1000
@@ -142,7 +132,7 @@ class Tasks(PairModel):
             Images in [0, 1], float32, `(n, h, w, c)` or `(n, samples, h, w, c)`.
 
         Raises:
-            ValueError: if x, seed or samples is not as said.
+            ValueError: if x, seed or samples is not as said, or the result cannot fit in memory.
 
         Source: the W-model paper, section 2.3, figure 3(a).
         """
@@ -168,12 +158,14 @@ class Tasks(PairModel):
             x and y, images in [0, 1], float32, `(count, h, w, c)` each.
 
         Raises:
-            ValueError: if count or seed is not as said.
+            ValueError: if count or seed is not as said, or the result cannot fit in memory.
         """
         self._require("joint")
-        count, batch_size = _positive("count", count), _positive("batch_size", batch_size)
+        count, batch_size = check_count(count, "count"), check_count(batch_size, "batch_size")
         streams = NoiseStreams(seed)
-        chunks = []
+        shapes = [self.image_shape(side) for side in "xy"]
+        check_memory("count", {"pairs": count}, *shapes)
+        x, y = (np.empty((count, *shape), np.float32) for shape in shapes)
         for start in range(0, count, batch_size):
             rows = min(batch_size, count - start)
             noises = (
@@ -181,9 +173,8 @@ class Tasks(PairModel):
                 self._draw(streams.u, self.local("x"), rows),
                 self._draw(streams.v, self.local("y"), rows),
             )
-            chunks.append([side.numpy() for side in self._graphs["joint"](*noises)])
-        x, y = zip(*chunks, strict=True)
-        return np.concatenate(x), np.concatenate(y)
+            x[start : start + rows], y[start : start + rows] = self._graphs["joint"](*noises)
+        return x, y
 
     def _transfer(
         self, style: np.ndarray, concept: np.ndarray, side: str, seed: int, batch_size: int
@@ -192,18 +183,21 @@ class Tasks(PairModel):
         other = OTHER[side]
         style = check_images(style, name="style", shape=self.image_shape(side))
         concept = check_images(concept, name="concept", shape=self.image_shape(other))
-        batch_size = _positive("batch_size", batch_size)
+        batch_size = check_count(batch_size, "batch_size")
         streams = NoiseStreams(seed)
+        counts = {"styles": len(style), "concepts": len(concept)}
+        check_memory("style", counts, self.image_shape(side))
+        images = np.empty((*counts.values(), *self.image_shape(side)), np.float32)
         noise_concept = self._draw(streams.z, self.common, len(concept))
         per_chunk = max(1, batch_size // len(concept))
-        chunks = []
+        graph = self._graphs[f"transfer_{side}"]
         for start in range(0, len(style), per_chunk):
             rows = style[start : start + per_chunk]
             noise_z = self._draw(streams.z, self.common, len(rows))
             noise_local = self._draw(streams.local(side), self.local(side), len(rows))
-            graph = self._graphs[f"transfer_{side}"]
-            chunks.append(graph(rows, concept, noise_z, noise_local, noise_concept).numpy())
-        return np.concatenate(chunks)
+            made = graph(rows, concept, noise_z, noise_local, noise_concept)
+            images[start : start + len(rows)] = made
+        return images
 
     def transfer_x(
         self, *, style: np.ndarray, concept: np.ndarray, seed: int, batch_size: int = 1000
@@ -220,7 +214,7 @@ class Tasks(PairModel):
             x images in [0, 1], float32, `(styles, concepts, h, w, c)`.
 
         Raises:
-            ValueError: if an argument is not as said.
+            ValueError: if an argument is not as said, or the result cannot fit in memory.
 
         Source: the W-model paper, section 2.3, figure 3(b).
         """

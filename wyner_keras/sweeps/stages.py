@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from wyner_keras.models import WynerModel
 from wyner_keras.sweeps.configurations import NO_FLOW
 from wyner_keras.training import Recipe, checkpoints
 from wyner_keras.training.settings import STAGES
+from wyner_serving.whole import clear_leftovers, whole_folder
 
 # Fields of the config that no stage before the named one reads, nor do the initial weights of what
 # is trained until then depend on them. All other fields are taken to be read from the first on.
@@ -90,12 +90,9 @@ class Shelf:
         place = self.folder / keys(recipe)[stage]
         if place.exists():
             return
-        temporary = place.with_name(f".{place.name}.tmp")
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name in (checkpoints.MODEL, checkpoints.PROGRESS):
-            shutil.copyfile(checkpoint / name, temporary / name)
-        os.rename(temporary, place)
+        with whole_folder(place) as temporary:
+            for name in (checkpoints.MODEL, checkpoints.PROGRESS):
+                shutil.copyfile(checkpoint / name, temporary / name)
 
     def take(self, recipe: Recipe, checkpoint: Path) -> str | None:
         """Write the recipe's last stage that is here into a folder that has reached nothing yet.
@@ -127,9 +124,10 @@ class Shelf:
             for name in keys(recipe).values():
                 if self.folder / name not in wanted:
                     shutil.rmtree(self.folder / name, ignore_errors=True)
-        for killed in self.folder.glob(".*.tmp"):
-            shutil.rmtree(killed, ignore_errors=True)
-        if self.folder.exists() and not any(self.folder.iterdir()):
+        if not self.folder.exists():
+            return
+        clear_leftovers(self.folder)
+        if not any(self.folder.iterdir()):
             self.folder.rmdir()
 
 

@@ -271,6 +271,26 @@ def test_a_malformed_count_of_pairs_is_refused(model, count):
         model.generate_pairs(count, seed=0)
 
 
+def test_what_cannot_fit_is_refused_by_its_size(model, images):
+    x, y = images
+    many = np.broadcast_to(x[:1], (2 * 10**5, 4, 4, 1))
+    other = np.broadcast_to(y[:1], (2 * 10**5, 4, 2, 1))
+    for call, message in (
+        (lambda: model.generate_y(x, seed=0, samples=10**12), "7 inputs x 1000000000000 samples"),
+        (
+            lambda: model.generate_x(y, seed=0, samples=2**62),
+            r"10\^19 samples of 4x4x1, more than 1024 EiB",
+        ),
+        (lambda: model.generate_pairs(10**30, seed=0), r"10\^30 pairs of 4x4x1 and 4x2x1"),
+        (
+            lambda: model.transfer_x(style=many, concept=other, seed=0),
+            "200000 styles x 200000 concepts of 4x4x1",
+        ),
+    ):
+        with pytest.raises(ValueError, match=rf"should leave a result that fits.*{message}"):
+            call()
+
+
 def test_a_model_that_knows_no_shapes_says_so(images):
     model = WynerModel(WynerConfig(hidden=(8,)))
     x, y = images

@@ -1,5 +1,9 @@
+import copy
 import functools
 import http.server
+import pickle
+import subprocess
+import sys
 import threading
 import time
 
@@ -164,7 +168,49 @@ def test_threads_share_a_client(rest, tiny_images):
     assert not wrong
 
 
+@pytest.mark.parametrize("travel", [lambda c: pickle.loads(pickle.dumps(c)), copy.deepcopy])
+def test_a_client_travels(url, servable, tiny_images, travel):
+    client = Client(url, label=None, version=1, rows=3, png=True)
+    expected = client.generate_y(tiny_images[0], seed=3)
+    servable.requests.clear()
+    np.testing.assert_array_equal(travel(client).generate_y(tiny_images[0], seed=3), expected)
+    assert servable.requests[0] == ("generate_y_png", {3})
+
+
+FORK = """
+import os, signal, socket, sys, threading
+from wyner_serving import ServingError
+from wyner_serving.tf_serving import Client
+
+def ask():
+    try:
+        client.image_shape("x")
+    except ServingError:
+        return
+    sys.exit("no server answered")
+
+# It takes connections and never answers, so that the thread holds the lock.
+silent = socket.create_server(("127.0.0.1", 0))
+client = Client(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=3)
+threading.Thread(target=ask).start()
+connection = silent.accept()
+pid = os.fork()
+if not pid:
+    signal.alarm(60)
+    ask()
+    sys.exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_of_its_parent(tmp_path):
+    (tmp_path / "fork.py").write_text(FORK)
+    done = subprocess.run([sys.executable, tmp_path / "fork.py"], stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 IMAGE = np.zeros((1, 8, 8, 1), np.float32)
+LARGE = np.broadcast_to(IMAGE, (10**5, 8, 8, 1))
 BAD_CALLS = {
     "shape": (lambda c: c.generate_y(IMAGE[:, :4], seed=0), r"shape \(1, 4, 8, 1\)"),
     "range": (lambda c: c.generate_x(IMAGE + 9, seed=0), "values from 9"),
@@ -174,6 +220,18 @@ BAD_CALLS = {
     "count": (lambda c: c.generate_pairs(0, seed=0), "count=0"),
     "seed": (lambda c: c.generate_pairs(1, seed=-1), "seed=-1"),
     "large": (lambda c: c.generate_y(IMAGE, seed=1.5), "seed=1.5"),
+    "mask": (lambda c: c.generate_y(np.ma.asarray(IMAGE), seed=0), "without a mask"),
+    "mask predicted": (lambda c: c.predict("decode_x", z=np.ma.ones((1, 3))), "`z` .*a mask"),
+    "complex": (lambda c: c.predict("decode_x", z=np.eye(3) * 1j), "`z` .*complex128"),
+    "samples that cannot fit": (
+        lambda c: c.generate_y(IMAGE, seed=0, samples=10**12),
+        "`samples` .*fits in memory",
+    ),
+    "pairs that cannot fit": (lambda c: c.generate_pairs(2**62, seed=0), "`count` .*in memory"),
+    "styles that cannot fit": (
+        lambda c: c.transfer_x(style=LARGE, concept=LARGE, seed=0),
+        "100000 styles x 100000 concepts",
+    ),
 }
 
 

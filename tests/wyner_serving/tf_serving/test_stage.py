@@ -91,6 +91,21 @@ def test_versions_count_on_and_are_never_replaced(bundle, tmp_path):
     assert {path.name for path in (models / "wyner").iterdir()} == {"7", "8", "notes"}
 
 
+def test_what_a_killed_command_left_goes(bundle, tmp_path):
+    code = (
+        "import os, signal, sys; from wyner_serving.tf_serving import stage\n"
+        "import wyner_serving.whole as whole\n"
+        "whole.Path.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "stage(*sys.argv[1:])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, bundle, tmp_path])
+    assert done.returncode == -9
+    (left,) = (tmp_path / "wyner").iterdir()
+    assert not left.name.isdecimal()
+    assert stage(bundle, tmp_path).name == "1"
+    assert [path.name for path in (tmp_path / "wyner").iterdir()] == ["1"]
+
+
 def test_another_user_may_read_it(bundle, tmp_path):
     mask = os.umask(0o077)
     try:

@@ -1,0 +1,84 @@
+"""onnxruntime's sessions of a bundle's graphs: opened at first use, and anew after a fork."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wyner_serving.errors import BundleError
+from wyner_serving.forks import begins_anew
+from wyner_serving.manifest import read_file
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+# onnxruntime reports graphs and runs to its maker, from a thread that no fork copies: a forked
+# process then hangs at its end. It reads this once, when it is imported; who sets it decides.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+class Sessions:
+    """The graphs of a bundle, ready to run; safe in threads and in forked processes.
+
+    Args:
+        folder: of the bundle.
+        manifest: its checked manifest.
+        threads: of one run.
+    """
+
+    def __init__(self, folder: Path, manifest: dict[str, Any], threads: int) -> None:
+        self._folder = folder
+        self._manifest = manifest
+        self._threads = threads
+        self._opened: dict[str, onnxruntime.InferenceSession] = {}
+        self._lock = threading.Lock()
+        begins_anew(self)
+
+    def run(self, name: str, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of a graph.
+
+        Raises:
+            BundleError: if its file is not as the manifest says, or no graph.
+        """
+        with self._lock:
+            session = self._opened.get(name) or self._open(name)
+            self._opened[name] = session
+        return session.run(None, inputs)
+
+    def _open(self, name: str) -> onnxruntime.InferenceSession:
+        # Here, because much else of this package is of use where no graph runs.
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        # Waiting threads that spin slow a shared machine down.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            content = read_file(
+                self._folder, self._manifest, self._manifest["graphs"][name]["file"]
+            )
+            return onnxruntime.InferenceSession(
+                content, options, providers=["CPUExecutionProvider"]
+            )
+        except BundleError:
+            raise
+        except Exception as error:
+            raise BundleError(f"{name} should be a graph. Received: {error}") from error
+
+    def begin_anew(self) -> None:
+        """In a forked process: leave the sessions, whose threads did not come along, and the lock.
+
+        The lock may be held by a thread that did not come either. A session's destructor would
+        wait for its threads for ever; one reference more, and it never runs.
+        """
+        for session in self._opened.values():
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+        self._opened = {}
+        self._lock = threading.Lock()
