@@ -25,7 +25,8 @@ Judge a trained model on images that it was not trained on, and write RUN/metric
 The judge is a digit classifier, trained on the training images alone and cached (in the folder
 that the environment variable WYNER_CACHE_DIR names, or the user's cache folder). Beside each
 figure of the model stands that of real images, its ceiling. How many nats each latent holds is
-measured on pairs of the same images.
+measured on pairs of the same images. What too few images or classes do not allow is left out and
+named.
 """
 
 
@@ -105,7 +106,9 @@ def judged(
     quick = settings.get("asked", {}).get("quick", False)
     epochs, verbose = 2 if quick else None, shared.verbosity(quiet)
     judge, target_judge = (
-        None if each is None else evaluation.judge_for(each, epochs=epochs, verbose=verbose)
+        evaluation.judge_for(each, epochs=epochs, verbose=verbose)
+        if each is not None and evaluation.judgeable(each)
+        else None
         for each in (source, target)
     )
     report = evaluation.evaluate(

@@ -1,6 +1,6 @@
 """Judged quality of generated images, always against held-out real ones."""
 
-from wyner_keras.evaluation.classifier import Judge, judge_for
+from wyner_keras.evaluation.classifier import Judge, judge_for, judgeable
 from wyner_keras.evaluation.distances import PrecisionRecall, frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import within_input_diversity
 from wyner_keras.evaluation.evaluator import GenerativePair, evaluate
@@ -25,6 +25,7 @@ __all__ = [
     "evaluate",
     "frechet_distance",
     "judge_for",
+    "judgeable",
     "partnered",
     "precision_recall",
     "slant",

@@ -20,6 +20,7 @@ from wyner_keras.networks import RandomShiftShear
 logger = logging.getLogger(__name__)
 
 _VERSION = 2  # part of the cache key: raise it whenever the network or its training changes
+_BATCH, _MANY, _BATCH_OF_MANY = 32, 7_500, 128
 
 
 def _network(shape: tuple[int, int, int], classes: int, seed: int) -> keras.Model:
@@ -93,7 +94,7 @@ class Judge:
             images: the training images and their labels, of at least two classes.
             seed: seed of the weights, the augmentation and the order; same seed, same judge.
             epochs: passes over the images; by default 8 for 7,500 images and more, and as many
-                as make 40,000 images in all for fewer.
+                as make 40,000 images in all for fewer, at most 1,250.
             verbose: as in `keras.Model.fit`.
 
         Returns:
@@ -111,8 +112,9 @@ class Judge:
             raise ValueError(f"`epochs` should be at least 1. Received: {epochs}")
         targets = np.searchsorted(classes, images.labels)
         count = len(images)
-        epochs = epochs or max(8, 40_000 // count)
-        batch = 128 if count >= 7_500 else 32
+        # A batch that is not full counts as full: steps, not epochs, are what training takes.
+        epochs = epochs or max(8, 40_000 // max(count, _BATCH))
+        batch = _BATCH_OF_MANY if count >= _MANY else _BATCH
         network = _network(images.image_shape, len(classes), seed)
 
         # Dataset.shuffle would mix TensorFlow's global seed into ours.
@@ -166,10 +168,32 @@ def _cache_path(
     folder = cache_dir or os.environ.get("WYNER_CACHE_DIR")
     folder = folder or platformdirs.user_cache_dir("wyner_keras")
     digest = hashlib.blake2b(digest_size=12)
-    digest.update(repr((_VERSION, images.images.shape, seed, epochs)).encode())
+    # Sets smaller than a batch had more epochs in version 2.
+    version = _VERSION + int(len(images) < _BATCH)
+    digest.update(repr((version, images.images.shape, seed, epochs)).encode())
     digest.update(np.ascontiguousarray(images.images).data)
     digest.update(np.ascontiguousarray(images.labels).data)
     return Path(folder) / f"judge-{digest.hexdigest()}.keras"
+
+
+def judgeable(source: ImageSource) -> bool:
+    """Whether a source has what a judge is taught by: training images of at least two classes.
+
+    Args:
+        source: the images.
+
+    Returns:
+        Whether `judge_for(source)` can be had; without it `evaluate` leaves out what a judge tells.
+
+    Raises:
+        ValueError: training images without labels.
+
+    Example:
+        >>> import wyner_keras as wk
+        >>> judgeable(wk.data.load("digits"))
+        True
+    """
+    return len(source.train.classes) > 1
 
 
 def judge_for(
@@ -193,6 +217,9 @@ def judge_for(
 
     Returns:
         The judge. An unreadable cache file is replaced.
+
+    Raises:
+        ValueError: training images of fewer than two classes; see `judgeable`.
     """
     path = _cache_path(source.train, seed, epochs, cache_dir)
     if path.exists():

@@ -7,6 +7,12 @@ import numpy as np
 from wyner_keras.data import LabelledImages
 
 
+def varied_classes(real: LabelledImages) -> tuple[int, ...]:
+    """The classes that diversity can be measured against: of images that differ, ascending."""
+    chosen = ((label, real.images[real.of_class(label)]) for label in real.classes)
+    return tuple(label for label, images in chosen if (images != images[0]).any())
+
+
 def within_input_diversity(samples: np.ndarray, labels: np.ndarray, real: LabelledImages) -> float:
     """Variance of an input's samples as a share of the variance of its target class.
 

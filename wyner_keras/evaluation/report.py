@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 TITLES = {
@@ -53,28 +53,38 @@ class Report:
             are shares in [0, 1]; distances are squared feature units; the rest has no unit.
         counts: how many images each group of figures rests on.
         seed: the seed of the evaluation.
+        left_out: why a figure of the model's tasks is not there, by the figure's name: what the
+            images would have to be.
     """
 
     figures: Mapping[str, Figure]
     counts: Mapping[str, int]
     seed: int
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> float:
         """The model's figure of that name."""
         return self.figures[name].model
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers, ready for JSON: `figures` (each `model` and `real`), `counts`, `seed`."""
+        """Plain values, ready for JSON: `figures` (each `model` and `real`), `counts`, `seed`.
+
+        `left_out` is there where something was.
+        """
         figures = {name: figure._asdict() for name, figure in self.figures.items()}
-        return {"figures": figures, "counts": dict(self.counts), "seed": self.seed}
+        left_out = {"left_out": dict(self.left_out)} if self.left_out else {}
+        return {"figures": figures, "counts": dict(self.counts), "seed": self.seed, **left_out}
 
     def table(self) -> str:
-        """An aligned table in plain text: figure, model, real digits."""
-        width = max(len(TITLES[name]) for name in self.figures)
+        """An aligned table in plain text: figure, model, real digits; then what was left out."""
+        width = max((len(TITLES[name]) for name in self.figures), default=len("figure"))
         lines = [f"{'figure':<{width}}  {'model':>8}  {'real digits':>11}"]
         lines.append("-" * len(lines[0]))
         for name, (model, real) in self.figures.items():
             digits = 1 if name.startswith("frechet") else 3
             row = f"{TITLES[name]:<{width}}  {model:>8.{digits}f}  {real:>11.{digits}f}"
             lines.append(row)
+        for reason in dict.fromkeys(self.left_out.values()):
+            titles = [TITLES[name] for name, why in self.left_out.items() if why == reason]
+            lines += ["", f"Left out, which needs {reason}:", *(f"- {title}" for title in titles)]
         return "\n".join(lines)

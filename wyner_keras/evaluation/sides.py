@@ -35,19 +35,27 @@ class Side:
 
     Args:
         real: test images with the labels of y that they imply.
-        judge: of images like these.
+        judge: of images like these; None where none can be had.
         relabel: from the judge's labels to those of y.
     """
 
-    def __init__(self, real: LabelledImages, judge: Judge, relabel: Callable[..., Any]) -> None:
+    def __init__(
+        self, real: LabelledImages, judge: Judge | None, relabel: Callable[..., Any]
+    ) -> None:
         self.real, self.judge, self.relabel = real, judge, relabel
-        labels, features = judge.read(real.images)
-        self.accuracy = float(np.mean(relabel(labels) == real.labels))
-        self.features = features
+        if judge is not None:
+            labels, self.features = judge.read(real.images)
+            self.accuracy = float(np.mean(relabel(labels) == real.labels))
+
+    @property
+    def judged(self) -> bool:
+        """Whether there is a judge."""
+        return self.judge is not None
 
     def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Labels of y that images stand for, and the judge's features of them."""
-        labels, features = self.judge.read(images)
+        """Labels of y that images stand for, and the judge's features of them; if `judged`."""
+        judge: Any = self.judge
+        labels, features = judge.read(images)
         return self.relabel(labels), features
 
     def sets(self, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -89,7 +97,7 @@ def sides(
     source: ImageSource,
     target: ImageSource | None,
     label_map: LabelMap,
-    judges: tuple[Judge, Judge],
+    judges: tuple[Judge | None, Judge | None],
 ) -> tuple[Side, Side]:
     """Test images of either side that have a partner on the other, each with its judge."""
     with_y, with_x = partnered(source, label_map, target)

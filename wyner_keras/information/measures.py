@@ -10,6 +10,7 @@ from wyner_keras.data import Pairs
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array, entropy
 from wyner_keras.latents import Categorical
+from wyner_keras.received import received
 
 if TYPE_CHECKING:
     from wyner_keras.latents import Latent
@@ -63,7 +64,8 @@ def measure(
 
     Returns:
         Nats per example by name, plain numbers, and `rows`, the number of pairs used. A plug-in
-        I(X;Z) from n pairs is on average too small by up to (states − 1) / (2 n).
+        I(X;Z) from n pairs is on average too small by up to (states − 1) / (2 n). One pair alone
+        cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
 
     Raises:
         ValueError: if an argument is not as said.
@@ -80,7 +82,9 @@ def measure(
         raise ValueError(f"`pairs` should be Pairs. Received: {type(pairs).__name__}")
     for name, value, least in (("rows", rows, 2), ("contrasted", contrasted, 2)):
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(f"`{name}` should be at least {least}. Received: {name}={value!r}")
+            raise ValueError(
+                f"`{name}` should be at least {least}. Received: {name}={received(value)}"
+            )
     pairs = pairs.take(min(rows, len(pairs)), seed=seed)
     rng = np.random.default_rng(seed)
     model.build(((None, *pairs.x.image_shape), (None, *pairs.y.image_shape)))
@@ -133,7 +137,10 @@ def _information(
         return {name: aggregated.exact_information(family, parameters)}
     few = parameters[:contrasted]
     values = np.asarray(family.sample(few, family.draw_noise(rng, len(few))))
-    lower, upper = aggregated.contrastive_bounds(aggregated.log_posteriors(family, values, few))
+    scores = aggregated.log_posteriors(family, values, few)
+    if len(scores) < 2:
+        return {name: 0.0}
+    lower, upper = aggregated.contrastive_bounds(scores)
     return {name: max(0.0, lower), f"{name}_upper": max(0.0, upper)}
 
 
@@ -174,7 +181,7 @@ def _local(
     counted = slice(None) if model.flow(side) is None else few
     kl = np.asarray(model.local_kl(side, *(part[counted] for part in (parameters, code, z))))
     scores = _scores(model, side, family, features[few], parameters_z[few], local[few])
-    lower, _ = aggregated.contrastive_bounds(scores)
+    lower = aggregated.contrastive_bounds(scores)[0] if len(scores) > 1 else 0.0
     return (float(kl.mean()), max(0.0, lower)), local
 
 

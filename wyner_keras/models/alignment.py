@@ -16,6 +16,7 @@ from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical
 from wyner_keras.models.stage import Stage
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.received import received
 
 Tensor = Any
 
@@ -59,7 +60,8 @@ class AlignmentStage(Stage):
         functions = z.k + 6 if functions is None else functions
         if isinstance(functions, bool) or not isinstance(functions, int) or functions < 1:
             raise ValueError(
-                f"`functions` should be a positive integer. Received: functions={functions!r}"
+                "`functions` should be a positive integer. "
+                f"Received: functions={received(functions)}"
             )
         self.functions = functions
         seed = 1000 * model.config.seed + 500
@@ -129,9 +131,12 @@ class AlignmentStage(Stage):
         logits: list[list[np.ndarray]] = [[], []]
         scales = []
         for _ in range(z.n):
-            clusters = KMeans(z.k, n_init=tries, random_state=self.model.config.seed)
-            labels = clusters.fit_predict(np.concatenate(rest, axis=1))
-            found = np.split(clusters.cluster_centers_, 2, axis=1)
+            points = np.concatenate(rest, axis=1)
+            # Fewer different pairs than values of z: some values share a centre.
+            count = min(z.k, len(np.unique(points, axis=0)))
+            clusters = KMeans(count, n_init=tries, random_state=self.model.config.seed)
+            labels = clusters.fit_predict(points)
+            found = np.split(np.resize(clusters.cluster_centers_, (z.k, points.shape[1])), 2, 1)
             for side in (0, 1):
                 error = rest[side] - found[side][labels]
                 scales.append(max(float(error.var(axis=0).mean()), 1e-6))

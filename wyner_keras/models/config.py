@@ -10,6 +10,7 @@ import keras
 
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models.pair_config import PairConfig
+from wyner_keras.received import received
 
 _CHOICES = {
     "joint_encoder": ("product", "free"),
@@ -108,18 +109,19 @@ class WynerConfig(PairConfig):
         ):
             if not float(getattr(self, name)) >= 0:
                 raise ValueError(
-                    f"`{name}` should be at least 0. Received: {name}={getattr(self, name)!r}"
+                    f"`{name}` should be at least 0. "
+                    f"Received: {name}={received(getattr(self, name))}"
                 )
         if not 0 <= self.encoder_dropout < 1:
             raise ValueError(
                 "`encoder_dropout` should be in [0, 1). "
-                f"Received: encoder_dropout={self.encoder_dropout!r}"
+                f"Received: encoder_dropout={received(self.encoder_dropout)}"
             )
         for name in ("alignment_weight", "concept_weight"):
             if getattr(self, name) > 0 and self.joint_encoder == "free":
                 raise ValueError(
                     f"`{name}` needs the experts of joint_encoder='product'; otherwise it should "
-                    f"be 0. Received: joint_encoder='free', {name}={getattr(self, name)!r}"
+                    f"be 0. Received: joint_encoder='free', {name}={received(getattr(self, name))}"
                 )
         if self.residual and (
             self.decoder == "gaussian" or "x" in (self.joint_local, self.marginal_local)
@@ -136,7 +138,7 @@ class WynerConfig(PairConfig):
         ):
             raise ValueError(
                 "`flow_steps` should be an integer of at least 0. "
-                f"Received: flow_steps={self.flow_steps!r}"
+                f"Received: flow_steps={received(self.flow_steps)}"
             )
         if self.flow_steps and not all(
             isinstance(local, DiagonalGaussian) for local in (self.u, self.v)

@@ -88,7 +88,7 @@ class FlowStage(Stage):
         # q(z|x,y)
         family = model.config.z
         parameters = model.joint_z(features["x"], features["y"])[0]
-        z = family.sample(parameters, family.random_noise(count, self.seed_generator))
+        z = family.sample(parameters, family.random_noise(count, self.noise_stream))
         return tuple(
             # q(u|x,z), or as the config says
             ops.concatenate([model.joint_local(side, features[side], features[other], z), z], -1)
@@ -107,10 +107,10 @@ class FlowStage(Stage):
         for side, name, rows in (("x", "u", x), ("y", "v", y)):
             family: Any = model.local(side)
             parameters, z = ops.split(rows, [family.parameter_size], axis=-1)
-            code = family.sample(parameters, family.random_noise(count, self.seed_generator))
-            start = family.random_noise(count, self.seed_generator)
+            code = family.sample(parameters, family.random_noise(count, self.noise_stream))
+            start = family.random_noise(count, self.noise_stream)
             # One time in each of as many equal parts: less noise than independent times.
-            time = keras.random.uniform((count, 1), seed=self.seed_generator)
+            time = keras.random.uniform((count, 1), seed=self.noise_stream)
             places = ops.cast(ops.arange(count), "float32")[:, None]
             time = (places + time) / ops.cast(count, "float32")
             terms[f"matching_{name}"] = model.flow(side).matching_error(start, code, z, time)
@@ -184,6 +184,12 @@ class FlowStage(Stage):
         batches = [step(*batch) for batch in super()._prepared(pairs, 1000, shuffle=False)]
         x, y = (np.concatenate(side) for side in zip(*batches, strict=True))
         return x, y
+
+    def _check_dataset(self, data: tf.data.Dataset) -> None:
+        # Rows of `codes` have a width of their own.
+        spec = data.element_spec
+        if not isinstance(spec, tuple) or [len(part.shape) for part in spec[:2]] != [2, 2]:
+            super()._check_dataset(data)
 
     def _prepared(self, data: Any, batch_size: int, shuffle: bool) -> Any:
         """A dataset of the codes of `Pairs`, z drawn once for each pair; other data unchanged."""

@@ -11,6 +11,7 @@ from keras import ops
 
 from wyner_keras.models.stage import Stage
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.received import received
 
 Tensor = Any
 READERS = ("experts", "marginals")
@@ -78,7 +79,9 @@ class JointStage(Stage):
     ) -> None:
         super().__init__(model, **kwargs)
         if reader not in READERS:
-            raise ValueError(f"`reader` should be one of {READERS}. Received: reader={reader!r}")
+            raise ValueError(
+                f"`reader` should be one of {READERS}. Received: reader={received(reader)}"
+            )
         if concept_weight is None:
             concept_weight = model.config.concept_weight
         # The config's own checks.
@@ -172,9 +175,9 @@ class JointStage(Stage):
             local = code[half // 2 : half]
             if self.flows:
                 local = model.pull_back(side, local, z[half // 2 : half])
-            prior = family.prior_sample(family.random_noise(half, self.seed_generator))
+            prior = family.prior_sample(family.random_noise(half, self.noise_stream))
             local = ops.concatenate([prior[: half // 2], local], axis=0)
-        z = z_family.prior_sample(z_family.random_noise(half, self.seed_generator))
+        z = z_family.prior_sample(z_family.random_noise(half, self.noise_stream))
         features, _ = (model.decode if self.flows else model.decode_code)(local, z, side)
         if self.reader == "experts":
             parameters = self._read_by_expert(features, side, training)
@@ -185,7 +188,7 @@ class JointStage(Stage):
     def _read_by_expert(self, features: Tensor, side: str, training: bool) -> Tensor:
         model = self.model
         if training and model.config.concept_noise > 0:
-            noise = keras.random.normal(ops.shape(features), seed=self.seed_generator)
+            noise = keras.random.normal(ops.shape(features), seed=self.noise_stream)
             features = features + model.config.concept_noise * noise
         expert = model.joint_expert_x if side == "x" else model.joint_expert_y
         return model.config.z.posterior(expert(features, training=training))

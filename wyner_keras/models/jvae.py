@@ -11,6 +11,7 @@ from wyner_keras.models.config import WynerConfig
 from wyner_keras.models.marginal import MarginalStage
 from wyner_keras.models.pair import PairModel
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.received import received
 
 Tensor = Any
 _ABSENT = {
@@ -58,7 +59,7 @@ class JVAE(WynerModel):
             if getattr(config, name) != absent:
                 raise ValueError(
                     f"`{name}` should be {absent} for a JVAE. "
-                    f"Received: {name}={getattr(config, name)!r}"
+                    f"Received: {name}={received(getattr(config, name))}"
                 )
 
 

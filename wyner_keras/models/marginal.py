@@ -10,6 +10,7 @@ from keras import ops
 
 from wyner_keras.models.stage import Stage
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.received import received
 
 Tensor = Any
 
@@ -66,7 +67,7 @@ class MarginalStage(Stage):
         if not distillation_weight >= 0:
             raise ValueError(
                 "`distillation_weight` should be at least 0. "
-                f"Received: distillation_weight={distillation_weight!r}"
+                f"Received: distillation_weight={received(distillation_weight)}"
             )
         self.distillation_weight = distillation_weight
         self.train_locals = train_locals

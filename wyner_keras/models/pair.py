@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import weakref
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import keras
 import numpy as np
@@ -14,8 +14,10 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.latents import Latent
+from wyner_keras.models.given import NOTHING, check_pair, to_predict
 from wyner_keras.models.pair_config import PairConfig
 from wyner_keras.networks import ConvAutoencoder
+from wyner_keras.received import received
 
 Tensor = Any
 
@@ -23,7 +25,9 @@ Tensor = Any
 class PairModel(keras.Model):
     """A model of pairs (x, y), inside a wrapper or of the pixels themselves.
 
-    Subclasses make their parts in `make_parts`.
+    Subclasses make their parts in `make_parts`. Called with a pair (x, y) of batches, or asked to
+    `predict` pairs, a model reconstructs both sides; its own methods are its tasks. Stages train
+    it: it has no `fit` of its own.
 
     Args:
         config: the settings, of the type `config_type`.
@@ -46,13 +50,14 @@ class PairModel(keras.Model):
         super().__init__(**kwargs)
         if not isinstance(config, self.config_type):
             raise ValueError(
-                f"`config` should be a {self.config_type.__name__}. Received: config={config!r}"
+                f"`config` should be a {self.config_type.__name__}. "
+                f"Received: config={received(config)}"
             )
         wrappers = tuple(wrapper) if isinstance(wrapper, list | tuple) else (wrapper, wrapper)
         if len(wrappers) != 2 or any((side is None) != (wrappers[0] is None) for side in wrappers):
             raise ValueError(
                 "`wrapper` should be one wrapper, a pair (for x, for y) or None. "
-                f"Received: wrapper={wrapper!r}"
+                f"Received: wrapper={received(wrapper)}"
             )
         self.wrapper_x, self.wrapper_y = wrappers
         for name, side in (("x_shape", self.wrapper_x), ("y_shape", self.wrapper_y)):
@@ -61,7 +66,7 @@ class PairModel(keras.Model):
             if not isinstance(side, ConvAutoencoder) or not side.built:
                 raise ValueError(
                     "`wrapper` should be a trained ConvAutoencoder, a pair of them or None. "
-                    f"Received: wrapper={wrapper!r}"
+                    f"Received: wrapper={received(wrapper)}"
                 )
             side.trainable = False
             given = getattr(config, name)
@@ -86,6 +91,86 @@ class PairModel(keras.Model):
         )
         self.make_parts()
         self.built = True
+
+    def __call__(self, inputs: Any = NOTHING, *args: Any, **kwargs: Any) -> Any:
+        """Reconstructed images x and y of a batch of pairs (x, y), as tensors.
+
+        Args:
+            inputs: x and y, images `(batch, h, w, c)` in [0, 1] or features `(batch, features)`.
+            *args: refused; the pair is one argument.
+            **kwargs: of `keras.layers.Layer.__call__`.
+
+        Raises:
+            ValueError: if it is anything else; the message says which method takes it.
+        """
+        if args:
+            raise ValueError(
+                f"A {type(self).__name__} takes a pair as one tuple: model((x, y)). "
+                f"Received: {received((inputs, *args))}"
+            )
+        return super().__call__(check_pair(self, inputs), **kwargs)
+
+    def predict(
+        self, x: Any = NOTHING, batch_size: int | None = None, *args: Any, **kwargs: Any
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Reconstructed images of all pairs; as `keras.Model.predict`, and x may be `Pairs`.
+
+        Args:
+            x: `Pairs`, a tf.data.Dataset of (x, y) batches, or a tuple (x, y) of images
+                `(n, h, w, c)` in [0, 1].
+            batch_size: default 256.
+            *args: of `keras.Model.predict`.
+            **kwargs: of `keras.Model.predict`.
+
+        Returns:
+            x and y, float32 arrays `(n, h, w, c)` in [0, 1].
+
+        Raises:
+            ValueError: if it is anything else; the message says which method takes it.
+
+        Example:
+            >>> x, y = model.predict(pairs)  # doctest: +SKIP
+        """
+        data = to_predict(self, x, 256 if batch_size is None else batch_size)
+        found: tuple[np.ndarray, np.ndarray] = super().predict(data, None, *args, **kwargs)
+        return found
+
+    def predict_on_batch(self, x: Any = NOTHING) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict`, of one batch (x, y)."""
+        found: tuple[np.ndarray, np.ndarray] = super().predict_on_batch(check_pair(self, x))
+        return found
+
+    def compile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages are compiled."""
+        self._refuse("compile", *args, *kwargs.values())
+
+    def fit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages train a model."""
+        self._refuse("fit", *args, *kwargs.values())
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages train a model."""
+        self._refuse("train_on_batch", *args, *kwargs.values())
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages have the losses, `wyner_keras.evaluation` judges what is generated."""
+        self._refuse("evaluate", *args, *kwargs.values())
+
+    def test_on_batch(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused, as `evaluate` is."""
+        self._refuse("test_on_batch", *args, *kwargs.values())
+
+    def _refuse(self, method: str, *given: Any) -> NoReturn:
+        name, given_to = type(self).__name__, ", ".join(received(each) for each in given)
+        instead = {
+            "compile": "is trained by its stages: compile one of them",
+            "evaluate": "is judged by wyner_keras.evaluation.evaluate(model, source); its losses "
+            "are those of its stages",
+        }.get(
+            "evaluate" if method == "test_on_batch" else method,
+            "is trained by its stages, or by wyner_keras.training.train",
+        )
+        raise ValueError(f"A {name} {instead}. Received: {method} of {given_to or 'no arguments'}")
 
     def make_parts(self) -> None:
         """Create and build encoders and decoders; the image shapes are known."""
@@ -166,16 +251,26 @@ class PairModel(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
         """The model again, from `get_config`'s values; weights are loaded by Keras."""
-        deserialize = keras.saving.deserialize_keras_object
-        wrapper = config.pop("wrapper")
-        if isinstance(wrapper, list):
-            wrapper = tuple(deserialize(side) for side in wrapper)
-        elif wrapper is not None:
-            wrapper = deserialize(wrapper)
-        return cls(deserialize(config.pop("config")), wrapper=wrapper, **config)
+        values, deserialize = dict(config), keras.saving.deserialize_keras_object
 
-    def get_build_config(self) -> dict[str, Any]:
-        """The pair of batch shapes that `build` takes."""
+        def wrapper_of(stored: Any) -> Any:
+            wrapper = deserialize(stored)
+            if isinstance(wrapper, ConvAutoencoder):
+                # With variables, so that weights can be loaded into them.
+                wrapper.build()
+            return wrapper
+
+        wrapper = values.pop("wrapper")
+        if isinstance(wrapper, list | tuple):
+            wrapper = tuple(wrapper_of(side) for side in wrapper)
+        elif wrapper is not None:
+            wrapper = wrapper_of(wrapper)
+        return cls(deserialize(values.pop("config")), wrapper=wrapper, **values)
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The pair of batch shapes that `build` takes; None before the model is built."""
+        if not self.built:
+            return None
         return {"shapes": [[None, *self.image_shape("x")], [None, *self.image_shape("y")]]}
 
     def build_from_config(self, config: dict[str, Any]) -> None:

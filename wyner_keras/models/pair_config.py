@@ -9,6 +9,7 @@ from typing import Any, Self
 import keras
 
 from wyner_keras.latents import DiagonalGaussian, Latent
+from wyner_keras.received import received
 
 _LATENTS = ("z", "u", "v")
 
@@ -48,24 +49,25 @@ class PairConfig:
         if not self.two_epsilon_squared > 0:
             raise ValueError(
                 "`two_epsilon_squared` should be positive. "
-                f"Received: two_epsilon_squared={self.two_epsilon_squared!r}"
+                f"Received: two_epsilon_squared={received(self.two_epsilon_squared)}"
             )
         hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
         if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
             raise ValueError(
-                f"`hidden` should be positive integers. Received: hidden={self.hidden!r}"
+                f"`hidden` should be positive integers. Received: hidden={received(self.hidden)}"
             )
         object.__setattr__(self, "hidden", hidden)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(
-                f"`seed` should be a non-negative integer. Received: seed={self.seed!r}"
+                f"`seed` should be a non-negative integer. Received: seed={received(self.seed)}"
             )
         for name in ("x_shape", "y_shape"):
             shape = getattr(self, name)
             if shape is not None:
                 if len(shape) != 3 or any(int(size) < 1 for size in shape):
                     raise ValueError(
-                        f"`{name}` should be (height, width, channels). Received: {name}={shape!r}"
+                        f"`{name}` should be (height, width, channels). "
+                        f"Received: {name}={received(shape)}"
                     )
                 object.__setattr__(self, name, tuple(int(size) for size in shape))
 
@@ -74,13 +76,14 @@ class PairConfig:
         if not (isinstance(value, Latent) or (value is None and optional)):
             raise ValueError(
                 f"`{name}` should be a latent family such as Categorical(n=1, k=10). "
-                f"Received: {name}={value!r}"
+                f"Received: {name}={received(value)}"
             )
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
         if getattr(self, name) not in choices:
             raise ValueError(
-                f"`{name}` should be one of {choices}. Received: {name}={getattr(self, name)!r}"
+                f"`{name}` should be one of {choices}. "
+                f"Received: {name}={received(getattr(self, name))}"
             )
 
     def get_config(self) -> dict[str, Any]:

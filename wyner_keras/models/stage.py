@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 import keras
@@ -14,16 +15,25 @@ from wyner_keras import objectives
 from wyner_keras.data import Pairs, check_images
 from wyner_keras.latents import Latent
 from wyner_keras.models.divergence import KeepLastGood
+from wyner_keras.models.given import NOTHING, check_dataset, check_pair
 from wyner_keras.models.pair import PairModel
 from wyner_keras.models.wyner import WynerModel
+from wyner_keras.received import received
 
 Tensor = Any
+# Where evaluation's counter of draws begins: those made before a data set is gone through, and
+# those made on the way, have ranges of their own.
+_BEFORE, _ON_THE_WAY = 2**30, 0
 
 
 class Stage(keras.Model):
     """A training stage over some of a model's parts; `fit` takes all that Keras' does.
 
     Subclasses name their loss terms in `terms` and say which parts they train in `parts`.
+
+    Training and evaluation draw noise from a stream each. Evaluation's begins anew at each
+    evaluation: the same weights and data give the same losses, and what is evaluated while
+    training changes nothing in it.
 
     Args:
         model: the model to train, of the type `model_type`: the W-model, where a subclass does not
@@ -37,10 +47,14 @@ class Stage(keras.Model):
         super().__init__(**kwargs)
         if not isinstance(model, self.model_type):
             raise ValueError(
-                f"`model` should be a {self.model_type.__name__}. Received: model={model!r}"
+                f"`model` should be a {self.model_type.__name__}. Received: model={received(model)}"
             )
         self.model = model
         self.seed_generator = keras.random.SeedGenerator(model.config.seed)
+        # Of Keras' seed generators no file keeps the state.
+        apart = np.random.SeedSequence([model.config.seed, 1]).generate_state(1)[0]
+        self.evaluation_seed_generator = keras.random.SeedGenerator(int(apart))
+        self._evaluates = False
         self.temperature = self.scheduled("temperature", 1.0)
         self.two_epsilon_squared = self.scheduled(
             "two_epsilon_squared", model.config.two_epsilon_squared
@@ -103,9 +117,28 @@ class Stage(keras.Model):
         """Rows of a batch: static where known, which lets XLA specialise."""
         return batch.shape[0] if batch.shape[0] is not None else ops.shape(batch)[0]
 
+    @property
+    def noise_stream(self) -> keras.random.SeedGenerator:
+        """What noise is drawn from: training's stream, or evaluation's while that is computed."""
+        return self.evaluation_seed_generator if self._evaluates else self.seed_generator
+
+    @contextlib.contextmanager
+    def _evaluating(self, evaluates: bool = True) -> Iterator[None]:
+        """What is computed, or traced, inside draws its noise from evaluation's stream."""
+        before, self._evaluates = self._evaluates, self._evaluates or evaluates
+        try:
+            yield
+        finally:
+            self._evaluates = before
+
+    def _rewind(self, place: int) -> None:
+        """Put evaluation's stream where an evaluation begins it."""
+        state = self.evaluation_seed_generator.state
+        state.assign([int(state.numpy()[0]), place])
+
     def draw(self, family: Latent, parameters: Tensor, count: Any) -> Tensor:
         """A reparameterised sample at the stage's temperature, `(count, size)`."""
-        noise = family.random_noise(count, self.seed_generator)
+        noise = family.random_noise(count, self.noise_stream)
         return family.sample(parameters, noise, self.temperature)
 
     def reconstruction(
@@ -128,7 +161,8 @@ class Stage(keras.Model):
         self, x: Tensor, y: Tensor, training: bool
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The weighted loss in nats, a scalar, and the batch mean of each term."""
-        means = {name: ops.mean(term) for name, term in self.terms(x, y, training).items()}
+        with self._evaluating(not training):
+            means = {name: ops.mean(term) for name, term in self.terms(x, y, training).items()}
         weights = self.weights_of_terms()
         return sum(weights[name] * mean for name, mean in means.items()), means
 
@@ -140,9 +174,24 @@ class Stage(keras.Model):
             self.optimizer.build(self.trainable_variables)
         super().load_weights(*args, **kwargs)
 
+    def __call__(self, inputs: Any = NOTHING, *args: Any, **kwargs: Any) -> Any:
+        """The model's reconstruction of a batch of pairs; see `PairModel.__call__`."""
+        if args:
+            # Which says what is wrong.
+            return self.model(inputs, *args)
+        return super().__call__(check_pair(self.model, inputs), **kwargs)
+
     def call(self, inputs: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         """The model's reconstruction of a batch of pairs."""
         return self.model(inputs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The model's reconstruction of all pairs, as arrays; see `PairModel.predict`."""
+        return self.model.predict(*args, **kwargs)
+
+    def predict_on_batch(self, *args: Any) -> tuple[np.ndarray, np.ndarray]:
+        """As `predict`, of one batch (x, y)."""
+        return self.model.predict_on_batch(*args)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         """One gradient step over this stage's variables."""
@@ -193,8 +242,20 @@ class Stage(keras.Model):
         )
 
     def _checked(self, x: Any, y: Any) -> tuple[Any, Any]:
-        """NumPy pairs checked at the door; anything else unchanged."""
+        """Arrays and datasets of pairs checked at the door; Keras' own kinds of data unchanged."""
+        if isinstance(x, tf.data.Dataset):
+            if y is not None:
+                raise ValueError(f"y should be None beside a dataset. Received: y={received(y)}")
+            self._check_dataset(x)
+            return x, y
+        if isinstance(x, tf.Tensor):
+            x, y = np.asarray(x), np.asarray(y) if isinstance(y, tf.Tensor) else y
         if not isinstance(x, np.ndarray):
+            if x is None or isinstance(x, str | bytes | list | tuple | dict | int | float):
+                raise ValueError(
+                    "x should be `Pairs`, a tf.data.Dataset of (x, y) batches, or an array of "
+                    f"images beside y. Received: x={received(x)}, y={received(y)}"
+                )
             return x, y
         shapes = (self.model.config.x_shape, self.model.config.y_shape)
         x = check_images(x, name="x", shape=shapes[0])
@@ -205,6 +266,29 @@ class Stage(keras.Model):
             )
         self.build(((None, *x.shape[1:]), (None, *y.shape[1:])))
         return x, y
+
+    def _check_dataset(self, data: tf.data.Dataset) -> None:
+        check_dataset(self.model, data)
+
+    def _for_validation(self, data: Any, batch_size: int) -> Any:
+        """What `fit` validates on, as Keras takes it."""
+        if data is None:
+            return None
+        if isinstance(data, Pairs):
+            return self._prepared(data, batch_size, shuffle=False)
+        if not isinstance(data, tuple | list):
+            return self._checked(data, None)[0]
+        if len(data) not in (2, 3):
+            raise ValueError(
+                "`validation_data` should be `Pairs`, a dataset, or a tuple (x, y). "
+                f"Received: {received(data)}"
+            )
+        return self._checked(*data[:2])
+
+    @staticmethod
+    def _alone(y: Any) -> None:
+        if y is not None:
+            raise ValueError(f"y should be None beside `Pairs`. Received: y={received(y)}")
 
     def _build_for(self, data: Any) -> None:
         """Create the model's parts for a dataset of (x, y) batches of images."""
@@ -237,18 +321,19 @@ class Stage(keras.Model):
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
         batch_size = 256 if batch_size is None else batch_size
-        if kwargs.get("shuffle", True) and isinstance(x, np.ndarray):
+        if kwargs.get("shuffle", True) and isinstance(x, np.ndarray | tf.Tensor):
             # Keras shuffles arrays by the global seed: the same seed should give the same weights.
             keras.utils.set_random_seed(self.model.config.seed)
         if isinstance(x, Pairs):
+            self._alone(y)
             data, rows = self._prepared(x, batch_size, shuffle=True), None
         else:
             data, y = self._checked(x, y)
             self._build_for(data)
-            rows = batch_size if isinstance(x, np.ndarray) else None
-        if isinstance(validation_data, tuple):
-            validation_data = self._checked(*validation_data[:2])
-        validation_data = self._prepared(validation_data, batch_size, shuffle=False)
+            rows = batch_size if isinstance(data, np.ndarray) else None
+        with self._evaluating():
+            self._rewind(_BEFORE)
+            validation_data = self._for_validation(validation_data, batch_size)
         callbacks = kwargs.pop("callbacks", None)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = list(callbacks or [])
@@ -265,12 +350,26 @@ class Stage(keras.Model):
         self, x: Any = None, y: Any = None, batch_size: int | None = None, **kwargs: Any
     ) -> Any:
         """The mean terms; as `keras.Model.evaluate`, and x may be `Pairs`."""
-        if isinstance(x, Pairs):
-            x, batch_size = self._prepared(x, batch_size or 256, shuffle=False), None
-        else:
-            x, y = self._checked(x, y)
-            self._build_for(x)
+        # In a `fit` the data has been prepared at its beginning.
+        if not kwargs.get("_use_cached_eval_dataset", False):
+            with self._evaluating():
+                self._rewind(_BEFORE)
+                if isinstance(x, Pairs):
+                    self._alone(y)
+                    x, batch_size = self._prepared(x, batch_size or 256, shuffle=False), None
+                else:
+                    x, y = self._checked(x, y)
+                    self._build_for(x)
+        self._rewind(_ON_THE_WAY)
         return super().evaluate(x, y, batch_size=batch_size, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """One step on one batch; as `keras.Model.train_on_batch`."""
+        return super().train_on_batch(*self._checked(x, y), *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The mean terms of one batch; as `keras.Model.test_on_batch`."""
+        return super().test_on_batch(*self._checked(x, y), *args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """The model."""
@@ -282,4 +381,5 @@ class Stage(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Stage:
         """The stage again, from `get_config`'s values."""
-        return cls(keras.saving.deserialize_keras_object(config.pop("model")), **config)
+        values = dict(config)
+        return cls(keras.saving.deserialize_keras_object(values.pop("model")), **values)

@@ -13,6 +13,7 @@ from keras import ops
 
 from wyner_keras.data import LabelledImages, Pairs, check_images
 from wyner_keras.networks.shear import Shear, slant
+from wyner_keras.received import received
 
 Tensor = Any
 logger = logging.getLogger(__name__)
@@ -58,10 +59,12 @@ class ConvAutoencoder(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if len(image_shape) != 3 or any(size % 4 for size in image_shape[:2]):
+        sizes = tuple(image_shape) if isinstance(image_shape, Sequence) else ()
+        whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+        if len(sizes) != 3 or not whole or any(size % 4 for size in sizes[:2]):
             raise ValueError(
                 "`image_shape` should be (height, width, channels) with height and width "
-                f"divisible by 4. Received: image_shape={tuple(image_shape)}"
+                f"divisible by 4. Received: image_shape={received(image_shape)}"
             )
         rows, columns, depth = (int(size) for size in image_shape)
         self.image_shape = (rows, columns, depth)

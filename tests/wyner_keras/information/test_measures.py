@@ -158,3 +158,23 @@ def test_bad_settings_are_refused(tiny, pairs, settings, match):
 def test_what_is_not_pairs_is_refused(tiny, pairs):
     with pytest.raises(ValueError, match=r"`pairs` should be Pairs.*Received: tuple"):
         information.measure(tiny, pairs.arrays())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+@pytest.mark.parametrize("classes", [1, 2])
+def test_few_pairs_and_one_class_are_measured(count, classes, tiny, make_tiny):
+    rng = np.random.default_rng(0)
+    images = LabelledImages(
+        rng.random((count, 8, 8, 1), dtype=np.float32), np.arange(count) % classes
+    )
+    continuous = make_tiny(
+        z=DiagonalGaussian(dim=2), joint_encoder="free", alignment_weight=0.0, flow_steps=0
+    )
+    for model in (tiny, continuous):
+        found = information.measure(model, Pairs.diagonal(images))
+        assert all(math.isfinite(value) for value in found.values())
+        assert found["rows"] == count
+        assert found["i_x_u_lower"] <= math.log(count) + 1e-9
+        if classes == 1:
+            assert found["h_label"] == found["i_label_z"] == found["i_label_u_lower"] == 0
+    assert ("i_xy_z_upper" in found) == (count > 1)

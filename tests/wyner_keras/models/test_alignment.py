@@ -169,3 +169,11 @@ def test_a_model_without_categorical_experts_is_refused(settings, make_model):
 def test_a_malformed_number_of_functions_is_refused(functions, make_model):
     with pytest.raises(ValueError, match=r"functions.*Received"):
         AlignmentStage(make_model(), functions=functions)
+
+
+def test_fewer_different_pairs_than_concepts_are_assigned(make_model, pairs):
+    few = Pairs(pairs.x, pairs.y, np.array([[0, 1], [2, 2], [0, 1]]))
+    stage = AlignmentStage(make_model(), functions=4)
+    stage.build()
+    assert np.isfinite(stage.assign(few))
+    assert all(np.isfinite(value).all() for value in stage.model.get_weights())

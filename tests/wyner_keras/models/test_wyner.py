@@ -1,9 +1,20 @@
+import keras
 import numpy as np
 import pytest
 
 from wyner_keras.data import LabelledImages
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.models import WynerConfig, WynerModel
+from wyner_keras.models import (
+    CVAE,
+    JVAE,
+    CVAEConfig,
+    CVAEStage,
+    JointStage,
+    JVAEStage,
+    WynerConfig,
+    WynerModel,
+)
+from wyner_keras.networks import ConvAutoencoder
 
 
 def test_parts_have_the_widths_of_the_graph(make_model):
@@ -191,3 +202,69 @@ def test_cached_features_are_forgotten_with_their_images(make_model):
     assert len(model._feature_cache) == 1
     del images
     assert not model._feature_cache
+
+
+def _made(kind, settings, wrapper, shapes):
+    """A W-model, CVAE or JVAE, with the stage that trains it."""
+    rest = {name: value for name, value in settings.items() if name not in "zuv"} | shapes
+    if kind == "wyner":
+        return WynerModel(WynerConfig(**settings | shapes), wrapper=wrapper), JointStage
+    if kind == "cvae":
+        latents = {"u": DiagonalGaussian(dim=2), "v": DiagonalGaussian(dim=2)}
+        return CVAE(CVAEConfig(**latents, **rest), wrapper=wrapper), CVAEStage
+    config = WynerConfig(
+        z=DiagonalGaussian(dim=4), u=None, v=None, joint_encoder="free",
+        common_information_weight=0.0, alignment_weight=0.0, **rest,
+    )  # fmt: skip
+    return JVAE(config, wrapper=wrapper), JVAEStage
+
+
+@pytest.mark.parametrize("kind", ["wyner", "cvae", "jvae"])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_weights_load_into_a_model_made_again_from_its_config(
+    kind, count, tiny_settings, make_wrapper, tmp_path
+):
+    wrapper, shapes = None, {}
+    if count:
+        shapes = {"x_shape": None, "y_shape": None}
+        wrapper = make_wrapper((8, 8, 1))
+        wrapper = (wrapper, make_wrapper((8, 4, 1), seed=1)) if count == 2 else wrapper
+    model, stage_type = _made(kind, tiny_settings, wrapper, shapes)
+    rng = np.random.default_rng(7)
+    for variable in model.trainable_variables:
+        variable.assign(0.5 * rng.normal(size=variable.shape))
+    x, y = (rng.random((3, *model.image_shape(side)), np.float32) for side in "xy")
+    model.save_weights(tmp_path / "m.weights.h5")
+    stage = stage_type(model)
+    stage.temperature.assign(0.5)
+    stage.build()
+    stage.save_weights(tmp_path / "s.weights.h5")
+    config, of_stage = model.get_config(), stage.get_config()
+    again = []
+    # Twice: a config is not used up.
+    for made in (type(model).from_config(config), type(model).from_config(config)):
+        made.load_weights(tmp_path / "m.weights.h5")
+        again.append(made)
+    cloned = keras.models.clone_model(model)
+    cloned.load_weights(tmp_path / "m.weights.h5")
+    for made in (stage_type.from_config(of_stage), keras.models.clone_model(stage)):
+        made.load_weights(tmp_path / "s.weights.h5")
+        assert float(made.temperature.numpy()) == 0.5
+        again.append(made.model)
+    np.testing.assert_array_equal(again[0].generate_y(x, seed=0), model.generate_y(x, seed=0))
+    for made in (*again, cloned):
+        for found, wanted in zip(made((x, y)), model((x, y)), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+        assert (made.wrapper_x is made.wrapper_y) == (count < 2)
+        assert not any(part.trainable_variables for part in (made.wrapper_x,) if part)
+
+
+def test_a_model_without_shapes_is_cloned_without(tiny_settings):
+    unknown = WynerModel(WynerConfig(**{**tiny_settings, "x_shape": None, "y_shape": None}))
+    assert not keras.models.clone_model(unknown).built
+
+
+def test_an_untrained_wrapper_is_refused_still(tiny_settings):
+    config = WynerConfig(**{**tiny_settings, "x_shape": None, "y_shape": None})
+    with pytest.raises(ValueError, match=r"trained ConvAutoencoder.*Received: wrapper=a ConvAut"):
+        WynerModel(config, wrapper=ConvAutoencoder((8, 8, 1)))
