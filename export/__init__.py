@@ -3,6 +3,8 @@
 `write_bundle` makes one from a model, `verify_bundle` checks one; `wyner export` does both.
 """
 
+import wyner_serving  # noqa: F401, I001 - first: it turns onnxruntime's telemetry off
+
 from wyner_export.bundle import verify_bundle, write_bundle
 from wyner_export.errors import BundleError, ExportError
 from wyner_export.functions import Graph, TensorInfo

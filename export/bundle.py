@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import tensorflow as tf
+from PIL import Image
 
 from wyner_export.card import model_card
-from wyner_export.errors import BundleError
+from wyner_export.errors import BundleError, ExportError
+from wyner_export.examples import examples
+from wyner_export.functions import Graph, Interface
 from wyner_export.graphs import graphs_of
-from wyner_export.manifest import files_of, manifest_of, read_manifest
+from wyner_export.manifest import files_of, latent_entry, manifest_of, read_manifest
 from wyner_export.onnx_files import write_onnx
-from wyner_export.parity import LATENT_TOLERANCE, check_parity
-from wyner_export.saved_model import write_saved_model
+from wyner_export.parity import Disagreement, Parity, check_finite
+from wyner_export.rounding import conditioning
+from wyner_export.saved_model import run_saved_model, write_saved_model
 from wyner_export.signatures import signatures
 from wyner_keras.data import check_images
 from wyner_keras.models import WynerModel
 from wyner_serving.manifest import MANIFEST
+from wyner_serving.whole import whole_folder
+
+logger = logging.getLogger(__name__)
 
 _PARITY_IMAGES, _SAMPLES = 32, 10
 
@@ -51,6 +56,59 @@ def _write_samples(folder: Path, images: dict[str, np.ndarray]) -> None:
             pixels = np.round(255 * image).astype(np.uint8)
             content = tf.io.encode_png(pixels).numpy()
             (folder / side / f"{number:02d}.png").write_bytes(content)
+
+
+def _check_weights(model: WynerModel) -> None:
+    """Refuses a model whose weights are not finite."""
+    broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if broken:
+        raise ValueError(
+            f"A model should have finite weights to be exported. Received: NaN or infinity in "
+            f"{', '.join(broken)}"
+        )
+
+
+def _check_json(**values: Any) -> None:
+    """Refuses what the manifest cannot hold, before the slow part."""
+    for name, value in values.items():
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"`{name}` should be JSON. Received: {error}") from error
+
+
+def _write_engines(
+    model: WynerModel, graphs: tuple[Graph, ...], folder: Path, images: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Writes SavedModel and ONNX files and proves that they answer as Keras does.
+
+    Returns:
+        What the manifest says of them: `signatures` and `parity`.
+
+    Raises:
+        ExportError: if an engine refuses a graph.
+        Disagreement: if engines disagree.
+    """
+    named = {graph.name: graph for graph in graphs}
+    latents = {name: latent_entry(getattr(model.config, name)) for name in "zuv"}
+    logger.info("Answers of Keras: %d graphs", len(graphs))
+    answers = examples(graphs, images, latents, lambda name, inputs: named[name].run(inputs))
+    for graph in graphs:
+        for info in graph.outputs:
+            check_finite(graph, info, answers[graph.name].outputs[info.name])
+    offered = signatures(model, graphs, answers)
+    logger.info("SavedModel: %d signatures", len(offered))
+    loaded = tf.saved_model.load(str(write_saved_model(model, offered, folder / "saved_model")))
+    parity = Parity("Keras", answers, conditioning(loaded, graphs, answers))
+    for graph in graphs:
+        parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)
+    (folder / "onnx").mkdir()
+    for number, graph in enumerate(graphs, 1):
+        file = folder / "onnx" / f"{graph.name}.onnx"
+        write_onnx(graph, file)
+        parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
+        logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
+    return {"signatures": list(offered), "parity": parity.largest}
 
 
 def write_bundle(
@@ -89,15 +147,15 @@ def write_bundle(
         raise ValueError(f"`path` should not exist yet. Received: {path}")
     if not isinstance(model, WynerModel):
         raise ValueError(f"`model` should be a WynerModel. Received: model={model!r}")
+    _check_weights(model)
+    _check_json(name=name, label_map=label_map, metrics=metrics, nats=nats)
     graphs = graphs_of(model)
-    examples = _example_images(model, images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        (folder / "onnx").mkdir()
-        for graph in graphs:
-            write_onnx(graph, folder / "onnx" / f"{graph.name}.onnx")
-        saved = write_saved_model(model, graphs, folder / "saved_model", examples)
+    found = _example_images(model, images)
+    with whole_folder(path) as folder:
+        try:
+            parts = _write_engines(model, graphs, folder, found)
+        except Disagreement as error:
+            raise ExportError(str(error)) from error
         manifest = manifest_of(
             model,
             graphs,
@@ -105,10 +163,9 @@ def write_bundle(
             label_map=None if label_map is None else dict(label_map),
             metrics=metrics,
             nats=nats,
-            signatures=list(signatures(model, graphs)),
-            parity=check_parity(model, graphs, folder / "onnx", saved, examples),
+            **parts,
         )
-        _write_samples(folder / "samples", examples)
+        _write_samples(folder / "samples", found)
         (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
         manifest["files"] = files_of(folder)
         (folder / MANIFEST).write_text(
@@ -116,11 +173,6 @@ def write_bundle(
             encoding="utf-8",
         )
         read_manifest(folder)
-        folder.chmod(0o755)
-        os.rename(folder, path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
     return path
 
 
@@ -148,35 +200,41 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
     for name, entry in listed.items():
         if found[name] != entry:
             raise BundleError(f"{name} should be as it was written, {entry}. Received: other bytes")
+    graphs = [Interface.from_dict(*entry) for entry in manifest["graphs"].items()]
+    for graph in graphs:
+        _check_file(folder / manifest["graphs"][graph.name]["file"])
+    logger.info("SavedModel: %d graphs", len(graphs))
     loaded = tf.saved_model.load(str(folder / manifest["saved_model"]["path"]))
-    for name, graph in manifest["graphs"].items():
-        _verify_graph(folder, name, graph, loaded)
+    images = {side: _read_samples(folder, side, manifest["images"][side]) for side in "xy"}
+    answers = examples(
+        graphs,
+        images,
+        manifest["latents"],
+        lambda name, inputs: run_saved_model(loaded, name, inputs),
+    )
+    parity = Parity("SavedModel", answers, conditioning(loaded, graphs, answers))
+    for number, graph in enumerate(graphs, 1):
+        file = folder / manifest["graphs"][graph.name]["file"]
+        try:
+            parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
+        except Disagreement as error:
+            raise BundleError(str(error)) from error
+        logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     return manifest
 
 
-def _verify_graph(folder: Path, name: str, graph: dict[str, Any], loaded: Any) -> None:
-    file = folder / graph["file"]
+def _read_samples(folder: Path, side: str, shape: list[int]) -> np.ndarray:
+    """The sample images of a side, `(n, h, w, c)` in [0, 1]."""
+    files = sorted((folder / "samples" / side).glob("*.png"))
+    pixels = []
+    for file in files:
+        with Image.open(file) as image:
+            pixels.append(np.asarray(image).reshape(shape))
+    return np.stack(pixels).astype(np.float32) / np.float32(255)
+
+
+def _check_file(file: Path) -> None:
     try:
         onnx.checker.check_model(onnx.load(file), full_check=True)
-        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise BundleError(f"{graph['file']} should be valid ONNX. Received: {error}") from error
-    rng = np.random.default_rng(0)
-    sizes = {"n": 3, "styles": 2, "concepts": 3}
-    values = {}
-    for info in graph["inputs"]:
-        shape = [sizes[size] if isinstance(size, str) else size for size in info["shape"]]
-        uniform = info["range"][0] is not None
-        draw = rng.random if uniform else rng.standard_normal
-        values[info["name"]] = draw(shape, dtype=np.float32)
-    names = [info["name"] for info in graph["outputs"]]
-    results = dict(zip(names, session.run(names, values), strict=True))
-    signature = loaded.signatures[name]
-    others = signature(**{key: tf.constant(value) for key, value in values.items()})
-    for output in names:
-        difference = float(np.abs(results[output] - others[output].numpy()).max())
-        if not difference <= LATENT_TOLERANCE:
-            raise BundleError(
-                f"{name}: ONNX and SavedModel should agree on {output}. "
-                f"Received: a difference of {difference:g}"
-            )
+        raise BundleError(f"{file.name} should be valid ONNX. Received: {error}") from error

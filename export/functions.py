@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
-
-from wyner_keras.models import WynerModel
-from wyner_keras.models.tasks import OTHER
 
 Tensor = Any
 
@@ -53,21 +50,47 @@ class TensorInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Graph:
-    """A deterministic function: everything random comes in as noise.
+class Interface:
+    """What goes into a graph and what comes out of it.
 
     Args:
         name: of the graph, its file and its signature.
         meaning: what it computes, for people.
         inputs: in the order of the function's arguments.
         outputs: in the order of its results.
-        function: from tensors to a tuple of tensors.
     """
 
     name: str
     meaning: str
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
+
+    @classmethod
+    def from_dict(cls, name: str, entry: dict[str, Any]) -> Interface:
+        """The interface of a graph from its entry of the manifest."""
+        inputs, outputs = (
+            tuple(
+                TensorInfo(**{**info, "shape": tuple(info["shape"]), "range": tuple(info["range"])})
+                for info in entry[kind]
+            )
+            for kind in ("inputs", "outputs")
+        )
+        return cls(name=name, meaning=entry["meaning"], inputs=inputs, outputs=outputs)
+
+    @property
+    def side(self) -> str:
+        """The side that it encodes, decodes or generates: "x", "y", or "pairs" for both."""
+        return self.name.split("_")[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph(Interface):
+    """A deterministic function: everything random comes in as noise.
+
+    Args:
+        function: from tensors to a tuple of tensors.
+    """
+
     function: Callable[..., tuple[Tensor, ...]]
 
     @functools.cached_property
@@ -85,23 +108,9 @@ class Graph:
             call, input_signature=[info.spec() for info in self.inputs], autograph=False
         )
 
-    def example(self, model: WynerModel, images: dict[str, np.ndarray], seed: int) -> list[Any]:
-        """Arguments: the first images of a side for image inputs, noise of the seed for others."""
-        rng = np.random.default_rng(seed)
-        sides = {"style": self.name[-1], "concept": OTHER.get(self.name[-1], "x")}
-        values, counts = [], {}
-        for info in self.inputs:
-            free = info.shape[0]
-            if info.latent is None:
-                batch = images[sides.get(info.name, info.name)]
-                # Styles and concepts differ in number, so that a mix-up shows.
-                batch = batch[: max(1, len(batch) // 2)] if free == "styles" else batch
-                counts[free] = len(batch)
-                values.append(batch)
-            else:
-                family = getattr(model.config, info.latent)
-                noise = family.draw_noise(rng, counts.setdefault(free, len(images["x"])))
-                # An input z, u or v is a sample, of the prior here.
-                sample = info.name == info.latent
-                values.append(np.asarray(family.prior_sample(noise)) if sample else noise)
-        return values
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name of inputs by name, by Keras."""
+        # Called itself, a tf.function would warn of all those that are traced beside it.
+        call = self.traced.get_concrete_function()
+        results = call(*(tf.constant(inputs[info.name]) for info in self.inputs))
+        return {name: value.numpy() for name, value in results.items()}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from wyner_export.functions import Graph, TensorInfo
 
 # The newest that tf2onnx writes.
 OPSET = 18
+_CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
 
 
 def _named(values: list[onnx.ValueInfoProto], infos: tuple[TensorInfo, ...]) -> None:
@@ -49,7 +51,13 @@ def _check(model: onnx.ModelProto, graph: Graph) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what tf2onnx prints and logs, by its own logger and by the root's."""
+    """Without what tf2onnx prints and logs, by its own logger and by the root's.
+
+    Nor does it copy the graph before each of its optimizers to survive an error of theirs: that
+    took a third of the time, and an error should be heard of.
+    """
+    before = os.environ.get(_CATCH_ERRORS)
+    os.environ[_CATCH_ERRORS] = "FALSE"
     loggers = [logging.getLogger("tf2onnx"), logging.getLogger()]
     levels, handlers = [logger.level for logger in loggers], list(loggers[1].handlers)
     for logger in loggers:
@@ -59,6 +67,9 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        os.environ.pop(_CATCH_ERRORS)
+        if before is not None:
+            os.environ[_CATCH_ERRORS] = before
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         loggers[1].handlers[:] = handlers
@@ -106,9 +117,8 @@ def write_onnx(graph: Graph, path: Path) -> None:
     path.write_bytes(content)
 
 
-def run_onnx(path: Path, graph: Graph, values: list[np.ndarray]) -> dict[str, np.ndarray]:
-    """Outputs by name of an ONNX file for arguments in the graph's order."""
+def run_onnx(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Outputs by name of an ONNX file for inputs by name."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [info.name for info in graph.outputs]
-    inputs = {info.name: value for info, value in zip(graph.inputs, values, strict=True)}
-    return dict(zip(names, session.run(names, inputs), strict=True))
+    names = [info.name for info in session.get_outputs()]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from wyner_export.examples import Example
 from wyner_export.functions import Graph, TensorInfo
 from wyner_keras.latents import Categorical
 from wyner_keras.models import WynerModel
@@ -26,11 +27,11 @@ class Signature:
 
     Args:
         graph: its name, inputs, outputs and function.
-        example: arguments, given images by side.
+        example: arguments in the graph's order.
     """
 
     graph: Graph
-    example: Callable[[dict[str, np.ndarray]], list[Any]]
+    example: list[Any]
 
 
 def seeded_noise(family: Any, seeds: Tensor, stream: int) -> Tensor:
@@ -57,9 +58,9 @@ def _outputs(graph: Graph, *values: Tensor) -> tuple[Tensor, ...]:
     return tuple(results[info.name] for info in graph.outputs)
 
 
-def _rows(model: WynerModel, grid: Graph) -> Signature:
+def _rows(model: WynerModel, grid: Graph, example: list[Any]) -> Signature:
     """Style transfer row by row: style i with concept i, so that a server may batch requests."""
-    side = grid.name[-1]
+    side = grid.side
 
     def transfer(
         style: Tensor, concept: Tensor, noise_concept: Tensor, noise_z: Tensor, *noise: Tensor
@@ -69,10 +70,6 @@ def _rows(model: WynerModel, grid: Graph) -> Signature:
         if noise:
             local = model.sample_local(style, model.sample_z(style, side, noise_z), side, noise[0])
         return (model.render(local, z, side),)
-
-    def example(images: dict[str, np.ndarray]) -> list[Any]:
-        values = grid.example(model, images, 0)
-        return [value[: min(map(len, values))] for value in values]
 
     image = grid.outputs[0]
     graph = Graph(
@@ -88,7 +85,8 @@ def _rows(model: WynerModel, grid: Graph) -> Signature:
         ),
         function=transfer,
     )
-    return Signature(graph=graph, example=example)
+    count = min(map(len, example))
+    return Signature(graph=graph, example=[value[:count] for value in example])
 
 
 def _seed(name: str, meaning: str) -> TensorInfo:
@@ -122,11 +120,6 @@ def _seeded(model: WynerModel, name: str, noisy: Signature) -> Signature:
         ]
         return _outputs(noisy.graph, *given, *noise)
 
-    def example(samples: dict[str, np.ndarray]) -> list[Any]:
-        values = noisy.example(samples)
-        count = len(values[0])
-        return [*values[: len(images)], *(np.arange(count, dtype=np.int32) for _ in seeds)]
-
     graph = Graph(
         name=f"{name}_seeded",
         meaning=noisy.graph.meaning,
@@ -134,6 +127,8 @@ def _seeded(model: WynerModel, name: str, noisy: Signature) -> Signature:
         outputs=noisy.graph.outputs,
         function=call,
     )
+    row_seeds = np.arange(len(noisy.example[0]), dtype=np.int32)
+    example = [*noisy.example[: len(images)], *(row_seeds for _ in seeds)]
     return Signature(graph=graph, example=example)
 
 
@@ -176,14 +171,6 @@ def _png(name: str, seeded: Signature) -> Signature:
             for images in _outputs(seeded.graph, *arguments)
         )
 
-    def example(samples: dict[str, np.ndarray]) -> list[Any]:
-        return [
-            np.array([encode(image).numpy() for image in value], object)
-            if info.dtype == "float32"
-            else value
-            for info, value in zip(inputs, seeded.example(samples), strict=True)
-        ]
-
     graph = Graph(
         name=f"{name}_png",
         meaning=seeded.graph.meaning,
@@ -191,10 +178,18 @@ def _png(name: str, seeded: Signature) -> Signature:
         outputs=tuple(_bytes(info) for info in outputs),
         function=call,
     )
+    example = [
+        np.array([encode(image).numpy() for image in value], object)
+        if info.dtype == "float32"
+        else value
+        for info, value in zip(inputs, seeded.example, strict=True)
+    ]
     return Signature(graph=graph, example=example)
 
 
-def signatures(model: WynerModel, graphs: tuple[Graph, ...]) -> dict[str, Signature]:
+def signatures(
+    model: WynerModel, graphs: tuple[Graph, ...], examples: Mapping[str, Example]
+) -> dict[str, Signature]:
     """All signatures by name.
 
     Every graph under its own name; `transfer_*` also row by row, as `…_rows`; the tasks also
@@ -203,14 +198,11 @@ def signatures(model: WynerModel, graphs: tuple[Graph, ...]) -> dict[str, Signat
     """
     found: list[Signature] = []
     for graph in graphs:
-
-        def example(images: dict[str, np.ndarray], graph: Graph = graph) -> list[Any]:
-            return graph.example(model, images, 0)
-
+        example = [examples[graph.name].inputs[info.name] for info in graph.inputs]
         noisy = Signature(graph=graph, example=example)
         found.append(noisy)
         if graph.name.startswith("transfer"):
-            noisy = _rows(model, graph)
+            noisy = _rows(model, graph, example)
             found.append(noisy)
         if graph.name.startswith(("generate", "transfer")):
             found.append(_seeded(model, graph.name, noisy))

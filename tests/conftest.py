@@ -51,6 +51,12 @@ def tiny_images():
 
 
 @pytest.fixture(scope="session")
+def tiny_answers(tiny, tiny_images):
+    """Arguments of each graph of the tiny model, and Keras' results."""
+    return tiny_bundle.tiny_answers(tiny, tiny_images)
+
+
+@pytest.fixture(scope="session")
 def bundle(tiny, tmp_path_factory):
     """The tiny model's bundle, written by the first worker that needs it."""
     folder = tmp_path_factory.getbasetemp()

@@ -134,8 +134,11 @@ class Categorical(_Serializable):
         return ops.reshape(_checked(parameters, self.size, repr(self)), (-1, self.n, self.k))
 
     def _one_hot(self, scores: Tensor) -> Tensor:
-        # keras.ops.argmax breaks in ONNX export (a Bitcast); tf.argmax converts.
-        return ops.reshape(ops.one_hot(tf.argmax(scores, axis=-1), self.k), (-1, self.size))
+        # keras.ops.argmax breaks in ONNX export (a Bitcast); tf.argmax converts. Of ONNX's OneHot
+        # engines read different things; Equal is the same in all.
+        places = ops.arange(self.k, dtype="int64")
+        one_hot = ops.equal(tf.argmax(scores, axis=-1)[..., None], places)
+        return ops.reshape(ops.cast(one_hot, "float32"), (-1, self.size))
 
     def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
         """Uniform noise on [0, 1), `(count, n*k)` float32."""

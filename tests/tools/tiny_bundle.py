@@ -48,6 +48,21 @@ def tiny_images():
     return tuple(rng.random((7, 8, 8, 1), dtype=np.float32) for _ in "xy")
 
 
+def tiny_answers(model, images):
+    """Arguments of each graph of a model, and Keras' results."""
+    from wyner_export.examples import examples
+    from wyner_export.graphs import graphs_of
+    from wyner_export.manifest import latent_entry
+
+    graphs = {graph.name: graph for graph in graphs_of(model)}
+    return examples(
+        tuple(graphs.values()),
+        dict(zip("xy", images, strict=True)),
+        {name: latent_entry(getattr(model.config, name)) for name in "zuv"},
+        lambda name, inputs: graphs[name].run(inputs),
+    )
+
+
 def write_tiny_bundle(model, path):
     """The bundle of a tiny model."""
     from wyner_export import write_bundle

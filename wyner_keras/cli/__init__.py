@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
-import os
 import sys
 from collections.abc import Iterator, Sequence
 
@@ -55,20 +54,28 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def _logging(quiet: bool) -> Iterator[None]:
-    logger = logging.getLogger("wyner_keras")
+    """Progress of the packages on stderr; of TensorFlow's own lines errors alone."""
+    level = logging.WARNING if quiet else logging.INFO
+    levels = {"wyner_keras": level, "wyner_export": level, "wyner_serving": level}
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     # An error reaches the user once, as the line that `main` writes.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
-    before = logger.level, logger.propagate
-    logger.setLevel(logging.WARNING if quiet else logging.INFO)
-    logger.propagate = False
-    logger.addHandler(handler)
+    before = []
+    for name, level in {**levels, "tensorflow": logging.ERROR, "absl": logging.ERROR}.items():
+        logger = logging.getLogger(name)
+        before.append((logger, logger.level, logger.propagate))
+        logger.setLevel(level)
+        if name in levels:
+            logger.propagate = False
+            logger.addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.level, logger.propagate = before
+        for logger, level, propagate in before:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate
 
 
 def _fail(error: object, code: int) -> int:
@@ -91,7 +98,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         2
     """
     options = _parser().parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         # Keras writes its progress to stdout, which is the result's.
         with _logging(options.quiet), contextlib.redirect_stdout(sys.stderr):
@@ -102,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(f"{error}. Install what training needs: pip install 'wyner-keras[train]'", 1)
     except (CommandFailed, OSError) as error:
         return _fail(error, 1)
+    except MemoryError as error:
+        return _fail(f"the memory of this machine should suffice. {error}".rstrip(), 1)
     except KeyboardInterrupt as error:
         return _fail(f"interrupted. {error}", 130)
     sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")

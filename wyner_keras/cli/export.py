@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing
+
+if TYPE_CHECKING:
+    from wyner_keras.models import WynerModel
+
+logger = logging.getLogger(__name__)
+# Engines are compared on as many images of each side.
+_EXAMPLES = 32
 
 _DESCRIPTION = """\
 Turn a run into a bundle, or check a bundle.
 
 A bundle holds the model as ONNX files and as a SavedModel for TensorFlow Serving, a manifest that
 describes and seals them, sample images and a model card. It is written whole or not at all, after
-Keras, SavedModel and ONNX have given the same answers on test images.
+Keras, SavedModel and ONNX have given the same answers on test images: the same up to what rounding
+does to this model, which is measured. All that it needs is in the run folder.
 """
 
 
@@ -43,14 +55,19 @@ def run(options: argparse.Namespace) -> Result:
             "export takes RUN and --out BUNDLE, or --verify BUNDLE alone. Received: "
             f"RUN={options.folder!r}, --out {options.out!r}, --verify {options.verify!r}"
         )
-    import wyner_export
-
     if options.verify:
+        import_tensorflow()
+        import wyner_export
+
         manifest = wyner_export.verify_bundle(options.verify)
         path, said = options.verify, "is whole, and its engines agree"
     else:
-        path, said = str(_export(options)), "written"
-        manifest = wyner_export.read_manifest(Path(path))
+        opened, out = runs.Run.open(options.folder), refuse_existing(options.out)
+        import_tensorflow()
+        import wyner_export
+
+        manifest = wyner_export.read_manifest(_export(opened, out, options.seed or 0))
+        path, said = options.out, "written"
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     values = {
         "bundle": path,
@@ -61,25 +78,17 @@ def run(options: argparse.Namespace) -> Result:
     return Result(f"{path} {said}: {len(manifest['graphs'])} graphs, {size / 1e6:.0f} MB", values)
 
 
-def _export(options: argparse.Namespace) -> Path:
+def _export(opened: runs.Run, out: Path, seed: int) -> Path:
     import wyner_export
-    from wyner_keras.cli import evaluate, pictures
 
-    out = refuse_existing(options.out)
-    opened = runs.Run.open(options.folder)
-    source, target, seed = opened.source(), opened.target(), options.seed or 0
-    x, y = (
-        pictures.by_class(each.test, min(32, len(each.test)), seed)
-        for each in (source, target or source)
-    )
     model, path = opened.load_model(), opened.folder / runs.METRICS
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    nats = metrics.pop("nats", None) or evaluate.measured(model, source, opened.settings, target)
+    nats = metrics.pop("nats", None) or _nats(opened, model)
     try:
         return wyner_export.write_bundle(
             model,
             out,
-            images=(x, y),
+            images=_images(opened, seed),
             name=opened.folder.resolve().name,
             label_map={str(x): int(y) for x, y in opened.settings["label_map"].items()},
             metrics=metrics or None,
@@ -87,3 +96,26 @@ def _export(options: argparse.Namespace) -> Path:
         )
     except wyner_export.ExportError as error:
         raise CommandFailed(str(error)) from error
+
+
+def _images(opened: runs.Run, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
+    """Held-out images of x and y; None where there are none any more, said in a warning."""
+    try:
+        pools = [opened.examples(side) for side in "xy"]
+    except ValueError as error:
+        logger.warning("Engines are compared on generated images: %s", error)
+        return None
+    x, y = (pool.by_class(min(_EXAMPLES, len(pool)), seed).images for pool in pools)
+    return x, y
+
+
+def _nats(opened: runs.Run, model: WynerModel) -> dict[str, float] | None:
+    """What the latents hold of test images, of a run that was not judged; None without its data."""
+    from wyner_keras.cli import evaluate
+
+    try:
+        source, target = opened.source(), opened.target()
+    except ValueError as error:
+        logger.warning("The bundle will not say how much the latents hold: %s", error)
+        return None
+    return evaluate.measured(model, source, opened.settings, target)

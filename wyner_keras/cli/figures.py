@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 
 _DESCRIPTION = """\
@@ -78,6 +79,7 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Carry out one sweep and write its picture and table."""
+    import_tensorflow()
     data = options.data or ("digits" if options.quick else "mnist")
     from wyner_keras.data import load, whole_name
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wyner_keras import runs
+from wyner_keras.cli.engine import import_tensorflow
 
 
 class Opened(Protocol):
@@ -35,6 +36,7 @@ class Opened(Protocol):
 class _Run:
     def __init__(self, folder: str) -> None:
         self._run = runs.Run.open(folder)
+        import_tensorflow()
 
     def load_model(self) -> Any:
         return self._run.load_model()
@@ -42,12 +44,15 @@ class _Run:
     def images(
         self, side: str, seed: int, count: int | None = None, default: int | None = None
     ) -> np.ndarray:
-        from wyner_keras.cli import pictures
-
-        target = self._run.target() if side == "y" else None
-        test = (target or self._run.source()).test
-        count = count or min(default or len(test.classes), len(test))
-        return pictures.by_class(test, count, seed)
+        held = self._run.examples(side)
+        if count is not None and count > len(held):
+            # More than the folder has: all test images of its data.
+            target = self._run.target() if side == "y" else None
+            held = (target or self._run.source()).test
+        if count is not None and count > len(held):
+            raise ValueError(f"--count should be at most {len(held)}. Received: {count}")
+        count = count or min(default or len(held.classes), len(held))
+        return held.by_class(count, seed).images
 
 
 class _Bundle:

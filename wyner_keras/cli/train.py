@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing
 
@@ -119,6 +120,7 @@ def run(options: argparse.Namespace) -> Result:
         model, history = _model(partial, source, target, settings, options)
         from wyner_keras.cli import pictures
 
+        runs.save_examples(partial, source.test, (target or source).test)
         folder = partial / runs.FIGURES
         figures = pictures.draw(model, source, folder, settings["seed"], target)
         found = None
@@ -164,6 +166,7 @@ def _resumed(out: Path, given: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
 
 def _sources(data: str, data_y: str | None) -> tuple[ImageSource, ImageSource | None]:
     """Where x is drawn from, and y if from elsewhere."""
+    import_tensorflow()
     from wyner_keras.data import load, whole_name
 
     other = data_y is not None and whole_name(data_y) != whole_name(data)

@@ -136,7 +136,7 @@ class ContinuousFlow(keras.layers.Layer):
     def standardised(self, images: Tensor, condition: Tensor) -> Tensor:
         """Images `(batch, size)` before the affine map: w, the end of the equation's paths."""
         rest = ops.cast(images, "float32") - self._shift(condition)
-        return ops.einsum("bij,bj->bi", self._matrix(self.unscale, condition), rest)
+        return _product(self._matrix(self.unscale, condition), rest)
 
     def matching_error(
         self, values: Tensor, images: Tensor, condition: Tensor, time: Tensor
@@ -215,7 +215,7 @@ class ContinuousFlow(keras.layers.Layer):
         """Images `(batch, size)` of values `(batch, size)` under conditions `(batch, width)`."""
         matrix = self._matrix(self.scale, condition)
         ends = self.ends(values, condition)
-        return ops.einsum("bij,bj->bi", matrix, ends) + self._shift(condition)
+        return _product(matrix, ends) + self._shift(condition)
 
     def inverse(self, images: Tensor, condition: Tensor) -> Tensor:
         """Values `(batch, size)` of images `(batch, size)` under conditions `(batch, width)`."""
@@ -268,3 +268,8 @@ class ContinuousFlow(keras.layers.Layer):
             "leading": self.leading,
             "seed": self.seed,
         }
+
+
+def _product(matrices: Tensor, vectors: Tensor) -> Tensor:
+    """M_b v_b, `(batch, size)`; an einsum would leave an Unsqueeze without axes in ONNX."""
+    return ops.matmul(matrices, vectors[:, :, None])[:, :, 0]

@@ -31,7 +31,9 @@ def slant(images: Tensor) -> Tensor:
     column_mean = ops.matmul(column_profile, columns) / mass
     row_offsets = rows[None] - row_mean[:, None]
     column_offsets = columns[None] - column_mean[:, None]
-    mixed = ops.einsum("brc,br,bc->b", ink, row_offsets, column_offsets)
+    # (b, r, c) x (b, c) -> (b, r); an einsum would leave an Unsqueeze without axes in ONNX.
+    moments = ops.matmul(ink, column_offsets[:, :, None])[:, :, 0]
+    mixed = ops.sum(moments * row_offsets, axis=1)
     vertical = ops.sum(row_profile * ops.square(row_offsets), axis=1)
     return mixed / (vertical + _EMPTY)
 
@@ -54,7 +56,7 @@ class Shear(keras.layers.Layer):
         columns = ops.arange(width, dtype="float32")
         position = columns[None, None, :] + (amount[:, None] * rows[None, :])[:, :, None]
         kernel = ops.relu(1.0 - ops.abs(position[..., None] - columns))
-        return ops.einsum("brxj,brjc->brxc", kernel, images)
+        return ops.matmul(kernel, images)
 
     def compute_output_shape(self, images_shape: Any, amount_shape: Any = None) -> Any:
         """The images' shape."""

@@ -109,8 +109,8 @@ class TreePrior(keras.layers.Layer):
         found = ops.zeros_like(noise)
         for step in range(n):
             parent = self.parent[step]
-            value = ops.einsum("bik,i->bk", found, parent) + (1.0 - ops.sum(parent)) / k
-            own_noise = ops.einsum("bik,i->bk", noise, self.variable[step])
+            value = ops.sum(found * parent[:, None], axis=1) + (1.0 - ops.sum(parent)) / k
+            own_noise = ops.sum(noise * self.variable[step][:, None], axis=1)
             sample = one.sample(ops.matmul(value, self.logits[step]), own_noise)
             found = found + self.variable[step][None, :, None] * sample[:, None, :]
         return ops.reshape(found, (-1, n * k))

@@ -6,6 +6,8 @@ A run folder `RUN` holds
   the versions that made it;
 - `model.keras`: the trained W-model;
 - `history.json`: metrics by stage and epoch, seconds by stage;
+- `examples.npz`: held-out images of x and of y with their labels, a few of each class, so that what
+  comes after training needs the data no more;
 - `metrics.json`: the report on held-out images, where it was evaluated;
 - `figures/*.png`: the grids.
 
@@ -15,6 +17,7 @@ or failed stays there, to be resumed; only a finished run is renamed to `RUN`.
 
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
+    EXAMPLES,
     FIGURES,
     FORMAT,
     HISTORY,
@@ -32,6 +35,7 @@ from wyner_keras.runs.writing import (
     abandon_run,
     finish_run,
     refuse_started,
+    save_examples,
     save_trained,
     settings_of,
     start_run,
@@ -40,6 +44,7 @@ from wyner_keras.runs.writing import (
 
 __all__ = [
     "CHECKPOINTS",
+    "EXAMPLES",
     "FIGURES",
     "FORMAT",
     "HISTORY",
@@ -53,6 +58,7 @@ __all__ = [
     "partial_folder",
     "read_settings",
     "refuse_started",
+    "save_examples",
     "save_trained",
     "settings_of",
     "start_run",

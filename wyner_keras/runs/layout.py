@@ -7,7 +7,7 @@ from pathlib import Path
 
 FORMAT = 1
 SETTINGS, MODEL, HISTORY, METRICS = "settings.json", "model.keras", "history.json", "metrics.json"
-FIGURES, CHECKPOINTS = "figures", "checkpoints"
+FIGURES, CHECKPOINTS, EXAMPLES = "figures", "checkpoints", "examples.npz"
 
 
 def partial_folder(out: str | os.PathLike[str]) -> Path:

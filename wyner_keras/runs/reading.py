@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wyner_keras.runs.layout import FORMAT, MODEL, SETTINGS, partial_folder
+import numpy as np
+
+from wyner_keras.runs.layout import EXAMPLES, FORMAT, MODEL, SETTINGS, partial_folder
 
 if TYPE_CHECKING:
-    from wyner_keras.data import ImageSource
+    from wyner_keras.data import ImageSource, LabelledImages
     from wyner_keras.models import WynerModel
     from wyner_keras.training import Recipe
 
@@ -130,6 +132,28 @@ class Run:
             ValueError: if its file is damaged.
         """
         return load_model(self.folder / MODEL)
+
+    def examples(self, side: str) -> LabelledImages:
+        """Held-out images of side "x" or "y", a few of each class, which the folder holds.
+
+        Of a run of an earlier version, which holds none, all test images of its data.
+
+        Raises:
+            ValueError: if the folder's images are damaged, or an earlier version's data are gone.
+        """
+        from wyner_keras.data import LabelledImages
+
+        path = self.folder / EXAMPLES
+        if not path.is_file():
+            target = self.target() if side == "y" else None
+            return (target or self.source()).test
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return LabelledImages(arrays[side], arrays[f"{side}_labels"])
+        except Exception as error:  # a damaged archive fails in its zip, its header or its arrays
+            raise ValueError(
+                f"{path} should hold held-out images and labels. Received: {error}"
+            ) from error
 
     def source(self, data: str | None = None) -> ImageSource:
         """The images that it was trained on and those held out; or another source's.

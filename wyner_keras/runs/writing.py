@@ -11,12 +11,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wyner_keras.files import refuse_existing, whole, write_json
-from wyner_keras.runs.layout import CHECKPOINTS, FORMAT, HISTORY, MODEL, SETTINGS, partial_folder
+from wyner_keras.files import refuse_existing, whole, write_arrays, write_json
+from wyner_keras.runs.layout import (
+    CHECKPOINTS,
+    EXAMPLES,
+    FORMAT,
+    HISTORY,
+    MODEL,
+    SETTINGS,
+    partial_folder,
+)
+from wyner_keras.runs.machine import machine
 
 if TYPE_CHECKING:
+    from wyner_keras.data import LabelledImages
     from wyner_keras.models import WynerModel
     from wyner_keras.training import Recipe
+
+
+_EXAMPLES = 200
 
 
 def version(distribution: str = "wyner-keras") -> str:
@@ -61,6 +74,7 @@ def settings_of(
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
         },
+        "machine": machine(),
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -106,6 +120,20 @@ def save_trained(
     with whole(partial / MODEL) as temporary:
         model.save(temporary)
     write_json(partial / HISTORY, {"history": history, "seconds": seconds, **more})
+
+
+def save_examples(partial: Path, x: LabelledImages, y: LabelledImages) -> None:
+    """Write held-out images of x and of y into a partial folder, at most 200 each.
+
+    Args:
+        partial: the folder.
+        x: where images of x are taken from, the classes in turn.
+        y: the same for y.
+    """
+    chosen = {"x": x.by_class(min(_EXAMPLES, len(x))), "y": y.by_class(min(_EXAMPLES, len(y)))}
+    arrays = {side: images.images for side, images in chosen.items()}
+    labels = {f"{side}_labels": images.labels for side, images in chosen.items()}
+    write_arrays(partial / EXAMPLES, **arrays, **labels)
 
 
 def finish_run(out: str | os.PathLike[str]) -> Path:

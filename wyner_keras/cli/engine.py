@@ -1,0 +1,39 @@
+"""TensorFlow brought in without what it writes on stderr by itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and lets it look for its devices, its own lines kept off stderr.
+
+    Its C++ part writes of processors and drivers before any of its settings can stop it. If the
+    import fails, what it wrote is written after all.
+
+    Raises:
+        ModuleNotFoundError: if TensorFlow is not installed.
+    """
+    if "tensorflow" in sys.modules:
+        return
+    # What comes later: errors alone.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as written:
+        kept = os.dup(2)
+        try:
+            os.dup2(written.fileno(), 2)
+            try:
+                import keras  # noqa: F401
+                import tensorflow as tf
+
+                tf.config.list_logical_devices()
+            finally:
+                os.dup2(kept, 2)
+                os.close(kept)
+        except BaseException:
+            written.seek(0)
+            os.write(2, written.read())
+            raise
