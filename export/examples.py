@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wyner_export.functions import Interface, TensorInfo
+from wyner_export.functions import Interface
 from wyner_serving.noise import NoiseStreams
 
 _OTHER = {"x": "y", "y": "x"}
-# One row in so many has noise from the ends of its range.
-_FORCED_EVERY = 4
-# Gumbel noise of 11.1 and of -3.0: more than most log odds of a posterior.
-_LOWEST, _HIGHEST = 2.0**-30, 1 - 2.0**-16
+_BETWEEN, _HALVINGS = 16, 12
+
+Run = Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 class Example(NamedTuple):
@@ -28,14 +27,13 @@ def examples(
     graphs: Sequence[Interface],
     images: Mapping[str, np.ndarray],
     latents: Mapping[str, Any],
-    run: Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]],
+    run: Run,
     seed: int = 0,
 ) -> dict[str, Example]:
     """Evaluates every graph by a reference engine, the encoders first.
 
-    Samples of z, u and v that a graph takes are those that the encoders gave for the same images.
-    In one row of four uniform noise lies at the ends of its range: there it decides a sample
-    whatever the posterior prefers, so that an engine that ignores its noise is found out.
+    Images between two concepts come before the given ones. Samples of z, u and v that a graph takes
+    are those that the encoders gave for the same images.
 
     Args:
         graphs: encoders before what takes their samples.
@@ -47,6 +45,13 @@ def examples(
     Returns:
         An example for each graph, by name.
     """
+    names = {graph.name for graph in graphs}
+    rows = {
+        side: np.concatenate([_between(given, side, latents["z"], run), given])
+        if f"encode_{side}_z" in names
+        else given
+        for side, given in images.items()
+    }
     streams, found = NoiseStreams(seed, dict(latents)), {}
     samples: dict[tuple[str, str], np.ndarray] = {}
     for graph in graphs:
@@ -57,18 +62,17 @@ def examples(
         for info in graph.inputs:
             free = info.shape[0]
             if info.latent is None:
-                batch = images[own.get(info.name, info.name)]
+                batch = rows[own.get(info.name, info.name)]
                 # Styles and concepts differ in number, so that a mix-up shows.
-                batch = batch[: max(1, len(batch) // 2)] if free == "styles" else batch
+                batch = batch[: max(1, len(batch) // 4)] if free == "styles" else batch
                 counts[free] = len(batch)
                 inputs[info.name] = batch
             elif info.name == info.latent:
                 inputs[info.name] = samples[side, info.latent]
             else:
-                count = counts.setdefault(free, len(images["x"]))
-                noise = streams.draw(info.latent, count)
+                noise = streams.draw(info.latent, counts.setdefault(free, len(rows["x"])))
                 assert noise is not None
-                inputs[info.name] = _forced(noise, info)
+                inputs[info.name] = noise
         outputs = run(graph.name, inputs)
         found[graph.name] = Example(inputs, outputs)
         for info in graph.outputs:
@@ -77,12 +81,29 @@ def examples(
     return found
 
 
-def _forced(noise: np.ndarray, info: TensorInfo) -> np.ndarray:
-    """Uniform noise with every fourth row at the ends of its range; other noise unchanged."""
-    if info.range != (0.0, 1.0):
-        return noise
-    rows = np.arange(_FORCED_EVERY - 1, len(noise), _FORCED_EVERY)
-    noise[rows] = _LOWEST
-    # Another coordinate in each row.
-    noise[rows, np.arange(len(rows)) % noise.shape[1]] = _HIGHEST
-    return noise
+def _between(images: np.ndarray, side: str, z: Mapping[str, Any], run: Run) -> np.ndarray:
+    """Mixtures of two images each, where z changes from that of the one to that of the other.
+
+    A trained posterior is so sure of an image that noise decides nothing; here it does, so that an
+    engine that ignores its noise is found out.
+    """
+    first = images[np.arange(_BETWEEN) % len(images)]
+    second = images[(np.arange(_BETWEEN) + 1 + np.arange(_BETWEEN) // len(images)) % len(images)]
+    # The middle of either law.
+    middle = 0.5 if z["noise"] == "uniform" else 0.0
+    noise = np.full((_BETWEEN, z["size"]), middle, np.float32)
+
+    def mixed(share: np.ndarray) -> np.ndarray:
+        share = share[:, None, None, None].astype(np.float32)
+        return (1 - share) * first + share * second
+
+    def sample(share: np.ndarray) -> np.ndarray:
+        return run(f"encode_{side}_z", {side: mixed(share), "noise_z": noise})["z"]
+
+    low, high = np.zeros(_BETWEEN), np.ones(_BETWEEN)
+    start = sample(low)
+    for _ in range(_HALVINGS):
+        share = (low + high) / 2
+        same = (sample(share) == start).all(axis=1)
+        low, high = np.where(same, share, low), np.where(same, high, share)
+    return mixed(high)

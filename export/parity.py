@@ -20,12 +20,12 @@ from wyner_export.weights import lost_weights
 
 # Four units in the last place of a number of size 1: what is left of a well conditioned graph.
 _FLOOR = 4 * float(np.finfo(np.float32).eps)
-# What nothing excuses. Images are in [0, 1], and a quarter of a grey level cannot be seen; latents
-# are of unit variance.
+# What nothing excuses: a quarter of a grey level, which cannot be seen; a hundredth of a latent's
+# unit deviation, or of a probability.
 _IMAGE_CEILING, _LATENT_CEILING = 0.25 / 255, 0.01
 # Rows that rounding alone carries past the ceiling tell nothing of an engine. Not more than this
-# share may be such.
-_UNDECIDED = 0.5
+# share may be such: a steep map has some, above all between two concepts.
+_UNDECIDED = 0.75
 
 
 class Disagreement(ValueError):
@@ -74,7 +74,7 @@ class Parity:
     ) -> float:
         """The largest difference of the rows that can be judged."""
         reach = self.conditioning.reach[graph.name][info.name]
-        ceiling = _IMAGE_CEILING if info.range == (0.0, 1.0) else _LATENT_CEILING
+        ceiling = _IMAGE_CEILING if info.name in ("x", "y") else _LATENT_CEILING
         decided = reach <= ceiling
         if decided.mean() < 1 - _UNDECIDED:
             raise Disagreement(

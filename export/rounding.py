@@ -20,7 +20,7 @@ from wyner_export.functions import Interface, TensorInfo
 from wyner_export.saved_model import run_saved_model
 
 # Moves in units in the last place, and how often all inputs and weights are moved.
-UNITS, DRAWS = 16, 4
+UNITS, DRAWS = 32, 8
 
 
 class Conditioning(NamedTuple):
