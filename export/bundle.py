@@ -27,6 +27,7 @@ from wyner_export.saved_model import run_saved_model, write_saved_model
 from wyner_export.signatures import signatures
 from wyner_keras.data import check_images
 from wyner_keras.models import WynerModel
+from wyner_keras.received import received
 from wyner_serving.manifest import MANIFEST
 from wyner_serving.whole import whole_folder
 
@@ -146,7 +147,7 @@ def write_bundle(
     if path.exists():
         raise ValueError(f"`path` should not exist yet. Received: {path}")
     if not isinstance(model, WynerModel):
-        raise ValueError(f"`model` should be a WynerModel. Received: model={model!r}")
+        raise ValueError(f"`model` should be a WynerModel. Received: model={received(model)}")
     _check_weights(model)
     _check_json(name=name, label_map=label_map, metrics=metrics, nats=nats)
     graphs = graphs_of(model)

@@ -33,8 +33,9 @@ def write_saved_model(model: WynerModel, offered: Mapping[str, Signature], folde
         archive = keras.export.ExportArchive()
         archive.track(model)
         for name, signature in offered.items():
-            specs = [info.spec() for info in signature.graph.inputs]
-            archive.add_endpoint(name, signature.graph.traced, input_signature=specs)
+            # Traced already, so that Keras does not trace it again.
+            signature.graph.traced.get_concrete_function()
+            archive.add_endpoint(name, signature.graph.traced)
         with contextlib.redirect_stdout(io.StringIO()):
             # A server needs no gradients; tracing them took a fifth of an export.
             options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)

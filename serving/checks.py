@@ -113,7 +113,7 @@ def check_count(value: Any, name: str) -> int:
         InputError: for anything else.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InputError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+        raise InputError(f"`{name}` should be a positive integer. Received: {name}={_told(value)}")
     return int(value)
 
 
@@ -124,8 +124,14 @@ def check_seed(value: Any) -> int:
         InputError: for anything else.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
-        raise InputError(f"`seed` should be a non-negative integer. Received: seed={value!r}")
+        raise InputError(f"`seed` should be a non-negative integer. Received: seed={_told(value)}")
     return int(value)
+
+
+def _told(value: Any) -> str:
+    """A number or a short text as it is written; of anything else, an array say, the type."""
+    short = value is None or isinstance(value, int | float | str | np.number)
+    return f"{value!r:.80}" if short else f"a value of type {type(value).__name__}"
 
 
 def check_memory(name: str, counts: Mapping[str, int], *shapes: Sequence[int]) -> None:

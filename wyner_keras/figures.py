@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from wyner_keras.data import check_images
+from wyner_keras.data.checks import as_array, check_least
 from wyner_keras.page import GROUP, MARGIN, Page, check_drawable, font, tile
 
 Shape = tuple[int, ...]
@@ -46,8 +47,7 @@ def check_joint(pairs: int, x: Shape, y: Shape, columns: int = _COLUMNS) -> None
 
 def _grid_of(images: np.ndarray, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Checks images `(rows, columns, h, w, c)` against the shape that they should have."""
-    # A mask stays, for the check to refuse.
-    images = np.asanyarray(images)
+    images = as_array(images, name, f"a floating-point array of {len(shape)} axes")
     fits = images.ndim == 5 and all(
         wanted in (-1, found) for wanted, found in zip(shape, images.shape, strict=True)
     )
@@ -196,8 +196,7 @@ def joint_grid(
     x, y = check_images(x, "x"), check_images(y, "y")
     if len(x) != len(y):
         raise ValueError(f"`y` should have as many images as `x`, {len(x)}. Received: {len(y)}")
-    if columns < 1:
-        raise ValueError(f"`columns` should be at least 1. Received: {columns}")
+    columns = check_least(columns, "`columns`", 1)
     check_joint(len(x), x.shape[1:], y.shape[1:], columns)
     page, top = Page.start(title)
     columns = min(columns, len(x))

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.received import received
 
 Tensor = Any
 _SMALLEST_UNIFORM = float(np.finfo(np.float32).tiny)
@@ -68,7 +69,9 @@ class Latent(Protocol):
 
 def _positive_int(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+        raise ValueError(
+            f"`{name}` should be a positive integer. Received: {name}={received(value)}"
+        )
 
 
 def _checked(parameters: Tensor, width: int, family: str) -> Tensor:

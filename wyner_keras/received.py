@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _LONGEST = 80  # characters of a value's own text
@@ -38,10 +38,11 @@ def received(value: Any) -> str:
         return f"the class {value.__name__}"
     name = type(value).__name__
     if isinstance(value, Mapping):
-        parts = [f"{_cut(str(key), 20)}: {received(each)}" for key, each in _first(value.items())]
+        say = _sayer(value)
+        parts = [f"{_cut(str(key), 20)}: {say(each)}" for key, each in _first(value.items())]
         return _listed(name, len(value), parts)
     if isinstance(value, list | tuple | set | frozenset):
-        return _listed(name, len(value), [received(each) for each in _first(value)])
+        return _listed(name, len(value), [*map(_sayer(value), _first(value))])
     if hasattr(value, "element_spec"):
         # Of a tf.data.Dataset, which is not asked for an element.
         return f"a dataset of {received(value.element_spec)}"
@@ -75,6 +76,17 @@ def _plain(value: Any) -> str | None:
 
 def _cut(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _sayer(values: Any) -> Callable[[Any], str]:
+    """What says an element: of what is in a long list, lists are not opened."""
+    return received if len(values) <= 2 * _MOST else _closed
+
+
+def _closed(value: Any) -> str:
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _listed(type(value).__name__, len(value), [])
+    return received(value)
 
 
 def _first(values: Any) -> list[Any]:

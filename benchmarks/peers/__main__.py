@@ -18,7 +18,7 @@ from peers.own import OWN, epochs_of
 from peers.pairs import write_pairs
 from peers.table import NAMES, draw_grid, judged, write_table
 from wyner_keras.data import load
-from wyner_keras.evaluation import judge_for
+from wyner_keras.evaluation import judge_for, judgeable
 from wyner_keras.training import recipe
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     pairs = dict(np.load(path))
     files = {name: file for name in NAMES if (file := out / f"{name}.npz").exists()}
     if files:
-        judge = judge_for(source)
+        judge = judge_for(source) if judgeable(source) else None
         reports = {name: judged(file, pairs, source, judge) for name, file in files.items()}
         print(write_table(reports, out).read_text(encoding="utf-8"))
         print(draw_grid(files, pairs, source.test.labels, out / "grid.png"))

@@ -50,7 +50,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def judged(
-    images: Path, pairs: Mapping[str, np.ndarray], source: ImageSource, judge: Judge
+    images: Path, pairs: Mapping[str, np.ndarray], source: ImageSource, judge: Judge | None
 ) -> dict[str, Any]:
     """The report of saved images; made once and kept beside them as .json.
 
@@ -58,7 +58,7 @@ def judged(
         images: file of `save_images` or peer.py.
         pairs: what `write_pairs` wrote.
         source: the images that the pairs were made of.
-        judge: the one judge of all models.
+        judge: the one judge of all models; None where the source cannot teach one.
     """
     path = images.with_suffix(".json")
     if not path.exists() or path.stat().st_mtime_ns < images.stat().st_mtime_ns:
@@ -73,10 +73,12 @@ def judged(
 def _cells(report: Mapping[str, Any]) -> list[str]:
     facts, figures = report["facts"], report["figures"]
     cells = [f"{facts['epochs']:.1f}", f"{facts['seconds']:.0f}", f"{facts['parameters']}"]
-    for name in COLUMNS:
-        digits = 1 if name.startswith("frechet") else 3
-        cells.append(f"{figures[name]['model']:.{digits}f}" if name in figures else "")
-    return cells
+    return cells + [_cell(name, figures.get(name, {}).get("model")) for name in COLUMNS]
+
+
+def _cell(name: str, value: float | None) -> str:
+    """A figure as text; nothing where there is none."""
+    return "" if value is None else f"{value:.{1 if name.startswith('frechet') else 3}f}"
 
 
 def write_table(reports: Mapping[str, Mapping[str, Any]], out: Path) -> Path:
@@ -93,12 +95,7 @@ def write_table(reports: Mapping[str, Mapping[str, Any]], out: Path) -> Path:
     heads = ["model", *FACTS.values(), *COLUMNS.values()]
     rows = [[NAMES.get(name, name), *_cells(report)] for name, report in reports.items()]
     real = {name: each for report in reports.values() for name, each in report["figures"].items()}
-    ceiling = [
-        ""
-        if name not in real
-        else f"{real[name]['real']:.{1 if name.startswith('frechet') else 3}f}"
-        for name in COLUMNS
-    ]
+    ceiling = [_cell(name, real.get(name, {}).get("real")) for name in COLUMNS]
     rows.append(["real digits", *[""] * len(FACTS), *ceiling])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heads, *rows])

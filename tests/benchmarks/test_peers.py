@@ -146,6 +146,17 @@ def test_table_and_picture(folder, pairs, source, judge, tmp_path):
         assert grid.width > 15 * 56
 
 
+def test_a_table_has_a_gap_where_a_figure_is_missing(tmp_path):
+    known, broken = {"model": 0.5, "real": 0.75}, {"model": None, "real": None}
+    figures = {"wyner": {"diversity_y": known, "frechet_y": broken}, "cvae": {"recall_y": known}}
+    reports = {name: {"facts": FACTS, "figures": found} for name, found in figures.items()}
+    write_table(reports, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "table.csv").read_text().splitlines()))
+    assert [row["diversity y"] for row in rows] == ["0.500", "", "0.750"]
+    assert [row["recall y"] for row in rows] == ["", "0.500", "0.750"]
+    assert [row["FD y"] for row in rows] == ["", "", ""]
+
+
 def test_other_images_than_those_asked_for_are_refused(folder, pairs, source):
     save_images(folder / "model.npz", RealDigits(source), pairs, FACTS)
     saved = SavedImages.load(folder / "model.npz", pairs)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wyner_export.card import model_card
+from wyner_export.rounding import UNITS
 from wyner_keras.data import ImageSource, LabelledImages
 from wyner_keras.evaluation import evaluate
 from wyner_keras.files import to_json
@@ -84,7 +85,7 @@ def test_nats_that_are_no_numbers_are_left_out():
 def test_how_engines_were_compared():
     found = card(None)
     assert "differed by at most 1.5e-06" in found
-    assert "16 units in the last place" in found
+    assert f"{UNITS} units in the last place" in found
     assert "differed by at most 0.0e+00" in card(None, parity={})
 
 

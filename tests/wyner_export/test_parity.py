@@ -133,9 +133,7 @@ def test_a_graph_that_rounding_alone_upsets_is_refused_for_that(parity, graphs, 
     graph = graphs["decode_x"]
     reach = {**parity.conditioning.reach, "decode_x": {"x": np.full(23, 0.1)}}
     upset = Parity("Keras", tiny_answers, parity.conditioning._replace(reach=reach))
-    with pytest.raises(
-        Disagreement, match=r"decode_x: x should move by .* in 23 of 23 rows"
-    ):
+    with pytest.raises(Disagreement, match=r"decode_x: x should move by .* in 23 of 23 rows"):
         upset.check(graph, "ONNX", tiny_answers["decode_x"].outputs)
 
 

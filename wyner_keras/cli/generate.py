@@ -39,9 +39,8 @@ def add_parser(commands: Any) -> None:
         "--input",
         nargs="+",
         metavar="FILE",
-        help="the given images: one .npy array (n, h, w, c) with values in [0, 1], or .png and "
-        ".jpg files or folders of them (default: test images of the run's data, of each class "
-        "in turn; a bundle's samples)",
+        help=f"the given images: {shared.FILES} (default: test images of the run's data, of each "
+        "class in turn; a bundle's samples)",
     )
     parser.add_argument(
         "--count",

@@ -10,10 +10,19 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from wyner_keras.received import received
+
 _AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
 _NAMED_MAPS = {"add-one": "n+1", "same": "n"}
 # Metavar of the options that name a source of images.
 SOURCES = "mnist|mnist-rotated|digits|FOLDER"
+
+# What options that name files of images read; see `wyner_keras.data.image_file`.
+FILES = (
+    "one .npy array (n, h, w, c) with values in [0, 1], or .png, .jpg, .bmp, .webp, .tif and .gif "
+    "files or folders of them, of 8 bits a channel, grey ones also of 16; each is turned upright "
+    "by its EXIF orientation, and what is transparent shows a white ground"
+)
 
 
 class Result(NamedTuple):
@@ -109,15 +118,25 @@ def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
             pairs = json.loads(text, object_pairs_hook=list)
         else:
             pairs = [tuple(pair.split(":")) for pair in text.split(",")]
-        mapping = {int(x): int(y) for x, y in pairs}
+        mapping = {_label(x): _label(y) for x, y in pairs}
         if len(mapping) != len(pairs) or min(*mapping, *mapping.values()) < 0:
             raise ValueError
     except (TypeError, ValueError) as error:
         raise ValueError(
             "a label map should be add-one, same, an expression such as 3n+2, or pairs such as "
-            f"0:1,1:2,2:0 with each label of x once. Received: {text!r}"
+            "0:1,1:2,2:0, whole numbers, with each label of x once. "
+            f"Received: {received(text)}"
         ) from error
     return mapping
+
+
+def _label(value: Any) -> int:
+    """A label as a number: `int` alone would cut 1.5 to 1, and take true for 1."""
+    if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value, re.ASCII):
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    raise ValueError("no label")
 
 
 def like(image_shape: Sequence[int]) -> str:

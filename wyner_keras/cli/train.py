@@ -57,7 +57,10 @@ def add_parser(commands: Any) -> None:
         "--data",
         metavar=shared.SOURCES,
         help="images by label: MNIST (28x28), the digits that ship with scikit-learn (8x8), either "
-        "turned by 90° to the left (…-rotated), or a folder FOLDER/<label>/*.png (default: mnist)",
+        "turned by 90° to the left (…-rotated), or a folder FOLDER/<label>/*.png of .png, .jpg, "
+        ".bmp, .webp, .tif or .gif files of one size, of 8 bits a channel, grey ones also of 16; "
+        "each is turned upright by its EXIF orientation, and what is transparent shows a white "
+        "ground (default: mnist)",
     )
     parser.add_argument(
         "--data-y",

@@ -21,7 +21,6 @@ images (after the add-one training, a 4 as concept makes a 3). With --side y the
 FILE ends in .png for a picture, or in .npz for arrays: `style`, `concept`, and `result` of
 shape (styles, concepts, h, w, c), float32 in [0, 1].
 """
-_FILES = "one .npy array (n, h, w, c) in [0, 1], or .png and .jpg files or folders of them"
 
 
 def add_parser(commands: Any) -> None:
@@ -38,13 +37,14 @@ def add_parser(commands: Any) -> None:
         "--style",
         nargs="+",
         metavar="FILE",
-        help=f"images of that side: {_FILES} (default: 6 test images of the run's data)",
+        help=f"images of that side: {shared.FILES} (default: 6 test images of the run's data)",
     )
     parser.add_argument(
         "--concept",
         nargs="+",
         metavar="FILE",
-        help=f"images of the other side: {_FILES} (default: a test image of each class)",
+        help="images of the other side, read as those of --style (default: a test image of each "
+        "class)",
     )
     parser.add_argument(
         "--out", required=True, metavar="FILE", help=".png or .npz to write; must be new"

@@ -1,9 +1,12 @@
 """Checks at the door: what images, labels, counts and seeds must be, before any work starts."""
 
+import numbers
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from wyner_keras.received import received
 
 
 def check_images(
@@ -122,7 +125,28 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     if not whole or value < minimum or (maximum is not None and value > maximum):
         bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
-        raise ValueError(f"{name} should be a whole number {bounds}. Received: {value!r}")
+        raise ValueError(f"{name} should be a whole number {bounds}. Received: {received(value)}")
+    return int(value)
+
+
+def check_least(value: Any, name: str, least: int) -> int:
+    """A count that has a smallest value, as int.
+
+    Args:
+        value: a Python or NumPy integer; bool is refused.
+        name: what the caller calls it.
+        least: the smallest value allowed.
+
+    Raises:
+        ValueError: when it is no whole number, or smaller.
+
+    Example:
+        >>> check_least(8, "`samples`", 2)
+        8
+    """
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < least:
+        raise ValueError(f"{name} should be at least {least}. Received: {received(value)}")
     return int(value)
 
 
@@ -148,9 +172,60 @@ def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
         return np.asarray(value)
     # Ragged lists raise ValueError, foreign objects TypeError, symbolic tensors RuntimeError.
     except (TypeError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise ValueError(
-            f"{name} should be {expected}. Received: {type(value).__name__} ({error})"
+            f"{name} should be {expected}. Received: {type(value).__name__} ({reason:.160})"
         ) from error
+
+
+def as_real(value: Any, name: str, expected: str) -> NDArray[np.float64]:
+    """An array of real numbers as float64, or an error that says what it should be.
+
+    Args:
+        value: what the caller gave.
+        name: what the caller calls it.
+        expected: what it should be, for the error message.
+
+    Raises:
+        ValueError: when it is absent, masked, complex, or not made of numbers.
+
+    Example:
+        >>> as_real([1, 2], "weights", "an array of numbers")
+        array([1., 2.])
+    """
+    array = as_array(value, name, expected)
+    try:
+        # "O": fractions and other numbers of Python's own.
+        if array.dtype.kind in "biufO":
+            return array.astype(np.float64, copy=False)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(
+        f"{name} should be {expected}{complex_hint(array)}. Received: {received(value)}"
+    )
+
+
+def check_number(value: Any, name: str, expected: str) -> float:
+    """A real number, for a range that the caller then checks.
+
+    Args:
+        value: a number of Python's or NumPy's; bool is refused.
+        name: what the caller calls it.
+        expected: what it should be, for the error message.
+
+    Returns:
+        The number as float.
+
+    Raises:
+        ValueError: when it is anything else, an array for one.
+
+    Example:
+        >>> check_number(0.5, "rho", "in (-1, 1)")
+        0.5
+    """
+    if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Real):
+        raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
+    return float(value)
 
 
 def refuse_masked(value: Any, name: str) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from wyner_keras.data.checks import check_whole
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.pairs import Pairs
+from wyner_keras.received import received
 
 
 def add_one(
@@ -88,7 +89,8 @@ def label_map(
     _check_set(targets, "targets")
     if not isinstance(mapping, Mapping) and not callable(mapping):
         raise ValueError(
-            f"mapping should be a dict or a function from a label to a label. Received: {mapping!r}"
+            "mapping should be a dict or a function from a label to a label. "
+            f"Received: {received(mapping)}"
         )
     if pairs_per_class is not None:
         pairs_per_class = check_whole(pairs_per_class, "pairs_per_class", minimum=1)
@@ -181,7 +183,7 @@ def _partner(
         if label not in mapping:
             raise ValueError(
                 f"mapping should name a partner for class {label}. "
-                f"Received: a mapping of {sorted(mapping, key=repr)}"
+                f"Received: a mapping of {received(sorted(mapping, key=repr))}"
             )
         partner = mapping[label]
     else:
@@ -190,7 +192,7 @@ def _partner(
     if partner not in targets.classes:
         raise ValueError(
             f"class {label} should have a partner: images of class {partner} to pair it with. "
-            f"Received: images of classes {targets.classes}"
+            f"Received: images of classes {received(targets.classes)}"
         )
     return partner
 

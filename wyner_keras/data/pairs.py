@@ -213,7 +213,8 @@ def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
     try:
         array = np.asarray(index)
     except ValueError as error:
-        raise ValueError(f"index should be an array (n, 2). Received: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"index should be an array (n, 2). Received: {reason:.160}") from error
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
         raise ValueError(
             f"index should have shape (n, 2) with n of 1 or more. Received: shape {array.shape}"

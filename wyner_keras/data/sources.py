@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import check_whole
+from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.data.folder import Split, read_and_split, read_folder
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.listing import list_folder, warn_left_out
@@ -91,8 +91,7 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
         >>> len(digits.train), len(digits.test), digits.train.image_shape
         (1437, 360, (8, 8, 1))
     """
-    if isinstance(test_fraction, bool) or not isinstance(test_fraction, (int, float)):
-        raise ValueError(f"test_fraction should be a number. Received: {test_fraction!r}")
+    test_fraction = check_number(test_fraction, "test_fraction", "a number")
     if not 0 < test_fraction < 1:
         raise ValueError(f"test_fraction should be above 0 and below 1. Received: {test_fraction}")
     seed = check_whole(seed, "seed")
@@ -126,10 +125,11 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
             return ImageSource("arrays", LabelledImages(*first), LabelledImages(*second))
         return ImageSource("arrays", *split(LabelledImages(first, second)))
     is_text = isinstance(source, (str, os.PathLike))
-    received = repr(os.fspath(source)) if is_text else type(source).__name__
+    found = f"{os.fspath(source)!r:.200}" if is_text else type(source).__name__
     raise ValueError(
         f"source should be one of {sorted(_NAMED)}, a folder that exists, (images, labels), or "
-        f"((train_images, train_labels), (test_images, test_labels)). Received: {received}"
+        f"((train_images, train_labels), (test_images, test_labels)). "
+        f"Received: {found}"
     )
 
 

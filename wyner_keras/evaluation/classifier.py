@@ -14,6 +14,7 @@ import platformdirs
 from keras import layers
 
 from wyner_keras.data import ImageSource, LabelledImages, Pairs, check_images
+from wyner_keras.data.checks import check_least
 from wyner_keras.files import whole
 from wyner_keras.networks import RandomShiftShear
 
@@ -108,8 +109,8 @@ class Judge:
             raise ValueError(
                 f"`images` should hold at least two classes. Received: {classes.tolist()}"
             )
-        if epochs is not None and epochs < 1:
-            raise ValueError(f"`epochs` should be at least 1. Received: {epochs}")
+        if epochs is not None:
+            epochs = check_least(epochs, "`epochs`", 1)
         targets = np.searchsorted(classes, images.labels)
         count = len(images)
         # A batch that is not full counts as full: steps, not epochs, are what training takes.

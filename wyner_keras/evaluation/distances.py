@@ -9,6 +9,8 @@ from scipy import linalg
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
+from wyner_keras.data.checks import as_real, check_least
+
 
 class PrecisionRecall(NamedTuple):
     """Improved precision and recall, each a share in [0, 1]."""
@@ -18,7 +20,8 @@ class PrecisionRecall(NamedTuple):
 
 
 def _features(real: np.ndarray, generated: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    pair = np.asarray(real, dtype=np.float64), np.asarray(generated, dtype=np.float64)
+    expected = "features of shape (n, features)"
+    pair = as_real(real, "`real`", expected), as_real(generated, "`generated`", expected)
     for name, values in zip(("real", "generated"), pair, strict=True):
         if values.ndim != 2 or len(values) < least:
             raise ValueError(
@@ -52,7 +55,8 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
         The squared distance, in squared units of the features, at least 0.
 
     Raises:
-        ValueError: fewer than two rows, not finite, or different numbers of features.
+        ValueError: fewer than two rows, values that are not finite, masked or complex, or different
+            numbers of features.
 
     Example:
         >>> import numpy as np
@@ -99,7 +103,8 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 3) -> Pre
         `(precision, recall)`, shares in [0, 1].
 
     Raises:
-        ValueError: k below one, too few rows, not finite, or different numbers of features.
+        ValueError: k below one, too few rows, values that are not finite, masked or complex, or
+            different numbers of features.
 
     Example:
         >>> import numpy as np
@@ -111,7 +116,6 @@ def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 3) -> Pre
         Kynkäänniemi et al., Improved precision and recall metric for assessing generative models,
         2019.
     """
-    if k < 1:
-        raise ValueError(f"`k` should be at least 1. Received: {k}")
+    k = check_least(k, "`k`", 1)
     real, generated = _features(real, generated, least=k + 1)
     return PrecisionRecall(_share_inside(generated, real, k), _share_inside(real, generated, k))

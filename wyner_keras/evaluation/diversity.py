@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from wyner_keras.data import LabelledImages
+from wyner_keras.data.checks import as_array, complex_hint
+from wyner_keras.received import received
 
 
 def varied_classes(real: LabelledImages) -> tuple[int, ...]:
@@ -28,8 +30,8 @@ def within_input_diversity(samples: np.ndarray, labels: np.ndarray, real: Labell
         The ratio, without unit, at least 0.
 
     Raises:
-        ValueError: shapes that do not fit, fewer than two samples, a class with fewer than two
-            real images, or real classes without any variance.
+        ValueError: shapes that do not fit, masked or complex values, fewer than two samples, a
+            class with fewer than two real images, or real classes without any variance.
 
     Example:
         >>> import numpy as np
@@ -39,7 +41,19 @@ def within_input_diversity(samples: np.ndarray, labels: np.ndarray, real: Labell
         >>> wk.evaluation.within_input_diversity(same, digits.labels[:5], digits)
         0.0
     """
-    samples, labels = np.asarray(samples), np.asarray(labels)
+    if not isinstance(real, LabelledImages):
+        raise ValueError(f"`real` should be LabelledImages. Received: {received(real)}")
+    samples = as_array(samples, "`samples`", "an array (n, samples, h, w, c)")
+    if samples.dtype.kind != "f":
+        raise ValueError(
+            f"`samples` should be floating-point in [0, 1]{complex_hint(samples)}. "
+            f"Received: dtype {samples.dtype}"
+        )
+    labels = as_array(labels, "`labels`", "an integer array (n,)")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"`labels` should be integers{complex_hint(labels)}. Received: dtype {labels.dtype}"
+        )
     if samples.ndim != 5 or samples.shape[1] < 2 or samples.shape[2:] != real.image_shape:
         raise ValueError(
             f"`samples` should have shape (n, samples, {', '.join(map(str, real.image_shape))}) "

@@ -9,6 +9,7 @@ import numpy as np
 from tqdm import tqdm
 
 from wyner_keras.data import ImageSource
+from wyner_keras.data.checks import check_least
 from wyner_keras.evaluation.classifier import Judge, judge_for, judgeable
 from wyner_keras.evaluation.distances import frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import varied_classes, within_input_diversity
@@ -122,10 +123,9 @@ def evaluate(
     """
     lowest = (("samples", samples, 2), ("styles", styles, 3), ("concepts", concepts, 1))
     for name, value, least in lowest:
-        if value < least:
-            raise ValueError(f"`{name}` should be at least {least}. Received: {value}")
-    if inputs is not None and inputs < 10:
-        raise ValueError(f"`inputs` should be at least 10, or None for all. Received: {inputs}")
+        check_least(value, f"`{name}`", least)
+    if inputs is not None:
+        check_least(inputs, "`inputs`", 10)
     tasks = _tasks(model)
     judges = _judges(source, target, judge, target_judge, "auto" if verbose else 0)
     bar = tqdm(total=6, desc="evaluate", disable=not verbose, leave=False)
@@ -225,7 +225,9 @@ def _judges(
 def _tasks(model: GenerativePair) -> tuple[str, ...]:
     tasks = tuple(getattr(model, "tasks", TASKS))
     if not tasks or not set(tasks) <= set(TASKS):
-        raise ValueError(f"`tasks` of the model should be some of {TASKS}. Received: {tasks}")
+        raise ValueError(
+            f"`tasks` of the model should be some of {TASKS}. Received: {received(tasks)}"
+        )
     return tasks
 
 

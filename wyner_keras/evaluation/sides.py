@@ -10,6 +10,7 @@ import numpy as np
 
 from wyner_keras.data import ImageSource, LabelledImages
 from wyner_keras.evaluation.classifier import Judge
+from wyner_keras.received import received
 
 LabelMap = Mapping[int, int] | Callable[[int], int]
 _NO_CLASS = np.iinfo(np.int64).min  # what a label becomes that the label map leaves out
@@ -27,6 +28,12 @@ def _mapped(labels: np.ndarray, label_map: LabelMap) -> np.ndarray:
         images = [label_map.get(int(label), _NO_CLASS) for label in found]
     else:
         images = [label_map(int(label)) for label in found]
+    for image in images:
+        # NumPy would cut 1.5 to 1.
+        if isinstance(image, bool) or not isinstance(image, int | np.integer):
+            raise ValueError(
+                f"`label_map` should lead to whole numbers. Received: {received(image)}"
+            )
     return np.asarray(images, dtype=np.int64)[place]
 
 
@@ -78,7 +85,7 @@ def partnered(
         Two masks, bool `(n,)`: of the source's test images, and of the target's.
 
     Raises:
-        ValueError: a label map that leads nowhere.
+        ValueError: a label map that leads nowhere, or to what is no whole number.
     """
     x, y = source.test, (target or source).test
     implied = _mapped(x.labels, label_map)
@@ -87,8 +94,8 @@ def partnered(
     if not with_y.any():
         raise ValueError(
             "`label_map` should lead from labels of x's test images to labels of y's. "
-            f"Received: {list(x.classes)} to {np.unique(implied).tolist()}, and images of "
-            f"{list(y.classes)}"
+            f"Received: {received(list(x.classes))} to {received(np.unique(implied).tolist())}, "
+            f"and images of {received(list(y.classes))}"
         )
     return with_y, with_x
 

@@ -10,6 +10,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from wyner_keras.data import check_images
+from wyner_keras.data.checks import as_array, as_real, complex_hint
 
 _BLOCK = 20  # images measured as one picture: few calls, yet small enough for the cache
 
@@ -130,15 +131,20 @@ def style_correlation(
         and over all the results at once. 0 where either side is constant.
 
     Raises:
-        ValueError: shapes that do not fit, or fewer than three styles.
+        ValueError: shapes that do not fit, masked or complex values, or fewer than three styles.
 
     Example:
         >>> import numpy as np
         >>> style_correlation(np.arange(4.0), np.arange(4.0)[:, None] + [0, 9], np.array([0, 1]))[0]
         1.0
     """
-    reference, results = np.asarray(reference, np.float64), np.asarray(results, np.float64)
-    groups = np.asarray(groups)
+    reference = as_real(reference, "`reference`", "an array of numbers (styles,)")
+    results = as_real(results, "`results`", "an array of numbers (styles, concepts)")
+    groups = as_array(groups, "`groups`", "an array of classes (concepts,)")
+    if groups.dtype.kind == "c":
+        raise ValueError(
+            f"`groups` should be classes{complex_hint(groups)}. Received: dtype {groups.dtype}"
+        )
     if reference.ndim != 1 or len(reference) < 3 or groups.ndim != 1 or not len(groups):
         raise ValueError(
             "`reference` should have shape (styles,) with at least three styles and `groups` shape "

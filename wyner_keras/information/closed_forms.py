@@ -8,17 +8,19 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
+from wyner_keras.data.checks import as_real, check_number
 from wyner_keras.information.shannon import (
     Array,
     binary_entropy,
     check_probabilities,
     entropy,
 )
+from wyner_keras.received import received
 
 
 def _check_weight(weight: float) -> None:
-    if not weight >= 0:
-        raise ValueError(f"`weight` should be at least 0. Received: weight={weight!r}")
+    if not check_number(weight, "`weight`", "at least 0") >= 0:
+        raise ValueError(f"`weight` should be at least 0. Received: weight={weight}")
 
 
 def gaussian(rho: float) -> float:
@@ -40,8 +42,8 @@ def gaussian(rho: float) -> float:
     Source: Xu, Liu and Chen, A lossy source coding interpretation of Wyner's common information,
     2016 (first in Wyner's common information for continuous random variables, 2011).
     """
-    if not -1 < rho < 1:
-        raise ValueError(f"`rho` should be in (-1, 1). Received: rho={rho!r}")
+    if not -1 < check_number(rho, "`rho`", "in (-1, 1)") < 1:
+        raise ValueError(f"`rho` should be in (-1, 1). Received: rho={rho}")
     return math.atanh(abs(rho))
 
 
@@ -71,8 +73,9 @@ def relaxed_gaussian(rho: float, weight: float) -> tuple[float, float]:
     2020.
     """
     _check_weight(weight)
+    whole = gaussian(rho)
     left = min(weight, abs(rho))
-    return gaussian(rho) - math.atanh(left), -0.5 * math.log(1 - left**2)
+    return whole - math.atanh(left), -0.5 * math.log(1 - left**2)
 
 
 def canonical_correlations(covariance: Any, split: int) -> Array:
@@ -91,20 +94,20 @@ def canonical_correlations(covariance: Any, split: int) -> Array:
 
     Source: Hotelling, Relations between two sets of variates, 1936.
     """
-    try:
-        matrix = np.asarray(covariance, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"`covariance` should be a matrix. Received: {covariance!r}") from error
+    matrix = as_real(covariance, "`covariance`", "a matrix")
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
         raise ValueError(
             f"`covariance` should be square, 2 × 2 or larger. Received: shape={matrix.shape}"
         )
     scale = float(np.abs(np.diagonal(matrix)).max(initial=0.0))
     if not np.isfinite(matrix).all() or np.abs(matrix - matrix.T).max() > 1e-8 * scale:
-        raise ValueError(f"`covariance` should be finite and symmetric. Received: {matrix}")
+        raise ValueError(
+            "`covariance` should be finite and symmetric. "
+            f"Received: {received(matrix)}, which is not"
+        )
     if isinstance(split, bool) or not isinstance(split, int) or not 1 <= split < len(matrix):
         raise ValueError(
-            f"`split` should be from 1 to {len(matrix) - 1}. Received: split={split!r}"
+            f"`split` should be from 1 to {len(matrix) - 1}. Received: split={received(split)}"
         )
     smallest = float(np.linalg.eigvalsh(matrix).min())
     try:
@@ -114,7 +117,8 @@ def canonical_correlations(covariance: Any, split: int) -> Array:
         )
     except np.linalg.LinAlgError as error:
         raise ValueError(
-            f"Both blocks of `covariance` should be invertible covariances. Received: {matrix}"
+            "Both blocks of `covariance` should be invertible covariances. "
+            f"Received: {received(matrix)}, of which one is not"
         ) from error
     if smallest < -1e-8 * scale:
         raise ValueError(
@@ -169,8 +173,8 @@ def doubly_symmetric_binary(a0: float) -> float:
     Witsenhausen, Values and bounds for the common information of two discrete random variables,
     1976.
     """
-    if not 0 <= a0 <= 0.5:
-        raise ValueError(f"`a0` should be in [0, 1/2]. Received: a0={a0!r}")
+    if not 0 <= check_number(a0, "`a0`", "in [0, 1/2]") <= 0.5:
+        raise ValueError(f"`a0` should be in [0, 1/2]. Received: a0={a0}")
     a1 = 0.5 * (1 - math.sqrt(1 - 2 * a0))
     return math.log(2) + binary_entropy(a0) - 2 * binary_entropy(a1)
 
@@ -198,8 +202,8 @@ def relaxed_doubly_symmetric_binary(a0: float, weight: float) -> tuple[float, fl
         >>> round(information, 4), round(slack, 4)
         (0.5919, 0.0007)
     """
-    if not 0 < a0 < 0.5:
-        raise ValueError(f"`a0` should be in (0, 1/2). Received: a0={a0!r}")
+    if not 0 < check_number(a0, "`a0`", "in (0, 1/2)") < 0.5:
+        raise ValueError(f"`a0` should be in (0, 1/2). Received: a0={a0}")
     _check_weight(weight)
     agree, t = (1 - a0) / 2, 0.0
     if weight < 1 - 2 * a0:
@@ -234,8 +238,8 @@ def binary_erasure(erasure: float) -> float:
     Source: Cuff, Distributed channel synthesis, 2013; Kumar, Li and El Gamal, Exact common
     information, 2014, for the same value.
     """
-    if not 0 <= erasure <= 1:
-        raise ValueError(f"`erasure` should be in [0, 1]. Received: erasure={erasure!r}")
+    if not 0 <= check_number(erasure, "`erasure`", "in [0, 1]") <= 1:
+        raise ValueError(f"`erasure` should be in [0, 1]. Received: erasure={erasure}")
     return math.log(2) if erasure <= 0.5 else binary_entropy(erasure)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.checks import as_real, check_number
+
 Array = NDArray[np.float64]
 _ROUNDING = 1e-6  # what a sum of probabilities may differ from 1 by
 
@@ -20,14 +22,9 @@ def check_probabilities(p: Any, name: str, rank: int | None = None) -> Array:
         rank: the number of axes; None takes any.
 
     Raises:
-        ValueError: if it is not a distribution of that rank.
+        ValueError: if it is not a distribution of that rank, or is masked or complex.
     """
-    try:
-        values = np.asarray(p, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`{name}` should be an array of probabilities. Received: {p!r}"
-        ) from error
+    values = as_real(p, f"`{name}`", "an array of probabilities")
     if values.size == 0 or (rank is not None and values.ndim != rank):
         raise ValueError(
             f"`{name}` should be a non-empty array"
@@ -71,8 +68,8 @@ def binary_entropy(p: float) -> float:
     Raises:
         ValueError: if p is outside [0, 1].
     """
-    if not 0 <= p <= 1:
-        raise ValueError(f"`p` should be in [0, 1]. Received: p={p!r}")
+    if not 0 <= check_number(p, "`p`", "in [0, 1]") <= 1:
+        raise ValueError(f"`p` should be in [0, 1]. Received: p={p}")
     return entropy([p, 1 - p])
 
 

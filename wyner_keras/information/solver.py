@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linprog
 
+from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.information.shannon import Array, check_probabilities, entropy
+from wyner_keras.received import received
 
 _MOST_RECTANGLES = 4096
 _FORBIDDEN = -1e30  # exp of it is 0, and 0 times it still is
@@ -139,11 +141,12 @@ def wyner_common_information(
     and |Z| ≤ |X||Y|; the algorithm is the Dantzig–Wolfe column generation, described above.
     """
     p = check_probabilities(p_xy, "p_xy", rank=2)
-    if not tolerance > 0 or starts < 1 or rounds < 1:
-        raise ValueError(
-            "`tolerance`, `starts` and `rounds` should be positive. "
-            f"Received: tolerance={tolerance}, starts={starts}, rounds={rounds}"
-        )
+    if not check_number(tolerance, "`tolerance`", "positive") > 0:
+        raise ValueError(f"`tolerance` should be positive. Received: {tolerance}")
+    for name, count in (("starts", starts), ("rounds", rounds)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"`{name}` should be positive. Received: {received(count)}")
+    seed = check_whole(seed, "`seed`")
     keep_x, keep_y = p.sum(axis=1) > 0, p.sum(axis=0) > 0
     inner = p[np.ix_(keep_x, keep_y)]
     value, lower, weights, a, b = _generate(inner, tolerance, starts, rounds, seed)

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from wyner_keras.data.checks import as_real
 from wyner_keras.information import closed_forms
 from wyner_keras.information.shannon import Array, bounds, check_probabilities
 
@@ -84,7 +85,9 @@ class DiscreteSource:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "p_xy", check_probabilities(self.p_xy, "p_xy", rank=2))
-        for axis, (name, bits) in enumerate((("bits_x", self.bits_x), ("bits_y", self.bits_y))):
+        for axis, name in enumerate(("bits_x", "bits_y")):
+            bits = as_real(getattr(self, name), f"`{name}`", "an array of zeros and ones")
+            object.__setattr__(self, name, bits)
             if (
                 bits.ndim != 2
                 or len(bits) != self.p_xy.shape[axis]

@@ -12,12 +12,14 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.data.checks import check_least
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array
 from wyner_keras.information.sources import Source
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models import WynerConfig, WynerModel
 from wyner_keras.models.stage import Stage
+from wyner_keras.received import received
 from wyner_keras.training import LearningRateSchedule, Ramp
 
 Tensor = Any
@@ -234,13 +236,15 @@ def trace(
     Example:
         >>> points = trace(noisy_bits(0.1), Categorical(n=1, k=2), [0.2, 0.05])  # doctest: +SKIP
     """
-    if not (isinstance(z, Categorical) and z.n == 1) and z != DiagonalGaussian(dim=1):
+    one = (isinstance(z, Categorical) and z.n == 1) or (
+        isinstance(z, DiagonalGaussian) and z.dim == 1
+    )
+    if not one:
         raise ValueError(
             "`z` should be a Categorical of one variable or a DiagonalGaussian of one dimension. "
-            f"Received: z={z!r}"
+            f"Received: z={received(z)}"
         )
-    if steps < 10 * _EPOCHS:
-        raise ValueError(f"`steps` should be at least {10 * _EPOCHS}. Received: steps={steps}")
+    steps = check_least(steps, "`steps`", 10 * _EPOCHS)
     keras.utils.set_random_seed(seed)
     stage = BaseStage(base_model(source, z, hidden=hidden, seed=seed))
     stage.compile(optimizer=keras.optimizers.Adam(), steps_per_execution=10)

@@ -55,7 +55,7 @@ class AlignmentStage(Stage):
         if model.config.joint_encoder != "product" or not isinstance(z, Categorical):
             raise ValueError(
                 "Alignment needs joint_encoder='product' and a Categorical z. "
-                f"Received: joint_encoder={model.config.joint_encoder!r}, z={z!r}"
+                f"Received: joint_encoder={model.config.joint_encoder!r}, z={received(z)}"
             )
         functions = z.k + 6 if functions is None else functions
         if isinstance(functions, bool) or not isinstance(functions, int) or functions < 1:

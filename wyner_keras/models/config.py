@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from wyner_keras.data.checks import check_number
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models.pair_config import PairConfig
 from wyner_keras.received import received
@@ -99,7 +100,9 @@ class WynerConfig(PairConfig):
         for name, choices in _CHOICES.items():
             self._check_choice(name, choices)
         if self.prior == "tree" and not isinstance(self.z, Categorical):
-            raise ValueError(f"`prior` 'tree' needs a Categorical Z. Received: z={self.z!r}")
+            raise ValueError(
+                f"`prior` 'tree' needs a Categorical Z. Received: z={received(self.z)}"
+            )
         for name in (
             "common_information_weight",
             "alignment_weight",
@@ -107,12 +110,12 @@ class WynerConfig(PairConfig):
             "concept_noise",
             "encoder_noise",
         ):
-            if not float(getattr(self, name)) >= 0:
+            if not check_number(getattr(self, name), f"`{name}`", "at least 0") >= 0:
                 raise ValueError(
                     f"`{name}` should be at least 0. "
                     f"Received: {name}={received(getattr(self, name))}"
                 )
-        if not 0 <= self.encoder_dropout < 1:
+        if not 0 <= check_number(self.encoder_dropout, "`encoder_dropout`", "in [0, 1)") < 1:
             raise ValueError(
                 "`encoder_dropout` should be in [0, 1). "
                 f"Received: encoder_dropout={received(self.encoder_dropout)}"
@@ -145,7 +148,8 @@ class WynerConfig(PairConfig):
         ):
             raise ValueError(
                 "`flow_steps` needs DiagonalGaussian U and V. "
-                f"Received: u={self.u!r}, v={self.v!r}, flow_steps={self.flow_steps}"
+                f"Received: u={received(self.u)}, v={received(self.v)}, "
+                f"flow_steps={self.flow_steps}"
             )
         if self.decoder == "gaussian" and self.distance == "pixels":
             raise ValueError(

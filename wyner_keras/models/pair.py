@@ -73,7 +73,7 @@ class PairModel(keras.Model):
             if given is not None and given != side.image_shape:
                 raise ValueError(
                     f"`{name}` should be the wrapper's image shape {side.image_shape}. "
-                    f"Received: {name}={given}"
+                    f"Received: {name}={received(given)}"
                 )
             shape: dict[str, Any] = {name: side.image_shape}
             config = dataclasses.replace(config, **shape)

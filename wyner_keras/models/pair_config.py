@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import keras
+import numpy as np
 
+from wyner_keras.data.checks import check_number
 from wyner_keras.latents import DiagonalGaussian, Latent
 from wyner_keras.received import received
 
@@ -46,7 +48,7 @@ class PairConfig:
         self._check_latent("u", optional=True)
         self._check_latent("v", optional=True)
         self._check_choice("distance", ("features", "pixels"))
-        if not self.two_epsilon_squared > 0:
+        if not check_number(self.two_epsilon_squared, "`two_epsilon_squared`", "positive") > 0:
             raise ValueError(
                 "`two_epsilon_squared` should be positive. "
                 f"Received: two_epsilon_squared={received(self.two_epsilon_squared)}"
@@ -64,12 +66,14 @@ class PairConfig:
         for name in ("x_shape", "y_shape"):
             shape = getattr(self, name)
             if shape is not None:
-                if len(shape) != 3 or any(int(size) < 1 for size in shape):
+                sizes = tuple(shape) if isinstance(shape, list | tuple) else ()
+                whole = all(isinstance(size, int | np.integer) for size in sizes)
+                if len(sizes) != 3 or not whole or min(sizes) < 1:
                     raise ValueError(
                         f"`{name}` should be (height, width, channels). "
                         f"Received: {name}={received(shape)}"
                     )
-                object.__setattr__(self, name, tuple(int(size) for size in shape))
+                object.__setattr__(self, name, tuple(map(int, sizes)))
 
     def _check_latent(self, name: str, optional: bool) -> None:
         value = getattr(self, name)
@@ -80,10 +84,10 @@ class PairConfig:
             )
 
     def _check_choice(self, name: str, choices: tuple[str, ...]) -> None:
-        if getattr(self, name) not in choices:
+        value = getattr(self, name)
+        if not isinstance(value, str) or value not in choices:
             raise ValueError(
-                f"`{name}` should be one of {choices}. "
-                f"Received: {name}={received(getattr(self, name))}"
+                f"`{name}` should be one of {choices}. Received: {name}={received(value)}"
             )
 
     def get_config(self) -> dict[str, Any]:

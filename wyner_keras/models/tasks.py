@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from wyner_keras.data import check_images
 from wyner_keras.models.pair import PairModel
+from wyner_keras.received import received
 from wyner_serving.checks import check_count, check_memory, check_seed
 
 Tensor = Any
@@ -90,7 +91,8 @@ class Tasks(PairModel):
     def _require(self, task: str) -> None:
         if task not in self.tasks:
             raise NotImplementedError(
-                f"{type(self).__name__} should be asked for one of {self.tasks}. Received: {task!r}"
+                f"{type(self).__name__} should be asked for one of {self.tasks}. "
+                f"Received: {received(task)}"
             )
         if not self.built:
             raise ValueError(

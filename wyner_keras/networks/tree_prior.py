@@ -9,7 +9,9 @@ import numpy as np
 from keras import ops
 from scipy.sparse import csgraph
 
+from wyner_keras.data.checks import as_real
 from wyner_keras.latents import Categorical
+from wyner_keras.received import received
 
 Tensor = Any
 _LEAST_PROBABILITY = 1e-9  # of a pair of values; keeps logits finite
@@ -44,7 +46,7 @@ class TreePrior(keras.layers.Layer):
     def __init__(self, family: Categorical, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if not isinstance(family, Categorical):
-            raise ValueError(f"`family` should be Categorical. Received: family={family!r}")
+            raise ValueError(f"`family` should be Categorical. Received: family={received(family)}")
         self.family = family
 
     def build(self, _: Any) -> None:
@@ -68,10 +70,10 @@ class TreePrior(keras.layers.Layer):
             joint: P(z_i = a, z_j = b), `(n, n, k, k)`; of i = j the probabilities on the diagonal.
 
         Raises:
-            ValueError: for another shape.
+            ValueError: for another shape, masked or complex values.
         """
         n, k = self.family.n, self.family.k
-        joint = np.asarray(joint, np.float64)
+        joint = as_real(joint, "`joint`", f"an array of shape {(n, n, k, k)}")
         if joint.shape != (n, n, k, k):
             raise ValueError(
                 f"`joint` should have shape {(n, n, k, k)}. Received: shape={joint.shape}"

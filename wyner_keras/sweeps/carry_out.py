@@ -106,7 +106,7 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
         workshop: where, and on what.
 
     Returns:
-        By configuration: `seconds` of training by stage, `figures` of the judge, `nats` and
+        By configuration: `seconds` of training by stage, `figures` of `evaluate`, `nats` and
         `shared_nats`, those of the alignment stage.
 
     Raises:
@@ -119,7 +119,7 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
     workshop.folder.mkdir(parents=True, exist_ok=True)
     write_json(workshop.folder / SETTINGS, workshop.settings)
     wrappers: dict[str, ConvAutoencoder | None] = {}
-    judge = None
+    judge: Judge | None = None
     shelf = Shelf(workshop.folder / "stages")
     for place, configuration in enumerate(sweep.configurations, 1):
         run = workshop.run_folder(configuration)
@@ -130,7 +130,8 @@ def carry_out(sweep: Sweep, workshop: Workshop) -> dict[str, dict[str, Any]]:
         name = wrapper_key(configuration.recipe)
         if name not in wrappers:
             wrappers[name] = _wrapper(workshop, configuration.recipe)
-        judge = judge or evaluation.judge_for(workshop.source, verbose=workshop.verbose)
+        if judge is None and evaluation.judgeable(workshop.source):
+            judge = evaluation.judge_for(workshop.source, verbose=workshop.verbose)
         others = [one.recipe for one in _unfinished(sweep, workshop) if one != configuration]
         shared = {last_shared(configuration.recipe, other) for other in others}
         _carry_out_one(workshop, configuration, wrappers[name], judge, shelf, shared)
@@ -182,7 +183,7 @@ def _carry_out_one(
     workshop: Workshop,
     configuration: Configuration,
     wrapper: ConvAutoencoder | None,
-    judge: Judge,
+    judge: Judge | None,
     shelf: Shelf,
     shared: Collection[str | None],
 ) -> None:
@@ -227,8 +228,8 @@ def _carry_out_one(
     runs.finish_run(run)
 
 
-def _judged(workshop: Workshop, model: WynerModel, judge: Judge) -> dict[str, Any]:
-    """The judge's figures, and how many nats the latents hold of test pairs."""
+def _judged(workshop: Workshop, model: WynerModel, judge: Judge | None) -> dict[str, Any]:
+    """The figures of test images, and how many nats the latents hold of test pairs."""
     size, seed = workshop.size, workshop.seed
     report = evaluation.evaluate(
         model,

@@ -114,7 +114,8 @@ def _panel(
     axes.set_xlim(left, right)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(FormatStrFormatter(f"%.{digits}f"))
-    axes.axvline(means[next(iter(means))], color=FAINT, linewidth=1, linestyle=":", zorder=0)
+    if variants[0] in means:
+        axes.axvline(means[variants[0]], color=FAINT, linewidth=1, linestyle=":", zorder=0)
     for place, variant in enumerate(variants):
         if variant not in found:
             continue

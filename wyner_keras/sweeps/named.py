@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+from wyner_keras.received import received
 from wyner_keras.sweeps.configurations import Sweep
 from wyner_keras.sweeps.figures import figure_4, figure_5
 from wyner_keras.sweeps.sizes import FULL, Size, sized
@@ -50,11 +51,15 @@ def sweep(
 
     Source: the W-model paper, section 3 and, for λ, section 4.
     """
-    if name not in SWEEPS:
-        raise ValueError(f"`name` should be one of {sorted(SWEEPS)}. Received: name={name!r}")
+    if not isinstance(name, str) or name not in SWEEPS:
+        raise ValueError(
+            f"`name` should be one of {sorted(SWEEPS)}. Received: name={received(name)}"
+        )
     recipes = tuple(recipes)
-    if not recipes or not set(recipes) <= set(RECIPES):
-        raise ValueError(f"`recipes` should be some of {RECIPES}. Received: recipes={recipes}")
+    if not recipes or not all(isinstance(each, str) and each in RECIPES for each in recipes):
+        raise ValueError(
+            f"`recipes` should be some of {RECIPES}. Received: recipes={received(recipes)}"
+        )
 
     def start(name: str, local: tuple[int, int] | None = None, nth: int = 0) -> Recipe:
         return sized(recipe(name, data, local=local, seed=seed + nth), size)

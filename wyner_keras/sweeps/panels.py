@@ -29,10 +29,10 @@ _TRANSFER = (
     ("nats in Z", "nats_i_xy_z", 2),
     ("of label", "nats_i_label_z", 2),
 )
-_NOTE = (
-    "A classifier judges y given x, and x in transfer, on test images. "
-    "FD: less is better. >: at least."
-)
+_JUDGED = "A classifier judges y given x, and x in transfer, on test images. "
+_NOTE = "FD: less is better. >: at least. -: not to be had."
+# What a classifier reads.
+_READ = ("conditional_accuracy_y", "style_accuracy_x")
 _HEADS = ("conditional: input x, samples of y", "transfer: style down, concept across")
 
 
@@ -69,7 +69,8 @@ def draw(
         The path.
     """
     page, top = Page.start(title, _TILE)
-    page.text(_NOTE, MARGIN, top - 8, size=12, colour=FAINT)
+    judged = any(row.get(name) is not None for row in listed for name in _READ)
+    page.text((_JUDGED if judged else "") + _NOTE, MARGIN, top - 8, size=12, colour=FAINT)
     top += 22
     told = [title]
     for band in dict.fromkeys(row["band"] for row in listed):

@@ -11,6 +11,7 @@ from wyner_keras.data import ImageSource
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.models import CVAE, JVAE, CVAEConfig, CVAEStage, JVAEStage, WynerConfig
 from wyner_keras.models.pair_config import PairConfig
+from wyner_keras.received import received
 from wyner_keras.training.settings import STAGES, Recipe, StageSettings
 from wyner_keras.training.train import Trained, add_one, begin, carry_out
 from wyner_keras.training.wrapper import Wrapper
@@ -34,12 +35,14 @@ def baseline_settings(
     Raises:
         ValueError: if the name is unknown, the recipe has no U or V, or epochs are not positive.
     """
-    if name not in BASELINES:
-        raise ValueError(f"`name` should be one of {BASELINES}. Received: name={name!r}")
+    if not isinstance(name, str) or name not in BASELINES:
+        raise ValueError(f"`name` should be one of {BASELINES}. Received: name={received(name)}")
     config = recipe.config
     u, v = config.u, config.v
     if u is None or v is None:
-        raise ValueError(f"`recipe` should have U and V. Received: u={u!r}, v={v!r}")
+        raise ValueError(
+            f"`recipe` should have U and V. Received: u={received(u)}, v={received(v)}"
+        )
     shared = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(PairConfig)

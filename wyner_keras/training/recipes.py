@@ -8,6 +8,7 @@ from typing import Any
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.models import WynerConfig
+from wyner_keras.received import received
 from wyner_keras.training.schedules import Ramp
 from wyner_keras.training.settings import Recipe, StageSettings, WrapperSettings
 
@@ -53,8 +54,9 @@ _SIDES = {
 def _annealed(data: str, data_y: str, local: tuple[int, int] | None, seed: int) -> Recipe:
     if local is not None:
         raise ValueError(
-            "`local` chooses the paper's |U| = |V|; the recipe 'annealed' sets its own. "
-            f"Received: local={local}"
+            "`local` should be None: it chooses the paper's |U| = |V|, and the recipe 'annealed' "
+            "sets its own. "
+            f"Received: local={received(local)}"
         )
     (dim_x, wrapper), (dim_y, wrapper_y) = (
         _SIDES["digits" if each == "digits" else "mnist"] for each in (data, data_y)
@@ -172,6 +174,8 @@ def recipe(
         >>> recipe("paper", local=(2, 10)).config.u
         Categorical(n=2, k=10)
     """
-    if name not in _RECIPES:
-        raise ValueError(f"`name` should be one of {sorted(_RECIPES)}. Received: name={name!r}")
+    if not isinstance(name, str) or name not in _RECIPES:
+        raise ValueError(
+            f"`name` should be one of {sorted(_RECIPES)}. Received: name={received(name)}"
+        )
     return _RECIPES[name](data, data if data_y is None else data_y, local, seed)

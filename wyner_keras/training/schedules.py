@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import ClassVar
 
 import keras
+
+from wyner_keras.data.checks import check_number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,8 @@ class Ramp:
     finish: float = 1.0
 
     def __post_init__(self) -> None:
+        for field in fields(self):
+            check_number(getattr(self, field.name), f"`{field.name}`", "a number")
         if not (self.start > 0 and self.end > 0):
             raise ValueError(f"`start` and `end` should be positive. Received: {self}")
         if not 0 <= self.begin < self.finish <= 1:

@@ -9,7 +9,9 @@ from typing import Any
 
 import keras
 
+from wyner_keras.data.checks import check_number
 from wyner_keras.models import WynerConfig
+from wyner_keras.received import received
 from wyner_keras.training.schedules import Ramp
 
 STAGES = ("alignment", "joint", "flow", "marginal", "refinement")
@@ -18,7 +20,9 @@ STAGES = ("alignment", "joint", "flow", "marginal", "refinement")
 def _check_counts(**values: Any) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"`{name}` should be a positive integer. Received: {name}={value!r}")
+            raise ValueError(
+                f"`{name}` should be a positive integer. Received: {name}={received(value)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +73,10 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         _check_counts(epochs=self.epochs, batch_size=self.batch_size)
-        if self.average is not None and not 0 <= self.average < 1:
-            raise ValueError(f"`average` should be in [0, 1). Received: average={self.average!r}")
+        if self.average is not None:
+            check_number(self.average, "`average`", "in [0, 1)")
+            if not 0 <= self.average < 1:
+                raise ValueError(f"`average` should be in [0, 1). Received: average={self.average}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +127,7 @@ class Recipe:
         if self.wrapper is None and self.wrapper_y is not None:
             raise ValueError(
                 "`wrapper_y` should be None where `wrapper` is: both sides have one, or neither. "
-                f"Received: wrapper_y={self.wrapper_y!r}"
+                f"Received: wrapper_y={received(self.wrapper_y)}"
             )
 
     def longer(self, factor: float) -> Recipe:
@@ -136,9 +142,10 @@ class Recipe:
         Raises:
             ValueError: if the factor is not a finite number above 0.
         """
+        check_number(factor, "`factor`", "a finite number above 0")
         if not 0 < factor < math.inf:
             raise ValueError(
-                f"`factor` should be a finite number above 0. Received: factor={factor!r}"
+                f"`factor` should be a finite number above 0. Received: factor={factor}"
             )
         changed: dict[str, Any] = {}
         for name in ("wrapper", "wrapper_y", *STAGES):

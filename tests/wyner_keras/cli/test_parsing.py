@@ -59,10 +59,37 @@ def test_label_maps_by_pairs():
     assert label_map('{"0": 1, "1": 0}', (0, 1)) == {0: 1, 1: 0}
 
 
-@pytest.mark.parametrize("text", ["", "add-two", "0:1,0:2", "0:-1", "{}", "[1]", '{"a": 1}', "1:"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "add-two", "0:1,0:2", "0:-1", "{}", "[1]", '{"a": 1}', "1:"),
+        # What `int` would cut or read otherwise than it is written.
+        *('{"0": 1.5}', '{"0": 1.0}', '{"0": true}', '{"0": null}', '{"0": [1]}', '{"0": 1e999}'),
+        *('{"0.5": 1}', "0:1.5", "1_0:1", "0:1_0", "0:\u0661", '{"0": "1.5"}', '{"0": -1}'),
+    ],
+)
 def test_other_label_maps_are_refused(text):
     with pytest.raises(ValueError, match=r"a label map should be add-one, .* Received: "):
         label_map(text, (0, 1))
+
+
+def test_a_long_label_map_is_not_repeated_in_its_error():
+    text = ",".join(f"{label}:{label}.5" for label in range(5000))
+    with pytest.raises(ValueError, match=r"Received: '0:0\.5,1:1\.5,") as error:
+        label_map(text, range(5000))
+    assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize("command", ["generate", "transfer", "train"])
+def test_help_names_what_becomes_of_files(capsys, command):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    for suffix in (".png", ".jpg", ".bmp", ".webp", ".tif", ".gif"):
+        assert suffix in words
+    for said in ("8 bits a channel, grey ones also of 16", "EXIF orientation", "a white ground"):
+        assert said in words
 
 
 @given(st.text(alphabet='n0123456789+-:,{}" *', max_size=12) | st.text(max_size=12))
