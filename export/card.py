@@ -97,8 +97,8 @@ def _engines_text(parity: Mapping[str, float]) -> str:
         "Keras, SavedModel and ONNX were compared on the same images and noise when this was "
         f"written. They differed by at most {worst:.1e}, and in no row by more than rounding does: "
         f"by how much this model's answers change when inputs and weights move by {UNITS} units in "
-        "the last place (float32). Rows that rounding alone would visibly change were left out. The "
-        "weights are the same, bit for bit."
+        "the last place (float32). Rows that rounding alone would visibly change were left out. "
+        "The weights are the same, bit for bit."
     )
 
 
