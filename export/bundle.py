@@ -23,7 +23,7 @@ from wyner_export.manifest import files_of, latent_entry, manifest_of, read_mani
 from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import Disagreement, Parity, check_finite
 from wyner_export.rounding import conditioning
-from wyner_export.saved_model import run_saved_model, write_saved_model
+from wyner_export.saved_model import load_saved_model, run_saved_model, write_saved_model
 from wyner_export.signatures import signatures
 from wyner_keras.data import check_images
 from wyner_keras.models import WynerModel
@@ -99,7 +99,7 @@ def _write_engines(
             check_finite(graph, info, answers[graph.name].outputs[info.name])
     offered = signatures(model, graphs, answers)
     logger.info("SavedModel: %d signatures", len(offered))
-    loaded = tf.saved_model.load(str(write_saved_model(model, offered, folder / "saved_model")))
+    loaded = load_saved_model(write_saved_model(model, offered, folder / "saved_model"))
     parity = Parity("Keras", answers, conditioning(loaded, graphs, answers))
     for graph in graphs:
         parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)
@@ -205,7 +205,7 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
     for graph in graphs:
         _check_file(folder / manifest["graphs"][graph.name]["file"])
     logger.info("SavedModel: %d graphs", len(graphs))
-    loaded = tf.saved_model.load(str(folder / manifest["saved_model"]["path"]))
+    loaded = load_saved_model(folder / manifest["saved_model"]["path"])
     images = {side: _read_samples(folder, side, manifest["images"][side]) for side in "xy"}
     answers = examples(
         graphs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,17 @@ def _write_warm_up(target: Path, offered: Mapping[str, Signature]) -> None:
                 request.inputs[info.name].CopyFrom(tf.make_tensor_proto(value))
             log = prediction_log_pb2.PredictLog(request=request)
             writer.write(prediction_log_pb2.PredictionLog(predict_log=log).SerializeToString())
+
+
+def load_saved_model(path: Path) -> Any:
+    """The SavedModel of a version's folder, without a warning for each function of no gradient."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        return tf.saved_model.load(str(path))
+    finally:
+        logger.setLevel(before)
 
 
 def run_saved_model(

@@ -30,7 +30,8 @@ def tiny_model(y_shape=None, **settings):
         "hidden": (8,),
         "joint_local": "xz",
         "residual": True,
-        "flow_steps": 2,
+        # Each step is a hundred nodes to trace and to convert.
+        "flow_steps": 1,
     }
     model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)
     rng = np.random.default_rng(0)

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 
@@ -6,14 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras import runs
+import wyner_export
+from wyner_keras import data, runs
 from wyner_keras.cli import main
 from wyner_serving import Bundle
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    """A run folder of the tiny model on scikit-learn's digits."""
+def run(make_tiny, tmp_path_factory):
+    """A run folder of a tiny model on scikit-learn's digits; flows take time to convert."""
     from wyner_keras.training import recipe
 
     out = tmp_path_factory.mktemp("runs") / "run"
@@ -22,7 +24,7 @@ def run(tiny, tmp_path_factory):
         recipe("annealed", "digits"), data="digits", label_map=mapping, seed=0
     )
     partial = runs.start_run(out, settings)
-    runs.save_trained(partial, tiny, {}, {})
+    runs.save_trained(partial, make_tiny(flow_steps=0), {}, {})
     return runs.finish_run(out)
 
 
@@ -111,3 +113,62 @@ def test_what_is_wrong_is_said_in_one_line(run, exported, bundle, tmp_path, caps
     assert len(errors) == 3
     assert "manifest.json" in errors[1]
     assert "at most 7" in errors[2]
+
+
+@pytest.fixture
+def gone(run, tmp_path):
+    """A run whose data are gone: a folder of images that was moved."""
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    settings = json.loads((folder / "settings.json").read_text())
+    (folder / "settings.json").write_text(
+        json.dumps({**settings, "data": str(tmp_path / "moved"), "data_y": str(tmp_path / "moved")})
+    )
+    return folder
+
+
+def test_an_export_takes_all_from_the_run_folder(gone, tmp_path, monkeypatch, capsys):
+    digits = data.load("digits").test
+    runs.save_examples(gone, digits, digits.take(300))
+    values = {"data": "a", "figures": {}, "nats": {"i_xy_z": 1.5}}
+    (gone / "metrics.json").write_text(json.dumps(values))
+    found = {}
+
+    def write(model, path, **given):
+        found.update(given)
+        raise wyner_export.ExportError("enough")
+
+    monkeypatch.setattr("wyner_export.write_bundle", write)
+    assert main(["export", str(gone), "--out", str(tmp_path / "bundle")]) == 1
+    assert capsys.readouterr().err == "wyner: error: enough\n"
+    assert found["nats"] == {"i_xy_z": 1.5}
+    x, y = found["images"]
+    assert len(x) == len(y) == 32
+    np.testing.assert_array_equal(x, digits.by_class(200).by_class(32).images)
+    np.testing.assert_array_equal(y, digits.take(300).by_class(200).by_class(32).images)
+
+
+def test_an_earlier_run_without_images_or_data_is_exported_with_a_warning(
+    gone, tmp_path, monkeypatch, capsys
+):
+    found = {}
+    monkeypatch.setattr(
+        "wyner_export.write_bundle",
+        lambda model, path, **given: found.update(given) or pytest.fail("enough"),
+    )
+    with pytest.raises(pytest.fail.Exception, match="enough"):
+        main(["export", str(gone), "--out", str(tmp_path / "bundle")])
+    assert (found["images"], found["nats"]) == (None, None)
+    said = capsys.readouterr().err
+    assert "will not say how much the latents hold: source should be one of" in said
+    assert "compared on generated images: source should be one of" in said
+
+
+def test_generating_takes_its_images_from_the_run_folder(gone, tmp_path):
+    digits = data.load("digits").test
+    runs.save_examples(gone, digits, digits)
+    out = tmp_path / "a.npz"
+    words = ["generate", str(gone), "--from", "x", "--count", "12", "--samples", "1"]
+    assert main([*words, "--out", str(out), "--quiet"]) == 0
+    with np.load(out) as arrays:
+        np.testing.assert_array_equal(arrays["x"], digits.by_class(200).by_class(12).images)

@@ -1,14 +1,17 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wyner_keras import runs
+from wyner_keras.data import load
 from wyner_keras.files import to_json
 
 SETTINGS: dict[str, Any] = {
@@ -184,3 +187,49 @@ def test_abandoning_keeps_only_what_was_reached(tmp_path: Path) -> None:
     assert not runs.partial_folder(empty).exists()
     assert runs.abandon_run(begun) == runs.partial_folder(begun)
     assert weights.exists()
+
+
+def test_examples_are_kept_with_their_labels(tmp_path: Path) -> None:
+    digits = load("digits").test
+    run = runs.Run.open(folder_with(tmp_path / "run"))
+    runs.save_examples(run.folder, digits, digits.take(7))
+    x, y = run.examples("x"), run.examples("y")
+    assert (len(x), len(y)) == (200, 7)
+    assert np.bincount(x.labels).tolist() == [20] * 10
+    test, kept = (
+        {
+            (image.tobytes(), int(label))
+            for image, label in zip(each.images, each.labels, strict=True)
+        }
+        for each in (digits, x)
+    )
+    assert kept <= test
+
+
+def test_examples_of_an_earlier_version_are_its_datas(tmp_path: Path) -> None:
+    run = runs.Run.open(folder_with(tmp_path / "run"))
+    assert len(run.examples("y")) == len(load("digits").test)
+
+
+def test_damaged_examples_are_refused_by_name(tmp_path: Path) -> None:
+    run = runs.Run.open(folder_with(tmp_path / "run"))
+    (run.folder / "examples.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"examples\.npz should hold held-out images and labels"):
+        run.examples("x")
+
+
+def test_settings_say_on_what_machine_a_run_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same seed gives other weights elsewhere: rounding follows processor and threads."""
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "ONEDNN_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    script = "import json, wyner_keras.runs.machine as m; print(json.dumps(m.machine()))"
+    cores = len(os.sched_getaffinity(0))
+    for count in {1, cores}:
+        chosen = sorted(os.sched_getaffinity(0))[:count]
+        command = f"import os; os.sched_setaffinity(0, {chosen}); {script}"
+        done = subprocess.run([sys.executable, "-c", command], capture_output=True, check=True)
+        found = json.loads(done.stdout)
+        assert found["cores"] == count
+        assert found["processor"]
+        assert found["environment"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}

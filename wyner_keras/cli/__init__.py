@@ -54,21 +54,18 @@ def _parser() -> argparse.ArgumentParser:
 
 @contextlib.contextmanager
 def _logging(quiet: bool) -> Iterator[None]:
-    """Progress of the packages on stderr; of TensorFlow's own lines errors alone."""
-    level = logging.WARNING if quiet else logging.INFO
-    levels = {"wyner_keras": level, "wyner_export": level, "wyner_serving": level}
+    """Progress of the packages on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     # An error reaches the user once, as the line that `main` writes.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     before = []
-    for name, level in {**levels, "tensorflow": logging.ERROR, "absl": logging.ERROR}.items():
+    for name in ("wyner_keras", "wyner_export", "wyner_serving"):
         logger = logging.getLogger(name)
         before.append((logger, logger.level, logger.propagate))
-        logger.setLevel(level)
-        if name in levels:
-            logger.propagate = False
-            logger.addHandler(handler)
+        logger.setLevel(logging.WARNING if quiet else logging.INFO)
+        logger.propagate = False
+        logger.addHandler(handler)
     try:
         yield
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import tempfile
@@ -30,6 +31,8 @@ def import_tensorflow() -> None:
                 import tensorflow as tf
 
                 tf.config.list_logical_devices()
+                for name in ("tensorflow", "absl"):
+                    logging.getLogger(name).setLevel(logging.ERROR)
             finally:
                 os.dup2(kept, 2)
                 os.close(kept)

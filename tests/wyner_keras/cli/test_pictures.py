@@ -170,7 +170,7 @@ def test_the_file_of_a_map_is_read(tmp_path):
         (lambda path: path.mkdir(), "regular file.*a folder"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
         (lambda path: path.write_text('{"0":' * 10**5), "Received: RecursionError"),
-        (lambda path: path.write_text('{"0": 1e999}'), "Received: OverflowError"),
+        (lambda path: path.write_text('{"0": 1e999}'), "whole numbers.*1e999"),
     ],
 )
 def test_bad_files_of_a_map_are_refused(tmp_path, make, message):

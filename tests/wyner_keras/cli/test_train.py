@@ -17,6 +17,7 @@ def test_train_writes_the_whole_run(trained, tiny_recipe):
         "model.keras",
         "history.json",
         "metrics.json",
+        "examples.npz",
         "figures/conditional.png",
         "figures/transfer.png",
         "figures/joint.png",
