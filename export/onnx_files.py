@@ -44,9 +44,10 @@ def _check(model: onnx.ModelProto, graph: Graph) -> None:
     expected = [info.name for info in graph.inputs]
     if sorted(found) != sorted(expected):
         raise ExportError(f"{graph.name} should have inputs {expected}. Received: {found}")
-    outputs = [value.name for value in model.graph.output]
-    if outputs != [info.name for info in graph.outputs]:
-        raise ExportError(f"{graph.name} has outputs {outputs}")
+    found = [value.name for value in model.graph.output]
+    expected = [info.name for info in graph.outputs]
+    if sorted(found) != sorted(expected):
+        raise ExportError(f"{graph.name} should have outputs {expected}. Received: {found}")
 
 
 @contextlib.contextmanager
@@ -101,12 +102,13 @@ def write_onnx(graph: Graph, path: Path) -> None:
     model.graph.name = graph.name
     model.doc_string = graph.meaning
     _check(model, graph)
-    inputs = {value.name: value for value in model.graph.input}
-    ordered = [inputs[info.name] for info in graph.inputs]
-    del model.graph.input[:]
-    model.graph.input.extend(ordered)
-    _named(list(model.graph.input), graph.inputs)
-    _named(list(model.graph.output), graph.outputs)
+    # The converter sorts outputs by name.
+    for values, infos in ((model.graph.input, graph.inputs), (model.graph.output, graph.outputs)):
+        named = {value.name: value for value in values}
+        ordered = [named[info.name] for info in infos]
+        del values[:]
+        values.extend(ordered)
+        _named(list(values), infos)
     try:
         onnx.checker.check_model(model, full_check=True)
         onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
