@@ -11,6 +11,7 @@ import numpy as np
 
 from wyner_keras import runs
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
 from wyner_keras.files import write_json
 
@@ -56,6 +57,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Judge the run and write its metrics."""
     opened = runs.Run.open(options.folder)
+    import_tensorflow()
     source, target = opened.source(options.data), opened.target(options.data_y)
     model = opened.load_model()
     for option, side, images in (("--data", "x", source), ("--data-y", "y", target or source)):

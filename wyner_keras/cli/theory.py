@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing, write_json
 from wyner_serving.whole import whole_folder
@@ -46,6 +47,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Train on every source and write the folder, whole or not at all."""
     out = refuse_existing(options.out)
+    import_tensorflow()
     from wyner_keras.information import theory
 
     found = theory.experiment(
