@@ -81,8 +81,8 @@ def map_text(text: str) -> str:
         label_map(text, (0,))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    # JSON in JSON without end, and a label such as 1e999.
-    except (RecursionError, OverflowError) as error:
+    # JSON in JSON without end.
+    except RecursionError as error:
         raise argparse.ArgumentTypeError(
             f"a label map should be pairs of labels. Received: {type(error).__name__}: {error}"
         ) from error

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import as_array, check_whole, complex_hint, refuse_masked
+from wyner_keras.data.checks import as_array, check_whole, complex_hint
 from wyner_keras.data.images import LabelledImages
 
 if TYPE_CHECKING:
@@ -209,12 +209,7 @@ class Pairs:
 
 
 def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
-    refuse_masked(index, "index")
-    try:
-        array = np.asarray(index)
-    except ValueError as error:
-        reason = str(error).partition("\n")[0]
-        raise ValueError(f"index should be an array (n, 2). Received: {reason:.160}") from error
+    array = as_array(index, "index", "an array (n, 2)")
     if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
         raise ValueError(
             f"index should have shape (n, 2) with n of 1 or more. Received: shape {array.shape}"
