@@ -3,12 +3,9 @@
 import onnx
 import openvino
 import pytest
-import tensorflow as tf
 from onnx.reference import ReferenceEvaluator
 
 from wyner_export.graphs import graphs_of
-from wyner_export.parity import Parity
-from wyner_export.rounding import conditioning
 
 
 def run_by_openvino(path, inputs):
@@ -23,12 +20,6 @@ def run_by_reference(path, inputs):
     evaluator = ReferenceEvaluator(str(path))
     results = dict(zip(evaluator.output_names, evaluator.run(None, dict(inputs)), strict=True))
     return lambda name: results[name]
-
-
-@pytest.fixture(scope="module")
-def parity(bundle, tiny, tiny_answers):
-    loaded = tf.saved_model.load(str(bundle / "saved_model" / "wyner" / "1"))
-    return Parity("Keras", tiny_answers, conditioning(loaded, graphs_of(tiny), tiny_answers))
 
 
 @pytest.mark.parametrize(

@@ -17,24 +17,11 @@ from wyner_export import BundleError, ExportError, verify_bundle, write_bundle
 from wyner_export.graphs import graphs_of
 from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import Disagreement, Parity
-from wyner_export.rounding import conditioning
-
-
-@pytest.fixture(scope="module")
-def loaded(bundle):
-    return tf.saved_model.load(str(bundle / "saved_model" / "wyner" / "1"))
 
 
 @pytest.fixture(scope="module")
 def graphs(tiny):
     return {graph.name: graph for graph in graphs_of(tiny)}
-
-
-@pytest.fixture(scope="module")
-def parity(loaded, graphs, tiny_answers):
-    """The gate of the tiny model's bundle."""
-    every = tuple(graphs.values())
-    return Parity("Keras", tiny_answers, conditioning(loaded, every, tiny_answers))
 
 
 @pytest.fixture

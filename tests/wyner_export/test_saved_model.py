@@ -6,11 +6,6 @@ from tensorflow_serving.apis import prediction_log_pb2
 from wyner_export.graphs import graphs_of
 
 
-@pytest.fixture(scope="module")
-def loaded(bundle):
-    return tf.saved_model.load(str(bundle / "saved_model" / "wyner" / "1"))
-
-
 def test_signatures_have_named_inputs_and_free_batches(loaded, tiny):
     names = {graph.name for graph in graphs_of(tiny)}
     tasks = ("generate_x", "generate_y", "generate_pairs", "transfer_x", "transfer_y")
