@@ -15,21 +15,20 @@ import tensorflow as tf
 
 from wyner_export.errors import ExportError
 from wyner_export.signatures import Signature
-from wyner_keras.models import WynerModel
+from wyner_keras.model import WynerModel
 
 NAME, VERSION = "wyner", "1"
 
 
-def write_saved_model(model: WynerModel, offered: Mapping[str, Signature], folder: Path) -> Path:
-    """Write `folder/wyner/1` with all signatures and warm-up requests.
+def write_saved_model(model: WynerModel, offered: Mapping[str, Signature], target: Path) -> Path:
+    """Write the folder of a version, with all signatures and warm-up requests.
 
     Returns:
-        The version's folder.
+        The folder.
 
     Raises:
         ExportError: if TensorFlow refuses.
     """
-    target = folder / NAME / VERSION
     try:
         archive = keras.export.ExportArchive()
         archive.track(model)

@@ -49,7 +49,7 @@ def received(value: Any) -> str:
     from wyner_keras.data import LabelledImages, Pairs
 
     if isinstance(value, Pairs):
-        return f"{len(value)} Pairs of {value.x.image_shape} and {value.y.image_shape}"
+        return f"{len(value)} Pairs of {value.x.shape} and {value.y.shape}"
     if isinstance(value, LabelledImages):
         return f"{len(value)} LabelledImages of {value.image_shape}"
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)

@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, generate, transfer, export, figures, theory.
+"""The `wyner` command: train, evaluate, generate, transfer, export.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import evaluate, export, figures, generate, theory, train, transfer
+from wyner_keras.cli import evaluate, export, generate, train, transfer
 from wyner_keras.cli.options import CommandFailed
 from wyner_keras.files import to_json
 
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, generate, transfer, export, figures, theory):
+    for module in (train, evaluate, generate, transfer, export):
         module.add_parser(commands)
     return parser
 

@@ -1,15 +1,22 @@
-"""Image sources and pairings: labelled images go in, pairs (x, y) of them come out."""
+"""Data come in here: images by label, and pairs (x, y) of anything, in memory or not."""
 
 from wyner_keras.data.checks import check_images
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.pairings import add_one, from_indices, label_map, same_label
-from wyner_keras.data.pairs import Pairs
+from wyner_keras.data.pairs import Facts, Pairs
+from wyner_keras.data.rows import ArrayRows, FileRows, HDF5Rows, Rows, Subset
 from wyner_keras.data.sources import ImageSource, load, rotated, whole_name
 
 __all__ = [
+    "ArrayRows",
+    "Facts",
+    "FileRows",
+    "HDF5Rows",
     "ImageSource",
     "LabelledImages",
     "Pairs",
+    "Rows",
+    "Subset",
     "add_one",
     "check_images",
     "from_indices",

@@ -7,38 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.received import received
+from wyner_serving.rows import check_rows
 
 
 def check_images(
-    images: Any, name: str = "images", shape: tuple[int, int, int] | None = None
-) -> NDArray[np.float32]:
+    images: Any,
+    name: str = "images",
+    shape: tuple[int, int, int] | None = None,
+    *,
+    keep_bytes: bool = False,
+) -> NDArray[Any]:
     """Checks a batch of images and returns it as float32.
 
     Args:
-        images: floating-point array `(n, height, width, channels)`, intensities in [0, 1].
+        images: array `(n, height, width, channels)`, bytes, or floating-point in [0, 1].
         name: what the caller calls the images, for the error message.
         shape: the `(height, width, channels)` that the images must have; any when None.
+        keep_bytes: whether bytes are returned as they are.
 
     Returns:
         The same images as float32 `(n, height, width, channels)`, intensities in [0, 1]; not
         copied when they were float32 already.
 
     Raises:
-        ValueError: when the images are masked, not floating-point, not of rank 4, empty, not
-            finite, outside [0, 1] or of another shape.
+        ValueError: when the images are masked, neither bytes nor floating-point, not of rank 4,
+            empty, not finite, outside [0, 1] or of another shape.
 
     Example:
         >>> check_images(np.zeros((2, 8, 8, 1), "float64"), shape=(8, 8, 1)).dtype
         dtype('float32')
     """
-    array = as_array(images, name, "a floating-point array (n, height, width, channels)")
-    if not np.issubdtype(array.dtype, np.floating):
-        hint = "; divide integer intensities by 255" if array.dtype.kind in "iu" else ""
-        hint = hint or complex_hint(array)
-        raise ValueError(
-            f"{name} should be floating-point with intensities in [0, 1]{hint}. "
-            f"Received: dtype {array.dtype}"
-        )
+    array = as_array(images, name, "an array (n, height, width, channels) of images")
     if array.ndim != 4:
         hint = "; add the channel axis with images[..., None]" if array.ndim == 3 else ""
         raise ValueError(
@@ -47,60 +46,58 @@ def check_images(
         )
     if array.size == 0:
         raise ValueError(f"{name} should not be empty. Received: shape {array.shape}")
-    if shape is not None and array.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"{name} should have shape (n, {', '.join(map(str, shape))}). "
-            f"Received: shape {array.shape}"
-        )
-    # min and max carry NaN and infinity along, without a temporary array as large as the images.
-    with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} should be finite. Received: values from {low} to {high}")
-    if low < 0 or high > 1:
-        hint = "; divide 0-255 data by 255" if high > 1.5 else ""
-        raise ValueError(
-            f"{name} should have intensities in [0, 1]{hint}. "
-            f"Received: values from {low:.6g} to {high:.6g}"
-        )
-    return array.astype(np.float32, copy=False)
+    if keep_bytes and array.dtype == np.uint8 and shape is None:
+        return array
+    return check_rows(array, name, {"kind": "image", "shape": shape or array.shape[1:]})
 
 
-def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[np.int64]:
-    """Checks class labels and returns them as int64.
+def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[Any]:
+    """Checks class labels and returns them as int64, or as texts.
 
     Args:
-        labels: integer array `(count,)`, each label 0 or more.
-        count: how many images the labels belong to.
+        labels: array `(count,)` of integers, each 0 or more, or of texts.
+        count: how many examples the labels belong to.
         name: what the caller calls the labels, for the error message.
 
     Returns:
-        The labels as int64 `(count,)`.
+        The labels as int64 or texts `(count,)`.
 
     Raises:
-        ValueError: when labels are absent, masked, not integers, of another length, negative, or
-            too large for int64.
+        ValueError: when labels are absent, masked, neither integers nor texts, of another length,
+            negative, or too large for int64.
 
     Example:
         >>> check_labels(np.array([3, 1], "uint8"), 2)
         array([3, 1])
+        >>> check_labels(["cat", "ant"], 2).tolist()
+        ['cat', 'ant']
     """
-    array = as_array(labels, name, f"an integer array of shape ({count},)")
-    if not np.issubdtype(array.dtype, np.integer):
+    array = as_array(labels, name, f"an array of integers or texts of shape ({count},)")
+    if array.dtype.kind not in "iu" and not _are_texts(array):
         raise ValueError(
-            f"{name} should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
+            f"{name} should be integers or texts{complex_hint(array)}. "
+            f"Received: dtype {array.dtype}"
         )
     if array.shape != (count,):
         raise ValueError(
-            f"{name} should have shape ({count},), one for each image. "
+            f"{name} should have shape ({count},), one for each example. "
             f"Received: shape {array.shape}"
         )
+    if array.dtype.kind not in "iu":
+        return array.astype(str)
     if count and (array.min() < 0 or array.max() > np.iinfo(np.int64).max):
         raise ValueError(
             f"{name} should be 0 or more and fit into int64. "
             f"Received: values from {array.min()} to {array.max()}"
         )
     return array.astype(np.int64, copy=False)
+
+
+def _are_texts(array: NDArray[Any]) -> bool:
+    # Texts of a table's column are objects.
+    return array.dtype.kind in "UT" or (
+        array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat)
+    )
 
 
 def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -34,7 +35,7 @@ class TreePrior(keras.layers.Layer):
         >>> prior = TreePrior(Categorical(n=2, k=2))
         >>> prior.build(None)
         >>> both = np.diag([0.5, 0.5])  # both variables always the same
-        >>> prior.fit(np.array([[both, both], [both, both]]))
+        >>> prior.fit_joint(np.array([[both, both], [both, both]]))
         >>> z = np.asarray(prior(np.random.default_rng(0).random((4, 4), "f")))
         >>> bool((z[:, :2] == z[:, 2:]).all())
         True
@@ -63,7 +64,22 @@ class TreePrior(keras.layers.Layer):
         self.logits = table("logits", (n, k, k))
         self.built = True
 
-    def fit(self, joint: np.ndarray) -> None:
+    def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
+        """Set the tree that is nearest to the mean of posteriors, told by batches of `outputs`."""
+        n, count = self.family.n, 0
+        together = np.zeros((n, n, self.family.k, self.family.k))
+        alone = np.zeros((n, self.family.k))
+        for (probabilities,) in posteriors:
+            q = np.asarray(probabilities, np.float64).reshape(-1, n, self.family.k)
+            together += np.einsum("bik,bjl->ijkl", q, q)
+            alone += q.sum(axis=0)
+            count += len(q)
+        # Given x and y different variables are independent, but one is not of itself.
+        for variable, probabilities in enumerate(alone):
+            together[variable, variable] = np.diag(probabilities)
+        self.fit_joint(together / count)
+
+    def fit_joint(self, joint: np.ndarray) -> None:
         """Set the tree that is nearest to a distribution.
 
         Args:
@@ -113,7 +129,7 @@ class TreePrior(keras.layers.Layer):
             parent = self.parent[step]
             value = ops.sum(found * parent[:, None], axis=1) + (1.0 - ops.sum(parent)) / k
             own_noise = ops.sum(noise * self.variable[step][:, None], axis=1)
-            sample = one.sample(ops.matmul(value, self.logits[step]), own_noise)
+            sample = one(ops.matmul(value, self.logits[step])).sample(own_noise)
             found = found + self.variable[step][None, :, None] * sample[:, None, :]
         return ops.reshape(found, (-1, n * k))
 

@@ -1,9 +1,8 @@
-"""Schedules as Keras callbacks: one each for the variables that a stage lets change."""
+"""Schedules: a ramp over training, and the Keras callback that follows it."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
-from typing import ClassVar
 
 import keras
 
@@ -59,56 +58,34 @@ class Ramp:
 
 
 class Schedule(keras.callbacks.Callback):
-    """Assign a ramp's value to a variable of the stage at the beginning of every epoch.
+    """Assign ramps' values to what a stage lets change, at the beginning of every epoch.
 
-    The value depends on the epoch alone, so a resumed `fit` goes on where it was.
+    The values depend on the epoch alone, so a resumed `fit` goes on where it was. The optimizer's
+    learning rate must be a number, not a Keras schedule.
 
     Args:
-        ramp: the values; progress runs from 0 in the first epoch to 1 in the last.
+        **ramps: by name: "learning_rate", "temperature" or "two_epsilon_squared"; progress runs
+            from 0 in the first epoch to 1 in the last. None leaves it as it is.
+
+    Raises:
+        ValueError: for another name.
     """
 
-    variable: ClassVar[str] = ""
-
-    def __init__(self, ramp: Ramp) -> None:
+    def __init__(self, **ramps: Ramp | None) -> None:
         super().__init__()
-        self.ramp = ramp
-
-    def assign(self, value: float) -> None:
-        """Set the stage's variable."""
-        variable = getattr(self.model, self.variable, None)
-        if variable is None:
+        unknown = sorted(set(ramps) - {"learning_rate", "temperature", "two_epsilon_squared"})
+        if unknown:
             raise ValueError(
-                f"{type(self).__name__} needs a stage with a variable `{self.variable}`. "
-                f"Received: {type(self.model).__name__}"
+                "ramps should be of learning_rate, temperature or two_epsilon_squared. "
+                f"Received: {unknown}"
             )
-        variable.assign(value)
+        self.ramps = {name: ramp for name, ramp in ramps.items() if ramp is not None}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Assign the value of this epoch."""
-        self.assign(self.ramp(epoch / max(1, self.params["epochs"] - 1)))
-
-
-class TemperatureSchedule(Schedule):
-    """Anneal the temperature of the Gumbel-softmax."""
-
-    variable = "temperature"
-
-
-class CapacitySchedule(Schedule):
-    """Release the capacity of U and V: anneal the weight β on their KL, from high to 1."""
-
-    variable = "local_weight"
-
-
-class NoiseScaleSchedule(Schedule):
-    """Anneal 2ε², the width of the Gaussian that stands for the Dirac delta."""
-
-    variable = "two_epsilon_squared"
-
-
-class LearningRateSchedule(Schedule):
-    """Anneal the optimizer's learning rate, which must be a number, not a Keras schedule."""
-
-    def assign(self, value: float) -> None:
-        """Set the learning rate."""
-        self.model.optimizer.learning_rate = value
+        """Assign the values of this epoch."""
+        progress = epoch / max(1, self.params["epochs"] - 1)
+        for name, ramp in self.ramps.items():
+            if name == "learning_rate":
+                self.model.optimizer.learning_rate = ramp(progress)
+            else:
+                getattr(self.model, name).assign(ramp(progress))

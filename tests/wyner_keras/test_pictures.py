@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras import figures
+from wyner_keras import pictures
 
 
 def images(*shape: int, seed: int = 0) -> np.ndarray:
@@ -36,7 +36,7 @@ def colour_tile(image: np.ndarray, factor: int) -> np.ndarray:
 
 def test_conditional_grid_has_inputs_left_and_samples_in_rows(tmp_path: Path) -> None:
     inputs, samples = images(3, 8, 8, 3), images(3, 4, 8, 8, 3, seed=1)
-    path = figures.conditional_grid(inputs, samples, tmp_path / "new" / "a.png", title="Title")
+    path = pictures.conditional_grid(inputs, samples, tmp_path / "new" / "a.png", title="Title")
     assert path == tmp_path / "new" / "a.png"
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
     picture = read(path)
@@ -55,7 +55,7 @@ def test_conditional_grid_has_inputs_left_and_samples_in_rows(tmp_path: Path) ->
 def test_transfer_grid_has_styles_down_and_concepts_across(tmp_path: Path) -> None:
     styles, concepts = images(2, 28, 28, 3), images(3, 28, 28, 3, seed=1)
     results = images(2, 3, 28, 28, 3, seed=2)
-    picture = read(figures.transfer_grid(styles, concepts, results, tmp_path / "b.png"))
+    picture = read(pictures.transfer_grid(styles, concepts, results, tmp_path / "b.png"))
     for i in range(2):
         ((_, top),) = holds(picture, colour_tile(styles[i], 2))
         for j in range(3):
@@ -66,7 +66,7 @@ def test_transfer_grid_has_styles_down_and_concepts_across(tmp_path: Path) -> No
 
 def test_rows_of_two_shapes_stand_in_line(tmp_path: Path) -> None:
     inputs, samples = images(3, 16, 16, 3), images(3, 4, 28, 28, 3, seed=1)
-    picture = read(figures.conditional_grid(inputs, samples, tmp_path / "a.png"))
+    picture = read(pictures.conditional_grid(inputs, samples, tmp_path / "a.png"))
     for row in range(3):
         ((_, top),) = holds(picture, colour_tile(inputs[row], 4))
         for sample in samples[row]:
@@ -86,7 +86,7 @@ def test_concepts_of_another_shape_stand_over_their_columns(
             styles, concepts = images(2, side, side, 3), images(4, 28, 28, 3, seed=1)
             results = images(2, 4, side, side, 3, seed=2)
         given, made = (2, factor) if swap else (factor, 2)
-        picture = read(figures.transfer_grid(styles, concepts, results, tmp_path / name))
+        picture = read(pictures.transfer_grid(styles, concepts, results, tmp_path / name))
         for j in range(4):
             ((left, above),) = holds(picture, colour_tile(concepts[j], given))
             middle = left + given * concepts.shape[2] / 2
@@ -99,7 +99,7 @@ def test_concepts_of_another_shape_stand_over_their_columns(
 
 def test_joint_grid_has_pairs_side_by_side(tmp_path: Path) -> None:
     x, y = images(5, 8, 8, 3), images(5, 8, 8, 3, seed=1)
-    picture = read(figures.joint_grid(x, y, tmp_path / "c.png", columns=3))
+    picture = read(pictures.joint_grid(x, y, tmp_path / "c.png", columns=3))
     places = []
     for first, second in zip(x, y, strict=True):
         ((left, top),) = holds(picture, colour_tile(first, 7))
@@ -111,40 +111,70 @@ def test_joint_grid_has_pairs_side_by_side(tmp_path: Path) -> None:
     assert len({top for top, _ in places}) == 2
 
 
-def test_ink_is_dark_on_white_and_real_ink_is_blue(tmp_path: Path) -> None:
-    ink = np.ones((1, 8, 8, 1), "float32")
-    picture = read(figures.conditional_grid(0.999 * ink, ink[None], tmp_path / "d.png"))
-    colours = {tuple(map(int, colour)) for colour in picture.reshape(-1, 3)}
-    assert (20, 20, 24) in colours
-    assert (24, 78, 160) in colours
+@pytest.mark.parametrize("ground", [0, 1])
+def test_ink_is_dark_on_white_whatever_the_ground_and_real_ink_is_blue(
+    tmp_path: Path, ground: int
+) -> None:
+    ink = np.full((1, 8, 8, 1), ground, "float32")
+    ink[:, 2:6, 2:6] = 1 - ground
+    picture = read(pictures.conditional_grid(ink, ink[None], tmp_path / "d.png"))
+    real, made = np.array([[24, 78, 160]]), np.array([[20, 20, 24]])
+    for colour in (real, made):
+        assert len(holds(picture, np.broadcast_to(colour, (28, 28, 3)))) == 1
+    assert len(holds(picture, np.full((8, 8, 3), 255, np.uint8))) > 1
     assert (picture[-1] == 255).all()
+
+
+def test_bytes_are_drawn_as_what_they_stand_for(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 1), np.uint8)
+    made = images(2, 3, 8, 8, 1)
+    for name, inputs in (("a.png", values), ("b.png", values / 255)):
+        pictures.conditional_grid(inputs, made, tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+@pytest.mark.parametrize("shape", [(1, 64), (27, 31), (128, 128), (2, 1), (300, 8)])
+def test_images_of_any_size_are_large_enough_to_be_seen(tmp_path: Path, shape: Any) -> None:
+    x, y = images(4, *shape, 3), images(4, 8, 8, 1)
+    results = np.stack([x] * 4)
+    for picture in (
+        pictures.conditional_grid(x, np.stack([y] * 2, 1), tmp_path / "a.png", "Title"),
+        pictures.transfer_grid(x, y, results, tmp_path / "b.png"),
+        pictures.joint_grid(y, x, tmp_path / "c.png"),
+    ):
+        assert min(read(picture).shape[:2]) > 40
+    down, across = max(1, round(56 / max(shape)), -(-12 // shape[0])), 0
+    across = max(1, round(56 / max(shape)), -(-12 // shape[1]))
+    tile = np.rint(255 * x[0]).astype("uint8").repeat(down, 0).repeat(across, 1)
+    assert min(tile.shape[:2]) >= 12
+    assert len(holds(read(tmp_path / "a.png"), tile)) == 1
 
 
 BAD: list[tuple[Callable[..., Any], tuple[np.ndarray, ...], str]] = [
     (
-        figures.conditional_grid,
+        pictures.conditional_grid,
         (images(3, 8, 8, 1), images(2, 4, 8, 8, 1)),
-        r"`samples` should have shape \(3, any, any, any, 1\). Received: \(2, 4, 8, 8, 1\)",
+        r"`samples` should be an array \(3, any, h, w, c\). Received: shape \(2, 4, 8, 8, 1\)",
     ),
     (
-        figures.conditional_grid,
+        pictures.conditional_grid,
         (images(3, 8, 8, 1), images(3, 8, 8, 1)),
-        r"`samples` should have shape .* Received: \(3, 8, 8, 1\)",
+        r"`samples` should be an array .* Received: shape \(3, 8, 8, 1\)",
     ),
     (
-        figures.conditional_grid,
+        pictures.conditional_grid,
         (255 * images(3, 8, 8, 1), images(3, 2, 8, 8, 1)),
-        "inputs should have intensities in .* divide 0-255 data by 255",
+        r"`inputs` should be in \[0, 1\]; give 0-255 data as uint8",
     ),
     (
-        figures.transfer_grid,
+        pictures.transfer_grid,
         (images(2, 8, 8, 1), images(3, 8, 8, 1), images(3, 2, 8, 8, 1)),
-        r"`results` should have shape \(2, 3, 8, 8, 1\). Received: \(3, 2, 8, 8, 1\)",
+        r"`results` should be an array \(2, 3, h, w, c\). Received: shape \(3, 2, 8, 8, 1\)",
     ),
     (
-        figures.joint_grid,
+        pictures.joint_grid,
         (images(3, 8, 8, 1), images(2, 8, 8, 1)),
-        "`y` should have as many images as `x`, 3. Received: 2",
+        r"`y` should be an array \(3, h, w, c\). Received: shape \(2, 8, 8, 1\)",
     ),
 ]
 
@@ -169,20 +199,20 @@ def test_a_failed_write_leaves_the_old_picture(
 
     monkeypatch.setattr(Image.Image, "save", full)
     with pytest.raises(OSError, match="disk full"):
-        figures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), path)
+        pictures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), path)
     assert [file.name for file in tmp_path.iterdir()] == ["f.png"]
     assert path.read_bytes() == b"old"
 
 
 def test_joint_grid_refuses_no_columns(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`columns` should be at least 1. Received: 0"):
-        figures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), tmp_path / "g.png", columns=0)
+    with pytest.raises(ValueError, match=r"`columns` should be a positive integer"):
+        pictures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), tmp_path / "g.png", columns=0)
 
 
 def test_comparison_grid_has_inputs_above_their_samples_and_a_row_a_model(tmp_path: Path) -> None:
     inputs = images(2, 8, 8, 3)
     rows = {"one": images(2, 3, 8, 8, 3, seed=1), "other": images(2, 3, 8, 8, 3, seed=2)}
-    picture = read(figures.comparison_grid(inputs, rows, tmp_path / "d.png", title="Title"))
+    picture = read(pictures.comparison_grid(inputs, rows, tmp_path / "d.png", title="Title"))
     tops: list[set[int]] = []
     for column in range(2):
         ((left, top),) = holds(picture, colour_tile(inputs[column], 7))
@@ -200,7 +230,7 @@ def test_comparison_grid_has_inputs_above_their_samples_and_a_row_a_model(tmp_pa
 
 def test_comparison_grid_refuses_rows_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`rows` should hold.*Received: none"):
-        figures.comparison_grid(images(2, 8, 8, 1), {}, tmp_path / "d.png")
-    with pytest.raises(ValueError, match=r"rows\['one'\].*should have shape \(2.*Received"):
+        pictures.comparison_grid(images(2, 8, 8, 1), {}, tmp_path / "d.png")
+    with pytest.raises(ValueError, match=r"rows\['one'\].*should be an array \(2.*Received"):
         rows = {"one": images(3, 2, 8, 8, 1)}
-        figures.comparison_grid(images(2, 8, 8, 1), rows, tmp_path / "d.png")
+        pictures.comparison_grid(images(2, 8, 8, 1), rows, tmp_path / "d.png")
