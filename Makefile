@@ -36,13 +36,13 @@ setup: $(STAMP) ## set up .venv from requirements.lock
 
 demo: $(STAMP) ## train, judge and draw on the small digits that ship with scikit-learn (minutes)
 	run=runs/demo-$$(date +%Y%m%d-%H%M%S) && \
-	$(BIN)/wyner train --data digits --recipe annealed --out $$run && \
+	$(BIN)/wyner train --data digits --out $$run && \
 	$(BIN)/wyner export $$run --out $$run-bundle && \
 	$(BIN)/wyner generate $$run-bundle --from x --out $$run-bundle-generate.png && \
 	$(BIN)/wyner transfer $$run-bundle --side x --out $$run-bundle-transfer.png
 
 mnist: $(STAMP) ## the full-size experiment (20 minutes on 2 cores)
-	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/wyner train --data mnist --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
 
 figures: $(STAMP) ## the paper's figures, then the study of its λ (hours; goes on where it was)
 	$(BIN)/wyner figures --figure 4

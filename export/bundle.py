@@ -96,9 +96,8 @@ def _write_engines(
             check_finite(graph, info, answers[graph.name].outputs[info.name])
     offered = signatures(model, graphs, answers)
     logger.info("SavedModel: %d signatures", len(offered))
-    loaded = load_saved_model(
-        write_saved_model(model, offered, folder / manifest["saved_model"]["path"])
-    )
+    target = folder / manifest["saved_model"]["path"]
+    loaded = load_saved_model(write_saved_model(offered, target))
     parity = Parity("Keras", answers, conditioning(loaded, graphs, answers, manifest["sides"]))
     for graph in graphs:
         parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)

@@ -103,7 +103,7 @@ def _engines_text(parity: Mapping[str, float]) -> str:
         "where data have units), and in no row by more than rounding does: "
         f"by how much this model's answers change when inputs and weights move by {UNITS} units in "
         "the last place (float32). Rows that rounding alone would visibly change were left out. "
-        "The weights are the same, bit for bit."
+        "Kernels and biases are the same, bit for bit where no normalisation scales them."
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from wyner_export.examples import Example
 from wyner_export.functions import Interface, TensorInfo
-from wyner_export.saved_model import run_saved_model
+from wyner_export.saved_model import run_saved_model, variables_of
 
 # Moves in units in the last place, and how often all inputs and weights are moved.
 UNITS, DRAWS = 32, 8
@@ -109,7 +109,8 @@ def conditioning(
         seed: of the moves.
     """
     rng = np.random.default_rng(seed)
-    kept = [(variable, variable.numpy()) for variable in loaded.variables]
+    read = variables_of(loaded.signatures[graph.name] for graph in graphs)
+    kept = [(variable, variable.numpy()) for variable in read]
     # The changes are those of this engine alone, so that they excuse nothing that it does wrong.
     still = {
         graph.name: run_saved_model(loaded, graph.name, examples[graph.name].inputs)

@@ -74,9 +74,7 @@ class Tasks:
     def _noise(self, seed: int) -> NoiseStreams:
         return NoiseStreams(check_seed(seed), self.latent_entries)
 
-    def _generate(
-        self, given: np.ndarray, side: str, seed: int, samples: int | None
-    ) -> np.ndarray:
+    def _generate(self, given: np.ndarray, side: str, seed: int, samples: int | None) -> np.ndarray:
         noise, made = self._noise(seed), self._other(side)
         repeats = 1 if samples is None else check_count(samples, "samples")
         given = self._check(given, side, side)

@@ -14,8 +14,10 @@ from .divergence import TrainingDiverged
 from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
 from .model import Side, SideSettings, WynerModel
+from .recipe import Recipe, StageSettings
+from .schedules import Ramp, Schedule
 from .stage import Stage
-from .training import Recipe, StageSettings, Trained, train
+from .training import Trained, train
 
 __all__ = [
     "Categorical",
@@ -23,7 +25,9 @@ __all__ = [
     "DiagonalGaussian",
     "Image",
     "Pairs",
+    "Ramp",
     "Recipe",
+    "Schedule",
     "Series",
     "Side",
     "SideSettings",

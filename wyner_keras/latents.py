@@ -6,21 +6,23 @@ one seed gives one answer in every runtime. A third family is one more class lik
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.gumbel import gumbel, one_hot
+from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
 from wyner_serving.noise import draw_noise
 
 Tensor = Any
-_SMALLEST_UNIFORM = float(np.finfo(np.float32).tiny)
-_LARGEST_UNIFORM = float(np.nextafter(np.float32(1), np.float32(0)))
+_LEAST_AGREEMENT = float(np.finfo(np.float32).tiny)  # keeps a logarithm finite
 
 
 class Distribution(Protocol):
@@ -30,7 +32,7 @@ class Distribution(Protocol):
         """A reparameterised sample `(batch, size)`; without a temperature an exact one."""
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(value), nats per example, `(batch,)`."""
+        """The log of q(value), nats per example, `(batch,)`."""
 
     def kl(self, other: Any = None) -> Tensor:
         """D(q ‖ other), of the prior if None, nats per example, `(batch,)`."""
@@ -77,6 +79,16 @@ class Latent(Protocol):
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """Batch estimate of I(Z_x; Z_y), the information two experts share, in nats (scalar)."""
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Pointwise mutual information of every x with every y, nats, `(rows_x, rows_y)`.
+
+        It is log ∫ q(z|x) q(z|y) / p(z) dz; if X − Z − Y holds, log p(x,y) / p(x) p(y).
+
+        Args:
+            posteriors_x: of q(z|x) what `Distribution.outputs` gives.
+            posteriors_y: of q(z|y) likewise.
+        """
 
     def values(self) -> np.ndarray | None:
         """Every value `(values, size)` that a sample can take; None where there are too many."""
@@ -181,13 +193,23 @@ class Categorical(_Family):
 
     def prior_sample(self, noise: Tensor) -> Tensor:
         """One-hot samples of the uniform prior from uniform noise, `(batch, n*k)`."""
-        return _one_hot(ops.reshape(_gumbel(noise), (-1, self.n, self.k)))
+        return one_hot(ops.reshape(gumbel(noise), (-1, self.n, self.k)))
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """I(Z_x; Z_y) of the soft assignments on the batch, summed over the n variables, nats."""
         return objectives.categorical_mutual_information(
             self(expert_x).probabilities, self(expert_y).probabilities
         )
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Every log Σ_z q(z|x) q(z|y) / p(z), nats, `(rows_x, rows_y)`."""
+        q_x, q_y = (
+            ops.reshape(ops.cast(probabilities, "float32"), (-1, self.n, self.k))
+            for (probabilities,) in (posteriors_x, posteriors_y)
+        )
+        agreement = ops.einsum("xnk,ynk->nxy", q_x, q_y)  # Σ_z q(z|x) q(z|y), a variable
+        terms = ops.log(ops.maximum(agreement, _LEAST_AGREEMENT)) + math.log(self.k)
+        return ops.sum(terms, axis=0)  # the variables are independent
 
     def values(self) -> np.ndarray | None:
         """Every one-hot value, `(k**n, n*k)`; None for more than 10,000."""
@@ -198,9 +220,7 @@ class Categorical(_Family):
 
     def prior_layer(self) -> Any:
         """The tree of the variables that fits them best."""
-        from wyner_keras.networks.tree_prior import TreePrior
-
-        prior = TreePrior(self)
+        prior = TreePrior(self.n, self.k)
         prior.build(None)
         return prior
 
@@ -213,22 +233,6 @@ class Categorical(_Family):
             "size": self.size,
             "noise": self.noise,
         }
-
-
-def _gumbel(noise: Tensor) -> Tensor:
-    """Standard Gumbel of uniform noise on [0, 1), of the same shape."""
-    noise = ops.clip(ops.cast(noise, "float32"), _SMALLEST_UNIFORM, _LARGEST_UNIFORM)
-    return -ops.log(-ops.log(noise))
-
-
-def _one_hot(scores: Tensor) -> Tensor:
-    """One-hot vectors `(batch, n*k)` of the largest scores `(batch, n, k)`."""
-    n, k = scores.shape[1:]
-    # keras.ops.argmax breaks in ONNX export (a Bitcast); tf.argmax converts. Of ONNX's OneHot
-    # engines read different things; Equal is the same in all.
-    places = ops.arange(k, dtype="int64")
-    one_hot = ops.equal(tf.argmax(scores, axis=-1)[..., None], places)
-    return ops.reshape(ops.cast(one_hot, "float32"), (-1, n * k))
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ class OneHot:
     @property
     def mode(self) -> Tensor:
         """One-hot vectors of the most probable categories, `(batch, n*k)`."""
-        return _one_hot(self.logits)
+        return one_hot(self.logits)
 
     def sample(self, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
         """A Gumbel-softmax sample, or an exact one-hot sample without a temperature.
@@ -264,13 +268,13 @@ class OneHot:
             `(batch, n*k)` float32.
         """
         n, k = self.logits.shape[1:]
-        scores = self.logits + ops.reshape(_gumbel(noise), (-1, n, k))
+        scores = self.logits + ops.reshape(gumbel(noise), (-1, n, k))
         if temperature is None:
-            return _one_hot(scores)
+            return one_hot(scores)
         return ops.reshape(ops.softmax(scores / temperature, axis=-1), (-1, n * k))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(value) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
+        """The log of q(value) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
         log_q = ops.log_softmax(self.logits, axis=-1)
         grouped = ops.reshape(ops.cast(value, "float32"), (-1, *self.logits.shape[1:]))
         return ops.sum(log_q * grouped, axis=(-2, -1))
@@ -329,7 +333,7 @@ class DiagonalGaussian(_Family):
         return Gaussian(parameters[:, : self.dim], parameters[:, self.dim :])
 
     def product(self, *experts: Tensor) -> Gaussian:
-        """N(0, I) × Gaussian factors N(mean, exp(log variance)): precisions add to the prior's 1."""
+        """N(0, I) × factors N(mean, exp(log variance)): precisions add to the prior's 1."""
         precision, weighted = 1.0, 0.0
         for expert in map(self, experts):
             factor = ops.exp(-expert.log_variance)
@@ -346,6 +350,20 @@ class DiagonalGaussian(_Family):
         return objectives.gaussian_mutual_information(
             self.product(expert_x).mean, self.product(expert_y).mean
         )
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Every log ∫ q(z|x) q(z|y) / p(z) dz in closed form, nats, `(rows_x, rows_y)`."""
+        (mean_x, log_variance_x), (mean_y, log_variance_y) = (
+            [ops.cast(part, "float32") for part in posterior]
+            for posterior in (posteriors_x, posteriors_y)
+        )
+        # Precisions a, b, and e, the mean times the precision: (x, 1, dim) and (1, y, dim).
+        a, b = ops.exp(-log_variance_x)[:, None], ops.exp(-log_variance_y)[None]
+        e_x, e_y = mean_x[:, None] * a, mean_y[None] * b
+        c = a + b - 1.0  # precision of q(z|x,y)
+        logs = ops.log(a) + ops.log(b) - ops.log(c)
+        squares = e_x**2 / a + e_y**2 / b - (e_x + e_y) ** 2 / c
+        return 0.5 * ops.sum(logs - squares, axis=-1)
 
     def values(self) -> None:
         """None: a continuum."""
@@ -381,7 +399,7 @@ class Gaussian:
         return self.mean + ops.exp(0.5 * self.log_variance) * ops.cast(noise, "float32")
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
+        """The log of q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
         return -objectives.gaussian_negative_log_likelihood(value, self.mean, self.log_variance)
 
     def kl(self, other: Gaussian | None = None) -> Tensor:
@@ -392,3 +410,17 @@ class Gaussian:
     def outputs(self) -> tuple[Tensor, ...]:
         """Mean and log variance."""
         return self.mean, self.log_variance
+
+
+_FAMILIES = {"categorical": Categorical, "gaussian": DiagonalGaussian}
+
+
+def latent_of(entry: Mapping[str, Any]) -> Latent | None:
+    """The family that a bundle's manifest describes; None for one that is not of this file.
+
+    Example:
+        >>> latent_of(DiagonalGaussian(dim=3).describe())
+        DiagonalGaussian(dim=3)
+    """
+    family: Any = _FAMILIES.get(entry["family"])
+    return family and family(**{field.name: entry[field.name] for field in fields(family)})

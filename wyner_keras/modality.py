@@ -14,7 +14,7 @@ from keras import ops
 
 from wyner_keras.networks.codec import Codec, ConvCodec, FlatCodec, VectorCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
-from wyner_keras.networks.mlp import MLP
+from wyner_keras.networks.likelihoods import LIKELIHOODS
 from wyner_keras.received import received
 from wyner_serving.rows import check_rows
 
@@ -64,6 +64,13 @@ class Modality(Protocol):
     def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
         """A network from examples `(batch, *shape)` to `outputs` parameters of q(z|x)."""
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-able, by which a saved model makes it again."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The modality again, from `get_config`'s values."""
+
 
 class _Described:
     """`check` by what the manifest says, `get_config` by the fields."""
@@ -104,6 +111,16 @@ def _filters(*lengths: int) -> tuple[int, ...]:
     return (32, 64, *(96,) * (levels - 2))
 
 
+def _copied(layer: keras.layers.Layer | None) -> keras.layers.Layer | None:
+    """A layer like it and with its weights: each codec trains one of its own."""
+    if layer is None:
+        return None
+    made = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    if layer.built:
+        made.set_weights(layer.get_weights())
+    return made
+
+
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class Image(_Described):
@@ -114,7 +131,8 @@ class Image(_Described):
         slant: whether the slant of the ink, by its moments, is a feature of its own: for ink that
             is bright on an empty ground.
         encoder: a layer from images `(batch, h, w, c)` in [0, 1] to anything, in place of the
-            codec's convolutions; None for those.
+            codec's convolutions; None for those. Its weights are where it starts from, which
+            `trainable=False` keeps.
         decoder: a layer from features `(batch, features)` to images in [0, 1]; None likewise.
 
     Raises:
@@ -162,8 +180,8 @@ class Image(_Described):
             filters=settings.filters or _filters(*self.shape[:2]),
             noise=settings.noise,
             slant=self.slant,
-            encoder=self.encoder,
-            decoder=self.decoder,
+            encoder=_copied(self.encoder),
+            decoder=_copied(self.decoder),
             seed=seed,
         )
 
@@ -223,7 +241,7 @@ class Series(_Described):
         return ConvEncoder(outputs, filters=_filters(self.shape[0]), shift=0.0, seed=seed)
 
 
-KINDS = ("real", "binary", "categorical", "count")
+KINDS = tuple(LIKELIHOODS)
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")

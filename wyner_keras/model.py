@@ -147,9 +147,7 @@ class Side(keras.layers.Layer):
         locals_ = []
         if self.local is not None:
             locals_ = [self.local.size]
-            self.posterior_network = network(
-                "posterior", self.local.parameter_size, width, z.size
-            )
+            self.posterior_network = network("posterior", self.local.parameter_size, width, z.size)
         self.decoder_network = network("decoder", width, *locals_, z.size)
         if settings.residual:
             self.concept = keras.layers.Dense(width, kernel_initializer="zeros", name="concept")
@@ -299,16 +297,16 @@ class WynerModel(keras.Model, Tasks):
     # What each graph computes; everything random comes in as noise.
 
     def sample_z(self, side: Side, data: Tensor, noise: Tensor) -> Tensor:
-        """z ~ q(z|x), `(batch, size)`."""
+        """A sample of q(z|x), `(batch, size)`."""
         return side.read(data).sample(noise)
 
     def sample_local(self, side: Side, data: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        """u ~ q(u|x,z), `(batch, size)`."""
+        """A sample of q(u|x,z), `(batch, size)`."""
         code = side.posterior(side.encode(data), z).sample(noise)
         return side.local_of(code, z)
 
     def sample_prior(self, noise: Tensor) -> Tensor:
-        """z ~ p(z), `(batch, size)`."""
+        """A sample of p(z), `(batch, size)`."""
         return self.z.prior_sample(noise) if self.prior is None else self.prior(noise)
 
     def generate(
@@ -339,7 +337,7 @@ class WynerModel(keras.Model, Tasks):
     def style(
         self, side: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None
     ) -> Tensor | None:
-        """u ~ q(u|x,z) with z ~ q(z|x), `(batch, size)`; None where the side has no local."""
+        """A sample of q(u|x,z), z ~ q(z|x), `(batch, size)`; None where the side has no local."""
         if side.local is None:
             return None
         z = self.sample_z(side, data, noise_z)
@@ -434,8 +432,7 @@ class WynerModel(keras.Model, Tasks):
     def side_entries(self) -> dict[str, dict[str, Any]]:
         """By side what its modality says of itself, and `local`, its local latent's name."""
         return {
-            side.name: {**side.modality.describe(), "local": side.local_name}
-            for side in self.sides
+            side.name: {**side.modality.describe(), "local": side.local_name} for side in self.sides
         }
 
     @property
@@ -451,8 +448,7 @@ class WynerModel(keras.Model, Tasks):
     def _compiled_graphs(self) -> dict[str, Any]:
         # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
         return {
-            name: tf.function(graph, reduce_retracing=True)
-            for name, graph in self.graphs().items()
+            name: tf.function(graph, reduce_retracing=True) for name, graph in self.graphs().items()
         }
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -612,7 +608,9 @@ class WynerModel(keras.Model, Tasks):
         instead = "judge it by wyner_keras.evaluate(model, pairs)"
         if method != "evaluate":
             instead = "train it by wyner_keras.train(pairs), or compile and fit a Stage of it"
-        raise ValueError(f"A WynerModel has losses in its stages alone: {instead}. Received: {method}")
+        raise ValueError(
+            f"A WynerModel has losses in its stages alone: {instead}. Received: {method}"
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Everything but the weights; a codec that both sides share is there once."""

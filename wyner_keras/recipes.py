@@ -9,13 +9,14 @@ from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
 from wyner_keras.modality import CodecSettings, Modality
 from wyner_keras.model import SideSettings
+from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
-from wyner_keras.training import Recipe, StageSettings
 
 # Values of an example up to which it is small: the 8×8 digits, say.
 _SMALL = 256
 # Pairs that the epochs below were chosen with, of small examples and of others.
 _FEW, _MANY = 10_000, 50_000
+_DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples was chosen with
 _MOST_VALUES = 65  # of z, where its number of values is to be found
 
 
@@ -36,18 +37,20 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """
     small = max(math.prod(modality.shape) for modality in facts.modalities) <= _SMALL
     names = ("x", "y")
-    learned = dict(zip(names, map(_codec, facts.modalities), strict=True))
+    learned = dict(zip(names, map(_codec, facts.modalities, facts.rows), strict=True))
     images = [len(modality.shape) > 1 for modality in facts.modalities]
 
     # Fewer pairs make shorter epochs: more of them, but not as many more.
     share = (_FEW if small else _MANY) / facts.pairs
     more = min(8.0, share**0.75) if share > 1 else max(0.1, share**0.5)
 
-    def epochs(count: int) -> int:
-        return max(1, round(count * more))
-
-    def batch(size: int) -> int:
-        return max(1, min(size, facts.pairs // 4))
+    def lasting(count: int, batch_size: int) -> dict[str, int]:
+        """Epochs, passes in each, and batch size of a stage that takes `count` passes of many."""
+        batch_size = max(1, min(batch_size, facts.pairs // 4))
+        whole, steps = max(1, round(count * more)), facts.pairs // batch_size
+        # An epoch costs time of its own: one of few steps takes several passes.
+        passes = 1 if steps >= 16 else max(1, min(whole // 8, 64 // steps))
+        return {"epochs": -(-whole // passes), "passes": passes, "batch_size": batch_size}
 
     width, rate = (256, 2e-3) if small else (512, 1e-3)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
@@ -60,8 +63,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     alignment = StageSettings(
         name="alignment",
         loss=Alignment(functions=values - 1 if found else values + 6, find_values=found),
-        epochs=epochs(10 if small else 8),
-        batch_size=batch(500),
+        **lasting(10 if small else 8, 500),
         learning_rate=falling,
         jit_compile=not small,
     )
@@ -69,8 +71,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
         loss=Joint(concept_weight=2.0, concept_noise=0.3 if small else 0.5),
-        epochs=epochs(14 if small else 16),
-        batch_size=batch(256),
+        **lasting(14 if small else 16, 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
         jit_compile=not small,
@@ -78,8 +79,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     flow = StageSettings(
         name="flow",
         loss=Matching(),
-        epochs=epochs(80 if small else 110),
-        batch_size=batch(512),
+        **lasting(80 if small else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
         jit_compile=not small,
@@ -88,16 +88,14 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     marginal = StageSettings(
         name="marginal",
         loss=Marginal(distillation_weight=50.0 if small else 1000.0),
-        epochs=epochs(2 if small else 8),
-        batch_size=batch(256 if small else 128),
+        **lasting(2 if small else 8, 256 if small else 128),
         learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
         two_epsilon_squared=at_end,
     )
     refinement = StageSettings(
         name="refinement",
         loss=Refinement(concept_weight=20.0 if small else 2000.0),
-        epochs=epochs(2 if small else 8),
-        batch_size=batch(256),
+        **lasting(2 if small else 8, 256),
         learning_rate=Ramp(start=0.3 * rate, end=3e-5),
         two_epsilon_squared=at_end,
     )
@@ -123,13 +121,16 @@ def _local_size(modality: Modality) -> int:
     return 16 if 24 <= values <= _SMALL else max(1, min(32, values // 2))
 
 
-def _codec(modality: Modality) -> CodecSettings | None:
-    """The codec of a side's own data, whatever the other side's."""
+def _codec(modality: Modality, rows: int) -> CodecSettings | None:
+    """The codec of a side's own data, whatever the other side's; longer where rows are few."""
     values = math.prod(modality.shape)
     if len(modality.shape) == 1:  # columns
-        return CodecSettings(
-            code_size=min(64, max(2, values)), noise=0.1, epochs=32, batch_size=64
-        )
-    if values <= _SMALL:
-        return CodecSettings(code_size=24, filters=(32, 64), noise=0.25, epochs=32, batch_size=64)
-    return CodecSettings(code_size=64 if values <= 3072 else 128, noise=0.06, epochs=14)
+        size, noise, epochs, batch, usual = min(64, max(2, values)), 0.1, 32, 64, _DIGITS
+    elif values <= _SMALL:
+        size, noise, epochs, batch, usual = 24, 0.25, 32, 64, _DIGITS
+    else:
+        size, noise, epochs, batch, usual = 64 if values <= 3072 else 128, 0.06, 14, 128, 60_000
+    more = max(0.25, min(8.0, (usual / rows) ** 0.6))
+    return CodecSettings(
+        code_size=size, noise=noise, epochs=max(1, round(epochs * more)), batch_size=batch
+    )

@@ -210,9 +210,7 @@ class Stage(keras.Model):
         by_pair = self.objective.arrays(self, pairs)
         by_row = {
             f"{side.name}_features": (self.model.features(side, store), column)
-            for column, (side, store) in enumerate(
-                zip(self.model.sides, pairs.stores, strict=True)
-            )
+            for column, (side, store) in enumerate(zip(self.model.sides, pairs.stores, strict=True))
         }
         return pairs.batches(
             batch_size,
@@ -287,8 +285,9 @@ class Stage(keras.Model):
         with self._evaluating():
             self._rewind(_BEFORE)
             if validation_data is not None:
-                given = validation_data if isinstance(validation_data, tuple) else (validation_data,)
-                validation_data = self._prepared(*(*given, None)[:2], batch_size, training=False)
+                held = validation_data
+                held = held if isinstance(held, tuple) else (held, None)
+                validation_data = self._prepared(*held[:2], batch_size, training=False)
         callbacks = list(callbacks or [])
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())

@@ -92,7 +92,7 @@ CALLS = [
     (ConvAutoencoder, {"image_shape": (8, 8, 1)}),
     (ConvAutoencoder((8, 8, 1), code_size=2, filters=(2, 2)).train, {"images": SMALL.images}),
     (TreePrior, {"family": Categorical(n=1, k=2)}),
-    (TreePrior(Categorical(n=1, k=2)).fit, {"joint": np.eye(2)[None, None] / 2}),
+    (TreePrior(1, 2).fit, {"joint": np.eye(2)[None, None] / 2}),
     (NoiseStreams, {"seed": 0}),
     (recipe, {"name": "annealed", "local": None}),
     (SETTINGS.longer, {"factor": 2}),

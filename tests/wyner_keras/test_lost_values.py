@@ -25,7 +25,7 @@ def source(**changed):
 
 
 def tree(joint):
-    prior = TreePrior(Categorical(n=1, k=2))
+    prior = TreePrior(1, 2)
     prior.build(None)
     prior.fit(joint)
 

@@ -20,19 +20,19 @@ from wyner_keras.files import to_json
 __all__ = ["main"]
 
 _DESCRIPTION = """\
-Learn what two kinds of images have in common, and use it.
+Learn what two kinds of data have in common, and use it.
 
-The W-model (a variational Wyner model) is trained on pairs of images (x, y). It splits
-what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
+The W-model (a variational Wyner model) is trained on pairs (x, y) of images, vectors or series.
+It splits what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
 model generates pairs, generates one side given the other, and transfers styles.
 """
 
 _EPILOG = """\
 example:
-  wyner train --data digits --out runs/digits
-  wyner generate runs/digits --from x --samples 8 --out samples.png
-  wyner transfer runs/digits --side x --out transfer.png
-  wyner export runs/digits --out bundle
+  wyner train --pairs DIR --out runs/mine          (DIR/x/NAME.png with DIR/y/NAME.png)
+  wyner generate runs/mine --from x --samples 8 --out samples.png
+  wyner transfer runs/mine --side x --out transfer.png
+  wyner export runs/mine --out bundle
 
 Each command explains itself: wyner COMMAND --help
 """

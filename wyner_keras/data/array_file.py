@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.data.door import as_rows
+from wyner_keras.data.file_rows import HDF5Rows
 from wyner_keras.data.regular_file import check_regular
-from wyner_keras.data.rows import ArrayRows, HDF5Rows, Rows, small_in_memory
+from wyner_keras.data.rows import ArrayRows, Rows, small_in_memory
 from wyner_keras.received import received
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
@@ -60,8 +62,7 @@ def read_array_file(path: str | os.PathLike[str], name: str) -> Rows:
     try:
         if suffix == ".npy":
             # The check of its header comes with it: nothing is unpickled.
-            rows = ArrayRows(np.load(file, mmap_mode="r", allow_pickle=False), name)
-            return small_in_memory(rows)
+            return small_in_memory(as_rows(np.load(file, mmap_mode="r", allow_pickle=False), name))
         with np.load(file, allow_pickle=False) as arrays:
             return ArrayRows(arrays[_only(list(arrays), key, file, name)], name)
     # A broken file raises much: zipfile.BadZipFile, EOFError, ...

@@ -119,32 +119,22 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
         >>> check_whole(np.int32(5), "seed")
         5
     """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < minimum or (maximum is not None and value > maximum):
-        bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
-        raise ValueError(f"{name} should be a whole number {bounds}. Received: {received(value)}")
-    return int(value)
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole and value >= minimum and (maximum is None or value <= maximum):
+        return int(value)
+    bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+    expected = f"at least {minimum}" if whole and maximum is None else f"a whole number {bounds}"
+    raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
 
 
 def check_least(value: Any, name: str, least: int) -> int:
-    """A count that has a smallest value, as int.
-
-    Args:
-        value: a Python or NumPy integer; bool is refused.
-        name: what the caller calls it.
-        least: the smallest value allowed.
-
-    Raises:
-        ValueError: when it is no whole number, or smaller.
+    """As `check_whole` with a minimum.
 
     Example:
         >>> check_least(8, "`samples`", 2)
         8
     """
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(f"{name} should be at least {least}. Received: {received(value)}")
-    return int(value)
+    return check_whole(value, name, minimum=least)
 
 
 def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
@@ -223,6 +213,26 @@ def check_number(value: Any, name: str, expected: str) -> float:
     if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
     return float(value)
+
+
+def check_share(value: Any, name: str) -> float:
+    """A share of a whole, above 0 and below 1.
+
+    Args:
+        value: a number of Python's or NumPy's; bool is refused.
+        name: what the caller calls it.
+
+    Raises:
+        ValueError: when it is anything else.
+
+    Example:
+        >>> check_share(0.2, "held_out")
+        0.2
+    """
+    share = check_number(value, name, "a number")
+    if not 0 < share < 1:
+        raise ValueError(f"{name} should be above 0 and below 1. Received: {share}")
+    return share
 
 
 def refuse_masked(value: Any, name: str) -> None:

@@ -57,16 +57,14 @@ def columns_to_vectors(
         rows[:, place] = found
         kind = kinds.get(name) or ("categorical" if texts else _kind(found[~np.isnan(found)]))
         told.append(kind)
-        count = texts or (0 if len(absent) == len(found) else int(np.nanmax(found)) + 1)
-        categories.append(count if kind == "categorical" else 0)
+        most = found[np.isfinite(found)].max(initial=0.0)
+        categories.append((texts or int(most) + 1) if kind == "categorical" else 0)
     return rows, Vector(
         kinds=tuple(told), names=tuple(columns), categories=tuple(categories), missing=missing
     )
 
 
-def _numbers(
-    name: str, values: Sequence[Any], kind: str | None
-) -> tuple[NDArray[np.float64], int]:
+def _numbers(name: str, values: Sequence[Any], kind: str | None) -> tuple[NDArray[np.float64], int]:
     """A column's numbers, or those of its categories; and how many categories texts make."""
     try:
         return np.asarray(values).astype(np.float64), 0
@@ -108,9 +106,7 @@ def _kind(found: NDArray[np.float64]) -> str:
     return "binary" if found.max() <= 1 else "count"
 
 
-def kinds_of(
-    kinds: Mapping[str, str] | None, side: str, names: Sequence[str]
-) -> dict[str, str]:
+def kinds_of(kinds: Mapping[str, str] | None, side: str, names: Sequence[str]) -> dict[str, str]:
     """The kinds of one side's columns by the column's own name.
 
     Args:
@@ -125,7 +121,7 @@ def kinds_of(
         >>> kinds_of({"x.age": "count", "y": "real"}, "x", ["age", "height"])
         {'age': 'count'}
     """
-    found = {}
+    found: dict[str, str] = {}
     for key, kind in (kinds or {}).items():
         of_side, _, name = str(key).partition(".")
         if of_side not in ("x", "y") or (of_side == side and name and name not in names):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import as_array, check_labels, complex_hint
+from wyner_keras.data.columns import kinds_of
+from wyner_keras.data.file_rows import DiskRows
 from wyner_keras.data.images import LabelledImages
-from wyner_keras.data.rows import ArrayRows, Rows, blocks
+from wyner_keras.data.rows import SMALL, ArrayRows, Rows, blocks, check_rows_array
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
 
 _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
+_LEAST_PAIRS = 2
 _LEAST_TOLD_FROM = 2000  # rows
 
 
@@ -34,7 +38,13 @@ def as_rows(side: Any, name: str) -> Rows:
     """
     if isinstance(side, LabelledImages):
         return side.rows
-    return side if isinstance(side, Rows) else ArrayRows(side, name)
+    if isinstance(side, Rows):
+        return side
+    rows = None
+    # Read through the map, rows stay resident.
+    if isinstance(side, np.memmap) and check_rows_array(side, name).nbytes > SMALL:
+        rows = DiskRows.of(side)
+    return rows or ArrayRows(side, name)
 
 
 def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | None:
@@ -56,13 +66,12 @@ def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | 
     return check_labels(labels, len(rows), name)
 
 
-def as_index(index: Any, counts: tuple[int, ...], least: int = 2) -> NDArray[np.int64]:
+def as_index(index: Any, counts: tuple[int, ...]) -> NDArray[np.int64]:
     """Positions of each pair's rows, int64 `(n, 2)`, read-only; None pairs row i with row i.
 
     Args:
         index: an array, or None.
         counts: rows of x and y.
-        least: how many pairs there must be.
 
     Raises:
         ValueError: for another shape or dtype, positions outside, or too few pairs.
@@ -81,12 +90,12 @@ def as_index(index: Any, counts: tuple[int, ...], least: int = 2) -> NDArray[np.
     array = as_array(index, "index", "an array (n, 2)")
     if array.ndim != 2 or array.shape[1] != 2:
         raise ValueError(f"index should have shape (n, 2). Received: shape {array.shape}")
-    if len(array) < least:
-        raise ValueError(f"there should be {least} pairs or more. Received: {len(array)}")
     if not np.issubdtype(array.dtype, np.integer):
         raise ValueError(
             f"index should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
         )
+    if len(array) < _LEAST_PAIRS:
+        raise ValueError(f"there should be {_LEAST_PAIRS} pairs or more. Received: {len(array)}")
     for column, name, count in zip((0, 1), "xy", counts, strict=True):
         low, high = array[:, column].min(), array[:, column].max()
         if low < 0 or high >= count:
@@ -98,6 +107,33 @@ def as_index(index: Any, counts: tuple[int, ...], least: int = 2) -> NDArray[np.
     result = array.astype(np.int64)
     result.flags.writeable = False
     return result
+
+
+def told_modality(
+    rows: Rows, name: str, kinds: Mapping[str, str] | None, missing: bool
+) -> Modality | None:
+    """The modality of a side with kinds of columns; None for one that needs no more telling.
+
+    Args:
+        rows: the side's store.
+        name: of the side.
+        kinds: by "x.NAME" or "x", as `load_pairs` takes them.
+        missing: whether values of vectors may be absent.
+
+    Example:
+        >>> told_modality(ArrayRows(np.eye(2)), "x", {"x.1": "binary"}, False).kinds
+        ('real', 'binary')
+    """
+    if not kinds and not missing:
+        return None
+    from wyner_keras.modality import Vector, modality_of
+
+    rows_told_from = _sample(rows)
+    told = modality_of(rows_told_from, name)
+    if not isinstance(told, Vector):
+        return told
+    own = kinds_of(kinds, name, told.names or ())
+    return Vector.of(rows_told_from, kinds=own, missing=missing)
 
 
 def modality_for(rows: Rows, modality: Modality | None, name: str) -> Modality:
@@ -137,13 +173,14 @@ def _sample(rows: Rows) -> NDArray[Any]:
 
 
 def _check_values(rows: Rows, modality: Modality, name: str) -> None:
+    from tqdm import tqdm
+
     from wyner_keras.modality import Image
 
-    # Any byte is an intensity.
-    every = isinstance(modality, Image) and rows.dtype == np.uint8
+    any_value = isinstance(modality, Image) and rows.dtype == np.uint8  # is an intensity
     first, varies = None, False
-    for start, block in blocks(rows):
-        if not start or not every:
+    for start, block in tqdm(blocks(rows), f"Checking {name}", unit="block", delay=3, leave=False):
+        if not start or not any_value:
             try:
                 modality.check(block, name)
             except ValueError as error:
@@ -152,7 +189,7 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
                 raise ValueError(f"{error}, counted from row {start}") from error
         first = block[0].copy() if first is None else first
         varies = varies or bool((block != first).any())
-        if every and varies:
+        if any_value and varies:
             return
     if not varies:
         raise ValueError(

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _log = logging.getLogger(__name__)
+_one_at_a_time = threading.RLock()
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 """How the names of files that are read end."""
@@ -180,7 +182,8 @@ def _named_warnings(path: str | os.PathLike[str]) -> Iterator[None]:
     """Pillow's warnings name no file: too many pixels become an error, the rest are logged."""
     from PIL import Image
 
-    with warnings.catch_warnings(record=True) as caught:
+    # What catches warnings is one for all threads.
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

@@ -47,6 +47,10 @@ class LabelledImages:
         """How many images there are."""
         return len(self.images)
 
+    def __received__(self) -> str:
+        """What an error message says of the images."""
+        return f"{len(self)} LabelledImages of {self.image_shape}"
+
     def __repr__(self) -> str:
         """How many images there are, their shape and classes, without the pixels."""
         size = f"{len(self)} images of shape {self.image_shape}"

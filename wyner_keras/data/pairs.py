@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import as_array, check_labels, check_number, check_whole
+from wyner_keras.data.checks import as_array, check_labels, check_share, check_whole
 from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels
 from wyner_keras.data.images import shown_classes
 from wyner_keras.data.rows import Rows, Subset
-from wyner_keras.data.spool import spool
 from wyner_keras.data.splits import held_out_pairs, linked_lots
-from wyner_keras.data.stream import Read, read_array, read_rows, stream
+from wyner_keras.data.spool import spool
+from wyner_keras.data.stream import Part, as_part, read_array, read_checked, read_rows, stream
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -93,11 +93,9 @@ class Pairs:
         second = first if y is x else as_rows(y, "y")
         self.stores: tuple[Rows, ...] = (first, second)
         self.index = as_index(index, tuple(map(len, self.stores)))
-        of_y = y_labels if second is not first or y_labels is not None else x_labels
-        self._labels = (
-            row_labels(x, x_labels, first, "x_labels"),
-            row_labels(y, of_y, second, "y_labels"),
-        )
+        of_x = row_labels(x, x_labels, first, "x_labels")
+        same = second is first and y_labels is None
+        self._labels = of_x, of_x if same else row_labels(y, y_labels, second, "y_labels")
         self.groups = None if groups is None else check_labels(groups, len(self), "groups")
         told = modality_for(first, x_modality, "x")
         if second is first and y_modality is None:
@@ -106,7 +104,9 @@ class Pairs:
             self.modalities = (told, modality_for(second, y_modality, "y"))
 
     @classmethod
-    def from_dataset(cls, dataset: tf.data.Dataset, count: int | None = None, **kwargs: Any) -> Self:
+    def from_dataset(
+        cls, dataset: tf.data.Dataset, count: int | None = None, **kwargs: Any
+    ) -> Self:
         """Pairs from a stream, which is gone through once.
 
         What does not fit into 1 GiB a side is kept in a file of the folder for temporary files
@@ -138,6 +138,10 @@ class Pairs:
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.index)
+
+    def __received__(self) -> str:
+        """What an error message says of the pairs."""
+        return f"{len(self)} Pairs of {self.x.shape} and {self.y.shape}"
 
     def __repr__(self) -> str:
         """How many pairs there are and of what, without values and positions."""
@@ -257,13 +261,9 @@ class Pairs:
             >>> [len(part) for part in Pairs(x, x).split()]
             [8, 2]
         """
-        fraction = check_number(fraction, "fraction", "a number")
-        if not 0 < fraction < 1:
-            raise ValueError(f"fraction should be above 0 and below 1. Received: {fraction}")
+        fraction = check_share(fraction, "fraction")
         seed = check_whole(seed, "seed")
-        return self.hold_out(
-            held_out_pairs(self.stores, self.index, self.groups, fraction, seed)
-        )
+        return self.hold_out(held_out_pairs(self.stores, self.index, self.groups, fraction, seed))
 
     def hold_out(self, chosen: Any) -> tuple[Self, Self]:
         """Pairs to train on and the chosen ones, which are held out; see `split`.
@@ -396,9 +396,9 @@ class Pairs:
         """
         parts, calls_back = self._data_parts() if data else ({}, False)
         for name, (array, column) in (by_row or {}).items():
-            parts[name] = _part(_read_checked(array, name, len(self.stores[column])), column)
+            parts[name] = as_part(read_checked(array, name, len(self.stores[column])), column)
         for name, array in (by_pair or {}).items():
-            parts[name] = _part(_read_checked(array, name, len(self)), None)
+            parts[name] = as_part(read_checked(array, name, len(self)), None)
         if not parts:
             raise ValueError("batches should hold examples or arrays. Received: neither")
         return self._stream(
@@ -407,14 +407,14 @@ class Pairs:
             (batch_size, shuffle, seed, drop_remainder),
         )
 
-    def _data_parts(self) -> tuple[dict[str, _Part], bool]:
+    def _data_parts(self) -> tuple[dict[str, Part], bool]:
         """Of each side how its examples are read, and whether that calls back into Python."""
         parts, calls_back = {}, False
         for column, (name, rows, modality) in enumerate(
             zip(self.names, self.stores, self.modalities, strict=True)
         ):
             read, own = read_rows(rows)
-            parts[name] = _part(read, column, modality.prepare)
+            parts[name] = as_part(read, column, modality.prepare)
             calls_back |= own
         return parts, calls_back
 
@@ -439,25 +439,6 @@ class Pairs:
             seed=seed,
             drop_remainder=drop_remainder,
         )
-
-
-_Part = Callable[[Any, Any], Any]
-"""From positions of pairs `(batch,)` and their rows `(batch, 2)` to what a batch holds."""
-
-
-def _part(read: Read, column: int | None, prepare: Callable[[Any], Any] | None = None) -> _Part:
-    def part(positions: Any, rows: Any) -> Any:
-        found = read(positions if column is None else rows[:, column])
-        return found if prepare is None else prepare(found)
-
-    return part
-
-
-def _read_checked(array: Any, name: str, count: int) -> Read:
-    values = as_array(array, name, f"an array of {count} rows")
-    if values.ndim < 1 or len(values) != count:
-        raise ValueError(f"{name} should have {count} rows. Received: shape {values.shape}")
-    return read_array(values)
 
 
 def _shown(rows: Rows, modality: Modality, labels: NDArray[Any] | None) -> str:

@@ -1,22 +1,20 @@
 """Stores of rows: where the examples of one side lie, in memory or not."""
 
-import mmap
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import math
+import weakref
+from collections import deque
+from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import as_array, complex_hint
-from wyner_keras.data.image_file import read_image, read_images, stack_bytes, to_bytes
-from wyner_keras.data.regular_file import check_regular
-from wyner_keras.received import received
 
 _BLOCK = 2**25  # bytes looked at in one go
-_MAPPED = 2**28  # bytes of a mapped file that are left in resident memory, at most
-_SMALL = 2**30  # bytes that are kept in memory, at most, of what lies elsewhere
+_REUSED = 2**26  # bytes of an array, at most, whose memory is used again
+_ALIGNMENT = 64  # bytes; TensorFlow copies what is aligned to less
+SMALL = 2**30  # bytes that are kept in memory, at most, of what lies elsewhere
 
 
 @runtime_checkable
@@ -42,11 +40,44 @@ class Rows(Protocol):
         """A copy of rows, `(len(positions), *shape)`; in any order, repeats allowed."""
 
 
-class ArrayRows:
-    """Rows of an array, or of a file that is mapped into memory; as they are, never converted.
+class Memory:
+    """Memory that arrays are made of, and made of again once nothing holds them.
 
-    A mapped file is read row by row, when asked for; what was read of it is released from the
-    resident memory now and then.
+    New memory costs more than what is read into it: each of its pages is a fault.
+    """
+
+    def __init__(self) -> None:
+        self._free: deque[bytearray] = deque(maxlen=8)
+
+    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """As `np.empty`.
+
+        Args:
+            shape: of the array.
+            dtype: of the array.
+
+        Example:
+            >>> Memory().empty((2, 3), np.dtype("float32")).shape
+            (2, 3)
+        """
+        size = math.prod(shape) * dtype.itemsize
+        if size > _REUSED:
+            return np.empty(shape, dtype)
+        try:
+            memory = self._free.popleft()
+        except IndexError:
+            memory = bytearray()
+        if len(memory) < size + _ALIGNMENT:
+            memory = bytearray(size + _ALIGNMENT)
+        whole = np.frombuffer(memory, np.uint8)
+        # Every view of it, in a tensor too, keeps `whole`.
+        weakref.finalize(whole, self._free.append, memory).atexit = False
+        start = -whole.ctypes.data % _ALIGNMENT
+        return whole[start : start + size].view(dtype).reshape(shape)
+
+
+class ArrayRows:
+    """Rows of an array, as they are, never converted; nothing is copied.
 
     Args:
         array: `(n, *shape)` of real numbers; bytes `(n, height, width)` are images and get a
@@ -64,13 +95,12 @@ class ArrayRows:
 
     def __init__(self, array: Any, name: str = "rows") -> None:
         view = check_rows_array(as_array(array, name, "an array (n, ...)"), name)
-        self._view = view[..., None] if _lacks_channel(view.shape, view.dtype) else view.view()
+        self._view = view.reshape(len(view), *shape_of_row(view)).view()
         self._view.flags.writeable = False
-        self._map = _map_behind(self._view)
-        # Not "c": pages of a private copy, released, would lose what was written to it.
-        shared = getattr(array, "mode", None) in ("r", "r+", "w+")
-        self._releases = shared and hasattr(self._map, "madvise")
-        self._read = 0
+        # A copy of some of a mapped file has the class but no mode.
+        self._mapped = getattr(array, "mode", None) is not None
+        self._plain = view.flags.c_contiguous and view.dtype.isnative
+        self._memory = Memory()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -84,8 +114,8 @@ class ArrayRows:
 
     @property
     def array(self) -> NDArray[Any] | None:
-        """A read-only view of the array; None of a mapped file."""
-        return self._view if self._map is None else None
+        """A read-only view of the array; None of a file that is mapped into memory."""
+        return None if self._mapped else self._view
 
     def __len__(self) -> int:
         """How many rows there are."""
@@ -93,159 +123,11 @@ class ArrayRows:
 
     def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
         """A copy of rows."""
-        found = np.asarray(self._view[positions]).astype(self.dtype, copy=False)
-        self._read += found.nbytes
-        if self._releases and self._read > _MAPPED and self._map is not None:
-            self._read = 0
-            self._map.madvise(mmap.MADV_DONTNEED)  # read again from the file where needed
-        return found
-
-
-class HDF5Rows:
-    """Rows of a dataset in an HDF5 file, read when asked for. Needs h5py.
-
-    Each process opens the file for itself, so a store may be carried over a fork.
-
-    Args:
-        path: of the file.
-        name: of the dataset in it, "images" or "group/images".
-
-    Raises:
-        ValueError: when h5py is absent, or the file or the dataset is not there.
-
-    Example:
-        >>> HDF5Rows("scans.h5", "left")  # doctest: +SKIP
-    """
-
-    def __init__(self, path: str | os.PathLike[str], name: str) -> None:
-        self.path, self.name = check_regular(path, "an HDF5 file").absolute(), name
-        self._opened: tuple[int, Any] | None = None
-        dataset = self._dataset()
-        check_rows_array(dataset, f"{self.path!s}:{name}")
-        self._count, self._adds_channel = len(dataset), _lacks_channel(dataset.shape, dataset.dtype)
-        self._shape = (*dataset.shape[1:], *(1,) * self._adds_channel)
-        self._dtype = dataset.dtype.newbyteorder("=")
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the dataset, in the machine's order of bytes."""
-        return self._dtype
-
-    @property
-    def array(self) -> None:
-        """None: the rows lie on disk."""
-        return None
-
-    def __len__(self) -> int:
-        """How many rows there are."""
-        return self._count
-
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of rows."""
-        # h5py wants positions that ascend, each once.
-        ascending, places = np.unique(positions, return_inverse=True)
-        dataset = self._dataset()
-        found = np.empty((len(ascending), *dataset.shape[1:]), self.dtype)
-        for start, stop, first in _runs(ascending):
-            found[start:stop] = dataset[first : first + stop - start]
-        found = found[places]
-        return found[..., None] if self._adds_channel else found
-
-    def _dataset(self) -> Any:
-        if self._opened is None or self._opened[0] != os.getpid():
-            try:
-                import h5py
-            except ImportError as error:
-                raise ValueError(
-                    "HDF5 files should be read with h5py: pip install h5py. Received: no h5py"
-                ) from error
-            try:
-                file = h5py.File(self.path, "r")
-            except OSError as error:
-                raise ValueError(
-                    f"an HDF5 file should be readable. Received: {str(self.path)!r} ({error})"
-                ) from error
-            found = file.get(self.name)
-            if not isinstance(found, h5py.Dataset):
-                raise ValueError(
-                    f"{str(self.path)!r} should hold a dataset {self.name!r}. "
-                    f"Received: {received(list(file))}"
-                )
-            self._opened = os.getpid(), found
-        return self._opened[1]
-
-
-class FileRows:
-    """Rows of image files, one a file, as bytes; read as `wyner_keras.data.load` reads them.
-
-    Every file is read once at the door, so that a broken one is named before any work. Pixels
-    are kept where they fit into 1 GiB; else files are read again when asked for.
-
-    Args:
-        paths: of PNG, JPEG, BMP, WebP, TIFF or GIF files of one size. All are grey when every
-            file is, else RGB; 16 bits are rounded to 8.
-        memory: bytes of pixels that may be kept.
-
-    Raises:
-        ValueError: when a file cannot be read or differs in size; the error names it.
-
-    Example:
-        >>> FileRows(["a.png", "b.png"])  # doctest: +SKIP
-    """
-
-    def __init__(self, paths: Sequence[str | os.PathLike[str]], *, memory: int = _SMALL) -> None:
-        self.paths = tuple(Path(path).absolute() for path in paths)
-        if not self.paths:
-            raise ValueError("`paths` should name an image or more. Received: none")
-        pixels: list[NDArray[np.uint8]] | None = []
-        channels = 1
-        for image in read_images(self.paths):
-            channels = max(channels, image.shape[2])
-            size = image.shape[:2]
-            if pixels is not None and (len(pixels) + 1) * np.prod(size) * channels > memory:
-                pixels = None
-            if pixels is not None:
-                pixels.append(to_bytes(image, image.shape[2]))
-        self._shape = (*size, channels)
-        self._array = None if pixels is None else stack_bytes(pixels, channels)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """`(height, width, channels)`."""
-        return self._shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Bytes."""
-        return np.dtype(np.uint8)
-
-    @property
-    def array(self) -> NDArray[Any] | None:
-        """The pixels where they were kept."""
-        return self._array
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        return len(self.paths)
-
-    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
-        """A copy of rows."""
-        if self._array is not None:
-            return self._array[positions]
-        found = np.empty((len(positions), *self._shape), np.uint8)
-        for place, position in enumerate(positions):
-            image = read_image(self.paths[position])
-            if image.shape[:2] != self._shape[:2]:
-                raise ValueError(
-                    f"images should stay as they were first read, {self._shape[:2]}. "
-                    f"Received: {str(self.paths[position])!r} of {image.shape[:2]}"
-                )
-            found[place] = to_bytes(image, self._shape[2])
+        if not self._plain:
+            return np.asarray(self._view[positions]).astype(self.dtype, copy=False)
+        found = self._memory.empty((len(positions), *self.shape), self.dtype)
+        # To "raise" instead, NumPy would fill an array of its own first.
+        np.take(self._view, positions, axis=0, out=found, mode="wrap")
         return found
 
 
@@ -317,7 +199,7 @@ def small_in_memory(rows: Rows) -> Rows:
         True
     """
     size = len(rows) * int(np.prod(rows.shape)) * rows.dtype.itemsize
-    if rows.array is not None or size > _SMALL:
+    if rows.array is not None or size > SMALL:
         return rows
     return ArrayRows(rows.take(np.arange(len(rows))))
 
@@ -362,22 +244,26 @@ def check_rows_array(array: Any, name: str) -> Any:
     return array
 
 
-def _lacks_channel(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    """Bytes (n, height, width) are grey images."""
-    return dtype == np.uint8 and len(shape) == 3
+def shape_of_row(array: Any) -> tuple[int, ...]:
+    """Shape of one example of an array, or a dataset on disk: bytes (n, h, w) are grey images.
+
+    Example:
+        >>> shape_of_row(np.zeros((2, 8, 8), "uint8"))
+        (8, 8, 1)
+    """
+    grey = array.dtype == np.uint8 and len(array.shape) == 3
+    return (*array.shape[1:], 1) if grey else tuple(array.shape[1:])
 
 
-def _map_behind(array: Any) -> mmap.mmap | None:
-    """The mapped file that an array is a view of, or None."""
-    while array is not None and not isinstance(array, mmap.mmap):
-        array = getattr(array, "base", None)
-    return array
+def runs(positions: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+    """Stretches of consecutive positions: where each starts and stops, and its first position.
 
-
-def _runs(ascending: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
-    """Stretches of consecutive positions: where each starts and stops, and its first position."""
-    stops = [*np.flatnonzero(np.diff(ascending) != 1) + 1, len(ascending)]
-    start = 0
-    for stop in stops:
-        yield start, stop, int(ascending[start])
-        start = stop
+    Example:
+        >>> list(runs(np.array([4, 5, 2])))
+        [(0, 2, 4), (2, 3, 2)]
+    """
+    if not len(positions):
+        return
+    stops = (np.flatnonzero(np.diff(positions) != 1) + 1).tolist()
+    starts = [0, *stops]
+    yield from zip(starts, [*stops, len(positions)], positions[starts].tolist(), strict=True)

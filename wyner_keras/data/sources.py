@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import check_number, check_whole
+from wyner_keras.data.checks import check_share, check_whole
 from wyner_keras.data.folder import Split, read_and_split, read_folder
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.listing import list_folder, warn_left_out
@@ -92,9 +92,7 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
         >>> len(digits.train), len(digits.test), digits.train.image_shape
         (1437, 360, (8, 8, 1))
     """
-    test_fraction = check_number(test_fraction, "test_fraction", "a number")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test_fraction should be above 0 and below 1. Received: {test_fraction}")
+    test_fraction = check_share(test_fraction, "test_fraction")
     seed = check_whole(seed, "seed")
 
     def positions(

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import check_whole
-from wyner_keras.data.rows import ArrayRows, Rows, check_rows_array, small_in_memory
+from wyner_keras.data.file_rows import DiskRows
+from wyner_keras.data.rows import Rows, check_rows_array, small_in_memory
 from wyner_keras.received import received
 
 if TYPE_CHECKING:
@@ -37,9 +38,20 @@ def spool(dataset: tf.data.Dataset, count: int | None = None) -> tuple[Rows, Row
         (3, (1,))
     """
     _check(dataset, count)
-    sides, folder = (_Spooled("x"), _Spooled("y")), tempfile.gettempdir()
+    with tempfile.TemporaryFile() as x_file, tempfile.TemporaryFile() as y_file:
+        sides = _Spooled("x", x_file), _Spooled("y", y_file)
+        _fill(sides, dataset, count)
+        x, y = (side.rows() for side in sides)
+    return x, y
+
+
+def _fill(sides: tuple[_Spooled, _Spooled], dataset: tf.data.Dataset, count: int | None) -> None:
+    from tqdm import tqdm
+
+    folder = tempfile.gettempdir()
     room, written = _SHARE * shutil.disk_usage(folder).free, 0
-    for batch in dataset.as_numpy_iterator():
+    batches: Any = dataset.as_numpy_iterator()
+    for batch in tqdm(batches, "Reading pairs", unit="batch", delay=3, leave=False):
         if len({len(np.atleast_1d(part)) for part in batch}) > 1:
             raise ValueError(
                 "dataset should have as many rows of x as of y in a batch. "
@@ -54,12 +66,10 @@ def spool(dataset: tf.data.Dataset, count: int | None = None) -> tuple[Rows, Row
             )
         if sides[0].count == count:
             break
-    x, y = (side.rows() for side in sides)
-    return x, y
 
 
 def _check(dataset: Any, count: int | None) -> None:
-    spec = getattr(dataset, "element_spec", None)
+    spec: Any = getattr(dataset, "element_spec", None)
     dense = isinstance(spec, tuple) and all(hasattr(part, "shape") for part in spec)
     if not dense or len(spec) != 2 or any(part.shape.rank in (0, 1) for part in spec):
         raise ValueError(
@@ -73,11 +83,10 @@ def _check(dataset: Any, count: int | None) -> None:
 
 
 class _Spooled:
-    """One side's rows, written to a file that goes when nothing reads it any more."""
+    """One side's rows, written to a file that has no name: it goes when nothing reads it."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.count = name, 0
-        self._file: Any = tempfile.TemporaryFile()
+    def __init__(self, name: str, file: Any) -> None:
+        self.name, self.count, self._file = name, 0, file
         self._like: NDArray[Any] | None = None
 
     def add(self, rows: NDArray[Any]) -> int:
@@ -98,7 +107,6 @@ class _Spooled:
         if self._like is None:
             raise ValueError("dataset should hold pairs. Received: an empty dataset")
         self._file.flush()
-        shape = (self.count, *self._like.shape[1:])
-        return small_in_memory(
-            ArrayRows(np.memmap(self._file, self._like.dtype, mode="r", shape=shape), self.name)
-        )
+        # No more than its shape and dtype is read.
+        like = np.broadcast_to(self._like, (self.count, *self._like.shape[1:]))
+        return small_in_memory(DiskRows(self._file.fileno(), like))

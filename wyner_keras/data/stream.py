@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.checks import as_array
 from wyner_keras.data.rows import Rows, root
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 Read = Callable[[Any], Any]
 """From positions `(batch,)`, a tensor, to rows `(batch, ...)`."""
 
+Part = Callable[[Any, Any], Any]
+"""From positions of pairs `(batch,)`, and their rows `(batch, 2)`, to what a batch holds."""
+
 _IN_TENSORFLOW = 2**30  # bytes of an array, at most, that TensorFlow gets a copy of
-_PARALLEL = 4  # batches read at the same time, from what is not in memory
+_PARALLEL = 2  # batches read at the same time, from what is not in memory
 _tensors: Any = weakref.WeakKeyDictionary()  # by store
 
 
@@ -71,6 +75,39 @@ def read_array(array: NDArray[Any]) -> Read:
     with tf.device("CPU:0"):
         tensor = tf.convert_to_tensor(array)
     return lambda positions: tf.gather(tensor, positions)
+
+
+def read_checked(array: Any, name: str, count: int) -> Read:
+    """As `read_array`, of an array that should have a row for each of `count`.
+
+    Raises:
+        ValueError: when it has another number of rows.
+
+    Example:
+        >>> read_checked([5, 6], "codes", 2)([1]).numpy().tolist()
+        [6]
+    """
+    values = as_array(array, name, f"an array of {count} rows")
+    if values.ndim < 1 or len(values) != count:
+        raise ValueError(f"{name} should have {count} rows. Received: shape {values.shape}")
+    return read_array(values)
+
+
+def as_part(
+    read: Read, column: int | None = None, prepare: Callable[[Any], Any] | None = None
+) -> Part:
+    """A part of a batch, read for the rows of one side; for pairs where no column is given.
+
+    Example:
+        >>> as_part(read_array(np.arange(9)), column=1)([0], np.array([[7, 8]])).numpy().tolist()
+        [8]
+    """
+
+    def part(positions: Any, rows: Any) -> Any:
+        found = read(positions if column is None else rows[:, column])
+        return found if prepare is None else prepare(found)
+
+    return part
 
 
 def stream(

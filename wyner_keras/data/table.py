@@ -19,7 +19,7 @@ Table = dict[str, Sequence[Any]]
 
 
 def read_table(path: str | os.PathLike[str]) -> Table:
-    """Reads a table.
+    r"""Reads a table.
 
     Args:
         path: of a CSV (comma or semicolon), TSV or Parquet file with a header.
@@ -34,7 +34,7 @@ def read_table(path: str | os.PathLike[str]) -> Table:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Path(folder, "a.csv").write_text("x.age,y.height\\n3,95\\n4,102\\n")
+        ...     _ = Path(folder, "a.csv").write_text("x.age,y.height\n3,95\n4,102\n")
         ...     read_table(f"{folder}/a.csv")
         {'x.age': ['3', '4'], 'y.height': ['95', '102']}
     """

@@ -86,9 +86,7 @@ class Alignment(Loss):
     ) -> list[Tensor]:
         """f(x) and g(y), each `(batch, functions)`, of features."""
         return [
-            ops.cast(
-                head(side.expert_network.trunk(h[side.name], training=training)), "float32"
-            )
+            ops.cast(head(side.expert_network.trunk(h[side.name], training=training)), "float32")
             for side, head in zip(model.sides, heads, strict=True)
         ]
 
@@ -164,9 +162,7 @@ def number_of_values(f: np.ndarray, g: np.ndarray) -> int:
     return max(2, place + 2)
 
 
-def _cluster(
-    model: WynerModel, heads: list[Any], sides: list[np.ndarray]
-) -> list[np.ndarray]:
+def _cluster(model: WynerModel, heads: list[Any], sides: list[np.ndarray]) -> list[np.ndarray]:
     """Set the experts' output layers to clusters of f and g; the experts' logits on these pairs."""
     z: Any = model.z
     means = [side.mean(axis=0) for side in sides]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +17,43 @@ from wyner_keras.model import Side, WynerModel
 Tensor = Any
 
 
+_LEGIBLE = 0.75  # share of pairs that tell their z on one side, for concepts to be asked for
+_LOOKED_AT = 5000  # pairs, at most
+
+
+def legible(model: WynerModel, pairs: Any) -> float:
+    """How often one side alone tells z: its expert's mode is that of q(z|x,y).
+
+    Where z stands for a concept this is nearly always so. Where x and y share a quantity, of which
+    the values of z are parts, one side tells it roughly; to ask decoders to show the part exactly
+    would make them exaggerate.
+
+    Returns:
+        A share of the pairs in [0, 1], the least of the sides'; 1 where z has no finite values.
+    """
+    if model.z.values() is None:
+        return 1.0
+    pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
+    h = {
+        side.name: ops.convert_to_tensor(model.features(side, store)[pairs.index[:, column]])
+        for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
+    }
+    both = model.joint_z(h).mode
+    agreed = [
+        float(ops.mean(both * model.z.product(side.expert(h[side.name])).mode))
+        for side in model.sides
+    ]
+    return min(agreed) / float(ops.mean(both))
+
+
 def _mixed(
-    model: WynerModel, side: Side, code: Tensor | None, z: Tensor, draw: Draw, rows: Any, flows: bool
+    model: WynerModel,
+    side: Side,
+    code: Tensor | None,
+    z: Tensor,
+    draw: Draw,
+    rows: Any,
+    flows: bool,
 ) -> tuple[Tensor, Tensor]:
     """Features x_θ(u', z') for z' and u' that do not belong together, and z'.
 
@@ -50,6 +86,12 @@ class Joint(Loss):
 
     concept_weight: float = 2.0
     concept_noise: float = 0.5
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Joint:
+        """Without concept terms where z stands for no concept, see `legible`."""
+        if not self.concept_weight or legible(model, pairs) >= _LEGIBLE:
+            return self
+        return dataclasses.replace(self, concept_weight=0.0)
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """q(u|x,z), q(v|y,z) and decoders with their affine maps."""
@@ -108,6 +150,10 @@ class Refinement(Loss):
     """
 
     concept_weight: float = 2000.0
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Refinement | None:
+        """None where z stands for no concept, see `legible`."""
+        return self if legible(model, pairs) >= _LEGIBLE else None
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The decoders; not their affine maps, which q(u|x,z) reads."""

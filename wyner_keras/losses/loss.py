@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, Self
 
 import keras
@@ -67,6 +66,10 @@ class Loss:
         """
         raise NotImplementedError
 
+    def adapted(self, model: WynerModel, pairs: Any) -> Loss | None:
+        """The loss as it suits a model and pairs; None where it has nothing to do."""
+        return self
+
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
         """Layers that the loss needs besides the model's, trained too."""
         return []
@@ -105,5 +108,3 @@ def rows_of(batch: Mapping[str, Tensor]) -> Any:
     """Rows of a batch: static where known, which lets XLA specialise."""
     first = next(iter(batch.values()))
     return first.shape[0] if first.shape[0] is not None else ops.shape(first)[0]
-
-

@@ -94,9 +94,7 @@ class Matching(Loss):
             distribution = side.local(parameters)
             means, deviations = (np.asarray(part) for part in distribution.outputs())
             axes = _axes(side, means[:_MOVED_BY], z[:_MOVED_BY])
-            side.flow.assign_affine(
-                _to_standard(means, z, model.z, np.exp(0.5 * deviations), axes)
-            )
+            side.flow.assign_affine(_to_standard(means, z, model.z, np.exp(0.5 * deviations), axes))
 
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
         """`codes` of all pairs, z drawn once for each."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.networks.likelihoods import LIKELIHOODS, Likelihood
 from wyner_keras.networks.mlp import MLP
 from wyner_keras.networks.shear import Shear, slant
 
@@ -19,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 # One slant decides over more pixels than one of many code features does.
 _SLANT_DEVIATION = 2.0
-_LEAST_SCALE = 1e-3  # of what hardly varies, as a share of what varies most
+_LEAST_SCALE = 1e-7  # of what varies, as a share of its mean: float32 tells no less apart
 _AT_ONCE = 10_000  # rows whose moments are taken at once
 
 
@@ -74,7 +75,8 @@ class Codec(keras.Model):
         learning_rate: float,
         **compiled: Any,
     ) -> dict[str, list[float]]:
-        self.trainable = True
+        if not self.trainable:  # or it would unfreeze what a user's own layer keeps
+            self.trainable = True
         steps = max(1, len(pairs) // batch_size) * epochs
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
         # XLA slows small convolutions down on a CPU.
@@ -93,11 +95,13 @@ class Codec(keras.Model):
         return {**super().get_config(), "seed": self.seed}
 
 
-def _moments(pairs: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of rows over the first axis and `axes`, NaN left out, float64."""
+def _moments(
+    pairs: Any, axes: tuple[int, ...], of: Callable[[np.ndarray], np.ndarray] = np.asarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation `of` rows over the first axis and `axes`, NaN left out, float64."""
     total = squares = count = 0.0
     for batch, _ in pairs.dataset(_AT_ONCE, shuffle=False):
-        rows = np.asarray(batch, np.float64)
+        rows = of(np.asarray(batch, np.float64))
         known = ~np.isnan(rows)
         rows = np.where(known, rows, 0.0)
         total = total + rows.sum(axis=(0, *axes))
@@ -108,9 +112,9 @@ def _moments(pairs: Any, axes: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]
     return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
 
 
-def _scale(deviation: np.ndarray) -> np.ndarray:
-    """What to divide by: 1 for what never varies."""
-    return np.where(deviation > _LEAST_SCALE * max(deviation.max(), 1e-30), deviation, 1.0)
+def _scale(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+    """What to divide by, whatever the units: 1 for what never varies."""
+    return np.where(deviation > np.maximum(_LEAST_SCALE * np.abs(mean), 1e-30), deviation, 1.0)
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -177,7 +181,7 @@ class FlatCodec(Codec):
         if self.lowest is not None:
             deviation = np.full_like(deviation, np.sqrt(np.square(deviation).mean()))
         self.mean.assign(mean.ravel())
-        self.scale.assign(_scale(deviation).ravel())
+        self.scale.assign(_scale(mean, deviation).ravel())
         self.trainable = False
         return {}
 
@@ -307,8 +311,12 @@ class ConvCodec(Codec):
             name="slant_scale", shape=(), initializer="ones", **fixed
         )
         if not self.is_image:
-            self.mean = self.add_weight(name="mean", shape=(channels,), initializer="zeros", **fixed)
-            self.scale = self.add_weight(name="scale", shape=(channels,), initializer="ones", **fixed)
+            self.mean = self.add_weight(
+                name="mean", shape=(channels,), initializer="zeros", **fixed
+            )
+            self.scale = self.add_weight(
+                name="scale", shape=(channels,), initializer="ones", **fixed
+            )
         self.built = True
 
     @property
@@ -355,7 +363,7 @@ class ConvCodec(Codec):
         if not self.is_image:
             mean, deviation = _moments(pairs, (1,))
             self.mean.assign(mean)
-            self.scale.assign(_scale(deviation))
+            self.scale.assign(_scale(mean, deviation))
         if self.slant:
             angles = [np.asarray(slant(batch)) for batch, _ in pairs.dataset(1000, shuffle=False)]
             deviation = max(float(np.concatenate(angles).std()), 1e-3)
@@ -388,10 +396,8 @@ class ConvCodec(Codec):
 class VectorCodec(Codec):
     """An autoencoder of columns of several kinds, each by its own likelihood.
 
-    Real columns are Gaussian of a learned variance, binary ones Bernoulli, categorical ones
-    categorical, counts negative binomial of a learned dispersion (Poisson is its limit). Values
-    that are NaN count in no likelihood; the encoder is told which they are. Decoding gives the
-    most probable value of each column, of counts the mean rounded.
+    `likelihoods.py` has the likelihood of each kind. Values that are NaN count in none; the encoder
+    is told which they are. Decoding gives the most probable value of each column.
 
     Args:
         kinds: of the columns: "real", "binary", "categorical" or "count".
@@ -423,21 +429,25 @@ class VectorCodec(Codec):
         self.kinds, self.categories = tuple(kinds), tuple(categories)
         self.code_size, self.noise, self.hidden = code_size, noise, tuple(hidden)
         columns = len(self.kinds)
-        widths = [max(1, count) for count in self.categories]
+        # Columns alike are computed together: places in the vector, by likelihood and width.
+        self.groups: dict[tuple[str, int], np.ndarray] = {}
+        for place, (kind, count) in enumerate(zip(self.kinds, self.categories, strict=True)):
+            group = kind, LIKELIHOODS[kind].width(count)
+            self.groups[group] = np.append(self.groups.get(group, np.zeros(0, int)), place)
+        outputs = sum(width * len(places) for (_, width), places in self.groups.items())
         self.encoder = MLP(code_size, self.hidden, seed=100 * seed + 1, name="encoder")
         # Each column's value, or one-hot, and whether it is known.
-        self.encoder.build((None, sum(widths) + columns))
+        self.encoder.build((None, outputs + columns))
         self.standardise = keras.layers.BatchNormalization(
             center=False, scale=False, momentum=0.98, name="standardise"
         )
         self.standardise.build((None, code_size))
         self.noise_layer = keras.layers.GaussianNoise(noise, seed=seed)
-        self.decoder = MLP(sum(widths), self.hidden, seed=100 * seed + 2, name="decoder")
+        self.decoder = MLP(outputs, self.hidden, seed=100 * seed + 2, name="decoder")
         self.decoder.build((None, code_size))
         fixed = {"shape": (columns,), "trainable": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
         self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
-        # Log variance of a real column, log dispersion of a count.
         self.spread = self.add_weight(name="spread", shape=(columns,), initializer="zeros")
         self.built = True
 
@@ -446,84 +456,61 @@ class VectorCodec(Codec):
         """Width of the features."""
         return self.code_size
 
-    def _standard(self, column: int, value: Tensor) -> Tensor:
-        """A real column standardised, a count's logarithm standardised, `(batch, 1)`."""
-        value = ops.log1p(value) if self.kinds[column] == "count" else value
-        return (value - self.mean[column]) / self.scale[column]
-
     def encode(self, data: Tensor, training: bool = False) -> Tensor:
         """Features `(batch, feature_size)` of vectors `(batch, columns)`."""
-        data = ops.cast(data, "float32")
-        known = ops.cast(ops.logical_not(ops.isnan(data)), "float32")
-        data = ops.where(known > 0, data, ops.zeros_like(data))
-        parts = []
-        for column, (kind, count) in enumerate(zip(self.kinds, self.categories, strict=True)):
-            value, there = data[:, column : column + 1], known[:, column : column + 1]
-            if kind == "categorical":
-                places = ops.arange(count, dtype="float32")[None]
-                part = ops.cast(ops.equal(value, places), "float32")
-            else:
-                part = value if kind == "binary" else self._standard(column, value)
-            parts.append(part * there)
+        data, known = _known(data)
+        parts = [
+            ops.reshape(
+                likelihood.inputs(_of(data, places), mean, scale, width) * _of(known, places),
+                (-1, width * len(places)),
+            )
+            for likelihood, width, places, mean, scale, _ in self._each_group()
+        ]
         inputs = ops.concatenate([*parts, known], axis=-1)
         return ops.cast(self.standardise(self.encoder(inputs), training=training), "float32")
 
-    def _outputs(self, features: Tensor) -> list[Tensor]:
-        """Of each column what its likelihood is made of, `(batch, 1)` or `(batch, categories)`."""
-        outputs = ops.cast(self.decoder(features), "float32")
-        stops = np.cumsum([max(1, count) for count in self.categories])
-        return [
-            outputs[:, stop - max(1, count) : stop]
-            for stop, count in zip(stops, self.categories, strict=True)
-        ]
+    def _each_group(self) -> Iterator[tuple[Likelihood, int, np.ndarray, Tensor, Tensor, Tensor]]:
+        """Likelihood, width, places, and of these mean, scale and spread, each `(columns, 1)`."""
+        spread = ops.clip(self.spread, -8.0, 8.0)
+        for (kind, width), places in self.groups.items():
+            moments = (
+                ops.take(values, places, axis=0)[:, None]
+                for values in (self.mean, self.scale, spread)
+            )
+            yield (LIKELIHOODS[kind], width, places, *moments)
 
-    def _count_mean(self, column: int, output: Tensor) -> Tensor:
-        """Mean of a count, positive: the exponential of what the decoder puts out, rescaled."""
-        log_mean = output * self.scale[column] + self.mean[column]
-        return ops.exp(ops.clip(log_mean, -10.0, 20.0))
+    def _outputs(self, features: Tensor) -> list[Tensor]:
+        """What each group's likelihood is made of, `(batch, columns, width)`."""
+        outputs = ops.cast(self.decoder(features), "float32")
+        sizes = [width * len(places) for (_, width), places in self.groups.items()]
+        return [
+            ops.reshape(outputs[:, stop - size : stop], (-1, len(places), width))
+            for (_, width), places, size, stop in zip(
+                self.groups, self.groups.values(), sizes, np.cumsum(sizes), strict=True
+            )
+        ]
 
     def decode(self, features: Tensor) -> Tensor:
         """Vectors `(batch, columns)` in the user's units: the most probable value of each."""
-        columns = []
-        for column, output in enumerate(self._outputs(features)):
-            kind = self.kinds[column]
-            if kind == "real":
-                value = output * self.scale[column] + self.mean[column]
-            elif kind == "binary":
-                value = ops.cast(output > 0, "float32")
-            elif kind == "count":
-                value = ops.round(self._count_mean(column, output))
-            else:
-                # keras.ops.argmax breaks in ONNX export; the first of the largest, by comparison.
-                most = ops.cast(ops.equal(output, ops.max(output, -1, keepdims=True)), "float32")
-                first = most * ops.arange(output.shape[-1], 0, -1, dtype="float32")
-                value = output.shape[-1] - ops.max(first, -1, keepdims=True)
-            columns.append(value)
-        return ops.concatenate(columns, axis=-1)
+        modes = [
+            likelihood.mode(output, mean, scale)[:, :, 0]
+            for (likelihood, _, _, mean, scale, _), output in zip(
+                self._each_group(), self._outputs(features), strict=True
+            )
+        ]
+        order = np.argsort(np.concatenate([*self.groups.values()]))
+        return ops.take(ops.concatenate(modes, axis=-1), order, axis=-1)
 
     def log_likelihood(self, data: Tensor, features: Tensor) -> Tensor:
-        """log p(vector | features), nats an example `(batch,)`; NaN counts as nothing."""
-        data = ops.cast(data, "float32")
-        known = ops.cast(ops.logical_not(ops.isnan(data)), "float32")
-        data = ops.where(known > 0, data, ops.zeros_like(data))
-        terms = []
-        for column, output in enumerate(self._outputs(features)):
-            value, kind = data[:, column : column + 1], self.kinds[column]
-            spread = ops.clip(self.spread[column], -8.0, 8.0)
-            if kind == "real":
-                # N(value | output, e^spread), both standardised
-                error = ops.square(self._standard(column, value) - output)
-                term = -0.5 * (error * ops.exp(-spread) + spread + math.log(2 * math.pi))
-            elif kind == "binary":
-                term = -ops.softplus(ops.where(value > 0, -output, output))
-            elif kind == "categorical":
-                places = ops.arange(output.shape[-1], dtype="float32")[None]
-                chosen = ops.cast(ops.equal(value, places), "float32")
-                term = ops.sum(ops.log_softmax(output, axis=-1) * chosen, -1, keepdims=True)
-            else:
-                term = _negative_binomial(value, self._count_mean(column, output), ops.exp(spread))
-            terms.append(term * known[:, column : column + 1])
-        return ops.sum(ops.concatenate(terms, axis=-1), axis=-1)
+        """The log of p(vector | features), nats an example `(batch,)`; NaN counts as nothing."""
+        data, known = _known(data)
+        terms = [
+            likelihood.log_prob(_of(data, places), output, mean, scale, spread) * _of(known, places)
+            for (likelihood, _, places, mean, scale, spread), output in zip(
+                self._each_group(), self._outputs(features), strict=True
+            )
+        ]
+        return ops.sum(ops.concatenate(terms, axis=1), axis=(1, 2))
 
     def call(self, data: Tensor, training: bool = False) -> Tensor:
         """The features, with noise while training."""
@@ -540,14 +527,11 @@ class VectorCodec(Codec):
     ) -> dict[str, list[float]]:
         """Train, then freeze; see `Codec.train_on`. The history's loss is in nats an example."""
         mean, deviation = _moments(pairs, ())
-        counts = np.array([kind == "count" for kind in self.kinds])
-        if counts.any():
-            logs = [np.log1p(np.asarray(batch)) for batch, _ in pairs.dataset(_AT_ONCE, shuffle=False)]
-            logs = np.concatenate(logs)
-            mean = np.where(counts, np.nanmean(logs, axis=0), mean)
-            deviation = np.where(counts, np.nanstd(logs, axis=0), deviation)
+        logs = np.flatnonzero([LIKELIHOODS[kind].takes_log for kind in self.kinds])
+        if len(logs):
+            mean[logs], deviation[logs] = _moments(pairs, (), lambda rows: np.log1p(rows[:, logs]))
         self.mean.assign(mean)
-        self.scale.assign(np.where(deviation > 1e-12, deviation, 1.0))
+        self.scale.assign(_scale(mean, deviation))
         return self._fit(pairs, epochs, batch_size, verbose, 2e-3)
 
     def get_config(self) -> dict[str, Any]:
@@ -562,21 +546,13 @@ class VectorCodec(Codec):
         }
 
 
-def _negative_binomial(value: Tensor, mean: Tensor, dispersion: Tensor) -> Tensor:
-    """log p of counts with variance mean + mean² / dispersion."""
-    total = mean + dispersion
-    return (
-        _log_gamma(value + dispersion)
-        - _log_gamma(dispersion)
-        - _log_gamma(value + 1.0)
-        + dispersion * (ops.log(dispersion) - ops.log(total))
-        + value * (ops.log(mean) - ops.log(total))
-    )
+def _of(values: Tensor, places: np.ndarray) -> Tensor:
+    """Some columns of values `(batch, columns)`, `(batch, places, 1)`."""
+    return ops.take(values, places, axis=1)[:, :, None]
 
 
-def _log_gamma(value: Tensor) -> Tensor:
-    """log Γ of positive numbers: Stirling's series eight steps up, and eight logarithms back."""
-    shifted = value + 8.0
-    back = sum(ops.log(value + float(step)) for step in range(8))
-    series = 1 / (12 * shifted) - 1 / (360 * shifted**3)
-    return (shifted - 0.5) * ops.log(shifted) - shifted + 0.5 * math.log(2 * math.pi) + series - back
+def _known(data: Tensor) -> tuple[Tensor, Tensor]:
+    """Values with 0 for NaN, and 1 where a value is known, each `(batch, columns)`."""
+    data = ops.cast(data, "float32")
+    missing = ops.isnan(data)
+    return ops.where(missing, 0.0, data), 1.0 - ops.cast(missing, "float32")

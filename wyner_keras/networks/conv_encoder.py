@@ -63,7 +63,10 @@ class ConvEncoder(keras.layers.Layer):
             name="hidden",
         )
         self.output_layer = keras.layers.Dense(
-            outputs, kernel_initializer=self._initializer(99), dtype=self.dtype_policy, name="output"
+            outputs,
+            kernel_initializer=self._initializer(99),
+            dtype=self.dtype_policy,
+            name="output",
         )
 
     def _initializer(self, position: int) -> keras.initializers.Initializer:
@@ -73,7 +76,9 @@ class ConvEncoder(keras.layers.Layer):
         """Create the weights for examples `(batch, h, w, c)` or `(batch, time, channels)`."""
         self.is_image = len(input_shape) == 4
         # A series is a grid of one column.
-        height, width, channels = input_shape[1:] if self.is_image else (*input_shape[1:2], 1, input_shape[2])
+        height, width, channels = (
+            input_shape[1:] if self.is_image else (*input_shape[1:2], 1, input_shape[2])
+        )
         self.grid = (height, width, channels)
         self.augmentation = None
         if self.is_image and self.shift:

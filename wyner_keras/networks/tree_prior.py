@@ -11,8 +11,7 @@ from keras import ops
 from scipy.sparse import csgraph
 
 from wyner_keras.data.checks import as_real
-from wyner_keras.latents import Categorical
-from wyner_keras.received import received
+from wyner_keras.gumbel import gumbel, one_hot
 
 Tensor = Any
 _LEAST_PROBABILITY = 1e-9  # of a pair of values; keeps logits finite
@@ -26,13 +25,11 @@ class TreePrior(keras.layers.Layer):
     with the least D(q ‖ p), and its conditionals are q's. One variable has its own probabilities.
 
     Args:
-        family: `Categorical(n, k)`.
-
-    Raises:
-        ValueError: for another family.
+        n: number of variables.
+        k: number of values of each.
 
     Example:
-        >>> prior = TreePrior(Categorical(n=2, k=2))
+        >>> prior = TreePrior(n=2, k=2)
         >>> prior.build(None)
         >>> both = np.diag([0.5, 0.5])  # both variables always the same
         >>> prior.fit_joint(np.array([[both, both], [both, both]]))
@@ -44,15 +41,13 @@ class TreePrior(keras.layers.Layer):
     1968.
     """
 
-    def __init__(self, family: Categorical, **kwargs: Any) -> None:
+    def __init__(self, n: int, k: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not isinstance(family, Categorical):
-            raise ValueError(f"`family` should be Categorical. Received: family={received(family)}")
-        self.family = family
+        self.n, self.k = n, k
 
     def build(self, _: Any) -> None:
         """Create the tables; nothing trains them."""
-        n, k = self.family.n, self.family.k
+        n, k = self.n, self.k
 
         def table(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
             return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
@@ -66,11 +61,11 @@ class TreePrior(keras.layers.Layer):
 
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
         """Set the tree that is nearest to the mean of posteriors, told by batches of `outputs`."""
-        n, count = self.family.n, 0
-        together = np.zeros((n, n, self.family.k, self.family.k))
-        alone = np.zeros((n, self.family.k))
+        n, count = self.n, 0
+        together = np.zeros((n, n, self.k, self.k))
+        alone = np.zeros((n, self.k))
         for (probabilities,) in posteriors:
-            q = np.asarray(probabilities, np.float64).reshape(-1, n, self.family.k)
+            q = np.asarray(probabilities, np.float64).reshape(-1, n, self.k)
             together += np.einsum("bik,bjl->ijkl", q, q)
             alone += q.sum(axis=0)
             count += len(q)
@@ -88,7 +83,7 @@ class TreePrior(keras.layers.Layer):
         Raises:
             ValueError: for another shape, masked or complex values.
         """
-        n, k = self.family.n, self.family.k
+        n, k = self.n, self.k
         joint = as_real(joint, "`joint`", f"an array of shape {(n, n, k, k)}")
         if joint.shape != (n, n, k, k):
             raise ValueError(
@@ -120,16 +115,15 @@ class TreePrior(keras.layers.Layer):
             weight.assign(values)
 
     def call(self, noise: Tensor) -> Tensor:
-        """One-hot samples `(batch, n*k)` of the family's uniform noise `(batch, n*k)`."""
-        n, k = self.family.n, self.family.k
-        one = Categorical(n=1, k=k)
+        """One-hot samples `(batch, n*k)` of uniform noise `(batch, n*k)`."""
+        n, k = self.n, self.k
         noise = ops.reshape(ops.cast(noise, "float32"), (-1, n, k))
         found = ops.zeros_like(noise)
         for step in range(n):
             parent = self.parent[step]
             value = ops.sum(found * parent[:, None], axis=1) + (1.0 - ops.sum(parent)) / k
             own_noise = ops.sum(noise * self.variable[step][:, None], axis=1)
-            sample = one(ops.matmul(value, self.logits[step])).sample(own_noise)
+            sample = one_hot((ops.matmul(value, self.logits[step]) + gumbel(own_noise))[:, None])
             found = found + self.variable[step][None, :, None] * sample[:, None, :]
         return ops.reshape(found, (-1, n * k))
 
@@ -139,10 +133,4 @@ class TreePrior(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        family = keras.saving.serialize_keras_object(self.family)
-        return {**super().get_config(), "family": family}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> TreePrior:
-        """The layer again, from `get_config`'s values."""
-        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
+        return {**super().get_config(), "n": self.n, "k": self.k}

@@ -1,4 +1,4 @@
-"""Files of the user's: `--input`, and the file of `--map`."""
+"""Files of images of the user's: `--input`, and the file of `--map`."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras.cli import options, pictures
+from wyner_keras.cli import inputs, options
 from wyner_keras.data.folder import read_folder
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
@@ -29,7 +29,8 @@ def no_hang():
 
 
 def _read(*paths, shape=(2, 3, 1)):
-    return pictures.read([str(path) for path in paths], shape, "--input")
+    entry = {"kind": "image", "shape": list(shape)}
+    return inputs.read([str(path) for path in paths], "x", entry, "--input")
 
 
 def _save(path, image=None, **options):
@@ -108,28 +109,20 @@ def _save_array(path, array):
     np.save(path, array)
 
 
-def _save_archive(path):
-    with path.open("wb") as file:
-        np.savez(file, a=np.zeros((1, 2, 3, 1)))
-
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [
         (lambda path: _save_array(path, np.zeros((1, 2, 3, 1), complex)), "imaginary parts would"),
         (lambda path: _save_array(path, np.zeros((1, 2, 4, 1))), r"\(n, 2, 3, 1\)"),
-        (lambda path: _save_array(path, np.array([{}])), "a NumPy array.*ValueError"),
-        (_save_archive, "a NumPy array.*an archive"),
-        (lambda path: path.write_bytes(b"PK\3\4 cut short"), "a NumPy array.*BadZipFile"),
-        (lambda path: path.write_bytes(b"\x93NUMPY\1\0\x10\0{'descr': ((((("), "a NumPy array"),
-        (lambda path: path.write_bytes(b""), "a NumPy array.*EOFError"),
+        (lambda path: path.write_bytes(b"\x93NUMPY\1\0\x10\0{'descr': ((((("), r"as \.npy"),
+        (lambda path: path.write_bytes(b""), r"readable as \.npy.*EOFError"),
         (lambda path: path.mkdir(), "regular file.*a folder"),
         (lambda path: None, "regular file.*No such file"),
     ],
 )
 def test_bad_arrays_are_refused_by_name(tmp_path, make, message):
     make(tmp_path / "a.npy")
-    with pytest.raises(ValueError, match=f"--input should .*{message}"):
+    with pytest.raises(ValueError, match=f"--input`? should .*{message}"):
         _read(tmp_path / "a.npy")
 
 
@@ -169,7 +162,7 @@ def test_the_file_of_a_map_is_read(tmp_path):
         (lambda path: path.symlink_to("/dev/zero"), "regular file.*a device"),
         (lambda path: path.mkdir(), "regular file.*a folder"),
         (lambda path: path.write_bytes(b"\xff\xfe"), "utf-8"),
-        (lambda path: path.write_text('{"0":' * 10**5), "Received: RecursionError"),
+        (lambda path: path.write_text('{"0":' * 10**5), "pairs such as .*Received: "),
         (lambda path: path.write_text('{"0": 1e999}'), "whole numbers.*1e999"),
     ],
 )

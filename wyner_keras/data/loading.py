@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
-from wyner_keras.data.checks import check_whole
+from wyner_keras.data.checks import check_share, check_whole
 from wyner_keras.data.columns import columns_to_vectors, kinds_of
 from wyner_keras.data.door import as_rows, told_modality
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.pair_folder import read_pair_folder
-from wyner_keras.data.pairs import Pairs, check_fraction
-from wyner_keras.data.regular_file import check_regular
-from wyner_keras.data.rows import FileRows
-from wyner_keras.data.table import TABLE_SUFFIXES, Table, read_table
+from wyner_keras.data.pair_table import read_pair_table
+from wyner_keras.data.pairs import Pairs
+from wyner_keras.data.table import TABLE_SUFFIXES, read_table
 from wyner_keras.received import received
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
-
-_log = logging.getLogger(__name__)
-_LABELS = ("label", "x_label", "y_label")
-_SPLITS = ("train", "test")
 
 
 def load_pairs(
@@ -69,25 +61,26 @@ def load_pairs(
             what was expected and received, and names the file, column or line.
 
     Example:
+        >>> import numpy as np
         >>> x = np.random.default_rng(0).random((10, 8, 8, 1))
         >>> [len(part) for part in load_pairs(x, 1 - x)]
         [8, 2]
     """
-    check_fraction(held_out, "held_out")
+    check_share(held_out, "held_out")
     seed = check_whole(seed, "seed")
     chosen = None
     if y is not None:
         pairs = _from_sides(source, y, kinds, missing)
     elif isinstance(source, str | os.PathLike) and os.path.isdir(source):
         pairs, chosen = read_pair_folder(Path(source))
-        _refuse_kinds(pairs, kinds)
     elif isinstance(source, str | os.PathLike) and _ends(source, TABLE_SUFFIXES):
-        pairs, chosen = _from_table(Path(source), kinds, missing)
+        pairs, chosen = read_pair_table(Path(source), kinds, missing)
     else:
         raise ValueError(
             f"pairs should come from a folder that exists, a {', '.join(TABLE_SUFFIXES)} file, or "
             f"from what x and y are each drawn from. Received: {received(source)}, y=None"
         )
+    _refuse_kinds(pairs, kinds)
     return pairs.split(held_out, seed) if chosen is None else pairs.hold_out(chosen)
 
 
@@ -95,15 +88,11 @@ def _ends(path: Any, suffixes: tuple[str, ...]) -> bool:
     return Path(path).suffix.lower() in suffixes
 
 
-def _from_sides(
-    x: Any, y: Any, kinds: Mapping[str, str] | None, missing: bool
-) -> Pairs:
+def _from_sides(x: Any, y: Any, kinds: Mapping[str, str] | None, missing: bool) -> Pairs:
     sides = {"x": _side(x, "x", kinds, missing)}
     sides["y"] = sides["x"] if y is x else _side(y, "y", kinds, missing)
     modalities = {f"{name}_modality": modality for name, (_, modality) in sides.items()}
-    pairs = Pairs(sides["x"][0], sides["y"][0], **modalities)
-    _refuse_kinds(pairs, kinds)
-    return pairs
+    return Pairs(sides["x"][0], sides["y"][0], **modalities)
 
 
 def _side(
@@ -127,35 +116,15 @@ def _side(
 
 
 def _refuse_kinds(pairs: Pairs, kinds: Mapping[str, str] | None) -> None:
-    """Refuse kinds of columns of a side that has no columns."""
-    for name, modality in zip(pairs.names, pairs.modalities, strict=True):
-        if modality.describe().get("kind") != "vector":
-            of_side = [key for key in kinds or {} if str(key).partition(".")[0] == name]
-            if of_side:
-                raise ValueError(
-                    f"`kinds` should be of columns of vectors, and {name} has none. "
-                    f"Received: {received(of_side)}"
-                )
-
-
-def _from_table(
-    path: Path, kinds: Mapping[str, str] | None, missing: bool
-) -> tuple[Pairs, np.ndarray | None]:
-    """Pairs of a table, and which are held out where it says so."""
-    table = read_table(path)
-    count = len(next(iter(table.values())))
-    stores, places, settings, used = [], [], {}, {"split", "group", *_LABELS}
-    for side in ("x", "y"):
-        rows, place, modality, columns = _table_side(table, path, side, kinds, missing)
-        used |= set(columns)
-        stores.append(rows)
-        places.append(np.arange(count) if place is None else place)
-        settings[f"{side}_modality"] = modality
-    left_out = [name for name in table if name not in used]
-    if left_out:
-        _log.warning("columns of %s that are left out: %s", path, left_out)
-    for side, place, rows in zip("xy", places, stores, strict=True):
-        settings[f"{side}_labels"] = _row_labels(table, side, place, len(rows))
-    pairs = Pairs(*stores, np.stack(places, axis=1), groups=_texts(table, "group"), **settings)
-    _refuse_kinds(pairs, kinds)
-    return pairs, _held_out(table)
+    """Refuse kinds of columns of what has no columns; `kinds_of` saw to those of vectors."""
+    of_vectors = {
+        name
+        for name, modality in zip(pairs.names, pairs.modalities, strict=True)
+        if modality.describe().get("kind") == "vector"
+    }
+    others = [key for key in kinds or {} if str(key).partition(".")[0] not in of_vectors]
+    if others:
+        raise ValueError(
+            f"`kinds` should be of columns of vectors, of {sorted(of_vectors) or 'no side'} here. "
+            f"Received: {received(others)}"
+        )
