@@ -7,13 +7,10 @@ from typing import Any
 
 from wyner_export.graphs import words
 from wyner_export.rounding import UNITS
-from wyner_keras.evaluation.report import TITLES
+from wyner_keras.evaluation.report import NAMED, TITLES
 
-# How the names begin of figures that take a classifier.
-_OF_A_CLASSIFIER = (
-    *("conditional_accuracy", "joint_coherence", "style_accuracy"),
-    *("frechet", "precision", "recall"),
-)
+# How the names begin of figures that a classifier reads off.
+_OF_A_CLASSIFIER = ("conditional_accuracy", "joint_coherence", "style_accuracy")
 _OF_EVERY_LATENT = ("family", "size", "noise")
 _MOST_COLUMNS = 20  # that are named
 
@@ -59,13 +56,11 @@ def _figures_text(metrics: Mapping[str, Any] | None) -> list[str]:
         return ["This model was exported without judged figures."]
     lines: list[str] = []
     if figures:
-        lines += ["| figure | model | real data |", "|---|---|---|"]
-        lines += [
-            f"| {TITLES.get(name, name)} | {_cell(figure, 'model')} | {_cell(figure, 'real')} |"
-            for name, figure in figures.items()
-        ]
+        lines += ["| figure | unit | model | beside it | which is |", "|---|---|---|---|---|"]
+        lines += [_row(name, figure) for name, figure in figures.items()]
         lines += ["", _how_judged(figures)]
-        if any(_value(figure, of) is None for figure in figures.values() for of in ("model", "real")):
+        values = [_value(figure, of) for figure in figures.values() for of in ("model", "beside")]
+        if None in values:
             lines += ["", "A – stands for what came out as no finite number."]
     for reason in dict.fromkeys(left_out.values()):
         titles = [TITLES.get(name, name) for name, why in left_out.items() if why == reason]
@@ -74,25 +69,28 @@ def _figures_text(metrics: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
+def _row(name: str, figure: Any) -> str:
+    """A figure, of a later version's by its own name."""
+    kind = NAMED.get(name)
+    title, unit, what, digits = (name, "", "", 3)
+    if kind is not None:
+        title, unit, what, digits = kind.title, kind.unit, kind.beside, kind.digits
+    values = (_value(figure, of) for of in ("model", "beside"))
+    model, beside = ("–" if value is None else f"{value:.{digits}f}" for value in values)
+    return f"| {title} | {unit} | {model} | {beside} | {what} |"
+
+
 def _how_judged(figures: Mapping[str, Any]) -> str:
-    read = [name for name in figures if name.startswith(_OF_A_CLASSIFIER)]
-    if not read:
+    if not any(name.startswith(_OF_A_CLASSIFIER) for name in figures):
         return "Measured on held-out pairs, without a classifier."
-    if len(read) == len(figures):
-        return "Judged on held-out pairs by a classifier trained on training data only."
     return (
-        "Judged on held-out pairs; accuracies, coherence, distances, precision and recall by a "
-        "classifier trained on training data only."
+        "Measured on held-out pairs; accuracies and coherence are read by a classifier that was "
+        "trained on training data only."
     )
 
 
 def _value(figure: Any, of: str) -> float | None:
     return figure.get(of) if isinstance(figure, Mapping) else None
-
-
-def _cell(figure: Any, of: str) -> str:
-    value = _value(figure, of)
-    return "–" if value is None else f"{value:.3f}"
 
 
 def _engines_text(parity: Mapping[str, float]) -> str:

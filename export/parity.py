@@ -107,7 +107,7 @@ class Parity:
         results = run_saved_model(loaded, graph.name, self.examples[graph.name].inputs)
         self.check(graph, "SavedModel", results)
         held = [variable.numpy() for variable in loaded.signatures[graph.name].variables]
-        _check_weights(graph, "SavedModel", variables, held)
+        _check_weights(graph, "SavedModel", lost_weights(variables, held, converted=False))
 
     def check_onnx(self, graph: Interface, path: Path, variables: Any) -> None:
         """Compare an ONNX file: its answers, then its weights.
@@ -122,11 +122,10 @@ class Parity:
         """
         self.check(graph, "ONNX", run_onnx(path, self.examples[graph.name].inputs))
         held = [numpy_helper.to_array(held) for held in onnx.load(path).graph.initializer]
-        _check_weights(graph, "ONNX", variables, held)
+        _check_weights(graph, "ONNX", lost_weights(variables, held))
 
 
-def _check_weights(graph: Interface, engine: str, variables: Any, held: list[np.ndarray]) -> None:
-    lost = lost_weights(variables, held)
+def _check_weights(graph: Interface, engine: str, lost: list[str]) -> None:
     if lost:
         outputs = ", ".join(info.name for info in graph.outputs)
         raise Disagreement(

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 
-def lost_weights(variables: Iterable[Any], held: Iterable[np.ndarray]) -> list[str]:
+def lost_weights(
+    variables: Iterable[Any], held: Iterable[np.ndarray], converted: bool = True
+) -> list[str]:
     """Name the kernels and biases whose values an engine does not hold.
 
     One weight of a million that is off by a thousandth may change no answer by more than rounding
@@ -21,6 +23,7 @@ def lost_weights(variables: Iterable[Any], held: Iterable[np.ndarray]) -> list[s
     Args:
         variables: those that the graph reads.
         held: the engine's arrays, each in any shape and order.
+        converted: whether a converter was at work, and may have multiplied.
     """
     arrays = [values for values in held if values.ndim]
     known = {_fingerprint(values) for values in arrays}
@@ -36,7 +39,7 @@ def lost_weights(variables: Iterable[Any], held: Iterable[np.ndarray]) -> list[s
         if (
             _fingerprint(values) not in known
             and not all(_fingerprint(part) in known for part in parts)
-            and not any(_is_scaled(values, each) for each in arrays)
+            and not (converted and any(_is_scaled(values, each) for each in arrays))
         ):
             lost.append(f"{name} {values.shape}")
     return lost

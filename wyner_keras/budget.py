@@ -17,7 +17,7 @@ from wyner_keras.model import Side, WynerModel
 from wyner_keras.received import received
 
 if TYPE_CHECKING:
-    from wyner_keras.training import Recipe
+    from wyner_keras.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
@@ -180,7 +180,8 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
         setup = _TRACE + stage.jit_compile * _COMPILE
         if passes.get("flow") and any(side["flow"] for side in products):
             setup += _TRACE_FLOWS
-        found[stage.name] = (setup, seconds(len(pairs), stage.batch_size, each), stage.epochs)
+        epoch = seconds(stage.passes * len(pairs), stage.batch_size, each)
+        found[stage.name] = (setup, epoch, stage.epochs)
     return found
 
 

@@ -53,7 +53,7 @@ class SideSettings:
     hidden: tuple[int, ...] = (512, 512, 512)
     reader: str = "data"
     residual: bool = True
-    flow_steps: int = 3
+    flow_steps: int = 1
     dropout: float = 0.2
     noise: float = 0.3
 
@@ -262,7 +262,8 @@ class WynerModel(keras.Model, Tasks):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Under mixed precision the networks alone compute in half.
+        super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(z, Latent):
             raise ValueError(
                 "`z` should be a latent family such as Categorical(n=1, k=10). "
@@ -448,7 +449,8 @@ class WynerModel(keras.Model, Tasks):
     def _compiled_graphs(self) -> dict[str, Any]:
         # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
         return {
-            name: tf.function(graph, reduce_retracing=True) for name, graph in self.graphs().items()
+            name: tf.function(graph, reduce_retracing=True, autograph=False)
+            for name, graph in self.graphs().items()
         }
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -504,7 +506,9 @@ class WynerModel(keras.Model, Tasks):
                 "fit_prior needs a model with `learned_prior` and a z that has such a prior. "
                 f"Received: z={received(self.z)}, learned_prior={self.learned_prior}"
             )
-        step = tf.function(lambda h: self.joint_z(h).outputs(), reduce_retracing=True)
+        step = tf.function(
+            lambda h: self.joint_z(h).outputs(), reduce_retracing=True, autograph=False
+        )
         rows = {
             side.name: self.features(side, store)
             for side, store in zip(self.sides, pairs.stores, strict=True)

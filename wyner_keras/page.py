@@ -51,12 +51,9 @@ def gap_of(shape: Shape, size: int = TILE) -> int:
 
 
 def tiles(images: np.ndarray, real: bool, size: int = TILE) -> list[Tile]:
-    """Images magnified by whole numbers, so that their pixels stay as they are.
+    """Images `(n, h, w, c)` in [0, 1], given or generated, magnified to about a size, in pixels.
 
-    Args:
-        images: `(n, h, w, c)` in [0, 1].
-        real: whether they were given, not generated.
-        size: pixels that each is magnified to, about.
+    By whole numbers, so that their pixels stay as they are.
     """
     down, across = _factors(images.shape[1:], size)
     if images.shape[3] == 3:
@@ -77,16 +74,13 @@ def check_drawable(rows: int, columns: int, *shapes: Shape, size: int = TILE) ->
     """Refuse a picture that no viewer would open, before anything is generated for it.
 
     Args:
-        rows: of images, one below the other.
-        columns: of images, one beside the other.
+        rows: of images.
+        columns: of images.
         shapes: `(h, w, c)` of these images; the largest takes the room.
         size: pixels that each image is magnified to, about.
 
     Raises:
-        ValueError: if the picture would be larger than said above.
-
-    Example:
-        >>> check_drawable(10, 9, (28, 28, 1))
+        ValueError: if the picture would be too large.
     """
     factors = [(_factors(shape, size), shape, gap_of(shape, size)) for shape in shapes]
     height = rows * max(down * shape[0] + gap for (down, _), shape, gap in factors)
@@ -132,20 +126,19 @@ class Page:
         lower: Mapping[int, int] | None = None,
         widths: Mapping[int, int] | None = None,
     ) -> tuple[list[int], list[int]]:
-        """Put tiles in rows and columns, each in the middle of its place.
+        """Put tiles in rows and columns, each in the middle of its place; None stays empty.
 
         Args:
-            cells: by row and column; None stays empty.
+            cells: by row and column.
             left: edge of the first column.
             top: edge of the first row.
             gap: between columns and between rows.
-            wider: by column, the gap after it where another.
+            wider: by column, another gap after it.
             lower: by row, likewise.
             widths: by column, its least width.
 
         Returns:
-            Left edges of the columns and then the right edge of the last; tops of the rows and
-            then the bottom of the last.
+            Left edges of the columns, the right edge of the last; and the same of the rows.
         """
         wider, lower, widths = wider or {}, lower or {}, widths or {}
         across = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def conditional_grid(
 
     Args:
         inputs: real images `(n, h, w, c)`: in [0, 1], or bytes.
-        samples: generated images `(n, samples, h, w, c)`, of any size of their own.
+        samples: generated images `(n, samples, h, w, c)`; each side has a size of its own.
         path: where to write the PNG; its folder is made where absent.
         title: heading of the picture.
         captions: over the inputs and over the samples.
@@ -92,28 +92,15 @@ def transfer_grid(
     *,
     captions: tuple[str, str] = ("style", "concept"),
 ) -> Path:
-    """Draw styles down the left, concepts across the top, as in the paper.
+    """Draw styles down the left, concepts across the top; see `conditional_grid`.
 
     Args:
-        styles: real images `(styles, h, w, c)`: in [0, 1], or bytes.
-        concepts: real images `(concepts, h, w, c)`, of any size of their own.
-        results: generated images `(styles, concepts, h, w, c)`, of the styles' size.
-        path: where to write the PNG; its folder is made where absent.
+        styles: real images `(styles, h, w, c)`.
+        concepts: real images `(concepts, h, w, c)`.
+        results: generated images `(styles, concepts, h, w, c)`.
+        path: where to write the PNG.
         title: heading of the picture.
         captions: of the styles and of the concepts, in the corner between them.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: shapes that do not fit, images outside [0, 1], or too many for a picture.
-
-    Example:
-        >>> import tempfile
-        >>> path = f"{tempfile.mkdtemp()}/b.png"
-        >>> real = np.ones((2, 8, 8, 1))
-        >>> transfer_grid(real, real, np.ones((2, 2, 8, 8, 1)), path).name
-        'b.png'
     """
     styles, concepts = _images(styles, "styles", -1), _images(concepts, "concepts", -1)
     results = _images(results, "results", len(styles), len(concepts))
@@ -152,26 +139,14 @@ def joint_grid(
     *,
     columns: int = _COLUMNS,
 ) -> Path:
-    """Draw generated pairs side by side.
+    """Draw generated pairs side by side; see `conditional_grid`.
 
     Args:
-        x: generated images `(n, h, w, c)` in [0, 1].
-        y: their partners `(n, h, w, c)`, of any size of their own.
-        path: where to write the PNG; its folder is made where absent.
+        x: generated images `(n, h, w, c)`.
+        y: their partners `(n, h, w, c)`.
+        path: where to write the PNG.
         title: heading of the picture.
         columns: pairs in a row.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: numbers that differ, images outside [0, 1], or columns below one.
-
-    Example:
-        >>> import tempfile
-        >>> path = f"{tempfile.mkdtemp()}/c.png"
-        >>> joint_grid(np.ones((4, 8, 8, 1)), np.ones((4, 8, 8, 1)), path).name
-        'c.png'
     """
     x = _images(x, "x", -1)
     y = _images(y, "y", len(x))
@@ -188,58 +163,4 @@ def joint_grid(
     for column, one in enumerate(cells[0]):
         if one is not None:
             page.text("xy"[column % 2], lefts[column] + one.width // 2, top, "ma")
-    return page.save(path)
-
-
-def comparison_grid(
-    inputs: np.ndarray,
-    rows: Mapping[str, np.ndarray],
-    path: str | os.PathLike[str],
-    title: str | None = None,
-) -> Path:
-    """Draw inputs across the top, below them the samples of several models, a row for each.
-
-    Args:
-        inputs: real images `(n, h, w, c)`: in [0, 1], or bytes.
-        rows: by the model's name, its generated images `(n, samples, h, w, c)`.
-        path: where to write the PNG; its folder is made where absent.
-        title: heading of the picture.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: shapes that do not fit, images outside [0, 1], or no rows.
-
-    Example:
-        >>> import tempfile
-        >>> path = f"{tempfile.mkdtemp()}/d.png"
-        >>> real, made = np.ones((2, 8, 8, 1)), np.ones((2, 3, 8, 8, 1))
-        >>> comparison_grid(real, {"first": made, "second": made}, path).name
-        'd.png'
-    """
-    inputs = _images(inputs, "inputs", -1)
-    if not rows:
-        raise ValueError("`rows` should hold the images of a model or more. Received: none")
-    made = {
-        name: _images(images, f"rows[{name!r}]", len(inputs), -1) for name, images in rows.items()
-    }
-    each = max(images.shape[1] for images in made.values())
-    shapes = [inputs.shape[1:], *(images.shape[2:] for images in made.values())]
-    check_drawable(1 + len(made), len(inputs) * each, *shapes)
-    page, top = Page.start(title)
-    over: list[Tile | None] = [None] * (len(inputs) * each)
-    over[(each - 1) // 2 :: each] = tiles(inputs, real=True)
-    cells = [over]
-    for images in made.values():
-        cells.append([])
-        for group in images:
-            cells[-1] += [*tiles(group, real=False), *[None] * (each - len(group))]
-    left = MARGIN + GROUP + max(round(font(14).getlength(name)) for name in (*rows, "input"))
-    between = max(gap_of(shape) for shape in shapes)
-    wider = {each * group - 1: GROUP for group in range(1, len(inputs))}
-    _, tops = page.table(cells, left, top + 4, between, wider=wider, lower={0: GROUP})
-    for name, row, begin in zip(("input", *made), cells, tops, strict=False):
-        height = max(one.height for one in row if one)
-        page.text(name, left - 18, begin + height // 2, "rm")
     return page.save(path)

@@ -122,10 +122,7 @@ def conditional_plot(
     path: str | os.PathLike[str],
     title: str | None = None,
 ) -> Path:
-    """Draw what is generated for some inputs, beside what really went with them.
-
-    Of vectors, each column's predicted values over the true ones; of series and images, a row an
-    input.
+    """Draw what is generated for some inputs: of vectors, predicted over true columns.
 
     Args:
         entries: what a model says of the given side and of the one that is made.
@@ -188,14 +185,9 @@ def joint_plot(
     title: str | None = None,
     real: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Path:
-    """Draw generated pairs: of vectors, the columns of x and y that go together most.
+    """Draw generated pairs `(n, ...)`: of vectors, the columns that go together most.
 
-    Args:
-        entries: what a model says of x and of y.
-        made: generated x and y, `(n, ...)` each.
-        path: where to write the PNG.
-        title: heading of the picture.
-        real: real x and y, drawn beneath where both are vectors.
+    Real pairs, where they are given, are drawn beneath those. See `conditional_plot`.
     """
     if any(entry["kind"] != "vector" for entry in entries):
         cells = [
@@ -241,15 +233,9 @@ def transfer_plot(
     path: str | os.PathLike[str],
     title: str | None = None,
 ) -> Path:
-    """Draw styles down the left, concepts across the top, and results.
+    """Draw styles down the left, concepts across the top, results `(styles, concepts, ...)`.
 
-    Args:
-        entries: what a model says of the side that is made and of the concepts' side.
-        style: `(styles, ...)`.
-        concept: `(concepts, ...)`.
-        result: `(styles, concepts, ...)`.
-        path: where to write the PNG.
-        title: heading of the picture.
+    Entries are of the side that is made and of the concepts' side. See `conditional_plot`.
     """
     concepts = range(min(_CONCEPTS, len(concept)))
     rows: list[list[_Cell | None]] = [

@@ -61,6 +61,13 @@ class NoiseDraw:
         return keras.random.uniform(shape, seed=self.stream)
 
 
+class _Epoch(keras.callbacks.Callback):
+    """Tells a stage which epoch it is in."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.model.epoch = epoch
+
+
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class Stage(keras.Model):
     """Train some networks of a model by a loss; `fit` takes all that Keras' does.
@@ -91,7 +98,7 @@ class Stage(keras.Model):
         two_epsilon_squared: float = 0.04,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(model, WynerModel) or not isinstance(loss, Loss):
             raise ValueError(
                 "A Stage should be of a WynerModel and a Loss. "
@@ -105,6 +112,7 @@ class Stage(keras.Model):
         apart = np.random.SeedSequence([model.seed, 1]).generate_state(1)[0]
         self.evaluation_seed_generator = keras.random.SeedGenerator(int(apart))
         self.shared_nats: float | None = None
+        self.epoch = 0  # of `fit`: with it a resumed one shuffles as if it had never stopped
         self._evaluates = False
 
         def scheduled(name: str, value: float) -> Any:
@@ -222,6 +230,7 @@ class Stage(keras.Model):
             seed=self.model.seed,
             # A shorter last batch would make XLA compile the step a second time.
             drop_remainder=training and len(pairs) >= batch_size,
+            epoch=lambda: self.epoch,
         )
 
     def _prepared(self, x: Any, y: Any, batch_size: int, training: bool) -> tf.data.Dataset:
@@ -288,7 +297,7 @@ class Stage(keras.Model):
                 held = validation_data
                 held = held if isinstance(held, tuple) else (held, None)
                 validation_data = self._prepared(*held[:2], batch_size, training=False)
-        callbacks = list(callbacks or [])
+        callbacks = [_Epoch(), *(callbacks or [])]
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.

@@ -163,11 +163,12 @@ def _carry_out(
             two_epsilon_squared=settings.two_epsilon_squared,
         )
     ]
-    checkpoint = None
+    checkpoint = backup = None
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint = folder / f"{settings.name}.weights.h5"
-        callbacks.append(keras.callbacks.BackupAndRestore(str(folder / f"{settings.name}.backup")))
+        backup = checkpoints.Backup(folder / f"{settings.name}.backup.json")
+        callbacks.append(backup)
     callbacks.append(KeepLastGood(checkpoint))
     batch_size = min(settings.batch_size, len(pairs))
     stage.compile(
@@ -186,6 +187,7 @@ def _carry_out(
         callbacks=callbacks,
         verbose=verbose,
     ).history
+    history = history if backup is None else backup.history
     trained.history[settings.name] = {
         name: [float(value) for value in values] for name, values in history.items()
     }

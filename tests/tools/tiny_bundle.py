@@ -138,7 +138,7 @@ def write_tiny_bundle(model, path, **said):
     values = {
         "name": "tiny",
         "label_map": {"0": 1, "1": 2, "2": 0},
-        "metrics": {"figures": {"joint_coherence": {"model": 0.5, "real": 1.0}}},
+        "metrics": {"figures": {"joint_coherence": {"model": 0.5, "beside": 1.0}}},
         "nats": {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5},
     }
     return write_bundle(model, path, examples=tiny_rows(model), **values | said)

@@ -207,30 +207,3 @@ def test_a_failed_write_leaves_the_old_picture(
 def test_joint_grid_refuses_no_columns(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"`columns` should be a positive integer"):
         pictures.joint_grid(images(1, 8, 8, 1), images(1, 8, 8, 1), tmp_path / "g.png", columns=0)
-
-
-def test_comparison_grid_has_inputs_above_their_samples_and_a_row_a_model(tmp_path: Path) -> None:
-    inputs = images(2, 8, 8, 3)
-    rows = {"one": images(2, 3, 8, 8, 3, seed=1), "other": images(2, 3, 8, 8, 3, seed=2)}
-    picture = read(pictures.comparison_grid(inputs, rows, tmp_path / "d.png", title="Title"))
-    tops: list[set[int]] = []
-    for column in range(2):
-        ((left, top),) = holds(picture, colour_tile(inputs[column], 7))
-        for name, samples in rows.items():
-            places = [holds(picture, colour_tile(image, 7)) for image in samples[column]]
-            assert [len(place) for place in places] == [1, 1, 1]
-            lefts = [place[0][0] for place in places]
-            assert lefts == sorted(lefts)
-            assert lefts[1] == left, name
-            assert all(place[0][1] > top for place in places)
-            tops.append({place[0][1] for place in places})
-    assert tops[:2] == tops[2:]
-    assert max(tops[0]) < min(tops[1])
-
-
-def test_comparison_grid_refuses_rows_that_do_not_fit(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"`rows` should hold.*Received: none"):
-        pictures.comparison_grid(images(2, 8, 8, 1), {}, tmp_path / "d.png")
-    with pytest.raises(ValueError, match=r"rows\['one'\].*should be an array \(2.*Received"):
-        rows = {"one": images(3, 2, 8, 8, 1)}
-        pictures.comparison_grid(images(2, 8, 8, 1), rows, tmp_path / "d.png")

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
+from tiny_bundle import tiny_rows
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
@@ -16,24 +17,29 @@ LOSSES = [Alignment(functions=4), Joint(), Matching(), Marginal(), Refinement()]
 
 
 @pytest.fixture(autouse=True)
-def few_samples(monkeypatch):
-    """The flows are calibrated by fewer samples, which takes less time."""
-    monkeypatch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
+def no_calibration(monkeypatch):
+    """What the flows' affine maps are is no matter here, and takes long."""
+    for name in ("begin", "end"):
+        monkeypatch.setattr(Matching, name, lambda self, stage, pairs: None)
 
 
 @pytest.fixture(scope="module")
 def small(make_model):
-    """Makes a compiled stage of a model whose readers are small."""
+    """Makes a compiled stage of a model as small as its loss allows."""
 
     def make(loss=None, *, compiled=None, **settings):
-        settings = {"readers": ("features", "features"), **settings}
-        stage = wk.Stage(make_model(**settings), loss or Joint())
-        stage.compile(
-            keras.optimizers.Adam(0.01), **(compiled or {"run_eagerly": True})
-        )
+        least = {"v": False, "flow_steps": 0, "readers": ("features", "features")}
+        if isinstance(loss, Matching):
+            least |= {"v": None, "flow_steps": 1}
+        stage = wk.Stage(make_model(**least | settings), loss or Joint())
+        stage.compile(keras.optimizers.Adam(0.01), **(compiled or {"run_eagerly": True}))
         return stage
 
     return make
+
+
+# The least that a graph can be made of.
+BARE = {"loss": Joint(concept_weight=0.0), "u": False}
 
 
 @pytest.fixture
@@ -59,19 +65,23 @@ def test_history_names_the_loss_and_every_term(stage, pairs):
 
 @pytest.mark.parametrize("loss", [Joint(), Marginal()], ids=["features", "data"])
 def test_pairs_arrays_and_a_dataset_train_and_evaluate_alike(loss, small, pairs, weights):
-    """One of each pair's rows is encoded before, on the way it would be the same."""
+    """Of pairs features are computed before, of a dataset on the way."""
     found, losses = [], []
     for kind in ("pairs", "dataset", "arrays"):
         stage = small(loss, readers=("data", "features"))
-        losses.append(stage.evaluate(**given(kind, pairs), verbose=0, return_dict=True)["loss"])
-        stage.fit(**given(kind, pairs), verbose=0)
+        data = given(kind, pairs)
+        # Pairs are shuffled by the model's seed, as this dataset is.
+        losses.append(stage.fit(**data, verbose=0).history["loss"])
+        data["x"] = pairs.dataset(12, shuffle=False) if kind == "dataset" else data["x"]
+        losses[-1].append(stage.evaluate(**data, verbose=0)[0])
         found.append([value for layer in loss.trained(stage.model) for value in layer.get_weights()])
-    np.testing.assert_allclose(losses[1:], losses[0], rtol=1e-2)
-    if isinstance(loss, Joint):
-        # A dataset and arrays are shuffled as pairs are, by the model's seed.
-        for others in found[1:]:
-            for one, other in zip(found[0], others, strict=True):
-                np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
+    # A reader of features starts from the expert where all pairs are there before.
+    others = (1, 2) if isinstance(loss, Joint) else ()
+    for other in others:
+        np.testing.assert_allclose(losses[0], losses[other], rtol=1e-3)
+        for one, another in zip(found[0], found[other], strict=True):
+            np.testing.assert_allclose(one, another, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(losses[1], losses[2], rtol=1e-3)
 
 
 def test_a_batch_larger_than_the_pairs_is_all_of_them(stage, pairs):
@@ -79,15 +89,13 @@ def test_a_batch_larger_than_the_pairs_is_all_of_them(stage, pairs):
     assert int(stage.optimizer.iterations) == 2
 
 
-@pytest.mark.parametrize("kind", ["pairs", "arrays"])
-def test_the_same_seed_trains_the_same_weights(kind, small, pairs, weights):
+def test_the_same_seed_trains_the_same_weights(small, pairs, weights):
     found = []
     for seed, chance in ((0, 5), (0, 6), (1, 6)):
         # Keras' own seed has no say.
         keras.utils.set_random_seed(chance)
         stage = small(seed=seed)
-        for _ in range(2):
-            stage.fit(**given(kind, pairs), verbose=0)
+        stage.fit(pairs, batch_size=12, verbose=0)
         found.append(weights(stage.model))
     assert found[0] == found[1] != found[2]
 
@@ -95,7 +103,7 @@ def test_the_same_seed_trains_the_same_weights(kind, small, pairs, weights):
 def test_a_compiled_step_trains_as_an_eager_one_and_reads_schedules(small, pairs):
     losses = []
     for compiled in ({"run_eagerly": True}, {"jit_compile": False}):
-        stage = small(compiled=compiled)
+        stage = small(**BARE, compiled=compiled)
         stage.temperature.assign(0.7)
         first = stage.fit(pairs, batch_size=12, verbose=0).history["loss"][0]
         # A schedule assigns variables; the compiled step must read them.
@@ -106,27 +114,32 @@ def test_a_compiled_step_trains_as_an_eager_one_and_reads_schedules(small, pairs
 
 
 def test_xla_and_several_steps_in_one_execution(small, pairs):
-    stage = small(compiled={"jit_compile": True, "steps_per_execution": 2})
+    stage = small(**BARE, compiled={"jit_compile": True, "steps_per_execution": 2})
     history = stage.fit(pairs, batch_size=6, epochs=6, verbose=0).history
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][-1] < history["loss"][0]
     assert int(stage.optimizer.iterations) == 24
 
 
-@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: type(loss).__name__)
-def test_mixed_precision(loss, make_tiny, make_model, pairs):
+def test_mixed_precision(make_model, make_tiny, pairs):
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        stage = wk.Stage(make_model(), loss)
-        stage.compile("adam", run_eagerly=True)
-        history = stage.fit(pairs, batch_size=24, verbose=0).history
-        assert np.isfinite(history["loss"]).all()
-        model = stage.model
-        assert model.side("x").decoder_network.compute_dtype == "bfloat16"
+        model = make_model()
+        for loss in LOSSES:
+            stage = wk.Stage(model, loss)
+            stage.compile("adam", run_eagerly=True)
+            assert np.isfinite(stage.train_on_batch(*pairs.arrays())).all()
+        decoder = model.side("x").decoder_network
+        assert decoder.compute_dtype == "bfloat16"
         assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
-        # Samples, terms and features are of full precision.
-        assert model((pairs.arrays()))[0].dtype == "float32"
+        # What goes in and comes out has not lost any.
+        x, y = pairs.arrays()
+        side = model.side("y")
+        np.testing.assert_allclose(side.codec.decode(side.encode(y)), y, rtol=1e-5)
+        for each in (model, make_tiny("vector", (8, 8, 1))):
+            given = (x, y) if each is model else tiny_rows(each).values()
+            assert all(part.dtype == tf.float32 for part in each(tuple(given)))
     finally:
         keras.config.set_dtype_policy(policy)
 
@@ -142,7 +155,7 @@ def test_validation_changes_no_weight_and_evaluation_is_repeatable(loss, small, 
         more = {"validation_data": pairs} if validates else {}
         # Twice: the second goes on with the noise where the first stopped.
         for _ in range(2):
-            stage.fit(pairs, batch_size=12, verbose=0, **more)
+            stage.fit(pairs, batch_size=24, verbose=0, **more)
         found.append(weights(stage))
     assert found[0] == found[1]
     first, again = (stage.evaluate(pairs, batch_size=12, verbose=0) for _ in range(2))
@@ -164,13 +177,11 @@ def test_nor_do_other_kinds_of_data_or_how_often_it_is_done(kind, small, pairs, 
 def test_nor_does_evaluating_between_two_fits_in_a_compiled_step(small, pairs, weights):
     found = []
     for evaluates in (False, True):
-        stage = small(compiled={"steps_per_execution": 2, "jit_compile": False})
-        # With a moving average of the weights.
-        stage.optimizer.use_ema = True
+        stage = small(**BARE, compiled={"steps_per_execution": 2, "jit_compile": False})
         stage.fit(pairs, batch_size=12, verbose=0)
         if evaluates:
             stage.evaluate(pairs, batch_size=5, verbose=0)
-            stage.test_on_batch(tuple(pairs.arrays()))
+            stage.test_on_batch(*pairs.arrays())
             stage.loss_and_terms(pairs.arrays(), training=False)
         stage.fit(pairs, batch_size=12, verbose=0)
         found.append(weights(stage))
@@ -266,8 +277,8 @@ def test_an_interrupted_fit_resumes_at_its_epoch_with_and_without_validation(
         backup = str(tmp_path / f"backup-{validates}")
         with pytest.raises(KeyboardInterrupt):
             callbacks = [keras.callbacks.BackupAndRestore(backup), Interruption()]
-            small().fit(**data, callbacks=callbacks)
-        again = small()
+            small(**BARE).fit(**data, callbacks=callbacks)
+        again = small(**BARE)
         history = again.fit(**data, callbacks=[keras.callbacks.BackupAndRestore(backup)])
         assert history.epoch == [1]
         assert int(again.optimizer.iterations) == 4
@@ -276,20 +287,6 @@ def test_an_interrupted_fit_resumes_at_its_epoch_with_and_without_validation(
 
 
 # Callbacks and optimizers.
-
-
-def test_early_stopping_stops_and_restores(stage, pairs, weights):
-    seen = []
-    spy = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: seen.append(weights(stage.model))
-    )
-    stop = keras.callbacks.EarlyStopping(
-        "loss", min_delta=1e9, patience=2, restore_best_weights=True
-    )
-    history = stage.fit(pairs, batch_size=12, epochs=9, callbacks=[spy, stop], verbose=0)
-    assert history.epoch == [0, 1, 2]
-    assert len(set(seen)) == 3
-    assert weights(stage.model) == seen[0]
 
 
 def test_tensorboard_gets_every_term(stage, pairs, tmp_path):
@@ -360,13 +357,14 @@ def test_a_loss_that_is_no_number_stops_training_and_the_last_good_weights_are_b
     callbacks = [Schedule(two_epsilon_squared=Ramp(start=1.0, end=1e4)), spy]
     callbacks += [KeepLastGood(path)] if kept else []
     where = rf"; they are also in {path}" if kept else ""
-    with pytest.raises(TrainingDiverged, match=rf"became nan in epoch 4, batch 1.*3 good.*{where}"):
-        stage.fit(pairs, batch_size=12, epochs=5, callbacks=callbacks, verbose=0)
-    assert weights(stage.model) == seen[2]
+    # 1, 100 and 10,000: the third epoch's is too large.
+    with pytest.raises(TrainingDiverged, match=rf"became nan in epoch 3, batch 1.*2 good.*{where}"):
+        stage.fit(pairs, batch_size=24, epochs=3, callbacks=callbacks, verbose=0)
+    assert weights(stage.model) == seen[1]
     if kept:
         again = small(seed=3)
         again.load_weights(path)
-        assert weights(again.model) == seen[2]
+        assert weights(again.model) == seen[1]
     assert list(tmp_path.iterdir()) == ([path] if kept else [])
 
 

@@ -18,7 +18,7 @@ from wyner_keras.files import refuse_existing, write_json
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
     from wyner_keras.model import WynerModel
-    from wyner_keras.training import Recipe
+    from wyner_keras.recipe import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +161,7 @@ def _recipe(train: Pairs, asked: dict[str, Any]) -> Recipe:
     stages = [
         # Compiling takes longer than what it saves.
         dataclasses.replace(
-            stage, epochs=1, batch_size=min(stage.batch_size, 128), jit_compile=False
+            stage, epochs=1, passes=1, batch_size=min(stage.batch_size, 128), jit_compile=False
         )
         for stage in chosen.stages
     ]
@@ -177,11 +177,12 @@ def _model(
 ) -> tuple[WynerModel, dict[str, Any]]:
     """The trained model and what `history.json` holds; trained only where that is not done yet."""
     from wyner_keras import TrainingDiverged, training
+    from wyner_keras.recipe import Recipe
 
     if (partial / runs.HISTORY).is_file():
         history = json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
         return runs.load_model(partial / runs.MODEL), history
-    recipe = training.Recipe.from_dict(settings["recipe"])
+    recipe = Recipe.from_dict(settings["recipe"])
     budget = settings["asked"].get("budget")
     try:
         trained = training.train(

@@ -127,16 +127,6 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
     raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
 
 
-def check_least(value: Any, name: str, least: int) -> int:
-    """As `check_whole` with a minimum.
-
-    Example:
-        >>> check_least(8, "`samples`", 2)
-        8
-    """
-    return check_whole(value, name, minimum=least)
-
-
 def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
     """An array of a value, or an error that says what it should be.
 

@@ -88,7 +88,7 @@ class DiskRows:
         """A copy of rows."""
         size = int(np.prod(self._shape)) * self._stored.itemsize
         found = self._memory.empty((len(positions), *self._shape), self._stored)
-        into = found.view(np.uint8).data.cast("B")
+        into = found.reshape(-1).view(np.uint8).data
         for start, stop, first in runs(positions):
             part, place = into[start * size : stop * size], self._offset + first * size
             while part:

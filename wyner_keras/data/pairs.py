@@ -363,12 +363,13 @@ class Pairs:
         shuffle: bool = True,
         seed: int = 0,
         drop_remainder: bool = False,
+        epoch: Callable[[], int] | None = None,
     ) -> tf.data.Dataset:
         """A stream of batches by name: examples, and arrays that belong to rows or to pairs.
 
-        The e-th time that it is iterated (from 0), the pairs come in the order
-        `np.random.default_rng([seed, e]).permutation(len(self))`, whatever TensorFlow's global
-        seed is.
+        In epoch e, the e-th time that it is iterated (from 0) unless `epoch` says otherwise, the
+        pairs come in the order `np.random.default_rng([seed, e]).permutation(len(self))`, whatever
+        TensorFlow's global seed is.
 
         Args:
             batch_size: pairs in a batch.
@@ -379,6 +380,7 @@ class Pairs:
             shuffle: whether to reorder the pairs at each iteration; otherwise as in `index`.
             seed: of the order, 0 or more.
             drop_remainder: whether to leave out a last batch that is not full.
+            epoch: gives the epoch, each time that it is iterated.
 
         Returns:
             A dataset of known length whose elements are dicts: examples float32, images in
@@ -405,6 +407,7 @@ class Pairs:
             lambda *rows: {name: part(*rows) for name, part in parts.items()},
             calls_back,
             (batch_size, shuffle, seed, drop_remainder),
+            epoch,
         )
 
     def _data_parts(self) -> tuple[dict[str, Part], bool]:
@@ -419,7 +422,11 @@ class Pairs:
         return parts, calls_back
 
     def _stream(
-        self, gather: Callable[..., Any], calls_back: bool, settings: tuple[int, bool, int, bool]
+        self,
+        gather: Callable[..., Any],
+        calls_back: bool,
+        settings: tuple[int, bool, int, bool],
+        epoch: Callable[[], int] | None = None,
     ) -> tf.data.Dataset:
         batch_size, shuffle, seed, drop_remainder = settings
         batch_size = check_whole(batch_size, "batch_size", minimum=1)
@@ -438,6 +445,7 @@ class Pairs:
             shuffle=shuffle,
             seed=seed,
             drop_remainder=drop_remainder,
+            epoch=epoch,
         )
 
 

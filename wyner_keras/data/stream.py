@@ -119,11 +119,13 @@ def stream(
     shuffle: bool,
     seed: int,
     drop_remainder: bool,
+    epoch: Callable[[], int] | None = None,
 ) -> tf.data.Dataset:
     """Batches of what is gathered for pairs, in the order of their positions or shuffled.
 
-    The e-th time that it is iterated (from 0), a shuffled stream has the order
-    `np.random.default_rng([seed, e]).permutation(size)`, whatever TensorFlow's global seed is.
+    In epoch e, which is the e-th time that it is iterated (from 0) unless `epoch` says otherwise, a
+    shuffled stream has the order `np.random.default_rng([seed, e]).permutation(size)`, whatever
+    TensorFlow's global seed is.
 
     Args:
         size: how many pairs there are.
@@ -133,6 +135,7 @@ def stream(
         shuffle: whether to reorder at each iteration.
         seed: of the order.
         drop_remainder: whether to leave out a last batch that is not full.
+        epoch: gives the epoch, each time that it is iterated.
 
     Returns:
         A dataset of known length.
@@ -158,10 +161,10 @@ def stream(
 
     if shuffle:
         # Dataset.shuffle would mix TensorFlow's global seed into ours.
-        epochs = itertools.count()
+        of_epoch = epoch or itertools.count().__next__
 
         def orders() -> Iterator[NDArray[np.int64]]:
-            yield np.random.default_rng([seed, next(epochs)]).permutation(size)
+            yield np.random.default_rng([seed, of_epoch()]).permutation(size)
 
         whole = tf.data.Dataset.from_generator(
             orders, output_signature=tf.TensorSpec((size,), tf.int64)

@@ -8,10 +8,10 @@ from typing import Any
 from tqdm import tqdm
 
 from wyner_keras.data import Pairs
-from wyner_keras.data.checks import check_least
+from wyner_keras.data.checks import check_whole
 from wyner_keras.evaluation import digits, distances, diversity, fit, labels, retrieval
-from wyner_keras.evaluation.classifier import Judge, judges_for
 from wyner_keras.evaluation.held import Evaluation
+from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.report import TITLES, Figure, Report
 from wyner_keras.received import received
 
@@ -83,7 +83,7 @@ def evaluate(
     if inputs is not None:
         least["inputs"] = (inputs, 10)
     for name, (value, lowest) in least.items():
-        check_least(value, f"`{name}`", lowest)
+        check_whole(value, f"`{name}`", minimum=lowest)
     for name, pairs in (("held_out", held_out), ("train", train)):
         if not isinstance(pairs, Pairs) and (name, pairs) != ("train", None):
             raise ValueError(f"`{name}` should be Pairs. Received: {received(pairs)}")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data import Pairs
-from wyner_keras.evaluation.classifier import Judge
+from wyner_keras.evaluation.judge import Judge
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.spaces import Space, Standard, chunked
 from wyner_keras.received import received
@@ -83,6 +83,11 @@ class Held:
         """
         if question not in self._kept:
             self._answer(question)
+            if question != "real" and not np.isfinite(self._kept[question]).all():
+                raise ValueError(
+                    f"The model should make finite examples of {self.name}. Received: NaN or "
+                    f"infinity in an answer of the kind {question!r}"
+                )
         return self._kept[question]
 
     def _answer(self, question: str) -> None:
@@ -119,18 +124,11 @@ class Held:
 class Evaluation:
     """A model, held-out pairs by side, and what is drawn of them.
 
-    Args:
-        model: see `evaluate`, and so are the other arguments.
-        pairs: held out; of more than 10,000, or than fit into 256 MiB, a random part is used.
-        judges: by side.
-        inputs: examples of a side to use.
-        samples: an input.
-        styles: style references.
-        concepts: concept references.
-        seed: of draws and noise.
+    Arguments are those of `evaluate`. Of more than 10,000 pairs, or more than fit into 256 MiB, a
+    random part is used.
 
     Attributes:
-        sides: by name.
+        sides: x and y, by name.
         tasks: what the model can do.
         counts: how many examples figures rest on; figures add theirs.
     """

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wyner_keras.evaluation.classifier import MOST_CLASSES
 from wyner_keras.evaluation.held import Evaluation, Held
+from wyner_keras.evaluation.judge import MOST_CLASSES
 from wyner_keras.evaluation.report import Figure
 
 _NEEDS = f"labels of 2 to {MOST_CLASSES} classes, in `train` too, to teach a judge"

@@ -11,7 +11,7 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.data import Pairs
-from wyner_keras.data.checks import check_least
+from wyner_keras.data.checks import check_whole
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array, entropy, mutual_information
 from wyner_keras.latents import Latent
@@ -85,7 +85,7 @@ def measure(
     if not isinstance(pairs, Pairs):
         raise ValueError(f"`pairs` should be Pairs. Received: {received(pairs)}")
     for name, value in (("rows", rows), ("contrasted", contrasted)):
-        check_least(value, f"`{name}`", 2)
+        check_whole(value, f"`{name}`", minimum=2)
     pairs = pairs.take(min(rows, len(pairs)), seed=seed)
     rng, contrasted = np.random.default_rng(seed), min(contrasted, len(pairs))
     read = _Read.of(model, pairs, contrasted)

@@ -109,7 +109,7 @@ class Matching(Loss):
         generator, common = np.random.default_rng(stage.model.seed), stage.model.z
         for side, (_, z) in _sampled(stage, pairs):
             z = np.resize(z, (_CALIBRATED_ON, common.size))
-            step = tf.function(side.flow.ends, reduce_retracing=True)
+            step = tf.function(side.flow.ends, reduce_retracing=True, autograph=False)
             ends = [
                 step(side.local.draw_noise(generator, len(part)), part)
                 for part in np.array_split(z, len(z) // 1000)
@@ -137,7 +137,9 @@ def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
         side.name: model.features(side, store)
         for side, store in zip(model.sides, pairs.stores, strict=True)
     }
-    step = tf.function(lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True)
+    step = tf.function(
+        lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True, autograph=False
+    )
     batches = [
         step(
             {
@@ -164,7 +166,7 @@ def _sampled(stage: Any, pairs: Any) -> list[tuple[Side, list[np.ndarray]]]:
 def _axes(side: Side, means: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Orthonormal axes of the codes, as columns: those first that move the decoder most."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def movement(axis: Tensor) -> Tensor:
         tangents = tf.tile(axis[None], (len(means), 1))
         points = tf.constant(means)

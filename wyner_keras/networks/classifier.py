@@ -25,7 +25,7 @@ class ZeroForUnknown(layers.Layer):
         return ops.where(ops.isnan(values), ops.zeros_like(values), values)
 
 
-def classifier(
+def build_classifier(
     kind: str, shape: Sequence[int], classes: int, sample: np.ndarray, seed: int
 ) -> keras.Model:
     """A small classifier: of images and series convolutions, of all else a dense layer.

@@ -34,7 +34,8 @@ class Codec(keras.Model):
     built: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Under mixed precision the networks alone compute in half.
+        super().__init__(**{"autocast": False, **kwargs})
         self.seed = seed
 
     @property
@@ -144,7 +145,7 @@ class FlatCodec(Codec):
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.shape, self.lowest, self.highest = tuple(shape), lowest, highest
-        fixed = {"shape": (self.feature_size,), "trainable": False}
+        fixed = {"shape": (self.feature_size,), "trainable": False, "autocast": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
         self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
         self.built = True
@@ -306,7 +307,7 @@ class ConvCodec(Codec):
         self.decoder = keras.Sequential(layers, name="decoder")
         self.shear = Shear()
         self.standardise.build((None, code_size))
-        fixed = {"trainable": False}
+        fixed = {"trainable": False, "autocast": False}
         self.slant_scale = self.add_weight(
             name="slant_scale", shape=(), initializer="ones", **fixed
         )
@@ -445,10 +446,12 @@ class VectorCodec(Codec):
         self.noise_layer = keras.layers.GaussianNoise(noise, seed=seed)
         self.decoder = MLP(outputs, self.hidden, seed=100 * seed + 2, name="decoder")
         self.decoder.build((None, code_size))
-        fixed = {"shape": (columns,), "trainable": False}
+        fixed = {"shape": (columns,), "trainable": False, "autocast": False}
         self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
         self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
-        self.spread = self.add_weight(name="spread", shape=(columns,), initializer="zeros")
+        self.spread = self.add_weight(
+            name="spread", shape=(columns,), initializer="zeros", autocast=False
+        )
         self.built = True
 
     @property

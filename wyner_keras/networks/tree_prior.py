@@ -42,7 +42,8 @@ class TreePrior(keras.layers.Layer):
     """
 
     def __init__(self, n: int, k: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        # Noise in half precision would draw other values.
+        super().__init__(**{"autocast": False, **kwargs})
         self.n, self.k = n, k
 
     def build(self, _: Any) -> None:
@@ -50,7 +51,9 @@ class TreePrior(keras.layers.Layer):
         n, k = self.n, self.k
 
         def table(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
-            return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
+            return self.add_weight(
+                name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+            )
 
         # One-hot rows, a step of sampling each: which variable, and which is its parent (none: 0).
         self.variable = table("variable", (n, n), keras.initializers.Identity())

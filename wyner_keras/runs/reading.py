@@ -16,7 +16,7 @@ from wyner_keras.runs.source import Source
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
     from wyner_keras.model import WynerModel
-    from wyner_keras.training import Recipe
+    from wyner_keras.recipe import Recipe
 
 _REQUIRED = {"data": dict, "seed": int, "recipe": dict}
 
@@ -125,7 +125,7 @@ class Run:
         Raises:
             ValueError: if the stored recipe is damaged.
         """
-        from wyner_keras.training import Recipe
+        from wyner_keras.recipe import Recipe
 
         try:
             return Recipe.from_dict(self.settings["recipe"])

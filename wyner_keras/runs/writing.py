@@ -28,7 +28,7 @@ from wyner_keras.runs.source import Source
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
     from wyner_keras.model import WynerModel
-    from wyner_keras.training import Recipe
+    from wyner_keras.recipe import Recipe
 
 _EXAMPLES = 200
 

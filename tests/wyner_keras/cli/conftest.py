@@ -13,7 +13,7 @@ from wyner_keras.files import write_arrays, write_json
 
 
 def tiny_recipe(facts, *, seed=0):
-    """Two stages of tiny networks on the values themselves."""
+    """Two stages of tiny networks, on the values themselves but for columns."""
     import wyner_keras as wk
 
     stage = {"epochs": 1, "batch_size": min(64, facts.pairs)}
@@ -23,7 +23,10 @@ def tiny_recipe(facts, *, seed=0):
     return wk.Recipe(
         z=wk.Categorical(n=1, k=4),
         sides={"x": side, "y": side},
-        codecs={"x": None, "y": None},
+        codecs={
+            name: wk.CodecSettings(code_size=3, epochs=1) if len(modality.shape) == 1 else None
+            for name, modality in zip("xy", facts.modalities, strict=True)
+        },
         stages=(
             wk.StageSettings(name="joint", loss=wk.losses.Joint(), **stage),
             wk.StageSettings(name="marginal", loss=wk.losses.Marginal(), **stage),

@@ -61,7 +61,7 @@ def test_label_maps_of_texts():
     assert label_map("same", ("ant", "cat")) == {"ant": "ant", "cat": "cat"}
     assert label_map("cat:1,ant:0", ("ant", "cat"), (0, 1)) == {"cat": 1, "ant": 0}
     assert label_map("0: old age,1:b", (0, 1), ("b", "old age")) == {0: "old age", 1: "b"}
-    with pytest.raises(ValueError, match="should be same, or pairs such as cat:dog.*Received: 'n"):
+    with pytest.raises(ValueError, match=r"should be same, or pairs such as cat:dog.*Received: 'n"):
         label_map("n+1", ("ant", "cat"))
 
 

@@ -16,7 +16,7 @@ def _store(kind: str, array: np.ndarray, folder):
     return array
 
 
-@pytest.fixture(params=["memory", "large", "memmap", "large memmap"])
+@pytest.fixture(params=["memory", "memmap", "large memmap"])
 def pairs(request, tmp_path, monkeypatch) -> Pairs:
     if "large" in request.param:
         monkeypatch.setattr("wyner_keras.data.stream._IN_TENSORFLOW", 0)

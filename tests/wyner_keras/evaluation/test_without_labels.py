@@ -145,3 +145,21 @@ def test_a_model_and_its_bundle_have_the_same_figures(model) -> None:
     # The codec alone gives its features back.
     assert both[0].figures["reconstruction_x"].beside == pytest.approx(1, abs=0.3)
     assert "y ranked first by x (R@1)" in both[0].table()
+
+
+def test_examples_that_are_not_finite_are_refused() -> None:
+    class Broken(Gaussian):
+        def generate_y(self, x, *, seed, samples=None):
+            return np.nan * super().generate_y(x, seed=seed, samples=samples)
+
+    pairs = Pairs(*Gaussian().generate_pairs(30, seed=0))
+    with pytest.raises(ValueError, match=r"finite examples of y. Received: NaN .*'diverse'"):
+        evaluate(Broken(), pairs, verbose=False)
+
+
+def test_of_more_pairs_than_there_is_room_for_a_part_is_used(monkeypatch) -> None:
+    monkeypatch.setattr("wyner_keras.evaluation.held._ROOM", 4 * DIM * 100)
+    pairs = Pairs(*Gaussian().generate_pairs(300, seed=0))
+    report = evaluate(Gaussian(), pairs, verbose=False)
+    assert report.counts["distances_x"] == 50
+    assert report.counts["fit_x"] == 12  # 8 samples of each
