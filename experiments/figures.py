@@ -64,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data",
-        metavar=shared.SOURCES,
+        metavar="mnist|mnist-rotated|digits|FOLDER",
         help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
     )
     less = parser.add_mutually_exclusive_group()
@@ -90,8 +90,8 @@ def _run(options: argparse.Namespace) -> Result:
     """Train, judge and draw one sweep."""
     import_tensorflow()
     from experiments import registry, studies
+    from wyner_keras import TrainingDiverged
     from wyner_keras.data import load, whole_name
-    from wyner_keras.models import TrainingDiverged
 
     name = options.figure or options.study
     over_seeds = name in registry.OVER_SEEDS
@@ -111,22 +111,20 @@ def _run(options: argparse.Namespace) -> Result:
         size = studies.QUICK
     seed = options.seed or 0
     folder = studies.check_folder(out, {"data": data, "size": size.name, "seed": seed})
-    source = load(data)
-    sweep = registry.make_sweep(
-        name,
-        recipes=[options.recipe] if options.recipe else registry.RECIPES,
-        data=shared.like(source.train.image_shape),
-        size=size,
-        seed=seed,
-    )
     experiment = studies.Experiment(
         folder=folder,
-        source=source,
+        source=load(data),
         data=data,
-        mapping=shared.label_map("add-one", source.train.classes),
         size=size,
         seed=seed,
         verbose=shared.verbosity(options.quiet),
+    )
+    sweep = registry.make_sweep(
+        name,
+        experiment.pairs(seed).facts(),
+        recipes=[options.recipe] if options.recipe else registry.RECIPES,
+        size=size,
+        seed=seed,
     )
     try:
         results = studies.run_sweep(sweep, experiment)

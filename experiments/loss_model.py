@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -69,15 +69,3 @@ def sample_gaussian(parameters: Tensor, noise: Tensor) -> Tensor:
     """Samples `(batch, dim)` of Gaussians, given means and log variances `(batch, 2*dim)`."""
     mean, log_variance = ops.split(parameters, 2, axis=-1)
     return mean + ops.exp(0.5 * log_variance) * noise
-
-
-def learning_rate_schedule(
-    ramp: Callable[[float], float], epochs: int
-) -> keras.callbacks.LearningRateScheduler:
-    """A callback that sets the learning rate of each epoch.
-
-    Args:
-        ramp: from the fraction of training done, 0 in the first epoch and 1 in the last.
-        epochs: number of epochs.
-    """
-    return keras.callbacks.LearningRateScheduler(lambda epoch: ramp(epoch / max(1, epochs - 1)))

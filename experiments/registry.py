@@ -7,9 +7,10 @@ from collections.abc import Sequence
 
 from experiments.ablation import ablation_study, seeds_study
 from experiments.paper import figure_4, figure_5, lambda_study, paper_recipe
-from experiments.studies import FULL, Size, Sweep
+from experiments.studies import FULL, Configuration, Size, Sweep
+from wyner_keras import recipes as own
+from wyner_keras.data import Facts
 from wyner_keras.received import received
-from wyner_keras.training import Recipe, recipe
 
 RECIPES = ("paper", "annealed")
 SWEEPS = {
@@ -25,9 +26,9 @@ OVER_SEEDS = ("seeds", "ablation")
 
 def make_sweep(
     name: str,
+    facts: Facts,
     *,
     recipes: Sequence[str] = RECIPES,
-    data: str = "mnist",
     size: Size = FULL,
     seed: int = 0,
 ) -> Sweep:
@@ -35,8 +36,8 @@ def make_sweep(
 
     Args:
         name: "4" or "5", a figure of the paper, or a study: "lambda", "seeds" or "ablation".
+        facts: of the pairs, which recipes follow.
         recipes: those of `RECIPES` to vary; "seeds" and "ablation" vary "annealed" only.
-        data: whose sizes the default recipe takes; see `wyner_keras.training.recipe`.
         size: limits on what is trained and judged.
         seed: of pairs, weights and noise; the first one of "seeds" and "ablation".
 
@@ -47,7 +48,8 @@ def make_sweep(
         ValueError: if the name or a recipe is unknown, or the sweep varies none of the recipes.
 
     Example:
-        >>> [each.label for each in make_sweep("4", recipes=["paper"]).configurations][:2]
+        >>> sweep = make_sweep("4", pairs.facts(), recipes=["paper"])  # doctest: +SKIP
+        >>> [each.label for each in sweep.configurations][:2]  # doctest: +SKIP
         ['|Z| = (1, 10)', '|Z| = (1, 100)']
 
     Source: the W-model paper, section 3 and, for λ, section 4.
@@ -62,14 +64,19 @@ def make_sweep(
             f"`recipes` should be some of {RECIPES}. Received: recipes={received(recipes)}"
         )
 
-    def make_recipe(
-        name: str, local: tuple[int, int] | None = None, seed_offset: int = 0
-    ) -> Recipe:
-        if name == "paper":
-            return size.limit(paper_recipe(local, seed + seed_offset))
-        return size.limit(recipe(data, seed=seed + seed_offset))
+    has_slant = any(getattr(modality, "slant", False) for modality in facts.modalities)
 
-    sweep = SWEEPS[name](make_recipe, recipes)
+    def start(
+        owner: str, local: tuple[int, int] | None = None, seed_offset: int = 0
+    ) -> Configuration:
+        if owner == "paper":
+            recipe = paper_recipe(facts, local, seed + seed_offset)
+        else:
+            recipe = own.default(facts, seed=seed + seed_offset)
+        slant = has_slant and owner != "paper"
+        return Configuration(owner=owner, recipe=size.limit(recipe), slant=slant)
+
+    sweep = SWEEPS[name](start, recipes)
     if name in OVER_SEEDS or set(recipes) == set(RECIPES):
         return sweep
     return dataclasses.replace(sweep, name=f"{sweep.name}-{recipes[0]}")

@@ -19,8 +19,9 @@ def draw_noise(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> n
     Returns:
         float32 of that shape.
     """
-    draw = {"uniform": rng.random, "normal": rng.standard_normal}[kind]
-    return draw(shape, dtype=np.float32)
+    draws: dict[str, Any] = {"uniform": rng.random, "normal": rng.standard_normal}
+    noise: np.ndarray = draws[kind](shape, dtype=np.float32)
+    return noise
 
 
 class NoiseStreams:

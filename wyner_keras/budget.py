@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
-# Calibrated on the digits, one core: a step takes its products at the measured rate this many
-# times over, and what its operations cost by themselves, which a slower machine lengthens too.
-_MORE, _STEP_PRODUCTS = 2.0, 1e9
-# Seconds before a stage's first step, to trace it; more where XLA compiles or flows are followed.
-_TRACE, _COMPILE, _TRACE_FLOWS = 4.0, 10.0, 30.0
+# Calibrated on the digits, on one core that multiplied so many numbers a second. A step takes its
+# products this many times over, and beside them as long as so many.
+_REFERENCE, _MORE, _STEP_PRODUCTS = 44e9, 2.0, 1e9
+# Seconds before and after a stage's steps: to trace it, to compile it by XLA; for its flows.
+_TRACE, _COMPILE, _FLOWS = 4.0, 10.0, 20.0
+_MEASURED = 0.3  # seconds that this machine is measured for
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
@@ -162,9 +163,11 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
     model = WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
     products, rate = [_products(side) for side in model.sides], _rate()
 
+    slower = max(1.0, _REFERENCE / rate)
+
     def seconds(rows: int, batch: int, each: float) -> float:
         batch = max(1, min(batch, rows))
-        return -(-rows // batch) * (_STEP_PRODUCTS + _MORE * batch * each) / rate
+        return -(-rows // batch) * max(2e-3, (_STEP_PRODUCTS + _MORE * batch * each) / rate)
 
     trained = 0.0
     for place, (name, store) in enumerate(zip(names, pairs.stores, strict=True)):
@@ -173,13 +176,12 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
             each = 3 * products[place]["codec"]
             trained += settings.epochs * seconds(len(store), settings.batch_size, each)
     epochs = max((codec.epochs for codec in recipe.codecs.values() if codec), default=1)
-    found = {"codec": (_TRACE, trained / epochs, epochs)}
+    found = {"codec": (slower * _TRACE, trained / epochs, epochs)}
     for stage in recipe.stages:
         passes = _PASSES.get(type(stage.loss), _PASSES[Joint])
         each = sum(count * side[kind] for side in products for kind, count in passes.items())
-        setup = _TRACE + stage.jit_compile * _COMPILE
-        if passes.get("flow") and any(side["flow"] for side in products):
-            setup += _TRACE_FLOWS
+        flows = {"velocity", "flow"} & set(passes) and any(side["flow"] for side in products)
+        setup = slower * (_TRACE + stage.jit_compile * _COMPILE + bool(flows) * _FLOWS)
         epoch = seconds(stage.passes * len(pairs), stage.batch_size, each)
         found[stage.name] = (setup, epoch, stage.epochs)
     return found
@@ -227,11 +229,11 @@ def _places(network: Any) -> Iterator[tuple[Any, float]]:
 
 
 def _rate() -> float:
-    """Products of numbers in a second, of large matrices on this machine."""
+    """Products of numbers in a second, of large matrices, on this machine as busy as it is."""
     left, right = (keras.ops.ones((rows, 512)) for rows in (256, 512))
-    best = math.inf
-    for _ in range(20):
-        start = time.perf_counter()
+    keras.ops.matmul(left, right)
+    start, count = time.perf_counter(), 0
+    while time.perf_counter() - start < _MEASURED:
         keras.ops.convert_to_numpy(keras.ops.matmul(left, right))
-        best = min(best, time.perf_counter() - start)
-    return 256 * 512 * 512 / best
+        count += 1
+    return count * 256 * 512 * 512 / (time.perf_counter() - start)

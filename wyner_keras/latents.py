@@ -158,9 +158,9 @@ class Categorical(_Family):
     """
 
     noise: ClassVar[str] = "uniform"
-    range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    range: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
     output_names: ClassVar[tuple[str, ...]] = ("probabilities",)
-    output_range: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    output_range: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
     _MOST_VALUES: ClassVar[int] = 10_000
 
     n: int
@@ -308,9 +308,9 @@ class DiagonalGaussian(_Family):
     """
 
     noise: ClassVar[str] = "normal"
-    range: ClassVar[tuple[None, None]] = (None, None)
+    range: ClassVar[tuple[float | None, float | None]] = (None, None)
     output_names: ClassVar[tuple[str, ...]] = ("mean", "log_variance")
-    output_range: ClassVar[tuple[None, None]] = (None, None)
+    output_range: ClassVar[tuple[float | None, float | None]] = (None, None)
 
     dim: int
 

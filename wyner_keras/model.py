@@ -143,7 +143,10 @@ class Side(keras.layers.Layer):
             self.reader_network.build((None, *modality.shape))
         else:
             self.reader_network = network("reader", z.parameter_size, width, **regularised)
-        self.posterior_network = self.flow = self.concept = None
+        # Any: None where a side has none.
+        self.posterior_network: Any = None
+        self.flow: Any = None
+        self.concept: Any = None
         locals_ = []
         if self.local is not None:
             locals_ = [self.local.size]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical, DiagonalGaussian
@@ -44,7 +45,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     share = (_FEW if small else _MANY) / facts.pairs
     more = min(8.0, share**0.75) if share > 1 else max(0.1, share**0.5)
 
-    def lasting(count: int, batch_size: int) -> dict[str, int]:
+    def lasting(count: int, batch_size: int) -> dict[str, Any]:
         """Epochs, passes in each, and batch size of a stage that takes `count` passes of many."""
         batch_size = max(1, min(batch_size, facts.pairs // 4))
         whole, steps = max(1, round(count * more)), facts.pairs // batch_size
@@ -55,8 +56,9 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     width, rate = (256, 2e-3) if small else (512, 1e-3)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Values of z: one a class, or as many as there turn out to be.
-    found = facts.classes is None or facts.classes < 2
-    values = min(_MOST_VALUES, max(4, facts.pairs // 8)) if found else facts.classes
+    classes = facts.classes or 0
+    found = classes < 2
+    values = min(_MOST_VALUES, max(4, facts.pairs // 8)) if found else classes
     falling = Ramp(start=rate, end=3e-5)
     at_end = Ramp(start=variance, end=variance)
 

@@ -296,7 +296,7 @@ class Stage(keras.Model):
             if validation_data is not None:
                 held = validation_data
                 held = held if isinstance(held, tuple) else (held, None)
-                validation_data = self._prepared(*held[:2], batch_size, training=False)
+                validation_data = self._prepared(held[0], held[1], batch_size, training=False)
         callbacks = [_Epoch(), *(callbacks or [])]
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())

@@ -91,7 +91,7 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
     if trained is None:
-        start, history = time.perf_counter(), {}
+        start, history = time.perf_counter(), dict[str, list[float]]()
         if codecs is None:
             codecs, history = train_codecs(pairs, recipe, verbose=verbose)
         modalities = dict(zip(pairs.names, pairs.modalities, strict=True))

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 
-from experiments.studies.sweep import (
-    Configuration,
-    Group,
-    RecipeFactory,
-    Sweep,
-    configuration_name,
-    with_config,
-    with_joint,
-)
-from wyner_keras.training import Recipe
+from experiments.paper.losses import TrainedExpertsJoint
+from experiments.studies.sweep import Configuration, Group, Start, Sweep, with_loss, without
 
 WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.75, 0.95, 1.5)
 
 
-def lambda_study(make_recipe: RecipeFactory, recipes: Sequence[str]) -> Sweep:
+def lambda_study(start: Start, recipes: Sequence[str]) -> Sweep:
     """λ varies in the paper's objective, from either recipe's start.
 
     The paper's recipe starts from random weights, with the caption's |U| = |V|, where Z is used
@@ -29,10 +20,10 @@ def lambda_study(make_recipe: RecipeFactory, recipes: Sequence[str]) -> Sweep:
     groups = []
     if "paper" in recipes:
         title = "The paper's recipe, from random weights"
-        groups.append(_vary_lambda(make_recipe("paper", (2, 10)), title))
+        groups.append(_vary_lambda(start("paper", (2, 10)), title))
     if "annealed" in recipes:
         title = "The default recipe, from experts that know the label"
-        groups.append(_vary_lambda(_by_the_papers_objective(make_recipe("annealed")), title))
+        groups.append(_vary_lambda(_by_the_papers_objective(start("annealed")), title))
     return Sweep(
         name="lambda",
         title="The weight λ of common information",
@@ -41,20 +32,21 @@ def lambda_study(make_recipe: RecipeFactory, recipes: Sequence[str]) -> Sweep:
     )
 
 
-def _by_the_papers_objective(recipe: Recipe) -> Recipe:
-    """Without alignment and concept term, which would hold the label in Z whatever λ is."""
-    recipe = with_config(recipe, alignment_weight=0.0, concept_weight=0.0)
-    recipe = with_joint(recipe, concept_weight=None)
-    # The refinement trains by the concept term alone.
-    return dataclasses.replace(recipe, refinement=None, train_experts=True)
+def _by_the_papers_objective(first: Configuration) -> Configuration:
+    """Without concept terms, which would hold the label in Z whatever λ is.
+
+    The refinement trains by such a term alone.
+    """
+    recipe = first.recipe.changed("joint", loss=TrainedExpertsJoint(concept_weight=0.0))
+    return first.varied(without(recipe, "refinement"))
 
 
-def _vary_lambda(recipe: Recipe, title: str) -> Group:
+def _vary_lambda(first: Configuration, title: str) -> Group:
     configurations = []
     for weight in WEIGHTS:
-        varied = with_config(recipe, common_information_weight=weight)
+        recipe = with_loss(first.recipe, "joint", common_information_weight=weight)
         # The paper's recipe has λ = 0: that model is Figure 4's, and has its name.
-        unchanged = recipe.name == "paper" and weight == 0
-        name = configuration_name(varied, "" if unchanged else f"-lambda{weight:g}")
-        configurations.append(Configuration(name=name, label=f"λ = {weight:g}", recipe=varied))
+        unchanged = first.owner == "paper" and weight == 0
+        ending = "" if unchanged else f"-lambda{weight:g}"
+        configurations.append(first.varied(recipe, f"λ = {weight:g}", ending))
     return Group(title=title, configurations=tuple(configurations))

@@ -6,7 +6,6 @@ Run: python -m experiments.peers --out runs/peers --peers-python PYTHON
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import subprocess
 import sys
@@ -17,11 +16,16 @@ import numpy as np
 from experiments.peers.baselines import epochs_of
 from experiments.peers.grid import draw_grid
 from experiments.peers.own import OWN
-from experiments.peers.pairs import write_pairs
+from experiments.peers.pairs import (
+    PAIRS_PER_CLASS,
+    held_out_pairs,
+    recipe_of,
+    training_pairs,
+    write_pairs,
+)
 from experiments.peers.table import NAMES, judged, write_table
-from wyner_keras.data import load
-from wyner_keras.evaluation import judge_for, judgeable
-from wyner_keras.training import recipe
+from wyner_keras.data import add_one, load
+from wyner_keras.evaluation import judges_for
 
 
 def _settle(out: Path, settings: dict[str, object]) -> None:
@@ -55,7 +59,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES))
     parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--pairs-per-class", type=int, help="default: the recipe's")
+    parser.add_argument("--pairs-per-class", type=int, help="default: 5000, of digits 1000")
     parser.add_argument("--inputs", type=int, help="test images to judge on; default: all")
     options = parser.parse_args()
     if options.minutes and options.peers_device != "cpu":
@@ -69,15 +73,15 @@ def main() -> None:
     few = {"pairs_per_class": options.pairs_per_class, "inputs": options.inputs}
     _settle(out, {"data": options.data, "seed": options.seed, **budgets, **few})
     source = load(options.data)
-    settings = recipe(options.data, seed=options.seed)
-    if options.pairs_per_class:
-        settings = dataclasses.replace(settings, pairs_per_class=options.pairs_per_class)
     path = out / "pairs.npz"
     if not path.exists():
-        write_pairs(path, source, settings, inputs=options.inputs)
+        most = options.pairs_per_class or PAIRS_PER_CLASS[options.data]
+        write_pairs(path, source, most, seed=options.seed, inputs=options.inputs)
+    pairs = dict(np.load(path))
     if options.minutes:
         limit = ["--seconds", str(60 * options.minutes)]
     else:
+        settings = recipe_of(training_pairs(source, pairs), options.seed)
         limit = ["--epochs", str(options.epochs or epochs_of(settings))]
     failed = []
     for name in options.models:
@@ -95,11 +99,12 @@ def main() -> None:
         if subprocess.run([*command, "--pairs", path, "--out", file, *limit]).returncode:
             failed.append(name)
 
-    pairs = dict(np.load(path))
     files = {name: file for name in NAMES if (file := out / f"{name}.npz").exists()}
     if files:
-        judge = judge_for(source) if judgeable(source) else None
-        reports = {name: judged(file, pairs, source, judge) for name, file in files.items()}
+        # Taught by all training images, whatever pairs the models had.
+        judges = judges_for(add_one(source.train), verbose=0)
+        held_out = held_out_pairs(source, pairs)
+        reports = {name: judged(file, pairs, held_out, judges) for name, file in files.items()}
         print(write_table(reports, out).read_text(encoding="utf-8"))
         print(draw_grid(files, pairs, source.test.labels, out / "grid.png"))
     if failed:

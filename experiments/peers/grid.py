@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.peers.table import NAMES
-from wyner_keras.page import GROUP, MARGIN, Page, check_drawable, font, tile
+from wyner_keras.page import GROUP, MARGIN, Page, check_drawable, font, tiles
 
 _INPUTS, _SAMPLES = 5, 3
 
@@ -58,7 +58,7 @@ def comparison_grid(inputs: np.ndarray, rows: Mapping[str, np.ndarray], path: Pa
     page, top = Page.start(None)
     names = max(round(font(14).getlength(name)) for name in (*rows, "input"))
     left = MARGIN + names + GROUP
-    width, height = tile(inputs[0], real=True).size
+    width, height = tiles(inputs[:1], real=True)[0].size
     page.text("input", left - 18, top + 4 + height // 2, "rm")
     first_row, column_left = top + 4 + height + GROUP, left
     for column, image in enumerate(inputs):

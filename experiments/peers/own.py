@@ -1,4 +1,4 @@
-"""Train one model of this library on the pairs and write the images that it is asked for.
+"""Train one model of this library on the pairs and write the examples that it is asked for.
 
 Run by `python -m experiments.peers`, a process for each model, so that its seconds are its own.
 """
@@ -16,71 +16,93 @@ import keras
 import numpy as np
 
 from experiments.peers.baselines import BASELINES, epochs_of, train_baseline
+from experiments.peers.pairs import recipe_of, training_pairs
 from experiments.peers.saved import save_images
-from wyner_keras.data import ImageSource, load
-from wyner_keras.networks import ConvAutoencoder
-from wyner_keras.training import Recipe, recipe, train, train_wrapper
-from wyner_keras.training.settings import STAGES
+from wyner_keras.data import Pairs, load
+from wyner_keras.networks import Codec
+from wyner_keras.recipe import Recipe
+from wyner_keras.training import train, train_codecs
 
 OWN = ("wyner", *BASELINES)
 
 
-def stages_of(settings: Recipe) -> dict[str, Any]:
-    """The recipe's stages by name."""
-    stages = {name: getattr(settings, name) for name in STAGES}
-    return {name: stage for name, stage in stages.items() if stage is not None}
-
-
 def with_epochs(settings: Recipe, epochs: float) -> Recipe:
-    """The recipe with this many epochs in all, shared among its stages as before, one at least."""
-    return settings.longer(max(epochs, 1) / epochs_of(settings))
+    """The recipe with this many epochs in all, shared among its stages as before, one at least.
+
+    An epoch is a pass over the pairs. Codecs keep theirs.
+    """
+    scaled = settings.scaled(max(epochs, 1) / epochs_of(settings))
+    return dataclasses.replace(scaled, codecs=settings.codecs)
 
 
-def fit(
-    name: str, source: ImageSource, settings: Recipe, wrapper: ConvAutoencoder | None, epochs: float
-) -> Any:
+def each_stage(settings: Recipe, epochs: int) -> Recipe:
+    """The recipe with this many epochs in every stage."""
+    stages = tuple(dataclasses.replace(stage, epochs=epochs) for stage in settings.stages)
+    return dataclasses.replace(settings, stages=stages)
+
+
+def fit(name: str, pairs: Pairs, settings: Recipe, codecs: dict[str, Codec], epochs: float) -> Any:
     """The named model trained for this many epochs in all, with `history` and `seconds`."""
     if name == "wyner":
-        return train(source, with_epochs(settings, epochs), wrapper=wrapper, verbose=0)
+        return train(pairs, with_epochs(settings, epochs), codecs=codecs, verbose=0)
     most = max(1, round(epochs))
-    return train_baseline(name, source, settings, wrapper=wrapper, epochs=most, verbose=0)
+    return train_baseline(name, pairs, settings, codecs=codecs, epochs=most, verbose=0)
 
 
-def epochs_within(
-    seconds: float, name: str, source: ImageSource, settings: Recipe, wrapper: Any
-) -> float:
+def epochs_within(seconds: float, name: str, pairs: Pairs, settings: Recipe, path: Path) -> float:
     """Estimate how many epochs fit into the time, by trainings of 1 and 3 epochs for each stage.
 
     Their difference is the cost of epochs without that of compiling. Where it is too small to be
     measured, compiling counts as epochs, so that fewer are trained rather than more.
+
+    Args:
+        seconds: of training, codecs not counted.
+        name: of the model.
+        pairs: the pairs.
+        settings: the recipe.
+        path: of `codecs_for`; each training reads them anew, so that it computes features too.
     """
-    stages, even = stages_of(settings), with_epochs(settings, 1)
-    count = len(stages) if name == "wyner" else 1
-    first, second = (fit(name, source, even, wrapper, each * count).seconds for each in (1, 3))
-    cost, fixed = {}, 0.0
-    for stage, spent in second.items():
-        difference = (spent - first[stage]) / 2
-        cost[stage] = difference if difference > spent / 10 else spent / 3
-        fixed += max(spent - 3 * cost[stage], 0.0)
-    # A baseline's one stage has all the epochs.
-    shares = {each: stage.epochs for each, stage in stages.items()}
+
+    def tried(epochs: int) -> dict[str, float]:
+        short, codecs = each_stage(settings, epochs), codecs_for(path, pairs, settings)[0]
+        total = epochs_of(short) if name == "wyner" else epochs
+        return fit(name, pairs, short, codecs, total).seconds
+
+    first, second = tried(1), tried(3)
+    shares = {stage.name: stage.epochs for stage in settings.stages}
     if name != "wyner":
-        shares = {name: epochs_of(settings)}
-    whole = sum(shares[stage] * cost[stage] for stage in cost)
+        shares = {name: epochs_of(settings)}  # its one stage has all the epochs
+    whole = fixed = 0.0
+    for stage, epochs in shares.items():
+        spent = second[stage]
+        difference = (spent - first[stage]) / 2
+        cost = difference if difference > spent / 10 else spent / 3
+        fixed += max(spent - 3 * cost, 0.0)
+        whole += epochs * cost
     return epochs_of(settings) * max(seconds - fixed, 0.0) / whole
 
 
-def wrapper_for(path: Path, source: ImageSource, settings: Recipe) -> tuple[Any, float]:
-    """The wrapper that this library's models share, trained once, and its seconds of training."""
+def epochs_trained(trained: Any, settings: Recipe) -> int:
+    """Passes over the pairs that a training took, by its history."""
+    passes = {stage.name: stage.passes for stage in settings.stages}
+    return sum(
+        passes.get(name, 1) * len(history.get("loss", ()))
+        for name, history in trained.history.items()
+    )
+
+
+def codecs_for(path: Path, pairs: Pairs, settings: Recipe) -> tuple[dict[str, Codec], float]:
+    """The codec that this library's models share, trained once, and its seconds of training."""
     note = path.with_suffix(".json")
     if not note.exists():
         begin = time.perf_counter()
-        wrapper, _ = train_wrapper(source, settings, verbose=0)
-        assert wrapper is not None  # the default recipe has one
+        codecs, _ = train_codecs(pairs, settings, verbose=0)
+        assert codecs["x"] is codecs["y"]  # x and y are drawn from the same images
         seconds = time.perf_counter() - begin
-        wrapper.save(path)
+        codecs["x"].save(path)
         note.write_text(json.dumps({"seconds": seconds}))
-    return keras.models.load_model(path), json.loads(note.read_text())["seconds"]
+    codec = keras.models.load_model(path)
+    return dict.fromkeys("xy", codec), json.loads(note.read_text())["seconds"]
 
 
 def main() -> None:
@@ -94,22 +116,22 @@ def main() -> None:
     budget.add_argument("--epochs", type=int)
     budget.add_argument("--seconds", type=float)
     options = parser.parse_args()
-    pairs = dict(np.load(options.pairs))
-    comparison = json.loads(str(pairs["settings"]))
-    source, settings = load(options.data), recipe(options.data, seed=comparison["seed"])
-    settings = dataclasses.replace(settings, pairs_per_class=comparison["pairs_per_class"])
-    wrapper, wrapper_seconds = wrapper_for(options.out.with_name("wrapper.keras"), source, settings)
+    arrays = dict(np.load(options.pairs))
+    pairs = training_pairs(load(options.data), arrays)
+    settings = recipe_of(pairs, json.loads(str(arrays["settings"]))["seed"])
+    path = options.out.with_name("codec.keras")
+    codecs, codec_seconds = codecs_for(path, pairs, settings)
     epochs = options.epochs or epochs_within(
-        options.seconds - wrapper_seconds, options.model, source, settings, wrapper
+        options.seconds - codec_seconds, options.model, pairs, settings, path
     )
     begin = time.perf_counter()
-    trained = fit(options.model, source, settings, wrapper, epochs)
+    trained = fit(options.model, pairs, settings, codecs, epochs)
     facts = {
-        "epochs": sum(len(history["loss"]) for history in trained.history.values()),
-        "seconds": time.perf_counter() - begin + wrapper_seconds,
+        "epochs": epochs_trained(trained, settings),
+        "seconds": time.perf_counter() - begin + codec_seconds,
         "parameters": sum(int(np.prod(each.shape)) for each in trained.model.trainable_variables),
     }
-    save_images(options.out, trained.model, pairs, facts)
+    save_images(options.out, trained.model, arrays, facts)
 
 
 if __name__ == "__main__":

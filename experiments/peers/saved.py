@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from wyner_keras.evaluation.evaluator import GenerativePair
 from wyner_keras.files import write_arrays
 
 OTHER = {"x": "y", "y": "x"}
@@ -85,13 +84,13 @@ class SavedImages:
 
 
 def save_images(
-    path: Path, model: GenerativePair, pairs: Mapping[str, np.ndarray], facts: Mapping[str, Any]
+    path: Path, model: Any, pairs: Mapping[str, np.ndarray], facts: Mapping[str, Any]
 ) -> None:
     """Ask a model of this library for all images of the evaluation, and write them.
 
     Args:
         path: the .npz to write, whole or not at all.
-        model: the trained model.
+        model: the trained model, as `evaluate` takes it.
         pairs: what `write_pairs` wrote.
         facts: about the training, as JSON-able values.
     """

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from experiments.peers.saved import SavedImages, facts_of
-from wyner_keras.data import ImageSource
+from wyner_keras.data import Pairs
 from wyner_keras.evaluation import Judge, evaluate
 from wyner_keras.files import whole
 
@@ -49,21 +49,24 @@ def _write(path: Path, text: str) -> None:
 
 
 def judged(
-    images: Path, pairs: Mapping[str, np.ndarray], source: ImageSource, judge: Judge | None
+    images: Path,
+    pairs: Mapping[str, np.ndarray],
+    held_out: Pairs,
+    judges: Mapping[str, Judge],
 ) -> dict[str, Any]:
     """The report of saved images; made once and kept beside them as .json.
 
     Args:
         images: file of `save_images` or peer.py.
         pairs: what `write_pairs` wrote.
-        source: the images that the pairs were made of.
-        judge: the one judge of all models; None where the source cannot teach one.
+        held_out: the pairs held out, of `held_out_pairs`.
+        judges: of all models, by side.
     """
     path = images.with_suffix(".json")
     if not path.exists() or path.stat().st_mtime_ns < images.stat().st_mtime_ns:
         settings = json.loads(str(pairs["settings"]))["evaluate"]
         report = evaluate(
-            SavedImages.load(images, pairs), source, judge=judge, verbose=False, **settings
+            SavedImages.load(images, pairs), held_out, judges=judges, verbose=False, **settings
         )
         _write(path, json.dumps({**report.to_dict(), "facts": facts_of(images)}, indent=1))
     return json.loads(path.read_text(encoding="utf-8"))
@@ -94,7 +97,7 @@ def write_table(reports: Mapping[str, Mapping[str, Any]], out: Path) -> Path:
     heads = ["model", *FACTS.values(), *COLUMNS.values()]
     rows = [[NAMES.get(name, name), *_cells(report)] for name, report in reports.items()]
     real = {name: each for report in reports.values() for name, each in report["figures"].items()}
-    ceiling = [_cell(name, real.get(name, {}).get("real")) for name in COLUMNS]
+    ceiling = [_cell(name, real.get(name, {}).get("beside")) for name in COLUMNS]
     rows.append(["real digits", *[""] * len(FACTS), *ceiling])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([heads, *rows])

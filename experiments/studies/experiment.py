@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import gc
+import hashlib
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +18,22 @@ import keras
 import numpy as np
 
 from experiments.studies.sizes import Size
-from experiments.studies.stage_cache import StageCache, last_shared, wrapper_key
 from experiments.studies.sweep import Configuration, Sweep
 from wyner_keras import evaluation, information, runs, training
-from wyner_keras.data import ImageSource, label_map
-from wyner_keras.evaluation import Judge
+from wyner_keras.data import ImageSource, Pairs, label_map
+from wyner_keras.divergence import TrainingDiverged
 from wyner_keras.files import to_json, whole, write_arrays, write_json
-from wyner_keras.models import TrainingDiverged, WynerModel
-from wyner_keras.networks import ConvAutoencoder
-from wyner_keras.training import Recipe
+from wyner_keras.modality import Image
+from wyner_keras.model import WynerModel
+from wyner_keras.networks.codec import Codec
 
 logger = logging.getLogger(__name__)
 
 SETTINGS, SAMPLES = "sweeps.json", "samples.npz"
 _SAMPLES_SHOWN = 10  # for each input of a picture
+_MAP = "add-one"
+# Pairs for each class: as many as it has images, within these; as `wyner train` has it.
+_LEAST, _MOST = 1000, 5000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +41,10 @@ class Experiment:
     """What all configurations of a folder have in common.
 
     Args:
-        folder: holds `runs/<configuration>`, a run folder each, and `wrappers/<key>.keras`,
-            trained once for all that share it; while a sweep runs, also a `StageCache` in `stages`.
+        folder: holds `runs/<configuration>`, a run folder each, and `codecs/<key>.keras`, trained
+            once for all that share it.
         source: training images, and test images that are judged.
         data: the name of the source, as `wyner_keras.data.load` takes it.
-        mapping: label of x to label of y.
         size: limits on what is trained and judged.
         seed: of the test pairs and draws, which are the same for all configurations.
         verbose: of Keras' progress bars.
@@ -49,7 +53,6 @@ class Experiment:
     folder: Path
     source: ImageSource
     data: str
-    mapping: Mapping[int, int]
     size: Size
     seed: int
     verbose: int = 0
@@ -59,6 +62,32 @@ class Experiment:
         """What all sweeps of the folder have to agree in."""
         return {"data": self.data, "size": self.size.name, "seed": self.seed}
 
+    @property
+    def mapping(self) -> dict[Any, Any]:
+        """Label of x to label of y: the paper's."""
+        return runs.label_map(_MAP, self.source.train.classes)
+
+    def pairs(self, seed: int, slant: bool = True) -> Pairs:
+        """Pairs to train on, the same stores for every seed.
+
+        Args:
+            seed: of the pairs.
+            slant: whether slant is a feature of its own, where the images have one.
+        """
+        images = self.source.train
+        largest = max(len(images.of_class(label)) for label in images.classes)
+        count = min(self.size.pairs_per_class or _MOST, max(_LEAST, largest), _MOST)
+        pairs = label_map(images, self.mapping, count, seed=seed)
+        if slant:
+            return pairs
+        modality = plain(pairs.modalities[0])
+        return Pairs(images, images, pairs.index, x_modality=modality)
+
+    @functools.cached_property
+    def held_out(self) -> Pairs:
+        """Pairs of test images."""
+        return label_map(self.source.test, self.mapping, seed=self.seed)
+
     def run_folder(self, configuration: Configuration) -> Path:
         """The run folder of a configuration."""
         return self.folder / "runs" / configuration.name
@@ -67,6 +96,11 @@ class Experiment:
         """The images that a finished configuration shows in pictures, in [0, 1], by name."""
         with np.load(self.run_folder(configuration) / SAMPLES) as arrays:
             return {name: arrays[name].astype(np.float32) / 255 for name in arrays.files}
+
+
+def plain(modality: Any) -> Any:
+    """A modality without a feature of slant."""
+    return dataclasses.replace(modality, slant=False) if isinstance(modality, Image) else modality
 
 
 def check_folder(folder: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
@@ -126,9 +160,7 @@ def run_sweep(sweep: Sweep, experiment: Experiment) -> dict[str, dict[str, Any]]
         _check_recipe(experiment, configuration)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     write_json(experiment.folder / SETTINGS, experiment.settings)
-    wrappers: dict[str, ConvAutoencoder | None] = {}
-    judge: Judge | None = None
-    cache = StageCache(experiment.folder / "stages")
+    judges: Any = None
     for number, configuration in enumerate(sweep.configurations, 1):
         finished = experiment.run_folder(configuration).exists()
         logger.info(
@@ -140,32 +172,13 @@ def run_sweep(sweep: Sweep, experiment: Experiment) -> dict[str, dict[str, Any]]
         )
         if finished:
             continue
-        key = wrapper_key(configuration.recipe)
-        if key not in wrappers:
-            wrappers[key] = _wrapper(experiment, configuration.recipe)
-        if judge is None and evaluation.judgeable(experiment.source):
-            judge = evaluation.judge_for(experiment.source, verbose=experiment.verbose)
-        shared = {
-            last_shared(configuration.recipe, other.recipe)
-            for other in _unfinished(sweep, experiment)
-            if other != configuration
-        }
-        _run_configuration(experiment, configuration, wrappers[key], judge, cache, shared)
+        if judges is None:
+            # One for all: pairs of another seed would teach another.
+            pairs = experiment.pairs(experiment.seed)
+            judges = evaluation.judges_for(pairs, verbose=experiment.verbose)
+        _run_configuration(experiment, configuration, judges)
         gc.collect()  # a model is a cycle, and holds features and compiled graphs
-        _tidy(cache, sweep, experiment)
-    _tidy(cache, sweep, experiment)
     return {each.name: _read_results(experiment.run_folder(each)) for each in sweep.configurations}
-
-
-def _unfinished(sweep: Sweep, experiment: Experiment) -> list[Configuration]:
-    return [each for each in sweep.configurations if not experiment.run_folder(each).exists()]
-
-
-def _tidy(cache: StageCache, sweep: Sweep, experiment: Experiment) -> None:
-    """Remove the stages that this sweep cached and no unfinished configuration needs."""
-    unfinished = _unfinished(sweep, experiment)
-    finished = [each.recipe for each in sweep.configurations if each not in unfinished]
-    cache.tidy(finished, [each.recipe for each in unfinished])
 
 
 def _check_recipe(experiment: Experiment, configuration: Configuration) -> None:
@@ -183,82 +196,82 @@ def _check_recipe(experiment: Experiment, configuration: Configuration) -> None:
             )
 
 
-def _wrapper(experiment: Experiment, recipe: Recipe) -> ConvAutoencoder | None:
-    """The recipe's wrapper, trained once for all configurations of the folder that share it."""
-    path = experiment.folder / "wrappers" / f"{wrapper_key(recipe)}.keras"
+def _codecs(experiment: Experiment, configuration: Configuration, pairs: Pairs) -> dict[str, Codec]:
+    """Both sides' codec, trained once for all configurations of the folder that share it.
+
+    x and y are drawn from one store, by one recipe: they have one codec.
+    """
+    recipe = configuration.recipe
+    first = recipe.codecs["x"]
+    settings = [first and dataclasses.asdict(first), configuration.slant, recipe.seed]
+    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:16]
+    path = experiment.folder / "codecs" / f"{key}.keras"
     if path.exists():
-        return keras.saving.load_model(path, compile=False)
-    wrapper, _ = training.train_wrapper(experiment.source, recipe, verbose=experiment.verbose)
-    if wrapper is not None:
+        codec = keras.saving.load_model(path, compile=False)
+    else:
+        codec = training.train_codecs(pairs, recipe, verbose=experiment.verbose)[0]["x"]
         path.parent.mkdir(exist_ok=True)
         with whole(path) as temporary:
-            wrapper.save(temporary)
-    return wrapper
+            codec.save(temporary)
+    return dict.fromkeys(pairs.names, codec)
 
 
 def _run_configuration(
-    experiment: Experiment,
-    configuration: Configuration,
-    wrapper: ConvAutoencoder | None,
-    judge: Judge | None,
-    cache: StageCache,
-    shared: Collection[str | None],
+    experiment: Experiment, configuration: Configuration, judges: Mapping[str, Any]
 ) -> None:
-    """Train and judge one configuration; cache its model after each of the `shared` stages."""
+    """Train and judge one configuration."""
     run, recipe = experiment.run_folder(configuration), configuration.recipe
     partial = runs.partial_folder(run)
     if not (partial / runs.SETTINGS).exists():
         runs.abandon_run(run)  # killed before its settings were written
-        settings = runs.settings_of(
-            recipe,
-            data=experiment.data,
-            label_map=experiment.mapping,
-            seed=recipe.config.seed,
-        )
-        runs.start_run(run, settings)
-    checkpoint = partial / runs.CHECKPOINTS
-    if not (partial / runs.HISTORY).exists():
-        stage = cache.restore(recipe, checkpoint)
-        if stage is not None:
-            logger.info("%s goes on from a shared stage: %s", configuration.name, stage)
-
-    def after_stage(stage: str) -> None:
-        if stage in shared:
-            cache.store(recipe, stage, checkpoint)
-
-    try:
-        model, _ = training.train_kept(
-            partial,
-            experiment.source,
-            recipe,
-            mapping=experiment.mapping,
-            wrapper=wrapper,
-            after_stage=after_stage,
-            verbose=experiment.verbose,
-        )
-    except TrainingDiverged as error:
-        raise TrainingDiverged(f"{configuration.name}: {error}") from error
-    metrics = _judge(experiment, model, judge)
+        source = runs.Source(data=experiment.data, map=_MAP, seed=recipe.seed)
+        runs.start_run(run, runs.settings_of(recipe, source))
+    if (partial / runs.HISTORY).exists():
+        model = runs.load_model(partial / runs.MODEL)
+    else:
+        model = _train(experiment, configuration, partial)
+    metrics = _judge(experiment, model, judges)
+    runs.save_examples(partial, experiment.held_out)
     write_arrays(partial / SAMPLES, **_draw_samples(experiment, model))
     write_json(partial / runs.METRICS, {"data": experiment.data, **metrics})
     runs.finish_run(run)
 
 
-def _judge(experiment: Experiment, model: WynerModel, judge: Judge | None) -> dict[str, Any]:
+def _train(experiment: Experiment, configuration: Configuration, partial: Path) -> WynerModel:
+    pairs = experiment.pairs(configuration.recipe.seed, configuration.slant)
+    codecs = _codecs(experiment, configuration, pairs)
+    try:
+        trained = training.train(
+            pairs,
+            configuration.recipe,
+            folder=partial / runs.CHECKPOINTS,
+            codecs=codecs,
+            verbose=experiment.verbose,
+        )
+    except TrainingDiverged as error:
+        raise TrainingDiverged(f"{configuration.name}: {error}") from error
+    history = {
+        "history": trained.history,
+        "seconds": trained.seconds,
+        "shared_nats": trained.shared_nats,
+    }
+    runs.save_trained(partial, trained.model, history)
+    return trained.model
+
+
+def _judge(experiment: Experiment, model: WynerModel, judges: Mapping[str, Any]) -> dict[str, Any]:
     """Figures on test images, and how many nats the latents hold of test pairs."""
-    source, size, seed = experiment.source, experiment.size, experiment.seed
+    pairs, size, seed = experiment.held_out, experiment.size, experiment.seed
     report = evaluation.evaluate(
         model,
-        source,
-        label_map=experiment.mapping,
-        judge=judge,
+        pairs,
+        judges=judges,
         inputs=size.inputs,
         styles=size.styles,
         concepts=size.concepts,
         seed=seed,
         verbose=experiment.verbose > 0,
     )
-    pairs = label_map(source.test, experiment.mapping, seed=seed)
     nats = information.measure(model, pairs, rows=size.inputs or len(pairs), seed=seed)
     return {**report.to_dict(), "nats": nats}
 
@@ -267,7 +280,7 @@ def _draw_samples(experiment: Experiment, model: WynerModel) -> dict[str, np.nda
     """What pictures show, 8 bits a channel; the same inputs for every configuration."""
     test, rng = experiment.source.test, np.random.default_rng(experiment.seed)
     inputs, styles, concepts = (
-        test.images[[rng.choice(test.of_class(label)) for label in labels]]
+        test.select(np.array([rng.choice(test.of_class(label)) for label in labels])).unit()
         for labels in (test.classes, test.classes, list(experiment.mapping.values()))
     )
     images = {

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
-from wyner_keras.training import Recipe
-from wyner_keras.training.settings import STAGES
+from wyner_keras.recipe import Recipe, StageSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +14,8 @@ class Size:
 
     Args:
         name: of the size.
-        epochs: the most epochs, by stage and of the "wrapper"; a stage that it does not name
-            keeps the recipe's.
+        epochs: the most passes over the pairs, by stage, and over the rows, of the "codec"; a
+            stage that it does not name keeps the recipe's.
         pairs_per_class: the most pairs for each class of x.
         batch_size: the most pairs in a step.
         jit_compile: whether XLA may compile steps, which pays in long runs only.
@@ -37,32 +35,34 @@ class Size:
 
     def limit(self, recipe: Recipe) -> Recipe:
         """The recipe with no more of anything than this size allows."""
-        limited: dict[str, Any] = {
-            "pairs_per_class": _at_most(recipe.pairs_per_class, self.pairs_per_class)
+        codecs = {
+            name: codec
+            and dataclasses.replace(codec, epochs=_at_most(codec.epochs, self.epochs.get("codec")))
+            for name, codec in recipe.codecs.items()
         }
-        if recipe.wrapper is not None:
-            epochs = _at_most(recipe.wrapper.epochs, self.epochs.get("wrapper"))
-            limited["wrapper"] = dataclasses.replace(recipe.wrapper, epochs=epochs)
-        for name in STAGES:
-            stage = getattr(recipe, name)
-            limited[name] = stage and dataclasses.replace(
-                stage,
-                epochs=_at_most(stage.epochs, self.epochs.get(name)),
-                batch_size=_at_most(stage.batch_size, self.batch_size),
-                jit_compile=stage.jit_compile and self.jit_compile,
-            )
-        return dataclasses.replace(recipe, **limited)
+        stages = tuple(map(self._limited, recipe.stages))
+        return dataclasses.replace(recipe, codecs=codecs, stages=stages)
+
+    def _limited(self, stage: StageSettings) -> StageSettings:
+        most = self.epochs.get(stage.name)
+        passes = _at_most(stage.passes, most)
+        return dataclasses.replace(
+            stage,
+            passes=passes,
+            epochs=_at_most(stage.epochs, most and most // passes),
+            batch_size=_at_most(stage.batch_size, self.batch_size),
+            jit_compile=stage.jit_compile and self.jit_compile,
+        )
 
 
 def _at_most(value: int, limit: int | None) -> int:
     return value if limit is None else min(value, limit)
 
 
-# The 22 configurations of both figures train in 114 minutes on one core.
 FULL = Size(
     name="full",
     epochs={
-        "wrapper": 6,
+        "codec": 6,
         "alignment": 6,
         "joint": 10,
         "flow": 40,
@@ -78,7 +78,7 @@ FULL = Size(
 QUICK = Size(
     name="quick",
     epochs={
-        "wrapper": 12,
+        "codec": 12,
         "alignment": 8,
         "joint": 10,
         "flow": 4,

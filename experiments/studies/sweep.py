@@ -7,25 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from wyner_keras.latents import Categorical, Latent
-from wyner_keras.training import Recipe
-
-# Changes of a config that remove the flows.
-NO_FLOW: dict[str, Any] = {"flow_steps": 0}
-
-
-class RecipeFactory(Protocol):
-    """Makes the recipes that a sweep varies."""
-
-    def __call__(
-        self, name: str, local: tuple[int, int] | None = None, seed_offset: int = 0
-    ) -> Recipe:
-        """The recipe "paper" or "annealed".
-
-        Args:
-            name: of the recipe.
-            local: |U| = |V| as (N, K), of the paper's recipe only.
-            seed_offset: added to the sweep's seed.
-        """
+from wyner_keras.recipe import Recipe
+from wyner_keras.schedules import Ramp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +16,52 @@ class Configuration:
     """One model to train.
 
     Args:
-        name: of its run folder. One name stands for one recipe in all sweeps, so that they share
-            what they have in common.
-        label: says what is varied.
+        owner: whose recipe it is, "paper" or "annealed".
         recipe: what to build and how to train it.
+        slant: whether slant is a feature of its own, where the images have one.
+        label: says what is varied.
+        ending: of its name: what is varied besides the sizes of the latents.
     """
 
-    name: str
-    label: str
+    owner: str
     recipe: Recipe
+    slant: bool = True
+    label: str = ""
+    ending: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of its run folder: recipe, sizes, and what else is varied.
+
+        One name stands for one recipe in all sweeps, so that they share what they have in common.
+        """
+
+        def size(latent: Latent | None) -> str:
+            if isinstance(latent, Categorical):
+                return f"{latent.n}x{latent.k}"
+            return "none" if latent is None else f"{latent.size}"
+
+        sizes = f"z{size(self.recipe.z)}-u{size(local_of(self.recipe))}"
+        return f"{self.owner}-{sizes}{self.ending}"
+
+    def varied(self, recipe: Recipe, label: str = "", ending: str = "") -> Configuration:
+        """The same start with another recipe."""
+        return dataclasses.replace(self, recipe=recipe, label=label, ending=ending)
+
+
+class Start(Protocol):
+    """Makes what a sweep varies."""
+
+    def __call__(
+        self, owner: str, local: tuple[int, int] | None = None, seed_offset: int = 0
+    ) -> Configuration:
+        """The configuration of the recipe "paper" or "annealed", without label or ending.
+
+        Args:
+            owner: of the recipe.
+            local: |U| = |V| as (N, K), of the paper's recipe only.
+            seed_offset: added to the sweep's seed.
+        """
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +100,15 @@ class Sweep:
 
     @property
     def configurations(self) -> tuple[Configuration, ...]:
-        """Each configuration once, in the order of training.
-
-        Seeds come one after another, since configurations of one seed share stages.
-        """
+        """Each configuration once, seed by seed, in the order of training."""
         listed = [each for group in self.groups for each in group.configurations]
-        listed.sort(key=lambda configuration: configuration.recipe.config.seed)
+        listed.sort(key=lambda configuration: configuration.recipe.seed)
         return tuple({each.name: each for each in listed}.values())
+
+
+def local_of(recipe: Recipe, side: str = "x") -> Latent | None:
+    """The local latent of a side."""
+    return recipe.sides[side].local
 
 
 def size_text(latent: Latent | None) -> str:
@@ -98,27 +120,32 @@ def size_text(latent: Latent | None) -> str:
     return f"{latent.size} Gaussian"
 
 
-def configuration_name(recipe: Recipe, ending: str = "") -> str:
-    """The name of a recipe's configuration: recipe, sizes, and what else is varied."""
-
-    def size(latent: Latent | None) -> str:
-        if isinstance(latent, Categorical):
-            return f"{latent.n}x{latent.k}"
-        return "none" if latent is None else f"{latent.size}"
-
-    return f"{recipe.name}-z{size(recipe.config.z)}-u{size(recipe.config.u)}{ending}"
+def with_sides(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with changes in the settings of both sides."""
+    sides = {name: dataclasses.replace(side, **changes) for name, side in recipe.sides.items()}
+    return dataclasses.replace(recipe, sides=sides)
 
 
-def with_config(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with changes in its config."""
-    return dataclasses.replace(recipe, config=dataclasses.replace(recipe.config, **changes))
+def with_loss(recipe: Recipe, stage: str, **changes: Any) -> Recipe:
+    """The recipe with changes in the loss of a stage."""
+    return recipe.changed(stage, loss=dataclasses.replace(recipe.stage(stage).loss, **changes))
 
 
-def with_joint(recipe: Recipe, **changes: Any) -> Recipe:
-    """The recipe with changes in the settings of its joint stage."""
-    return dataclasses.replace(recipe, joint=dataclasses.replace(recipe.joint, **changes))
+def without(recipe: Recipe, *stages: str) -> Recipe:
+    """The recipe without some stages."""
+    kept = tuple(stage for stage in recipe.stages if stage.name not in stages)
+    return dataclasses.replace(recipe, stages=kept)
 
 
 def without_flow(recipe: Recipe) -> Recipe:
     """The recipe without the flows and the stage that trains them."""
-    return dataclasses.replace(with_config(recipe, **NO_FLOW), flow=None)
+    return without(with_sides(recipe, flow_steps=0), "flow")
+
+
+def with_epsilon(recipe: Recipe, two_epsilon_squared: float, *stages: str) -> Recipe:
+    """The recipe with a constant 2ε² in some stages, by default in all."""
+    for stage in recipe.stages:
+        if not stages or stage.name in stages:
+            constant = Ramp.constant(two_epsilon_squared)
+            recipe = recipe.changed(stage.name, two_epsilon_squared=constant)
+    return recipe

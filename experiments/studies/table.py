@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.studies.sweep import Configuration, Group, Sweep, size_text
+from experiments.studies.sweep import Configuration, Group, Sweep, local_of, size_text
 from wyner_keras.files import whole, write_json
 
 Row = dict[str, Any]
@@ -67,22 +67,24 @@ def make_rows(sweep: Sweep, results: Mapping[str, Mapping[str, Any]]) -> list[Ro
 def _row(
     sweep: Sweep, group: Group, configuration: Configuration, results: Mapping[str, Any]
 ) -> Row:
-    recipe, config = configuration.recipe, configuration.recipe.config
+    recipe = configuration.recipe
+    joint, marginal = recipe.stage("joint"), recipe.stage("marginal")
     seconds = [float(value) for value in results["seconds"].values()]
     return {
         "sweep": sweep.name,
         "group": group.title,
         "label": configuration.label,
         "configuration": configuration.name,
-        "recipe": recipe.name,
-        "seed": config.seed,
-        "z": size_text(config.z),
-        "u": size_text(config.u),
-        "v": size_text(config.v),
-        "lambda": config.common_information_weight,
-        "two_epsilon_squared": config.two_epsilon_squared,
-        "joint_epochs": recipe.joint.epochs,
-        "marginal_epochs": recipe.marginal.epochs,
+        "recipe": configuration.owner,
+        "seed": recipe.seed,
+        "z": size_text(recipe.z),
+        "u": size_text(local_of(recipe)),
+        "v": size_text(local_of(recipe, "y")),
+        # The default recipe's joint stage has no λ: it does not train the experts.
+        "lambda": getattr(joint.loss, "common_information_weight", None),
+        "two_epsilon_squared": joint.two_epsilon_squared.end,
+        "joint_epochs": joint.epochs * joint.passes,
+        "marginal_epochs": marginal.epochs * marginal.passes,
         "seconds": round(sum(seconds), 1),
         "shared_nats": results["shared_nats"],
         **results["figures"],

@@ -12,14 +12,14 @@ import tensorflow as tf
 from keras import ops
 from scipy.special import softmax
 
-from experiments.loss_model import LossModel, learning_rate_schedule, sample_gaussian
+from experiments.loss_model import LossModel, sample_gaussian
 from experiments.theory.sources import Source
-from wyner_keras.data.checks import check_least
+from wyner_keras.data.checks import check_whole
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.objectives import kl_categorical, kl_diagonal_gaussian
 from wyner_keras.received import received
+from wyner_keras.schedules import Ramp, Schedule
 
 Tensor = Any
 # One categorical variable, or one Gaussian dimension.
@@ -28,7 +28,7 @@ CommonLatent = Categorical | DiagonalGaussian
 _SAMPLES, _BATCH, _EVALUATED = 200_000, 2000, 40_000
 _NODES, _GRID = 8, 500
 _EPOCHS, _STEPS_PER_EXECUTION = 6, 10
-_FIRST_RATE, _LAST_RATE = 3e-3, 6e-5
+_LEARNING_RATE = Ramp(start=3e-3, end=6e-5)
 
 
 class BaseModel(LossModel):
@@ -64,6 +64,7 @@ class BaseModel(LossModel):
                 "`z` should be a Categorical of one variable or a DiagonalGaussian of one "
                 f"dimension. Received: z={received(z)}"
             )
+        self.z = z
         self.states = z.k if isinstance(z, Categorical) else None  # None: Z is Gaussian
         self.gaussian_decoder = source.likelihood == "gaussian"
         self.encoder = self.mlp(z.parameter_size, hidden, *source.widths)
@@ -87,9 +88,7 @@ class BaseModel(LossModel):
 
     def kl(self, parameters: Tensor) -> Tensor:
         """D(q(z|x,y) ‖ p(z)), nats, `(batch,)`; p(z) is uniform or standard normal."""
-        if self.states is None:
-            return kl_diagonal_gaussian(*ops.split(parameters, 2, axis=-1))
-        return kl_categorical(parameters[:, None])
+        return self.z(parameters).kl()
 
     def expected_loss(
         self, features: Tensor, parameters: Tensor, z: Tensor | None, side: str
@@ -222,7 +221,7 @@ def trade_off_curve(
     Example:
         >>> trade_off_curve(noisy_bits(0.1), Categorical(n=1, k=2), [0.2, 0.05])  # doctest: +SKIP
     """
-    steps = check_least(steps, "`steps`", _EPOCHS * _STEPS_PER_EXECUTION)
+    steps = check_whole(steps, "`steps`", minimum=_EPOCHS * _STEPS_PER_EXECUTION)
     keras.utils.set_random_seed(seed)  # which `tf.data`'s shuffling mixes into its own
     model = BaseModel(source, z, hidden=hidden, seed=seed)
     model.compile(optimizer=keras.optimizers.Adam(), steps_per_execution=_STEPS_PER_EXECUTION)
@@ -235,7 +234,7 @@ def trade_off_curve(
             batches,
             steps_per_epoch=per_epoch,
             epochs=epochs,
-            callbacks=[learning_rate_schedule(_learning_rate, epochs)],
+            callbacks=[Schedule(learning_rate=_LEARNING_RATE)],
             shuffle=False,
             verbose=0,
         )
@@ -246,10 +245,6 @@ def trade_off_curve(
         fit(weight, _EPOCHS * (3 if number == len(weights) else 1))
         points.append(measure_point(model, source, seed))
     return points
-
-
-def _learning_rate(progress: float) -> float:
-    return float(_FIRST_RATE * (_LAST_RATE / _FIRST_RATE) ** progress)
 
 
 def _batches(source: Source, seed: int) -> tf.data.Dataset:

@@ -1,10 +1,23 @@
-import importlib
-
-import keras
 import pytest
 
-# The package offers a function under its module's name.
-train_module = importlib.import_module("wyner_keras.training.train")
+from wyner_keras.data import Facts
+from wyner_keras.modality import Image
+
+
+def facts_of(shape, rows, pairs):
+    image = Image(shape=shape, slant=True)
+    return Facts(
+        pairs=pairs, rows=(rows, rows), modalities=(image, image), same_store=True, classes=10
+    )
+
+
+@pytest.fixture
+def facts():
+    """Of add-one pairs, by the name of their source."""
+    return {
+        "mnist": facts_of((28, 28, 1), 60_000, 50_000),
+        "digits": facts_of((8, 8, 1), 1437, 10_000),
+    }
 
 
 @pytest.fixture
@@ -17,20 +30,3 @@ def call(capsys):
         return status, captured.out, captured.err
 
     return run
-
-
-@pytest.fixture
-def one_step(monkeypatch):
-    """Every stage is trained by one step that nothing traces; a list of the stages' names."""
-    names = []
-
-    def fit(stage, pairs, settings, name, folder, verbose):
-        names.append(name)
-        stage.compile(optimizer=keras.optimizers.Adam(0.01))
-        if settings.two_epsilon_squared is not None:
-            stage.two_epsilon_squared.assign(settings.two_epsilon_squared(0.0))
-        batch = next(iter(stage._prepared(pairs, settings.batch_size, shuffle=True)))
-        return {key: [float(value)] for key, value in stage.train_step(batch).items()}
-
-    monkeypatch.setattr(train_module, "_fit", fit)
-    return names

@@ -61,7 +61,7 @@ def swept(monkeypatch):
                 "seconds": {"joint": 1.0},
                 "figures": {"conditional_accuracy_y": 0.5, "diversity_y": 0.5},
                 "nats": {"i_xy_z": 1.0},
-                "shared_nats": 2.0 + one.recipe.config.seed,
+                "shared_nats": 2.0 + one.recipe.seed,
             }
             for one in sweep.configurations
         }
@@ -78,7 +78,7 @@ def test_the_study_of_lambda_by_command(call, tmp_path, swept):
     ((sweep, experiment),) = swept
     assert experiment.settings == {"data": "digits", "size": "quick", "seed": 3}
     assert experiment.mapping == {label: (label + 1) % 10 for label in range(10)}
-    assert all(one.recipe.config.seed == 3 for one in sweep.configurations)
+    assert all(one.recipe.seed == 3 for one in sweep.configurations)
     values = json.loads(text)
     assert len(values["rows"]) == 14
     for name, file in (("picture", "png"), ("table", "csv"), ("json", "json")):
@@ -93,7 +93,7 @@ def test_the_ablation_by_command(call, tmp_path, swept):
     assert code == 0
     ((sweep, experiment),) = swept
     assert experiment.settings == {"data": "digits", "size": "whole", "seed": 3}
-    assert {one.recipe.config.seed for one in sweep.configurations} == {3, 4, 5}
+    assert {one.recipe.seed for one in sweep.configurations} == {3, 4, 5}
     values = json.loads(text)
     assert len(values["rows"]) == 10 * 3
     summary = json.loads((out / "ablation-summary.json").read_text())
@@ -118,7 +118,8 @@ def test_a_short_ablation_has_the_figures_size(call, tmp_path, swept, monkeypatc
     assert experiment.settings == {"data": "digits", "size": "full", "seed": 0}
     assert str(experiment.folder) == "runs/studies-short"
     most = studies.FULL.epochs
-    assert {one.recipe.joint.epochs for one in sweep.configurations} == {most["joint"]}
+    joint = [one.recipe.stage("joint") for one in sweep.configurations]
+    assert {stage.epochs * stage.passes for stage in joint} == {most["joint"]}
 
 
 def test_what_is_short_already_is_not_made_shorter(call, monkeypatch):

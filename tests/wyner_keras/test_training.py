@@ -78,14 +78,15 @@ def test_all_stages_run_and_leave_their_history(whole, vectors):
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole, vectors, weights):
-    keras.utils.set_random_seed(99)
-    again = wk.train(vectors, TINY, verbose=0)
-    assert weights(again.model) == weights(whole.model)
-    assert again.history == whole.history
-    other = wk.train(vectors, dataclasses.replace(TINY, seed=1, stages=TINY.stages[:1]), verbose=0)
-    assert weights(other.model.side("x").expert_network) != weights(
-        whole.model.side("x").expert_network
-    )
+    found = []
+    for seed, chance in ((0, 98), (1, 99)):
+        # Keras' own seed has no say.
+        keras.utils.set_random_seed(chance)
+        first = dataclasses.replace(TINY, seed=seed, stages=TINY.stages[:1])
+        again = wk.train(vectors, first, verbose=0).model
+        found.append(weights(*(side.expert_network for side in again.sides)))
+    # Later stages leave the experts alone.
+    assert found[0] == weights(*(side.expert_network for side in whole.model.sides)) != found[1]
 
 
 def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
@@ -145,7 +146,9 @@ def test_a_finished_training_is_taken_up_without_training(whole, vectors, tmp_pa
 def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_weights(
     vectors, tmp_path
 ):
-    bad = TINY.changed("joint", epochs=4, learning_rate=Ramp(start=1e-3, end=1e30, begin=0.3))
+    rising = Ramp(start=1e-3, end=1e30, begin=0.3)
+    bad = stage("joint", losses.Joint(), epochs=4, learning_rate=rising)
+    bad = dataclasses.replace(TINY, stages=(bad,))
     with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf).*weights.*are back"):
         wk.train(vectors, bad, folder=tmp_path, verbose=0)
     assert (tmp_path / "joint.weights.h5").exists()
@@ -205,20 +208,20 @@ def test_trained_codecs_may_be_given(whole, vectors, weights):
 # From data alone.
 
 
-def narrow(recipe, epochs):
-    """The default's stages, short, on networks that are narrow."""
+def narrow(recipe):
+    """The default's stages, short and fast, on networks that are narrow."""
     sides = {
         name: dataclasses.replace(side, hidden=(16,), flow_steps=1)
         for name, side in recipe.sides.items()
     }
     codecs = {
-        name: dataclasses.replace(codec, code_size=4, epochs=6, filters=(4, 4))
+        name: dataclasses.replace(codec, code_size=4, epochs=8, filters=(4, 4), batch_size=48)
         for name, codec in recipe.codecs.items()
     }
-    stages = tuple(
-        dataclasses.replace(each, epochs=epochs, passes=1, jit_compile=False)
-        for each in recipe.stages
-    )
+    # Where 2ε² falls, a loss rises though the error falls.
+    still = {"learning_rate": Ramp.constant(1e-2), "two_epsilon_squared": Ramp.constant(0.5)}
+    changes = {"epochs": 5, "passes": 1, "batch_size": 48, "jit_compile": False, **still}
+    stages = tuple(dataclasses.replace(each, **changes) for each in recipe.stages)
     return dataclasses.replace(recipe, sides=sides, codecs=codecs, stages=stages)
 
 
@@ -241,26 +244,27 @@ def shared_label(count=96):
     return columns, 1e3 * series
 
 
-@pytest.mark.parametrize("sides", ["vectors", "series", "vectors and series"])
+@pytest.mark.parametrize("sides", ["vectors", "series"])
 def test_any_pair_trains_to_the_end_by_the_default_and_lowers_its_losses(sides):
     columns, series = shared_label()
-    vector = wk.Vector(kinds=("real", "count", "binary", "real"), missing=True)
-    x, y, modalities = {
-        "vectors": (columns, columns[:, ::-1], (vector, dataclasses.replace(vector, kinds=vector.kinds[::-1]))),
-        "series": (series, series[:, ::-1] ** 2, (None, None)),
-        "vectors and series": (columns, series, (vector, None)),
-    }[sides]
-    pairs = Pairs(x, y, x_modality=modalities[0], y_modality=modalities[1])
-    trained = wk.train(pairs, narrow(recipes.default(pairs.facts()), 6), verbose=0)
+    if sides == "vectors":
+        vector = wk.Vector(kinds=("real", "count", "binary", "real"), missing=True)
+        pairs = Pairs(columns, series[:, :5, 0], x_modality=vector)
+    else:
+        pairs = Pairs(series, np.square(series[:, ::-1] / 1e3))
+    trained = wk.train(pairs, narrow(recipes.default(pairs.facts())), verbose=0)
     history = trained.history
     assert list(history) == NAMES
     for name in NAMES:
-        for loss in ("loss", "loss_y") if name == "codec" else ("loss",):
-            values = history[name][loss]
-            assert np.isfinite(values).all()
-            assert min(values[1:]) < values[0], (name, values)
+        values = history[name]["loss"]
+        assert np.isfinite(values).all()
+        assert min(values[1:]) < values[0], (name, values)
+    x, y = pairs.arrays()
     model = trained.model
-    for side, made in zip("yx", (model.generate_y(x[:3], seed=0), model.generate_x(y[:3], seed=0))):
+    for side, made in (
+        ("y", model.generate_y(x[:9], seed=0)),
+        ("x", model.generate_x(y[:9], seed=0)),
+    ):
         # Legal values, in the users' units.
         model.side(side).modality.check(made, side)
 

@@ -109,7 +109,7 @@ def _nats(model: WynerModel, examples: runs.Examples, seed: int) -> dict[str, fl
     from wyner_keras import information
     from wyner_keras.data import Pairs
 
-    kinds = {f"{side.name}_modality": side.modality for side in model.sides}
-    labels = {f"{side}_labels": of for side, of in examples.labels.items()}
+    kinds: dict[str, Any] = {f"{side.name}_modality": side.modality for side in model.sides}
+    labels: dict[str, Any] = {f"{side}_labels": of for side, of in examples.labels.items()}
     pairs = Pairs(examples.rows["x"], examples.rows["y"], **labels, **kinds)
     return information.measure(model, pairs, seed=seed)

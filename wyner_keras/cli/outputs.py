@@ -64,7 +64,7 @@ class Output:
         if suffix == ".npy" and len(made) > 1:
             raise ValueError(f"--out should be .npz for pairs. Received: {self.path.name!r}")
         if suffix == ".png" and self.of_images:
-            shapes = (tuple(entry["shape"]) for entry in self.entries.values())
+            shapes: list[Any] = [tuple(entry["shape"]) for entry in self.entries.values()]
             page.check_drawable(*numbers, *shapes)
 
     @property

@@ -49,7 +49,7 @@ def legible(model: WynerModel, pairs: Any) -> float:
 def _mixed(
     model: WynerModel,
     side: Side,
-    code: Tensor | None,
+    code: Tensor,
     z: Tensor,
     draw: Draw,
     rows: Any,

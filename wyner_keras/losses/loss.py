@@ -23,9 +23,17 @@ Tensor = Any
 class Draw(Protocol):
     """Samples of a step, from the stage's stream of noise."""
 
-    temperature: Any  # of relaxed samples, may be scheduled
-    two_epsilon_squared: Any  # 2ε² in squared feature units, may be scheduled
-    heads: list[Any]  # the layers of `Loss.heads`
+    @property
+    def temperature(self) -> Any:
+        """Of relaxed samples; may be scheduled."""
+
+    @property
+    def two_epsilon_squared(self) -> Any:
+        """2ε² in squared feature units; may be scheduled."""
+
+    @property
+    def heads(self) -> list[Any]:
+        """The layers of `Loss.heads`."""
 
     def __call__(self, latent: Latent, distribution: Any, exact: bool = False) -> Tensor:
         """A sample of a distribution of the latent, relaxed at the temperature unless exact."""

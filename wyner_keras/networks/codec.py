@@ -32,6 +32,7 @@ class Codec(keras.Model):
     """
 
     built: bool
+    trainable: bool
 
     def __init__(self, seed: int = 0, **kwargs: Any) -> None:
         # Under mixed precision the networks alone compute in half.
@@ -367,8 +368,8 @@ class ConvCodec(Codec):
             self.scale.assign(_scale(mean, deviation))
         if self.slant:
             angles = [np.asarray(slant(batch)) for batch, _ in pairs.dataset(1000, shuffle=False)]
-            deviation = max(float(np.concatenate(angles).std()), 1e-3)
-            self.slant_scale.assign(deviation / _SLANT_DEVIATION)
+            spread = max(float(np.concatenate(angles).std()), 1e-3)
+            self.slant_scale.assign(spread / _SLANT_DEVIATION)
         return self._fit(pairs, epochs, batch_size, verbose, 2e-3, metrics=["mse"])
 
     def get_config(self) -> dict[str, Any]:

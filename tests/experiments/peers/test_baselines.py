@@ -7,15 +7,24 @@ import pytest
 from experiments.peers.baselines import epochs_of, make_baseline, train_baseline
 from experiments.peers.cvae import CVAE
 from experiments.peers.jvae import JVAE
-from wyner_keras.data import load
-from wyner_keras.networks import ConvAutoencoder
-from wyner_keras.training import recipe
-from wyner_keras.training.settings import STAGES
+from wyner_keras import recipes
+from wyner_keras.data import Facts, add_one, load
+from wyner_keras.modality import Image
+from wyner_keras.networks import ConvCodec
 
 
-def test_baselines_have_the_recipes_networks_and_latents():
-    chosen = recipe("mnist", seed=4)
-    cvae, jvae = (make_baseline(name, chosen, 65) for name in ("cvae", "jvae"))
+@pytest.fixture(scope="module")
+def mnist():
+    """The recipe of MNIST's pairs, 5,000 a class."""
+    image = Image(shape=(28, 28, 1), slant=True)
+    facts = Facts(
+        pairs=50_000, rows=(60_000,) * 2, modalities=(image,) * 2, same_store=True, classes=10
+    )
+    return recipes.default(facts, seed=4)
+
+
+def test_baselines_have_the_recipes_networks_and_latents(mnist):
+    cvae, jvae = (make_baseline(name, mnist, 65, 60) for name in ("cvae", "jvae"))
     assert isinstance(cvae, CVAE)
     assert isinstance(jvae, JVAE)
     assert (cvae.noise_size("x"), cvae.noise_size("y")) == (32, 32)
@@ -23,33 +32,36 @@ def test_baselines_have_the_recipes_networks_and_latents():
     for model in (cvae, jvae):
         network = model.decoders["x"]
         assert (network.hidden, network.outputs) == ((512, 512, 512), 65)
+        assert model.decoders["y"].outputs == 60
         assert float(model.two_epsilon_squared) == pytest.approx(0.04)
-    assert epochs_of(chosen) == sum(getattr(chosen, name).epochs for name in STAGES)
+    assert epochs_of(mnist) == sum(stage.epochs for stage in mnist.stages)
 
 
-def test_an_unknown_name_is_refused():
+def test_an_unknown_name_is_refused(mnist):
     with pytest.raises(ValueError, match=r"`name` should be one of.*Received: name='gan'"):
-        make_baseline("gan", recipe("digits"), 25)
+        make_baseline("gan", mnist, 25, 25)
 
 
 @pytest.fixture(scope="module")
-def wrapper():
-    wrapper = ConvAutoencoder((8, 8, 1), code_size=3, filters=(2, 3))
-    wrapper.build()
-    return wrapper
+def codecs():
+    """Another one of each side."""
+    return {
+        side: ConvCodec((8, 8, 1), code_size=size, filters=(2, 3))
+        for side, size in (("x", 3), ("y", 4))
+    }
 
 
-def trained(name, wrapper):
-    chosen = recipe("digits")
-    config = dataclasses.replace(chosen.config, hidden=(16,))
-    joint = dataclasses.replace(chosen.joint, batch_size=64)
-    chosen = dataclasses.replace(chosen, config=config, pairs_per_class=13, joint=joint)
-    return train_baseline(name, load("digits"), chosen, wrapper=wrapper, epochs=3, verbose=0)
+def trained(name, codecs):
+    pairs = add_one(load("digits").train, 13)
+    chosen = recipes.default(pairs.facts()).changed("joint", batch_size=64)
+    sides = {side: dataclasses.replace(each, hidden=(16,)) for side, each in chosen.sides.items()}
+    chosen = dataclasses.replace(chosen, sides=sides)
+    return train_baseline(name, pairs, chosen, codecs=codecs, epochs=3, verbose=0)
 
 
 @pytest.mark.parametrize("name", ["cvae", "jvae"])
-def test_a_trained_baseline_generates_images(name, wrapper):
-    result = trained(name, wrapper)
+def test_a_trained_baseline_generates_images(name, codecs):
+    result = trained(name, codecs)
     assert len(result.history[name]["loss"]) == 3
     assert np.isfinite(result.history[name]["loss"]).all()
     assert result.seconds[name] > 0
@@ -75,8 +87,8 @@ def test_a_trained_baseline_generates_images(name, wrapper):
         result.model.generate_pairs(7, seed=0)
 
 
-def test_a_loss_that_is_not_finite_is_an_error(wrapper, monkeypatch):
+def test_a_loss_that_is_not_finite_is_an_error(codecs, monkeypatch):
     history = SimpleNamespace(history={"loss": [1.0, float("nan")]})
     monkeypatch.setattr(CVAE, "fit", lambda *_, **__: history)
     with pytest.raises(RuntimeError, match=r"The loss of cvae became nan in epoch 2"):
-        trained("cvae", wrapper)
+        trained("cvae", codecs)

@@ -7,7 +7,7 @@ from experiments.studies.table import SETTINGS, cell, make_rows, text, write
 
 
 @pytest.fixture
-def results():
+def results(names):
     return {
         name: {
             "seconds": {"joint": 2.04, "marginal": 1.0},
@@ -15,21 +15,21 @@ def results():
             "nats": {"i_xy_z": 2.0} if value else {"i_xy_z": 0.5, "i_xy_z_upper": 0.75},
             "shared_nats": 1.5 if value else None,
         }
-        for name, value in (("u0", 0.0), ("u2", 0.25), ("u3", 0.5))
+        for name, value in zip(names, (0.0, 0.25, 0.5), strict=True)
     }
 
 
-def test_a_row_has_settings_and_results(tiny_sweep, results):
+def test_a_row_has_settings_and_results(tiny_sweep, names, results):
     rows = make_rows(tiny_sweep, results)
     assert [(row["group"], row["configuration"]) for row in rows] == [
-        *(("first", "u0"), ("first", "u2"), ("second", "u2"), ("second", "u3"))
+        *(("first", names[0]), ("first", names[1]), ("second", names[1]), ("second", names[2]))
     ]
     assert len({tuple(row) for row in rows}) == 1
     first = rows[0]
     assert first["recipe"] == first["sweep"] == "tiny"
-    assert (first["z"], first["u"], first["v"]) == ("(1, 3)", "none", "2 Gaussian")
-    assert (first["seed"], first["lambda"], first["two_epsilon_squared"]) == (0, 0.5, 0.2)
-    assert (first["joint_epochs"], first["marginal_epochs"], first["seconds"]) == (1, 1, 3.0)
+    assert (first["z"], first["u"], first["v"]) == ("(1, 3)", "none", "none")
+    assert (first["seed"], first["lambda"], first["two_epsilon_squared"]) == (0, None, 0.2)
+    assert (first["joint_epochs"], first["marginal_epochs"], first["seconds"]) == (1, 2, 3.0)
     assert first["nats_i_xy_z_upper"] == 0.75
     assert [row["shared_nats"] for row in rows] == [None, 1.5, 1.5, 1.5]
     assert tuple(first)[: len(SETTINGS)] == SETTINGS
