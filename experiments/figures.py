@@ -20,10 +20,11 @@ recipe and by the default one, judge all by one judge, and draw them in the pape
 their figures under them. Or study λ, the weight of common information, which the paper leaves
 as future work; or the default recipe itself, over seeds, and without one ingredient at a time.
 
-FOLDER holds a run folder for each configuration (FOLDER/runs/NAME, for `wyner generate` and the
-other commands too), and the picture and the table of each sweep. What is there is not trained
-again: the same command goes on where a killed one was, and figures share the configurations
-that they have in common.
+FOLDER holds a run folder for each configuration, FOLDER/runs/NAME, and the picture and the table of
+each sweep. `wyner generate` and the other commands open these runs too, but for those whose
+q(z|x,y) is one network: the paper's, and the ablation's free encoder. Python opens them after
+`import experiments.paper`. What is there is not trained again: the same command goes on where a
+killed one was, and figures share the configurations that they have in common.
 """
 
 

@@ -241,16 +241,13 @@ class Series(_Described):
         return ConvEncoder(outputs, filters=_filters(self.shape[0]), shift=0.0, seed=seed)
 
 
-KINDS = tuple(LIKELIHOODS)
-
-
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class Vector(_Described):
     """Vectors of named columns, each of one kind, in the user's units.
 
     Args:
-        kinds: one of `KINDS` for each column: real numbers; 0 or 1; whole numbers below the
+        kinds: of `LIKELIHOODS`, one for each column: real numbers; 0 or 1; whole numbers below the
             column's number of categories; counts.
         names: of the columns; None numbers them.
         categories: of categorical columns their number, of others 0; None where there are none.
@@ -270,12 +267,13 @@ class Vector(_Described):
     missing: bool = False
 
     def __post_init__(self) -> None:
-        kinds = tuple(self.kinds)
+        kinds = tuple(self.kinds) if isinstance(self.kinds, list | tuple) else ()
         names = self.names or tuple(map(str, range(len(kinds))))
         categories = self.categories or (0,) * len(kinds)
-        if not kinds or not set(kinds) <= set(KINDS):
+        if not kinds or not all(isinstance(kind, str) and kind in LIKELIHOODS for kind in kinds):
             raise ValueError(
-                f"`kinds` should be one of {KINDS} for each column. Received: {received(kinds)}"
+                f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
+                f"Received: {received(self.kinds)}"
             )
         if not len(kinds) == len(names) == len(categories):
             raise ValueError(

@@ -69,7 +69,7 @@ class SideSettings:
                 f"`hidden` should be positive integers. Received: hidden={received(self.hidden)}"
             )
         object.__setattr__(self, "hidden", hidden)
-        if self.reader not in _READERS:
+        if not isinstance(self.reader, str) or self.reader not in _READERS:
             raise ValueError(
                 f"`reader` should be one of {_READERS}. Received: reader={received(self.reader)}"
             )

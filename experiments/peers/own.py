@@ -29,10 +29,16 @@ OWN = ("wyner", *BASELINES)
 def with_epochs(settings: Recipe, epochs: float) -> Recipe:
     """The recipe with this many epochs in all, shared among its stages as before, one at least.
 
-    An epoch is a pass over the pairs. Codecs keep theirs.
+    An epoch is a pass over the pairs, of which a stage's may be several. Codecs keep theirs.
     """
-    scaled = settings.scaled(max(epochs, 1) / epochs_of(settings))
-    return dataclasses.replace(scaled, codecs=settings.codecs)
+    factor, stages = max(epochs, 1) / epochs_of(settings), []
+    for stage in settings.stages:
+        total = max(1.0, factor * stage.epochs * stage.passes)
+        passes = min(stage.passes, round(total))
+        stages.append(
+            dataclasses.replace(stage, epochs=max(1, round(total / passes)), passes=passes)
+        )
+    return dataclasses.replace(settings, stages=tuple(stages))
 
 
 def each_stage(settings: Recipe, epochs: int) -> Recipe:

@@ -128,7 +128,8 @@ def with_sides(recipe: Recipe, **changes: Any) -> Recipe:
 
 def with_loss(recipe: Recipe, stage: str, **changes: Any) -> Recipe:
     """The recipe with changes in the loss of a stage."""
-    return recipe.changed(stage, loss=dataclasses.replace(recipe.stage(stage).loss, **changes))
+    loss: Any = recipe.stage(stage).loss
+    return recipe.changed(stage, loss=dataclasses.replace(loss, **changes))
 
 
 def without(recipe: Recipe, *stages: str) -> Recipe:

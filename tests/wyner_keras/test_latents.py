@@ -156,9 +156,7 @@ def test_divergences_are_those_of_the_definition(q, p):
     expected = (np.exp(log_q) * (log_q - log_p)).sum(axis=(1, 2))
     np.testing.assert_allclose(categorical(q).kl(categorical(p)), expected, rtol=1e-3, atol=1e-5)
     entropy = (np.exp(log_q) * log_q).sum(axis=(1, 2))
-    np.testing.assert_allclose(
-        categorical(q).kl(), entropy + 2 * math.log(3), rtol=1e-3, atol=1e-5
-    )
+    np.testing.assert_allclose(categorical(q).kl(), entropy + 2 * math.log(3), rtol=1e-3, atol=1e-5)
     gaussian = DiagonalGaussian(dim=3)
     (mean, s), (other, t) = (np.split(side.astype(float), 2, axis=1) for side in (q, p))
     expected = 0.5 * (np.exp(s - t) + (mean - other) ** 2 / np.exp(t) - 1 - s + t).sum(1)
@@ -222,7 +220,9 @@ def test_a_gaussian_product_of_experts_is_the_normalised_product_on_a_grid(rng):
 def test_no_expert_leaves_the_prior_and_their_order_does_not_matter(latent, rng):
     first, second = rng.normal(size=(2, 4, 6)).astype(np.float32)
     for one, other in zip(
-        latent.product(first, second).outputs(), latent.product(second, first).outputs(), strict=True
+        latent.product(first, second).outputs(),
+        latent.product(second, first).outputs(),
+        strict=True,
     ):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
     # An expert that says nothing: equal logits, or a variance without bound.
@@ -274,7 +274,9 @@ def test_pointwise_information_is_the_log_of_the_integral(rng):
         stats.norm.pdf(grid[:, None], np.asarray(q.mean)[:, 0], np.exp(q.log_variance[:, 0] / 2))
         for q in (q_x, q_y)
     ]
-    integrand = density[0][:, :, None] * density[1][:, None, :] / stats.norm.pdf(grid)[:, None, None]
+    integrand = (
+        density[0][:, :, None] * density[1][:, None, :] / stats.norm.pdf(grid)[:, None, None]
+    )
     expected = np.log(integrand.sum(axis=0) * (grid[1] - grid[0]))
     found = latent.log_pmi(q_x.outputs(), q_y.outputs())
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)

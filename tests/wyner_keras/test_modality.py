@@ -122,7 +122,11 @@ def test_kinds_are_told_from_the_dtype_unless_they_are_said():
     ):
         assert modality_of(rows, "x").kinds == kinds
     said = Vector.of(whole, kinds={"b": "categorical"}, names=["a", "b"])
-    assert (said.kinds, said.categories, said.names) == (("count", "categorical"), (0, 6), ("a", "b"))
+    assert (said.kinds, said.categories, said.names) == (
+        ("count", "categorical"),
+        (0, 6),
+        ("a", "b"),
+    )
     rows = whole.astype(float)
     rows[1, 1] = np.nan
     assert Vector.of(rows, kinds=["real", "categorical"], missing=True).categories == (0, 6)
@@ -368,7 +372,9 @@ def test_a_users_own_modality_is_one_class(tmp_path):
     found = model.generate_x(y[:5], seed=0)
     assert found.shape == (5, 2)
     assert np.abs(found).max() <= 180
-    np.testing.assert_allclose(model.side("x").codec.decode(model.side("x").encode(x)), x, rtol=1e-3)
+    np.testing.assert_allclose(
+        model.side("x").codec.decode(model.side("x").encode(x)), x, rtol=1e-3
+    )
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded.generate_x(y[:5], seed=0), found)

@@ -32,9 +32,7 @@ def model(make_model):
 
 @pytest.fixture(scope="module")
 def rows(pairs):
-    return {
-        name: data[: COUNTS[name]] for name, data in zip("xy", pairs.arrays(), strict=True)
-    }
+    return {name: data[: COUNTS[name]] for name, data in zip("xy", pairs.arrays(), strict=True)}
 
 
 def streams(seed, model):
@@ -459,5 +457,7 @@ def test_the_prior_becomes_the_aggregated_posterior_and_is_for_pairs_alone(
 
 
 def test_a_model_without_a_prior_cannot_fit_it(make_model, pairs):
-    with pytest.raises(ValueError, match=r"fit_prior needs .*Received: z=DiagonalGaussian\(dim=2\)"):
+    with pytest.raises(
+        ValueError, match=r"fit_prior needs .*Received: z=DiagonalGaussian\(dim=2\)"
+    ):
         make_model(z=DiagonalGaussian(dim=2)).fit_prior(pairs)

@@ -9,7 +9,7 @@ from tiny_bundle import tiny_rows
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
-from wyner_keras.divergence import KeepLastGood, TrainingDiverged
+from wyner_keras.divergence import TrainingDiverged
 from wyner_keras.losses import Alignment, Joint, Loss, Marginal, Matching, Refinement
 from wyner_keras.schedules import Ramp, Schedule
 
@@ -74,7 +74,9 @@ def test_pairs_arrays_and_a_dataset_train_and_evaluate_alike(loss, small, pairs,
         losses.append(stage.fit(**data, verbose=0).history["loss"])
         data["x"] = pairs.dataset(12, shuffle=False) if kind == "dataset" else data["x"]
         losses[-1].append(stage.evaluate(**data, verbose=0)[0])
-        found.append([value for layer in loss.trained(stage.model) for value in layer.get_weights()])
+        found.append(
+            [value for layer in loss.trained(stage.model) for value in layer.get_weights()]
+        )
     # A reader of features starts from the expert where all pairs are there before.
     others = (1, 2) if isinstance(loss, Joint) else ()
     for other in others:
@@ -345,27 +347,18 @@ class Poisoned(Joint):
         return terms | {"kl_u": terms["kl_u"] + poison}
 
 
-@pytest.mark.parametrize("kept", [True, False])
 def test_a_loss_that_is_no_number_stops_training_and_the_last_good_weights_are_back(
-    kept, small, pairs, weights, tmp_path
+    small, pairs, weights
 ):
     stage, seen = small(Poisoned()), []
     spy = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: seen.append(weights(stage.model))
     )
-    path = tmp_path / "good.weights.h5"
-    callbacks = [Schedule(two_epsilon_squared=Ramp(start=1.0, end=1e4)), spy]
-    callbacks += [KeepLastGood(path)] if kept else []
-    where = rf"; they are also in {path}" if kept else ""
     # 1, 100 and 10,000: the third epoch's is too large.
-    with pytest.raises(TrainingDiverged, match=rf"became nan in epoch 3, batch 1.*2 good.*{where}"):
-        stage.fit(pairs, batch_size=24, epochs=3, callbacks=callbacks, verbose=0)
+    schedule = Schedule(two_epsilon_squared=Ramp(start=1.0, end=1e4))
+    with pytest.raises(TrainingDiverged, match=r"became nan in epoch 3, batch 1.*2 good epochs"):
+        stage.fit(pairs, batch_size=24, epochs=3, callbacks=[schedule, spy], verbose=0)
     assert weights(stage.model) == seen[1]
-    if kept:
-        again = small(seed=3)
-        again.load_weights(path)
-        assert weights(again.model) == seen[1]
-    assert list(tmp_path.iterdir()) == ([path] if kept else [])
 
 
 # What is refused.

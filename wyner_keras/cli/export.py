@@ -82,6 +82,7 @@ def _export(opened: runs.Run, out: Path, seed: int) -> Path:
     model, path = opened.load_model(), opened.folder / runs.METRICS
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     examples = opened.examples()
+    metrics.pop("data", None)  # where the data lie is no business of the bundle's
     nats = metrics.pop("nats", None) or _nats(model, examples, opened.seed)
     chosen = examples.positions("x", min(_EXAMPLES, len(examples)), seed)
     try:

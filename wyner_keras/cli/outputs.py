@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,39 +73,38 @@ class Output:
         """Whether both sides are images."""
         return all(entry["kind"] == "image" for entry in self.entries.values())
 
-    def _write(self, draw: Callable[[], Path], made: str, **arrays: np.ndarray) -> Path:
-        if self.path.suffix == ".png":
-            return draw()
+    def _write(self, arrays: Mapping[str, np.ndarray], made: str) -> Path:
         if self.path.suffix == ".npz":
             return write_arrays(self.path, **arrays)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(self.path) as temporary:
+        with whole(self.path) as temporary, temporary.open("wb") as stream:
             if self.path.suffix == ".npy":
-                with temporary.open("wb") as stream:
-                    np.save(stream, arrays[made], allow_pickle=False)
+                np.save(stream, arrays[made], allow_pickle=False)
             else:
-                self._table(temporary, arrays)
+                stream.write(self._table(arrays).encode())
         return self.path
 
-    def _table(self, path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    def _table(self, arrays: Mapping[str, np.ndarray]) -> str:
         """Columns x.NAME and y.NAME, a row a sample; what is given stands in each of its rows."""
-        names: list[str] = []
-        columns: list[np.ndarray] = []
         vectors = {
             side: values.reshape(-1, values.shape[-1])
             for side, values in arrays.items()
-            if self.entries[side]["kind"] == "vector"
+            if self.entries.get(side, {}).get("kind") == "vector"
         }
         rows = max(map(len, vectors.values()))
-        for side, values in vectors.items():
-            names += [f"{side}.{column['name']}" for column in self.entries[side]["columns"]]
-            columns += list(values.repeat(rows // len(values), axis=0).T)
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(names)
-            for row in zip(*columns, strict=True):
-                # Nine digits tell one float32 from the next.
-                writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
+        names = [
+            f"{side}.{column['name']}"
+            for side in vectors
+            for column in self.entries[side]["columns"]
+        ]
+        flat = [values.repeat(rows // len(values), axis=0) for values in vectors.values()]
+        stream = io.StringIO(newline="")
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(names)
+        for row in np.concatenate(flat, axis=1):
+            # Nine digits tell one float32 from the next.
+            writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
+        return stream.getvalue()
 
     def conditional(
         self,
@@ -116,15 +116,13 @@ class Output:
     ) -> Path:
         """Write samples `(n, samples, ...)` of the other side, and what they are given."""
         other = _OTHER[side]
-
-        def draw() -> Path:
-            if self.of_images:
-                captions = (f"input {side}", f"samples of {other}")
-                return pictures.conditional_grid(given, made, self.path, title, captions=captions)
-            entries = self.entries[side], self.entries[other]
-            return plots.conditional_plot(entries, given, made, truth, self.path, title)
-
-        return self._write(draw, other, **{side: given, other: made})
+        if self.path.suffix != ".png":
+            return self._write({side: given, other: made}, other)
+        if self.of_images:
+            captions = (f"input {side}", f"samples of {other}")
+            return pictures.conditional_grid(given, made, self.path, title, captions=captions)
+        entries = self.entries[side], self.entries[other]
+        return plots.conditional_plot(entries, given, made, truth, self.path, title)
 
     def joint(
         self,
@@ -134,14 +132,12 @@ class Output:
         real: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> Path:
         """Write pairs."""
-
-        def draw() -> Path:
-            if self.of_images:
-                return pictures.joint_grid(x, y, self.path, title)
-            entries = self.entries["x"], self.entries["y"]
-            return plots.joint_plot(entries, (x, y), self.path, title, real)
-
-        return self._write(draw, "xy", x=x, y=y)
+        if self.path.suffix != ".png":
+            return self._write({"x": x, "y": y}, "xy")
+        if self.of_images:
+            return pictures.joint_grid(x, y, self.path, title)
+        entries = self.entries["x"], self.entries["y"]
+        return plots.joint_plot(entries, (x, y), self.path, title, real)
 
     def transfer(
         self,
@@ -153,19 +149,17 @@ class Output:
     ) -> Path:
         """Write what has every style and every concept, `(styles, concepts, ...)`."""
         other = _OTHER[side]
-
-        def draw() -> Path:
-            if self.of_images:
-                captions = (f"style {side}", f"concept {other}")
-                return pictures.transfer_grid(
-                    style, concept, result, self.path, title, captions=captions
-                )
-            entries = self.entries[side], self.entries[other]
-            return plots.transfer_plot(entries, style, concept, result, self.path, title)
-
         if self.path.suffix == ".csv":
-            return self._write(draw, side, **{side: result})
-        return self._write(draw, "result", style=style, concept=concept, result=result)
+            return self._write({side: result}, side)
+        if self.path.suffix != ".png":
+            return self._write({"style": style, "concept": concept, "result": result}, "result")
+        if self.of_images:
+            captions = (f"style {side}", f"concept {other}")
+            return pictures.transfer_grid(
+                style, concept, result, self.path, title, captions=captions
+            )
+        entries = self.entries[side], self.entries[other]
+        return plots.transfer_plot(entries, style, concept, result, self.path, title)
 
 
 def draw(model: WynerModel, held_out: Pairs, folder: Path, seed: int) -> dict[str, Path]:

@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from wyner_keras.data import check_images
+from wyner_keras.data.checks import as_real, check_labels
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.networks import shear
@@ -100,6 +101,14 @@ def style_correlation(
         >>> style_correlation(np.arange(4.0), np.arange(4.0)[:, None] + [0, 9], np.arange(2))[0]
         1.0
     """
+    reference = as_real(reference, "`reference`", "an array of numbers (styles,)")
+    results = as_real(results, "`results`", "an array of numbers (styles, concepts)")
+    groups = check_labels(groups, results.shape[-1], "`groups`")
+    if reference.ndim != 1 or len(reference) < 3 or results.shape[:-1] != reference.shape:
+        raise ValueError(
+            "`reference` should have shape (styles,), three or more, and `results` (styles, "
+            f"concepts). Received: {reference.shape} and {results.shape}"
+        )
     repeated = np.broadcast_to(reference[:, None], results.shape)
     within = [
         _pearson(repeated[:, groups == group].ravel(), results[:, groups == group].ravel())

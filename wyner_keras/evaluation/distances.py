@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy import linalg
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
+from wyner_keras.data.checks import as_real, check_whole
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
+from wyner_keras.received import received
 
 _NEIGHBOUR = 3  # that sets the radius of precision and recall
 # Examples that each measure takes of either set, and what it needs.
@@ -34,7 +38,7 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
     Source: Dowson and Landau, The Fréchet distance between multivariate normal distributions,
     1982; Heusel et al., GANs trained by a two time-scale update rule, 2017.
     """
-    real, generated = np.asarray(real, np.float64), np.asarray(generated, np.float64)
+    real, generated = _features(real, generated, 2)
     shift = real.mean(0) - generated.mean(0)
     first, second = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, generated))
     values, vectors = linalg.eigh(first)
@@ -70,7 +74,23 @@ def precision_recall(
     Source: Kynkäänniemi et al., Improved precision and recall metric for assessing generative
     models, 2019.
     """
+    real, generated = _features(real, generated, check_whole(k, "`k`", minimum=1) + 1)
     return _share_inside(generated, real, k), _share_inside(real, generated, k)
+
+
+def _features(real: Any, generated: Any, least: int) -> list[np.ndarray]:
+    """Both sets as float64 `(n, features)`, n at least `least`, finite and equally wide."""
+    expected = f"features (n, features) of {least} rows or more, finite"
+    pair = [as_real(real, "`real`", expected), as_real(generated, "`generated`", expected)]
+    for name, values in zip(("real", "generated"), pair, strict=True):
+        if values.ndim != 2 or len(values) < least or not np.isfinite(values).all():
+            raise ValueError(f"`{name}` should be {expected}. Received: {received(values)}")
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise ValueError(
+            "`real` and `generated` should have equally many features. "
+            f"Received: {pair[0].shape[1]} and {pair[1].shape[1]}"
+        )
+    return pair
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:

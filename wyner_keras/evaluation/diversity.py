@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from wyner_keras.data.checks import as_real, check_labels
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 
@@ -28,9 +29,18 @@ def within_input_diversity(
         real_labels: their classes, `(m,)`.
 
     Example:
-        >>> within_input_diversity(np.ones((1, 3, 2)), np.ones(1), np.eye(2), np.ones(2))
+        >>> within_input_diversity(np.ones((1, 3, 2)), [1], np.eye(2), [1, 1])
         0.0
     """
+    samples = as_real(samples, "`samples`", "an array (n, samples, features)")
+    real = as_real(real, "`real`", "an array (m, features)")
+    labels = check_labels(labels, len(samples), "`labels`")
+    real_labels = check_labels(real_labels, len(real), "`real_labels`")
+    if samples.ndim != 3 or samples.shape[1] < 2 or real.shape[1:] != samples.shape[2:]:
+        raise ValueError(
+            "`samples` should have shape (n, samples, features), two samples or more, and `real` "
+            f"(m, features). Received: {samples.shape} and {real.shape}"
+        )
     classes, counts = np.unique(labels, return_counts=True)
     of_class = [_variance(real[real_labels == label]) for label in classes]
     expected = np.average(of_class, weights=counts)

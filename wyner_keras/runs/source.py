@@ -15,7 +15,7 @@ import numpy as np
 from wyner_keras.received import received
 
 if TYPE_CHECKING:
-    from wyner_keras.data import ImageSource, LabelledImages, Pairs
+    from wyner_keras.data import LabelledImages, Pairs
 
 # Pairs for each class of labelled images: as many as it has, within these.
 _LEAST, _MOST = 1000, 5000
@@ -23,6 +23,7 @@ _LEAST, _MOST = 1000, 5000
 _FEW_OF_CLASS, _FEW = 64, 640
 _AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
 _NAMED_MAPS = {"add-one": "n+1"}
+_TEXTS = ("pairs", "x", "y", "data", "data_y", "map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Source:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("pairs", "x", "y", "data", "data_y", "map"):
+        for name in _TEXTS:
             if not isinstance(getattr(self, name), str | None):
                 raise ValueError(
                     f"`{name}` should be a text. Received: {received(getattr(self, name))}"
@@ -79,24 +80,20 @@ class Source:
 
     def told(self) -> str:
         """How it is said on a command line."""
-        names = ("pairs", "x", "y", "data", "data_y", "map")
-        said = {name.replace("_", "-"): getattr(self, name) for name in names}
-        return " ".join(f"--{name} {value}" for name, value in said.items() if value is not None)
+        said = {name: getattr(self, name) for name in _TEXTS}
+        options = {name.replace("_", "-"): value for name, value in said.items()}
+        return " ".join(f"--{name} {value}" for name, value in options.items() if value is not None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values: what differs from the defaults, paths made whole."""
         from wyner_keras.data import whole_name
 
         values = dataclasses.asdict(self)
-        for name in ("pairs", "x", "y"):
-            values[name] = values[name] and os.path.abspath(values[name])
-        for name in ("data", "data_y"):
-            values[name] = values[name] and whole_name(values[name])
-        return {
-            field.name: values[field.name]
-            for field in dataclasses.fields(self)
-            if values[field.name] != field.default
-        }
+        for name in ("pairs", "x", "y", "data", "data_y"):
+            whole = whole_name if name.startswith("data") else os.path.abspath
+            values[name] = values[name] and whole(values[name])
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if value != defaults[name]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Source:
@@ -112,83 +109,60 @@ class Source:
                 f"`data` should say where the pairs come from. Received: {received(dict(values))}"
             ) from error
 
-    @property
-    def map_text(self) -> str:
-        """The label map as it is said, the paper's by default."""
-        return self.map or "add-one"
-
     def load(self) -> tuple[Pairs, Pairs]:
         """Pairs to train on and pairs held out.
 
         Raises:
             ValueError: if the data are malformed, or gone.
         """
-        if self.data is not None:
-            return self._labelled()
         from wyner_keras.data import load_pairs
 
-        train, held_out = load_pairs(
-            self.pairs if self.x is None else self.x,
-            self.y,
-            held_out=self.held_out,
-            seed=self.seed,
-            kinds=self.kinds,
-            missing=self.missing,
-        )
-        return (
-            train.take(_FEW, self.seed) if self.quick and len(train) > _FEW else train
-        ), held_out
+        if self.data is not None:
+            return self._labelled(self.data)
+        settings = {"held_out": self.held_out, "kinds": self.kinds, "missing": self.missing}
+        first = self.pairs if self.x is None else self.x
+        train, held_out = load_pairs(first, self.y, **settings)  # type: ignore[arg-type]
+        if self.quick and len(train) > _FEW:
+            train = train.take(_FEW, self.seed)
+        return train, held_out
 
-    def _labelled(self) -> tuple[Pairs, Pairs]:
+    def _labelled(self, name: str) -> tuple[Pairs, Pairs]:
         from wyner_keras import data
 
-        source, target = self.images()
-        of_y = (target or source).train.classes
-        mapping = label_map(self.map_text, source.train.classes, of_y)
-        images, targets = source.test, (target or source).test
+        other = self.data_y is not None and data.whole_name(self.data_y) != data.whole_name(name)
+        source = data.load(name, test_fraction=self.held_out)
+        target = data.load(self.data_y, test_fraction=self.held_out) if other else source
+        text = self.map or "add-one"
+        mapping = label_map(text, source.train.classes, target.train.classes)
+        images, targets = source.test, target.test
         paired = np.isin(images.labels, [x for x, y in mapping.items() if y in targets.classes])
         if not paired.any():
             raise ValueError(
                 "held-out images should have partners by the label map. "
-                f"Received: {self.map_text!r} and labels {received(list(images.classes))}"
+                f"Received: {text!r} and labels {received(list(images.classes))}"
             )
         if not paired.all():
             images = images.select(np.flatnonzero(paired))
-        elif target is None:
-            targets = images
-        held_out = data.label_map(images, mapping, seed=self.seed, targets=targets)
-        return self._train(source, target, mapping), held_out
+        train = self._of_classes(source.train, target.train, mapping)
+        return train, data.label_map(images, mapping, seed=self.seed, targets=targets)
 
-    def images(self) -> tuple[ImageSource, ImageSource | None]:
-        """The labelled images that x is drawn from, and those of y if they are others."""
-        from wyner_keras.data import load, whole_name
-
-        named = [None if name is None else whole_name(name) for name in (self.data, self.data_y)]
-        source = load(named[0], test_fraction=self.held_out)
-        if named[1] in (None, named[0]):
-            return source, None
-        return source, load(named[1], test_fraction=self.held_out)
-
-    def _train(
-        self, source: ImageSource, target: ImageSource | None, mapping: Mapping[Any, Any]
+    def _of_classes(
+        self, images: LabelledImages, targets: LabelledImages, mapping: Mapping[Any, Any]
     ) -> Pairs:
-        """Pairs of the training images, for each class of x as many as it should have."""
-        from wyner_keras import data
+        """For each class of x as many pairs as it should have."""
+        from wyner_keras.data import label_map
 
-        images = source.train
-        counts = {label: self._count(images, label) for label in images.classes}
-        targets = None if target is None else target.train
+        counts = {
+            label: min(_MOST, max(_LEAST, len(images.of_class(label)))) for label in images.classes
+        }
+        if self.quick:
+            counts = {label: min(count, _FEW_OF_CLASS) for label, count in counts.items()}
         most = max(counts.values())
-        pairs = data.label_map(images, mapping, most, seed=self.seed, targets=targets)
+        pairs = label_map(images, mapping, most, seed=self.seed, targets=targets)
         labels: Any = pairs.x_labels
-        kept = np.zeros(len(pairs), bool)
-        for label, count in counts.items():
-            kept[np.flatnonzero(labels == label)[:count]] = True
-        return pairs if kept.all() else pairs.select(np.flatnonzero(kept))
-
-    def _count(self, images: LabelledImages, label: Any) -> int:
-        count = min(_MOST, max(_LEAST, len(images.of_class(label))))
-        return min(count, _FEW_OF_CLASS) if self.quick else count
+        kept = [np.flatnonzero(labels == label)[:count] for label, count in counts.items()]
+        positions = np.sort(np.concatenate(kept))
+        return pairs if len(positions) == len(pairs) else pairs.select(positions)
 
 
 def label_map(

@@ -222,6 +222,10 @@ def test_epochs_are_shared_among_the_stages(settings):
     assert {stage.epochs for stage in with_epochs(chosen, 1).stages} == {1}
     # Few pairs: an epoch of the recipe is several passes.
     assert epochs_of(settings) > sum(stage.epochs for stage in settings.stages)
+    assert with_epochs(settings, epochs_of(settings)) == settings
+    for epochs in (10, 40):
+        assert epochs_of(with_epochs(settings, epochs)) == pytest.approx(epochs, abs=5)
+    assert epochs_of(with_epochs(settings, 1)) == len(settings.stages)
     assert with_epochs(settings, 40).codecs == settings.codecs
 
 

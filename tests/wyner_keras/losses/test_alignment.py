@@ -41,8 +41,7 @@ def aligned(make_model, labelled):
 
 def features(model, pairs):
     return {
-        side.name: side.encode(rows)
-        for side, rows in zip(model.sides, pairs.arrays(), strict=True)
+        side.name: side.encode(rows) for side, rows in zip(model.sides, pairs.arrays(), strict=True)
     }
 
 

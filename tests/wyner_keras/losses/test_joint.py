@@ -9,6 +9,7 @@ from scipy.special import log_softmax, logsumexp
 import wyner_keras as wk
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Joint, Refinement
+from wyner_keras.losses.joint import legible
 
 VARIANTS = {
     "categorical z": {},
@@ -140,10 +141,37 @@ def test_the_bound_of_a_discrete_model_is_its_enumeration(make_model, pairs, ora
     count = 20_000
     found = stage.terms([np.repeat(each, count, axis=0) for each in rows], training=False)
     estimates = -sum(np.asarray(term, float) for term in found.values())
-    estimates -= float(model.joint_z({s.name: np.float32(e) for s, e in zip(model.sides, h)}).kl()[0])
+    estimates -= float(
+        model.joint_z({s.name: np.float32(e) for s, e in zip(model.sides, h)}).kl()[0]
+    )
     error = estimates.std() / math.sqrt(count)
     assert 0 < error < 0.02
     assert estimates.mean() == pytest.approx(bound, abs=4 * error)
+
+
+def test_concepts_are_asked_for_where_one_side_tells_them(make_model, pairs):
+    """Else the joint stage goes without, and there is nothing to refine."""
+    model = make_model()
+    refinement, joint = Refinement(), Joint()
+    for side, scale in zip(model.sides, (1.0, 0.0), strict=True):
+        # z is told by x alone; of y it is unknown.
+        output = side.expert_network.output_layer
+        output.bias.assign(0 * output.bias)
+        output.kernel.assign(scale * output.kernel)
+    h = {s.name: s.encode(rows) for s, rows in zip(model.sides, pairs.arrays(), strict=True)}
+    modes = model.joint_z(h).mode.numpy().argmax(axis=1)
+    share = (modes == 0).mean()
+    assert 0 < share < 0.7
+    assert legible(model, pairs) == pytest.approx(share)
+    assert refinement.adapted(model, pairs) is None
+    assert joint.adapted(model, pairs) == Joint(concept_weight=0.0)
+    # Now both sides tell it.
+    for side in model.sides:
+        side.expert_network.output_layer.bias.assign([0.0, 100.0, 0.0])
+    assert legible(model, pairs) == 1
+    assert refinement.adapted(model, pairs) is refinement
+    assert joint.adapted(model, pairs) is joint
+    assert legible(make_model(z=DiagonalGaussian(dim=2)), pairs) == 1
 
 
 def test_the_refinement_reads_concepts_without_dropout(make_model, pairs, still):

@@ -23,7 +23,8 @@ VARIANTS = {
 def terms(oracle, loss, model, rows, still):
     h = [oracle.features(side, each) for side, each in zip(model.sides, rows, strict=True)]
     joint = oracle.product(
-        model.z, *(oracle.mlp(s.expert_network, each) for s, each in zip(model.sides, h, strict=True))
+        model.z,
+        *(oracle.mlp(s.expert_network, each) for s, each in zip(model.sides, h, strict=True)),
     )
     found = {}
     for side, data, own in zip(model.sides, rows, h, strict=True):

@@ -54,7 +54,9 @@ def test_the_terms_are_matching_errors_of_exact_samples(make_model, pairs, oracl
         "matching_u": 2.0,
         "matching_v": 3.0,
     }
-    h = [oracle.features(side, rows) for side, rows in zip(model.sides, pairs.arrays(), strict=True)]
+    h = [
+        oracle.features(side, rows) for side, rows in zip(model.sides, pairs.arrays(), strict=True)
+    ]
     logits = sum(oracle.mlp(s.expert_network, own) for s, own in zip(model.sides, h, strict=True))
     z = np.eye(3)[(logits - np.log(-np.log(still.noises[3, "exact"]))).argmax(axis=1)]
     for side, own in zip(model.sides, h, strict=True):

@@ -204,9 +204,7 @@ def test_the_most_probable_values_are_decoded_in_the_users_units(columns):
     codec, outputs = columns
     decoded = np.asarray(codec.decode(np.zeros((1, 2), "f")))[0]
     mean = np.exp(0.9 * 0.5 + 1.5)
-    np.testing.assert_allclose(
-        decoded, [10 + 2 * 0.3, 0, 2, round(mean), -1 + 3 * -0.4], rtol=1e-5
-    )
+    np.testing.assert_allclose(decoded, [10 + 2 * 0.3, 0, 2, round(mean), -1 + 3 * -0.4], rtol=1e-5)
     outputs[BINARY], outputs[CATEGORY] = 0.1, [1.0, 5.0, 5.0]
     codec.decoder.output_layer.bias.assign(outputs)
     # Of two that are as probable, the first.
