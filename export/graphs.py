@@ -133,7 +133,9 @@ def _described(tensors: Tensors, name: str) -> dict[str, Any]:
         case ["generate", "pairs"]:
             return {
                 "meaning": f"joint generation of pairs ({', '.join(tensors.sides)})",
-                "inputs": tuple(info for latent in tensors.latents for info in tensors.noise(latent)),
+                "inputs": tuple(
+                    info for latent in tensors.latents for info in tensors.noise(latent)
+                ),
                 "outputs": tuple(tensors.data(side, meaning=made) for side in tensors.sides),
             }
         case ["generate", side]:
@@ -156,9 +158,7 @@ def _described(tensors: Tensors, name: str) -> dict[str, Any]:
                     *tensors.noise(tensors.local(side), free="styles"),
                 ),
                 "outputs": (
-                    tensors.data(
-                        side, meaning="{}, style by concept", free=(*styles, *concepts)
-                    ),
+                    tensors.data(side, meaning="{}, style by concept", free=(*styles, *concepts)),
                 ),
             }
     raise ValueError(f"A graph should be a part or a task of a W-model. Received: {name!r}")

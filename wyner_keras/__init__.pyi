@@ -11,6 +11,7 @@ from . import (
 )
 from .data import Pairs
 from .divergence import TrainingDiverged
+from .evaluation import evaluate
 from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
 from .model import Side, SideSettings, WynerModel
@@ -38,6 +39,7 @@ __all__ = [
     "Vector",
     "WynerModel",
     "data",
+    "evaluate",
     "evaluation",
     "information",
     "latents",

@@ -86,9 +86,7 @@ def missing_ignored(model):
             used = [each for each in model.graph.node if missing in each.input]
             # Zeros still take the place of NaN; the encoder is no longer told.
             told = next(each for each in used if each.op_type != "Where")
-            told.input[:] = [
-                f"{missing}_told" if name == missing else name for name in told.input
-            ]
+            told.input[:] = [f"{missing}_told" if name == missing else name for name in told.input]
             at = list(model.graph.node).index(node) + 1
             model.graph.node.insert(
                 at, helper.make_node("And", [f"{missing}_planted", flip.name], [f"{missing}_told"])

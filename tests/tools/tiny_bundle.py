@@ -54,7 +54,9 @@ def tiny_model(x=(8, 8, 1), y=None, *, z=None, u=None, v=None, seed=0, **setting
     values = {"hidden": (8,), "reader": "features", "flow_steps": 1} | settings
 
     def settings_of(side):
-        own = {key: value[side] if isinstance(value, dict) else value for key, value in values.items()}
+        own = {
+            key: value[side] if isinstance(value, dict) else value for key, value in values.items()
+        }
         return SideSettings(local=locals_[side], **own)
 
     model = WynerModel(

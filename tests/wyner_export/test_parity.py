@@ -246,9 +246,7 @@ def test_a_broken_model_is_refused_before_any_conversion(least, never, tmp_path)
 
 
 @pytest.mark.parametrize("said", [{"metrics": {"a": float("nan")}}, {"nats": {"z": np.float32(1)}}])
-def test_what_a_manifest_cannot_hold_is_refused_before_any_conversion(
-    least, never, tmp_path, said
-):
+def test_what_a_manifest_cannot_hold_is_refused_before_any_conversion(least, never, tmp_path, said):
     with pytest.raises(ValueError, match="should be JSON"):
         write_bundle(least, tmp_path / "bundle", **said)
     assert not list(tmp_path.iterdir())

@@ -25,6 +25,11 @@ def make_model(pairs):
 
     Widths 3, 2 and 4 tell z, u and v apart. q(z|x) reads images, q(z|y) features.
     """
+    modalities = {"x": Image(shape=(4, 4, 1)), "y": Vector(kinds=("real",) * 3)}
+    # Nothing changes them: all models share them, and the features that they give.
+    codecs = {name: modality.codec(None, 0) for name, modality in modalities.items()}
+    for codec, store in zip(codecs.values(), pairs.stores, strict=True):
+        codec.train_on(Pairs(store, store))
 
     def make(z=None, u=None, v=None, seed=0, readers=("data", "features"), **settings):
         settings = {"hidden": (8,), "flow_steps": 1, **settings}
@@ -33,10 +38,6 @@ def make_model(pairs):
             DiagonalGaussian(dim=size) if local is None else local or None
             for local, size in ((u, 2), (v, 4))
         ]
-        modalities = {"x": Image(shape=(4, 4, 1)), "y": Vector(kinds=("real",) * 3)}
-        codecs = {name: modality.codec(None, 0) for name, modality in modalities.items()}
-        for codec, store in zip(codecs.values(), pairs.stores, strict=True):
-            codec.train_on(Pairs(store, store))
         model = WynerModel(
             z or Categorical(n=1, k=3),
             modalities,

@@ -256,7 +256,7 @@ def trained_on(modalities, x, y, *, epochs=1, **settings):
         stage.compile(optimizer="adam", run_eagerly=True)
         history = stage.fit(pairs, batch_size=16, verbose=0).history
         assert np.isfinite(list(history.values())).all()
-    return model, pairs
+    return model
 
 
 def test_a_users_own_encoder_and_decoder_take_the_place_of_convolutions(tmp_path):
@@ -264,7 +264,7 @@ def test_a_users_own_encoder_and_decoder_take_the_place_of_convolutions(tmp_path
     x, y = rng.random((2, 32, 8, 8, 1))
     encoder, decoder = own_encoder(), own_decoder()
     image = Image(shape=(8, 8, 1), encoder=encoder, decoder=decoder)
-    model, pairs = trained_on((image, image), x, y, reader="features")
+    model = trained_on((image, image), x, y, reader="features")
     used = {type(layer) for side in model.sides for layer in side.codec.encoder.layers}
     assert keras.layers.Conv2D not in used
     # Each side has learnt its own.
@@ -368,7 +368,7 @@ def test_a_users_own_modality_is_one_class(tmp_path):
     rng = np.random.default_rng(0)
     x, y = rng.uniform(-170, 170, (32, 2)), rng.random((32, 8, 8, 1))
     modalities = Directions(2), Image(shape=(8, 8, 1))
-    model, _ = trained_on(modalities, x, y, reader="data")
+    model = trained_on(modalities, x, y, reader="data")
     found = model.generate_x(y[:5], seed=0)
     assert found.shape == (5, 2)
     assert np.abs(found).max() <= 180

@@ -13,10 +13,12 @@ from wyner_keras.files import write_arrays, write_json
 
 
 def tiny_recipe(facts, *, seed=0):
-    """Two stages of tiny networks, on the values themselves but for columns."""
+    """One stage of tiny networks, on the values themselves but for columns."""
     import wyner_keras as wk
 
-    stage = {"epochs": 1, "batch_size": min(64, facts.pairs)}
+    joint = wk.StageSettings(
+        name="joint", loss=wk.losses.Joint(), epochs=1, batch_size=min(64, facts.pairs)
+    )
     side = wk.SideSettings(
         local=wk.DiagonalGaussian(dim=2), hidden=(16,), reader="features", flow_steps=0
     )
@@ -27,21 +29,27 @@ def tiny_recipe(facts, *, seed=0):
             name: wk.CodecSettings(code_size=3, epochs=1) if len(modality.shape) == 1 else None
             for name, modality in zip("xy", facts.modalities, strict=True)
         },
-        stages=(
-            wk.StageSettings(name="joint", loss=wk.losses.Joint(), **stage),
-            wk.StageSettings(name="marginal", loss=wk.losses.Marginal(), **stage),
-        ),
+        stages=(joint,),
         seed=seed,
     )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def quick_machine():
-    """The tiny recipe, whatever the data."""
+    """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once."""
     import wyner_keras.recipes
+
+    load, loaded = runs.Run.load_model, {}
+
+    def load_once(run):
+        key = str(run.folder), (run.folder / runs.MODEL).stat().st_mtime_ns
+        if key not in loaded:
+            loaded[key] = load(run)
+        return loaded[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
+        patch.setattr(runs.Run, "load_model", load_once)
         yield
 
 

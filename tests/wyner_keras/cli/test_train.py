@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -33,7 +34,7 @@ def test_train_writes_the_whole_run(trained):
             assert min(image.size) > 100
     assert values["run"] == str(folder)
     history = json.loads((folder / "history.json").read_text())
-    assert set(history["history"]) == set(history["seconds"]) == {"codec", "joint", "marginal"}
+    assert set(history["history"]) == set(history["seconds"]) == {"codec", "joint"}
     assert len(history["history"]["joint"]["loss"]) == 1
     metrics = json.loads((folder / "metrics.json").read_text())
     expected = {"data": "digits", "quick": True, "seed": 5}
@@ -69,36 +70,41 @@ def given(tmp_path_factory, pair_folder):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "kinds"),
-    [("folder", ["image", "image"]), ("table", ["vector"] * 2), ("arrays", ["vector", "series"])],
-)
-def test_pairs_of_every_kind_are_trained_on_and_judged(given, call, tmp_path, name, kinds):
+def kinds_of(run):
+    return [entry["kind"] for entry in run.load_model().side_entries.values()]
+
+
+def test_images_by_name_are_trained_on_and_judged_without_labels(given, call, tmp_path):
     folder = tmp_path / "run"
-    code, out, err = call("train", *given[name], "--seed", 1, "--quick", "--quiet", "--out", folder)
-    assert code == 0, err
-    # Figures without labels, always.
+    code, out, error = call("train", *given["folder"], "--quiet", "--out", folder)
+    assert code == 0, error
     assert "ranked first" in out and "conditional fit" in out and "trained in" in out
     assert files_of(folder) == {*FILES, "metrics.json"}
     run = runs.Run.open(folder)
-    model = run.load_model()
-    assert [entry["kind"] for entry in model.side_entries.values()] == kinds
+    assert kinds_of(run) == ["image", "image"]
     train, held_out = run.pairs()
-    assert len(held_out) == {"folder": 8, "table": 6, "arrays": 12}[name]
     examples = run.examples()
-    assert len(examples) == len(held_out)
-    assert (examples.labels["x"] is not None) == (name == "table")
-    if name == "folder":
-        assert examples.rows["x"].dtype == np.uint8
-        assert examples.rows["y"].shape == (8, 8, 8, 3)
-        assert train.facts().pairs == 32
-    if name == "table":
-        assert [column["kind"] for column in model.side_entries["y"]["columns"]] == [
-            "real",
-            "binary",
-        ]
-        sums = examples.rows["x"].sum(axis=1)
-        np.testing.assert_allclose(examples.rows["y"][:, 0], sums, atol=2e-4)
+    assert (len(train), len(held_out), len(examples)) == (32, 8, 8)
+    assert examples.labels == {"x": None, "y": None}
+    assert examples.rows["x"].dtype == np.uint8
+    assert examples.rows["y"].shape == (8, 8, 8, 3)
+
+
+def test_columns_of_a_table_are_trained_on(given, call, tmp_path):
+    folder = tmp_path / "run"
+    words = ("train", *given["table"], "--no-evaluate", "--quiet", "--out", folder)
+    code, _, error = call(*words)
+    assert code == 0, error
+    assert files_of(folder) == FILES
+    run = runs.Run.open(folder)
+    assert kinds_of(run) == ["vector", "vector"]
+    columns = run.load_model().side_entries["y"]["columns"]
+    assert [column["kind"] for column in columns] == ["real", "binary"]
+    examples = run.examples()
+    assert len(examples) == len(run.pairs()[1]) == 6
+    assert set(examples.labels["x"]) == {"u", "v"}
+    sums = examples.rows["x"].sum(axis=1)
+    np.testing.assert_allclose(examples.rows["y"][:, 0], sums, atol=2e-4)
 
 
 def test_train_refuses_an_existing_run_before_any_work(trained, refused, monkeypatch):
@@ -140,18 +146,17 @@ def test_an_unreadable_image_is_named_and_nothing_is_begun(pair_folder, refused,
 
 @pytest.fixture
 def changed_recipe(monkeypatch):
-    """Changes settings of the recipe's stages from here on."""
+    """Changes settings of the recipe's stage from here on, and adds another one."""
 
-    def change(**settings):
+    def change(also=None, **settings):
         import wyner_keras.recipes as recipes
 
         default = recipes.default
 
         def changed(facts, **given):
-            recipe = default(facts, **given)
-            for name in ("joint", "marginal"):
-                recipe = recipe.changed(name, **settings)
-            return recipe
+            recipe = default(facts, **given).changed("joint", **settings)
+            more = () if also is None else (dataclasses.replace(recipe.stages[0], **also),)
+            return dataclasses.replace(recipe, stages=(*recipe.stages, *more))
 
         monkeypatch.setattr(recipes, "default", changed)
 
@@ -164,7 +169,7 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_weight
     from wyner_keras.schedules import Ramp
 
     changed_recipe(epochs=2, learning_rate=Ramp(start=1e-3, end=1e30), batch_size=5)
-    words = ("train", *given["table"], "--quiet", "--out", tmp_path / "run")
+    words = ("train", *given["arrays"], "--quiet", "--out", tmp_path / "run")
     line = refused(*words, code=1)
     assert "The loss became" in line
     assert "1 good epochs" in line
@@ -172,9 +177,11 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_weight
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interrupted_run_is_resumed(given, call, refused, tmp_path, monkeypatch):
+def test_an_interrupted_run_is_resumed(changed_recipe, given, call, refused, tmp_path, monkeypatch):
+    from wyner_keras.losses import Marginal
     from wyner_keras.stage import Stage
 
+    changed_recipe({"name": "marginal", "loss": Marginal()})
     fit = Stage.fit
 
     def interrupted(self, *args, **kwargs):
@@ -182,32 +189,34 @@ def test_an_interrupted_run_is_resumed(given, call, refused, tmp_path, monkeypat
             raise KeyboardInterrupt
         return fit(self, *args, **kwargs)
 
-    words = ("train", *given["arrays"], "--seed", 2, "--no-evaluate", "--longer", 2)
-    words += ("--out", tmp_path / "run")
+    words = ("train", *given["arrays"], "--seed", 2, "--longer", 2, "--out", tmp_path / "run")
     with monkeypatch.context() as patch:
         patch.setattr(Stage, "fit", interrupted)
         line = refused(*words, code=130)
     assert "interrupted" in line
     assert "run.partial; `--resume` goes on from it" in line
     assert "Go on from it with `--resume`" in refused(*words)
-    again = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate", "--json")
+    again = ("train", "--out", tmp_path / "run", "--resume", "--json")
     assert "--seed should be as at the start" in refused(*again, "--seed", 3)
     assert "--x should be as at the start" in refused(*again, "--x", "other.npy")
     code, out, _ = call(*again)
     assert code == 0
-    assert json.loads(out)["metrics"] is None
+    assert json.loads(out)["metrics"]["figures"]
     run = runs.Run.open(tmp_path / "run")
     assert run.seed == 2
     assert [stage.epochs for stage in run.recipe.stages] == [2, 2]
-    assert run.load_model().built
-    assert files_of(tmp_path / "run") == FILES
+    assert kinds_of(run) == ["vector", "series"]
+    assert len(run.examples()) == len(run.pairs()[1]) == 12
+    assert files_of(tmp_path / "run") == {*FILES, "metrics.json"}
 
 
 def test_a_finished_training_is_not_repeated_by_resume(trained, call, tmp_path, monkeypatch):
     shutil.copytree(trained[0], tmp_path / "run.partial")
     monkeypatch.setattr("wyner_keras.training.train", None)
-    words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate")
-    assert call(*words)[0] == 0
+    words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate", "--json")
+    code, out, _ = call(*words)
+    assert code == 0
+    assert json.loads(out)["metrics"] is None
     model = (tmp_path / "run" / "model.keras").read_bytes()
     assert model == (trained[0] / "model.keras").read_bytes()
 
@@ -218,13 +227,20 @@ def test_a_budget_shortens_what_is_trained_and_kept(
     import wyner_keras.budget as budget
 
     changed_recipe(epochs=8)
-    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 8), "marginal": (1.0, 1.0, 8)}
+    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 8)}
     monkeypatch.setattr(budget, "_costs", lambda recipe, pairs: dict(costs))
-    words = ("train", *given["table"], "--no-evaluate", "--budget", "8s", "--out", tmp_path / "run")
+    words = (
+        "train",
+        *given["arrays"],
+        "--no-evaluate",
+        "--budget",
+        "8s",
+        "--out",
+        tmp_path / "run",
+    )
     assert call(*words)[0] == 0
     run = runs.Run.open(tmp_path / "run")
-    epochs = [stage.epochs for stage in run.recipe.stages]
-    assert 1 <= max(epochs) < 8
+    epochs = run.recipe.stage("joint").epochs
+    assert 1 < epochs < 8
     history = json.loads((tmp_path / "run" / "history.json").read_text())["history"]
-    ran = [len(history[name]["loss"]) for name in ("joint", "marginal")]
-    assert all(1 <= each <= most for each, most in zip(ran, epochs, strict=True))
+    assert 1 <= len(history["joint"]["loss"]) <= epochs

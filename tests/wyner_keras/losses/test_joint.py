@@ -141,9 +141,8 @@ def test_the_bound_of_a_discrete_model_is_its_enumeration(make_model, pairs, ora
     count = 20_000
     found = stage.terms([np.repeat(each, count, axis=0) for each in rows], training=False)
     estimates = -sum(np.asarray(term, float) for term in found.values())
-    estimates -= float(
-        model.joint_z({s.name: np.float32(e) for s, e in zip(model.sides, h)}).kl()[0]
-    )
+    named = {side.name: np.float32(own) for side, own in zip(model.sides, h, strict=True)}
+    estimates -= float(model.joint_z(named).kl()[0])
     error = estimates.std() / math.sqrt(count)
     assert 0 < error < 0.02
     assert estimates.mean() == pytest.approx(bound, abs=4 * error)

@@ -60,9 +60,16 @@ def test_shapes_are_the_bundles_and_requests_change_nothing(url, client, tiny_im
         np.testing.assert_allclose(value, found[name], atol=1e-6, err_msg=name)
 
 
-def test_no_request_has_more_rows_than_told(rest, servable, tiny_images):
+def asked(client, servable):
+    """A client that knows what the data are; requests are counted from here on."""
+    client.example_shape("x")
     servable.requests.clear()
-    Client(rest, rows=3).transfer_x(style=tiny_images[0][:2], concept=tiny_images[1], seed=0)
+    return client
+
+
+def test_no_request_has_more_rows_than_told(rest, servable, tiny_images):
+    client = asked(Client(rest, rows=3), servable)
+    client.transfer_x(style=tiny_images[0][:2], concept=tiny_images[1], seed=0)
     assert [sizes for _, sizes in servable.requests] == [{3}] * 4 + [{2}]
 
 
@@ -215,8 +222,8 @@ def test_threads_share_a_client(rest, tiny_images):
 def test_a_client_travels(url, servable, tiny_images, travel):
     client = Client(url, label=None, version=1, rows=3, png=True)
     expected = client.generate_y(tiny_images[0], seed=3)
-    servable.requests.clear()
-    np.testing.assert_array_equal(travel(client).generate_y(tiny_images[0], seed=3), expected)
+    other = asked(travel(client), servable)
+    np.testing.assert_array_equal(other.generate_y(tiny_images[0], seed=3), expected)
     assert servable.requests[0] == ("generate_y_png", {3})
 
 
@@ -281,9 +288,9 @@ BAD_CALLS = {
 @pytest.mark.parametrize("case", BAD_CALLS)
 def test_bad_input_is_not_sent(rest, servable, case):
     call, message = BAD_CALLS[case]
-    servable.requests.clear()
+    client = asked(Client(rest), servable)
     with pytest.raises(InputError, match=message):
-        call(Client(rest))
+        call(client)
     assert not servable.requests
 
 
