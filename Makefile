@@ -64,10 +64,12 @@ test: lint ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
-	rm -rf build/tiny-bundle
+	rm -rf build/tiny-bundle build/tiny-columns
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-columns columns
 	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
-	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(SERVING_BIN)/python -m pytest serving/kserve
+	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle WYNER_COLUMNS=$(CURDIR)/build/tiny-columns \
+		$(SERVING_BIN)/python -m pytest serving/kserve
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check

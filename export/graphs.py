@@ -1,4 +1,4 @@
-"""A W-model's graphs as functions of named tensors, as its sides and latents describe themselves."""
+"""A W-model's graphs as functions of named tensors, by what its sides and latents say of them."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ def _check(folder: Path, values: dict[str, Any]) -> None:
     for name, latent in latents.items():
         if name == "z" or latent is not None:
             _check_latent(name, latent)
-    if list(latents)[0] != "z":
+    if next(iter(latents)) != "z":
         raise BundleError(f"latents should begin with z. Received: {list(latents)}")
     if values["sides"].keys() != _LOCALS.keys():
         raise BundleError(f"sides should be x and y. Received: {list(values['sides'])}")

@@ -160,17 +160,17 @@ def _predicted(
     figure, panels = _panels(len(columns), _ACROSS, title)
     for j, (place, column) in enumerate(zip(panels, columns, strict=True)):
         values, heading = made[:, :, j], column["name"]
-        true = np.arange(len(made)) if truth is None else truth[:, j]
-        if truth is not None:
-            known = ~np.isnan(true)
+        true = np.arange(len(made), dtype=float) if truth is None else truth[:, j]
+        mean = values.mean(axis=1)
+        known = ~np.isnan(true)
+        if truth is not None and known.any():
             if column["kind"] in ("binary", "categorical"):
                 heading += f", right {(values[known] == true[known, None]).mean():.2f}"
-            elif known.sum() > 2 and true[known].std() and values[known].std():
-                r = np.corrcoef(true[known], values[known].mean(axis=1))[0, 1]
-                heading += f", r {r:.2f}"
+            elif true[known].std() and mean[known].std():
+                heading += f", r {np.corrcoef(true[known], mean[known])[0, 1]:.2f}"
             place.plot(*[[np.nanmin(true), np.nanmax(true)]] * 2, color=_REAL, linewidth=0.9)
         place.plot(true, values, ".", color=_MADE, alpha=0.15, markersize=3)
-        place.plot(true, values.mean(axis=1), ".", color=_MADE, markersize=4)
+        place.plot(true, mean, ".", color=_MADE, markersize=4)
         place.set_title(heading, fontsize=8)
         place.tick_params(labelsize=6)
     figure.supxlabel("input" if truth is None else "true", fontsize=8)

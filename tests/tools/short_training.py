@@ -26,8 +26,9 @@ def turned():
 
 def columns():
     """The breast cancer set's means with columns of every kind, some of them missing."""
-    import wyner_keras as wk
     from sklearn.datasets import load_breast_cancer
+
+    import wyner_keras as wk
 
     rows, target = load_breast_cancer(return_X_y=True)
     rng = np.random.default_rng(0)

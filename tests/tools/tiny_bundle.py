@@ -1,6 +1,8 @@
 """Tiny models and bundles, for tests: `python tests/tools/tiny_bundle.py FOLDER [MODEL]`."""
 
+import json
 import os
+import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -144,6 +146,14 @@ def write_tiny_bundle(model, path, **said):
         "nats": {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5},
     }
     return write_bundle(model, path, examples=tiny_rows(model), **values | said)
+
+
+def as_format_1(folder):
+    """Gives a bundle of the images the manifest that was written before there was anything else."""
+    path = folder / "manifest.json"
+    values = json.loads((pathlib.Path(__file__).parent / "format_1.json").read_text())
+    files = json.loads(path.read_text())["files"]
+    path.write_text(json.dumps({**values, "files": files}))
 
 
 if __name__ == "__main__":

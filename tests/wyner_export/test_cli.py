@@ -16,7 +16,7 @@ LABELS = np.arange(40) % 4
 
 @pytest.fixture(scope="module")
 def run(least, tmp_path_factory):
-    """A run folder of the least model, whose data are gone; forty held-out pairs of four classes."""
+    """A run folder of the least model, its data gone; forty held-out pairs of four classes."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     folder.mkdir()
     least.save(folder / runs.MODEL)

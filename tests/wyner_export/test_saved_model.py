@@ -8,7 +8,6 @@ from tensorflow_serving.apis import prediction_log_pb2
 from wyner_export import read_manifest
 from wyner_export.signatures import seeded_noise, streams
 
-
 TASKS = ("generate_x", "generate_y", "generate_pairs", "transfer_x", "transfer_y")
 
 

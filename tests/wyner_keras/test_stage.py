@@ -97,7 +97,7 @@ def test_the_same_seed_trains_the_same_weights(small, pairs, weights):
         # Keras' own seed has no say.
         keras.utils.set_random_seed(chance)
         stage = small(seed=seed)
-        stage.fit(pairs, batch_size=12, verbose=0)
+        stage.fit(pairs, batch_size=24, verbose=0)
         found.append(weights(stage.model))
     assert found[0] == found[1] != found[2]
 

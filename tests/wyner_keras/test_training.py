@@ -30,7 +30,7 @@ def eagerly():
 
 
 def stage(name, loss, **settings):
-    return StageSettings(**{"name": name, "loss": loss, "epochs": 2, "batch_size": 12, **settings})
+    return StageSettings(**{"name": name, "loss": loss, "epochs": 2, "batch_size": 24, **settings})
 
 
 SIDE = SideSettings(local=wk.DiagonalGaussian(dim=2), hidden=(8,), reader="features", flow_steps=1)
@@ -104,8 +104,8 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
 
         def interrupted(self, *given, compute=kind.__call__, seen=seen, **more):
             seen.append(1)
-            # Two steps are an epoch.
-            if len(seen) == 4:
+            # A step is an epoch.
+            if len(seen) == 2:
                 raise KeyboardInterrupt
             return compute(self, *given, **more)
 
@@ -220,7 +220,7 @@ def narrow(recipe):
     for name, rate in rates.items():
         recipe = recipe.changed(
             name,
-            epochs=8 if name == "flow" else 4,
+            epochs=6 if name == "flow" else 3,
             passes=1,
             batch_size=96,
             learning_rate=Ramp.constant(rate),

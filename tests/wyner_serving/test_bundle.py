@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-from tiny_bundle import tiny_rows
+from tiny_bundle import as_format_1, tiny_rows
 
 from wyner_serving import Bundle, BundleError, InputError
 
@@ -117,16 +116,19 @@ def test_damaged_samples_are_refused(bundle_of, tmp_path, name, side, file, cont
         bundle.samples(side)
 
 
-ROW = np.array([[170.0, 1, 3, 2, 160]])
+def row(height=170.0, left=1, colour=3, visits=2, income=160):
+    return np.array([[height, left, colour, visits, income]])
+
+
 BAD_ROWS = {
-    "columns": (ROW[:, :4], r"`x` should be an array \(n, 5\)"),
-    "rank": (ROW[0], r"Received: shape \(5,\)"),
-    "binary": (ROW + [0, 0.5, 0, 0, 0], "0 or 1 in column 'left'. Received: 1.5"),
-    "category": (ROW + [0, 0, 1, 0, 0], "whole numbers below 4 in column 'colour'. Received: 4"),
-    "count": (ROW - [0, 0, 0, 3, 0], "whole numbers of 0 or more in column 'visits'"),
-    "infinite": (ROW + [np.inf, 0, 0, 0, 0], "finite in float32.*in column 'height', row 0"),
-    "text": (ROW.astype(str), "should be numbers"),
-    "mask": (np.ma.asarray(ROW), "a masked array"),
+    "columns": (row()[:, :4], r"`x` should be an array \(n, 5\)"),
+    "rank": (row()[0], r"Received: shape \(5,\)"),
+    "binary": (row(left=1.5), "0 or 1 in column 'left'. Received: 1.5"),
+    "category": (row(colour=4), "whole numbers below 4 in column 'colour'. Received: 4"),
+    "count": (row(visits=-1), "whole numbers of 0 or more in column 'visits'"),
+    "infinite": (row(height=np.inf), "finite in float32.*in column 'height', row 0"),
+    "text": (row().astype(str), "should be numbers"),
+    "mask": (np.ma.asarray(row()), "a masked array"),
 }
 
 
@@ -141,7 +143,8 @@ def test_what_is_missing_may_be_where_the_manifest_says_so(bundle_of):
     bundle = Bundle.load(bundle_of("columns"))
     unknown = np.full((1, 5), np.nan)
     assert np.isfinite(bundle.generate_y(unknown, seed=0)).all()
-    assert np.abs(bundle.generate_y(unknown, seed=0) - bundle.generate_y(ROW, seed=0)).max() > 1e-3
+    known = bundle.generate_y(row(), seed=0)
+    assert np.abs(bundle.generate_y(unknown, seed=0) - known).max() > 1e-3
     with pytest.raises(InputError, match="`y` should be finite"):
         bundle.generate_x(np.full((1, 12, 2), np.nan), seed=0)
     made = bundle.generate_x(np.zeros((50, 12, 2)), seed=0)
@@ -149,14 +152,9 @@ def test_what_is_missing_may_be_where_the_manifest_says_so(bundle_of):
     assert (made[:, 3] >= 0).all() and (made[:, 3] == np.round(made[:, 3])).all()
 
 
-FORMAT_1 = json.loads((Path(__file__).parent / "format_1.json").read_text())
-
-
 def test_a_bundle_of_format_1_does_what_it_did(copy, opened, tiny_images):
     """Its manifest, as the last version wrote it, over the same graphs and samples."""
-    files = json.loads((copy / "manifest.json").read_text())["files"]
-    (copy / "manifest.json").write_text(json.dumps({**FORMAT_1, "files": files}))
-    assert FORMAT_1["format"] == 1
+    as_format_1(copy)
     bundle = Bundle.load(copy, threads=1)
     assert bundle.manifest["format"] == 2 and "images" not in bundle.manifest
     assert bundle.side_entries == opened.side_entries

@@ -66,7 +66,8 @@ class Output:
             raise ValueError(f"--out should be .npz for pairs. Received: {self.path.name!r}")
         if suffix == ".png" and self.of_images:
             shapes: list[Any] = [tuple(entry["shape"]) for entry in self.entries.values()]
-            page.check_drawable(*numbers, *shapes)
+            rows, columns = numbers
+            page.check_drawable(rows, columns, *shapes)
 
     @property
     def of_images(self) -> bool:

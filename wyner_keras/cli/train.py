@@ -86,7 +86,9 @@ def run(options: argparse.Namespace) -> Result:
         runs.refuse_started(out)
         source = _source(asked)
         import_tensorflow()
-        _check_budget(asked.get("budget"))
+        from wyner_keras.budget import parse_budget
+
+        parse_budget(asked.get("budget", 1))
         train, held_out = source.load()
         settings = runs.settings_of(_recipe(train, asked), source, asked=asked)
         partial = runs.start_run(out, settings)
@@ -145,13 +147,6 @@ def _resumed(out: Path, asked: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     return partial, settings
 
 
-def _check_budget(budget: str | None) -> None:
-    if budget is not None:
-        from wyner_keras.budget import parse_budget
-
-        parse_budget(budget)
-
-
 def _recipe(train: Pairs, asked: dict[str, Any]) -> Recipe:
     from wyner_keras import recipes
 
@@ -177,13 +172,12 @@ def _model(
 ) -> tuple[WynerModel, dict[str, Any]]:
     """The trained model and what `history.json` holds; trained only where that is not done yet."""
     from wyner_keras import TrainingDiverged, training
-    from wyner_keras.recipe import Recipe
 
     if (partial / runs.HISTORY).is_file():
         history = json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
         return runs.load_model(partial / runs.MODEL), history
-    recipe = Recipe.from_dict(settings["recipe"])
-    budget = settings["asked"].get("budget")
+    recipe = runs.Run(partial, settings).recipe
+    budget = settings.get("asked", {}).get("budget")
     try:
         trained = training.train(
             train,

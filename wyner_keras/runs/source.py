@@ -66,6 +66,8 @@ class Source:
                 raise ValueError(
                     f"`{name}` should be a text. Received: {received(getattr(self, name))}"
                 )
+        if not isinstance(self.kinds, Mapping | None):
+            raise ValueError(f"`kinds` should be by column. Received: {received(self.kinds)}")
         ways = [self.pairs is not None, self.x is not None, self.data is not None]
         alone = self.data is None and (self.data_y is not None or self.map is not None)
         if sum(ways) != 1 or (self.x is None) != (self.y is None) or alone:

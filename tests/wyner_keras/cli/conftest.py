@@ -34,18 +34,21 @@ def tiny_recipe(facts, *, seed=0):
     )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def quick_machine():
+_loaded = {}
+
+
+@contextlib.contextmanager
+def tiny_machine():
     """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once."""
     import wyner_keras.recipes
 
-    load, loaded = runs.Run.load_model, {}
+    load = runs.Run.load_model
 
     def load_once(run):
         key = str(run.folder), (run.folder / runs.MODEL).stat().st_mtime_ns
-        if key not in loaded:
-            loaded[key] = load(run)
-        return loaded[key]
+        if key not in _loaded:
+            _loaded[key] = load(run)
+        return _loaded[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
@@ -53,12 +56,19 @@ def quick_machine():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_machine():
+    """Such a machine for each module here, and for no other."""
+    with tiny_machine():
+        yield
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory, quick_machine):
+def trained(tmp_path_factory):
     """A run folder that `wyner train` wrote, and the values that it printed."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", "--data", "digits", "--quick", "--seed", "5", "--out", str(folder), "--json"]
-    with contextlib.redirect_stdout(io.StringIO()) as out:
+    with tiny_machine(), contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(words) == 0
     return folder, json.loads(out.getvalue())
 
