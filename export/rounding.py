@@ -162,6 +162,7 @@ def _moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _moved_input(values: np.ndarray, rng: np.random.Generator, info: TensorInfo) -> np.ndarray:
-    """An input moved within its range; whole numbers stay, which may be codes and are exact."""
+    """An input moved within its range; whole numbers of what has none stay: they may be codes."""
     moved = np.clip(_moved(values, rng), *info.range)
-    return np.where(values == np.round(values), values, moved)
+    codes = info.latent is None and info.range == (None, None)
+    return np.where(values == np.round(values), values, moved) if codes else moved

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -121,7 +121,7 @@ def budgeted(
     start, done = time.monotonic(), done or {}
     seconds = parse_budget(budget) - sum(done.values())
     costs = {name: cost for name, cost in _costs(recipe, pairs).items() if name not in done}
-    seconds -= time.monotonic() - start
+    seconds = max(0.0, seconds - (time.monotonic() - start))
 
     def needed(factor: float) -> dict[str, float]:
         return {
@@ -189,43 +189,35 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
 
 def _products(side: Side) -> dict[str, float]:
     """Of each of a side's networks the products of numbers that one example takes."""
-    velocity = 0 if side.flow is None else sum(map(_of_layer, side.flow.velocities))
+    velocity = 0 if side.flow is None else sum(map(_of_network, side.flow.velocities))
     found = {
-        "codec": _of_layer(side.codec),
+        "codec": _of_network(side.codec),
         "velocity": velocity,
         # Four a step: Runge-Kutta's.
         "flow": velocity * 4 * side.settings.flow_steps,
     }
     for name in ("expert", "reader", "posterior", "decoder"):
         network = getattr(side, f"{name}_network")
-        found[name] = 0 if network is None else _of_layer(network)
+        found[name] = 0 if network is None else _of_network(network)
     return found
 
 
-def _of_layer(network: Any) -> float:
+def _of_network(network: Any) -> float:
     """A dense layer multiplies by each weight once, a convolution once at each of its places."""
-    total = 0.0
-    for layer, places in _places(network):
+    # Of a network that pools by itself, its first convolution sees the whole grid.
+    total, grid = 0.0, math.prod(getattr(network, "grid", (0, 0))[:2])
+    for layer in network._flatten_layers(include_self=False):
+        if any(True for _ in layer._flatten_layers(include_self=False)):
+            continue
+        places = 1
+        if hasattr(layer, "kernel_size"):
+            try:
+                shapes = layer.input.shape, layer.output.shape
+                places = min(math.prod(shape[1:-1]) for shape in shapes)
+            except (AttributeError, ValueError):  # outside a Sequential
+                places, grid = grid, max(1, grid // 4)
         total += places * sum(math.prod(weight.shape) for weight in layer.weights)
     return total
-
-
-def _places(network: Any) -> Iterator[tuple[Any, float]]:
-    # Of a network that pools by itself, its first convolution sees the whole grid.
-    grid = math.prod(getattr(network, "grid", (0, 0, 0))[:2])
-    for layer in network._flatten_layers(include_self=False, recursive=True):
-        if next(iter(layer._flatten_layers(include_self=False)), None) is not None:
-            continue
-        if not hasattr(layer, "kernel_size"):
-            yield layer, 1.0
-            continue
-        try:
-            shapes = layer.input.shape, layer.output.shape
-        except (AttributeError, ValueError):
-            yield layer, grid
-            grid = max(1, grid // 4)
-            continue
-        yield layer, min(math.prod(shape[1:-1]) for shape in shapes)
 
 
 def _rate() -> float:

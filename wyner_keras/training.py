@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from wyner_keras import checkpoints, recipes
+from wyner_keras.budget import TimeLimit, budgeted
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.modality import CodecSettings
@@ -57,6 +58,7 @@ def train(
     folder: str | os.PathLike[str] | None = None,
     after_stage: Callable[[str], None] | None = None,
     codecs: Mapping[str, Codec] | None = None,
+    budget: str | float | None = None,
     verbose: Any = "auto",
 ) -> Trained:
     """Train a W-model on pairs.
@@ -68,6 +70,7 @@ def train(
         folder: where stages keep checkpoints; a call with the same folder goes on from there.
         after_stage: called with the name of each stage that this call has finished and kept.
         codecs: trained codecs by side, in place of training the recipe's.
+        budget: a time, "5min" or seconds, that it takes at most, in fewer epochs where need be.
         verbose: of Keras' progress bars.
 
     Returns:
@@ -90,6 +93,11 @@ def train(
     kept = None if folder is None else Path(folder)
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
+    limits: dict[str, TimeLimit] = {}
+    if budget is not None:
+        recipe, limits = budgeted(recipe, pairs, budget, trained and trained.seconds)
+        if trained is not None:
+            trained.recipe = recipe
     if trained is None:
         start, history = time.perf_counter(), dict[str, list[float]]()
         if codecs is None:
@@ -108,7 +116,7 @@ def train(
     for settings in recipe.stages:
         if settings.name in trained.history:
             continue
-        _carry_out(trained, settings, kept, verbose)
+        _carry_out(trained, settings, kept, verbose, limits.get(settings.name))
         if after_stage is not None:
             after_stage(settings.name)
     return trained
@@ -143,7 +151,11 @@ def train_codecs(
 
 
 def _carry_out(
-    trained: Trained, settings: StageSettings, folder: Path | None, verbose: Any
+    trained: Trained,
+    settings: StageSettings,
+    folder: Path | None,
+    verbose: Any,
+    limit: TimeLimit | None,
 ) -> None:
     """One stage, where its loss has something to do."""
     start, pairs = time.perf_counter(), trained.pairs
@@ -169,7 +181,7 @@ def _carry_out(
         checkpoint = folder / f"{settings.name}.weights.h5"
         backup = checkpoints.Backup(folder / f"{settings.name}.backup.json")
         callbacks.append(backup)
-    callbacks.append(KeepLastGood(checkpoint))
+    callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
     batch_size = min(settings.batch_size, len(pairs))
     stage.compile(
         optimizer=keras.optimizers.Adam(

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -221,3 +222,20 @@ def test_a_bundle_generates_without_tensorflow(bundle, tmp_path):
         assert len(found["x"]) == min(10, len(opened.samples("x")))
         expected = opened.generate_y(found["x"], seed=0, samples=8)
         np.testing.assert_allclose(found["y"], expected, atol=1e-6)
+
+
+def test_tensorflow_writes_nothing_beside_the_result(trained, tmp_path):
+    script = "import sys; from wyner_keras.cli import main; sys.exit(main())"
+    words = ["generate", str(trained[0]), "--from", "prior", "--quiet", "--out"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    for code, out in ((0, tmp_path / "a.npz"), (2, tmp_path / "a.txt")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words, str(out)],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == code, done.stderr
+        lines = done.stdout if code == 0 else done.stderr
+        assert (done.stdout, done.stderr) == ((lines, "") if code == 0 else ("", lines))
+        assert len(lines.splitlines()) == 1
