@@ -27,7 +27,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies peers test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -36,35 +36,40 @@ setup: $(STAMP) ## set up .venv from requirements.lock
 
 demo: $(STAMP) ## train, judge and draw on the small digits that ship with scikit-learn (minutes)
 	run=runs/demo-$$(date +%Y%m%d-%H%M%S) && \
-	$(BIN)/wyner train --data digits --recipe annealed --out $$run && \
+	$(BIN)/wyner train --data digits --out $$run && \
 	$(BIN)/wyner export $$run --out $$run-bundle && \
 	$(BIN)/wyner generate $$run-bundle --from x --out $$run-bundle-generate.png && \
 	$(BIN)/wyner transfer $$run-bundle --side x --out $$run-bundle-transfer.png
 
 mnist: $(STAMP) ## the full-size experiment (20 minutes on 2 cores)
-	$(BIN)/wyner train --data mnist --recipe annealed --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
+	$(BIN)/wyner train --data mnist --out runs/mnist-$$(date +%Y%m%d-%H%M%S)
 
 figures: $(STAMP) ## the paper's figures, then the study of its λ (hours; goes on where it was)
-	$(BIN)/wyner figures --figure 4
-	$(BIN)/wyner figures --figure 5
-	$(BIN)/wyner figures --study lambda
+	$(BIN)/python -m experiments.figures --figure 4
+	$(BIN)/python -m experiments.figures --figure 5
+	$(BIN)/python -m experiments.figures --study lambda
 
 studies: $(STAMP) ## the default recipe by five seeds, and without each ingredient (many hours; goes on)
-	$(BIN)/wyner figures --study seeds
-	$(BIN)/wyner figures --study ablation
+	$(BIN)/python -m experiments.figures --study seeds
+	$(BIN)/python -m experiments.figures --study ablation
+
+theory: $(STAMP) ## the base model beside closed forms of common information (5 minutes)
+	$(BIN)/python -m experiments.theory --out runs/theory-$$(date +%Y%m%d-%H%M%S)
 
 peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same MNIST pairs (hours)
-	PYTHONPATH=benchmarks $(BIN)/python -m peers --peers-python $(PEERS_BIN)/python \
+	$(BIN)/python -m experiments.peers --peers-python $(PEERS_BIN)/python \
 		--out $(PEERS_OUT) $(PEERS_BUDGET)
 
 test: lint ## lint, types and all tests but the slow ones
 	$(BIN)/python -m pytest -m "not slow" -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in .venv-serving
-	rm -rf build/tiny-bundle
+	rm -rf build/tiny-bundle build/tiny-columns
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-columns columns
 	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
-	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(SERVING_BIN)/python -m pytest serving/kserve
+	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle WYNER_COLUMNS=$(CURDIR)/build/tiny-columns \
+		$(SERVING_BIN)/python -m pytest serving/kserve
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
@@ -132,6 +137,6 @@ $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/re
 		-e . -e serving/kserve
 	@touch $@
 
-$(PEERS_STAMP): benchmarks/peers/requirements.lock | $(PEERS_BIN)/pip
-	$(PEERS_BIN)/pip install --disable-pip-version-check -r benchmarks/peers/requirements.lock
+$(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip
+	$(PEERS_BIN)/pip install --disable-pip-version-check -r experiments/peers/requirements.lock
 	@touch $@

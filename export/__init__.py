@@ -6,10 +6,11 @@
 import wyner_serving  # noqa: F401, I001 - first: it turns onnxruntime's telemetry off
 
 from wyner_export.bundle import verify_bundle, write_bundle
-from wyner_export.errors import BundleError, ExportError
+from wyner_export.errors import ExportError
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.graphs import graphs_of
 from wyner_export.manifest import read_manifest
+from wyner_serving.errors import BundleError
 
 __all__ = [
     "BundleError",

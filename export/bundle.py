@@ -11,56 +11,51 @@ from typing import Any
 
 import numpy as np
 import onnx
-import tensorflow as tf
-from PIL import Image
 
 from wyner_export.card import model_card
-from wyner_export.errors import BundleError, ExportError
-from wyner_export.examples import examples
+from wyner_export.errors import ExportError
+from wyner_export.examples import run_examples
 from wyner_export.functions import Graph, Interface
 from wyner_export.graphs import graphs_of
-from wyner_export.manifest import files_of, latent_entry, manifest_of, read_manifest
+from wyner_export.manifest import check_manifest, files_of, manifest_of, read_manifest
 from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import Disagreement, Parity, check_finite
 from wyner_export.rounding import conditioning
 from wyner_export.saved_model import load_saved_model, run_saved_model, write_saved_model
 from wyner_export.signatures import signatures
-from wyner_keras.data import check_images
-from wyner_keras.models import WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_serving.errors import BundleError
 from wyner_serving.manifest import MANIFEST
+from wyner_serving.samples import read_samples, write_samples
 from wyner_serving.whole import whole_folder
 
 logger = logging.getLogger(__name__)
 
-_PARITY_IMAGES, _SAMPLES = 32, 10
+_COMPARED, _SAMPLES = 32, 10
 
 
-def _example_images(
-    model: WynerModel, images: tuple[np.ndarray, np.ndarray] | None
+def _checked_examples(
+    model: WynerModel, examples: Mapping[str, np.ndarray] | None
 ) -> dict[str, np.ndarray]:
-    """Images for parity, warm-up and samples: the user's, or generated ones."""
-    if images is None:
-        images = model.generate_pairs(_PARITY_IMAGES, seed=0)
+    """Examples for parity, warm-up and samples: the user's, or generated ones."""
+    names = [side.name for side in model.sides]
+    if examples is None:
+        examples = dict(zip(names, model.generate_pairs(_COMPARED, seed=0), strict=True))
+    if not isinstance(examples, Mapping) or sorted(examples) != sorted(names):
+        raise ValueError(
+            f"`examples` should be arrays of the sides {names}. Received: {received(examples)}"
+        )
     found = {
-        side: check_images(values, name=f"images of {side}", shape=model.image_shape(side))
-        for side, values in zip("xy", images, strict=True)
+        side.name: side.modality.check(examples[side.name], f"examples of {side.name}")
+        for side in model.sides
     }
-    count = min(_PARITY_IMAGES, *(len(values) for values in found.values()))
+    count = min(_COMPARED, *map(len, found.values()))
     return {side: values[:count] for side, values in found.items()}
 
 
-def _write_samples(folder: Path, images: dict[str, np.ndarray]) -> None:
-    for side, values in images.items():
-        (folder / side).mkdir(parents=True)
-        for number, image in enumerate(values[:_SAMPLES]):
-            pixels = np.round(255 * image).astype(np.uint8)
-            content = tf.io.encode_png(pixels).numpy()
-            (folder / side / f"{number:02d}.png").write_bytes(content)
-
-
 def _check_weights(model: WynerModel) -> None:
-    """Refuses a model whose weights are not finite."""
+    """Refuse a model whose weights are not finite."""
     broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
     if broken:
         raise ValueError(
@@ -70,7 +65,7 @@ def _check_weights(model: WynerModel) -> None:
 
 
 def _check_json(**values: Any) -> None:
-    """Refuses what the manifest cannot hold, before the slow part."""
+    """Refuse what the manifest cannot hold, before the slow part."""
     for name, value in values.items():
         try:
             json.dumps(value, allow_nan=False)
@@ -79,46 +74,51 @@ def _check_json(**values: Any) -> None:
 
 
 def _write_engines(
-    model: WynerModel, graphs: tuple[Graph, ...], folder: Path, images: dict[str, np.ndarray]
-) -> dict[str, Any]:
-    """Writes SavedModel and ONNX files and proves that they answer as Keras does.
+    model: WynerModel,
+    graphs: tuple[Graph, ...],
+    manifest: dict[str, Any],
+    folder: Path,
+    data: Mapping[str, np.ndarray],
+) -> None:
+    """Write SavedModel and ONNX files and prove that they answer as Keras does.
 
-    Returns:
-        What the manifest says of them: `signatures` and `parity`.
+    The manifest is told the signatures, and how far engines differ.
 
     Raises:
         ExportError: if an engine refuses a graph.
         Disagreement: if engines disagree.
     """
     named = {graph.name: graph for graph in graphs}
-    latents = {name: latent_entry(getattr(model.config, name)) for name in "zuv"}
     logger.info("Answers of Keras: %d graphs", len(graphs))
-    answers = examples(graphs, images, latents, lambda name, inputs: named[name].run(inputs))
+    answers = run_examples(graphs, data, manifest, lambda name, given: named[name].run(given))
     for graph in graphs:
         for info in graph.outputs:
             check_finite(graph, info, answers[graph.name].outputs[info.name])
     offered = signatures(model, graphs, answers)
     logger.info("SavedModel: %d signatures", len(offered))
-    loaded = load_saved_model(write_saved_model(model, offered, folder / "saved_model"))
-    parity = Parity("Keras", answers, conditioning(loaded, graphs, answers))
+    target = folder / manifest["saved_model"]["path"]
+    loaded = load_saved_model(write_saved_model(offered, target))
+    parity = Parity("Keras", answers, conditioning(loaded, graphs, answers, manifest["sides"]))
     for graph in graphs:
         parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)
     (folder / "onnx").mkdir()
     for number, graph in enumerate(graphs, 1):
-        file = folder / "onnx" / f"{graph.name}.onnx"
+        file = folder / manifest["graphs"][graph.name]["file"]
         write_onnx(graph, file)
         parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
-    return {"signatures": list(offered), "parity": parity.largest}
+    manifest["saved_model"]["signatures"] = sorted(offered)
+    manifest["parity"] = parity.largest
 
 
 def write_bundle(
     model: WynerModel,
     path: str | os.PathLike[str],
     *,
-    images: tuple[np.ndarray, np.ndarray] | None = None,
+    examples: Mapping[str, np.ndarray] | None = None,
     name: str = "wyner",
-    label_map: Mapping[str, int] | None = None,
+    pairing: str | None = None,
+    label_map: Mapping[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     nats: dict[str, float] | None = None,
 ) -> Path:
@@ -129,10 +129,11 @@ def write_bundle(
     Args:
         model: the W-model.
         path: of the bundle, which must not exist.
-        images: real images of x and of y, `(n, h, w, c)` in [0, 1], on which parity is proven and
-            of which the samples are; by default generated ones.
+        examples: by side held-out examples `(n, ...)`, on which parity is proven and of which the
+            samples are; by default generated ones.
         name: of the model, for people.
-        label_map: what the pairs were, from labels of x to labels of y.
+        pairing: what the pairs were, for people; told from `label_map` if None.
+        label_map: from labels of x to labels of y, where the pairs were made by one.
         metrics: judged figures, as `Report.to_dict` has them.
         nats: what the latents hold, nats by name, as `information.measure` gives them.
 
@@ -140,8 +141,11 @@ def write_bundle(
         The path.
 
     Raises:
-        ValueError: if the path exists, or model or images are not as said.
+        ValueError: if the path exists, or an argument is not as said.
         ExportError: if an engine refuses a graph or engines disagree; nothing is left behind.
+
+    Example:
+        >>> write_bundle(model, "bundle", examples={"x": x, "y": y})  # doctest: +SKIP
     """
     path = Path(path)
     if path.exists():
@@ -149,31 +153,38 @@ def write_bundle(
     if not isinstance(model, WynerModel):
         raise ValueError(f"`model` should be a WynerModel. Received: model={received(model)}")
     _check_weights(model)
-    _check_json(name=name, label_map=label_map, metrics=metrics, nats=nats)
+    label_map = None if label_map is None else dict(label_map)
+    _check_json(
+        **{"name": name, "pairing": pairing, "label_map": label_map},
+        **{"metrics": metrics, "nats": nats},
+        **{"sides": model.side_entries, "latents": model.latent_entries},
+    )
     graphs = graphs_of(model)
-    found = _example_images(model, images)
+    data = _checked_examples(model, examples)
+    manifest = manifest_of(
+        model,
+        graphs,
+        name=name,
+        pairing=pairing,
+        label_map=label_map,
+        metrics=metrics,
+        nats=nats,
+    )
+    check_manifest(manifest, path / MANIFEST)
     with whole_folder(path) as folder:
         try:
-            parts = _write_engines(model, graphs, folder, found)
+            _write_engines(model, graphs, manifest, folder, data)
         except Disagreement as error:
             raise ExportError(str(error)) from error
-        manifest = manifest_of(
-            model,
-            graphs,
-            name=name,
-            label_map=None if label_map is None else dict(label_map),
-            metrics=metrics,
-            nats=nats,
-            **parts,
-        )
-        _write_samples(folder / "samples", found)
+        for side, values in data.items():
+            write_samples(folder, side, manifest["sides"][side], values[:_SAMPLES])
         (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
         manifest["files"] = files_of(folder)
         (folder / MANIFEST).write_text(
             json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
             encoding="utf-8",
         )
-        read_manifest(folder)
+        check_manifest(manifest, path / MANIFEST)
     return path
 
 
@@ -181,10 +192,10 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Check a bundle: schema, every file's digest, ONNX, SavedModel, and that both agree.
 
     Args:
-        path: of the bundle.
+        path: of the bundle, of any format that is known.
 
     Returns:
-        Its manifest.
+        Its manifest, in the newest format.
 
     Raises:
         BundleError: naming the first thing that is not as the manifest says.
@@ -205,15 +216,14 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
     for graph in graphs:
         _check_file(folder / manifest["graphs"][graph.name]["file"])
     logger.info("SavedModel: %d graphs", len(graphs))
-    loaded = load_saved_model(folder / manifest["saved_model"]["path"])
-    images = {side: _read_samples(folder, side, manifest["images"][side]) for side in "xy"}
-    answers = examples(
+    loaded, sides = load_saved_model(folder / manifest["saved_model"]["path"]), manifest["sides"]
+    answers = run_examples(
         graphs,
-        images,
-        manifest["latents"],
-        lambda name, inputs: run_saved_model(loaded, name, inputs),
+        {name: read_samples(folder, name, entry) for name, entry in sides.items()},
+        manifest,
+        lambda name, given: run_saved_model(loaded, name, given),
     )
-    parity = Parity("SavedModel", answers, conditioning(loaded, graphs, answers))
+    parity = Parity("SavedModel", answers, conditioning(loaded, graphs, answers, sides))
     for number, graph in enumerate(graphs, 1):
         file = folder / manifest["graphs"][graph.name]["file"]
         try:
@@ -222,16 +232,6 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise BundleError(str(error)) from error
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     return manifest
-
-
-def _read_samples(folder: Path, side: str, shape: list[int]) -> np.ndarray:
-    """The sample images of a side, `(n, h, w, c)` in [0, 1]."""
-    files = sorted((folder / "samples" / side).glob("*.png"))
-    pixels = []
-    for file in files:
-        with Image.open(file) as image:
-            pixels.append(np.asarray(image).reshape(shape))
-    return np.stack(pixels).astype(np.float32) / np.float32(255)
 
 
 def _check_file(file: Path) -> None:

@@ -5,34 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wyner_export.graphs import words
 from wyner_export.rounding import UNITS
-from wyner_keras.evaluation.report import TITLES
+from wyner_keras.evaluation.report import NAMED, TITLES
 
-_FIGURES = {
-    "conditional_accuracy_y": "conditional accuracy, y from x",
-    "conditional_accuracy_x": "conditional accuracy, x from y",
-    "joint_coherence": "joint coherence",
-    "style_accuracy_x": "style transfer accuracy, x",
-    "style_accuracy_y": "style transfer accuracy, y",
-    "slant_correlation_x": "slant kept, x",
-    "slant_correlation_y": "slant kept, y",
-    "diversity_y": "within-input diversity, y from x",
-    "diversity_x": "within-input diversity, x from y",
-    "frechet_y": "Fréchet distance, y from x",
-    "frechet_x": "Fréchet distance, x from y",
-}
-# How the names begin of figures that take a classifier.
-_OF_A_CLASSIFIER = ("conditional_accuracy", "joint_coherence", "style_accuracy", "frechet")
+# How the names begin of figures that a classifier reads off.
+_OF_A_CLASSIFIER = ("conditional_accuracy", "joint_coherence", "style_accuracy")
+_OF_EVERY_LATENT = ("family", "size", "noise")
+_MOST_COLUMNS = 20  # that are named
 
 
-def _latent_text(name: str, latent: dict[str, Any] | None) -> str:
+def _side_text(name: str, side: Mapping[str, Any]) -> str:
+    """What the examples of a side are."""
+    shape, columns = " × ".join(map(str, side["shape"])), side.get("columns")
+    if columns is None:
+        how = {
+            "image": f"{shape}, height × width × channels, intensities in [0, 1]",
+            "series": f"{shape}, time × channels",
+        }.get(side["kind"], f"of kind {side['kind']}, {shape}")
+        return f"- {name}: {words(side)}, {how}"
+    named = [f"{column['name']} ({column['kind']})" for column in columns[:_MOST_COLUMNS]]
+    rest = ", …" if len(columns) > _MOST_COLUMNS else ""
+    missing = ", of which any may be missing" if side.get("missing") else ""
+    return f"- {name}: {words(side)} of {shape} columns{missing}: {', '.join(named)}{rest}"
+
+
+def _latent_text(name: str, latent: Mapping[str, Any] | None) -> str:
     if latent is None:
         return f"- {name}: none"
-    if latent["family"] == "categorical":
-        one = latent["n"] == 1
-        count = "one categorical variable" if one else f"{latent['n']} categorical variables"
-        return f"- {name}: {count} with {latent['k']} values" + ("" if one else " each")
-    return f"- {name}: Gaussian with {latent['dim']} dimensions"
+    own = [f"{key} {value}" for key, value in latent.items() if key not in _OF_EVERY_LATENT]
+    return f"- {name}: {latent['family']}, {', '.join(own) or latent['size']}"
 
 
 def _nats_text(nats: dict[str, float | None] | None) -> list[str]:
@@ -50,18 +52,15 @@ def _figures_text(metrics: Mapping[str, Any] | None) -> list[str]:
     metrics = metrics or {}
     figures: Mapping[str, Any] = metrics.get("figures") or {}
     left_out: Mapping[str, str] = metrics.get("left_out") or {}
-    shown = {name: figures[name] for name in _FIGURES if name in figures}
-    if not shown and not left_out:
+    if not figures and not left_out:
         return ["This model was exported without judged figures."]
     lines: list[str] = []
-    if shown:
-        lines += ["| figure | model | real images |", "|---|---|---|"]
-        lines += [
-            f"| {_FIGURES[name]} | {_cell(figure, 'model')} | {_cell(figure, 'real')} |"
-            for name, figure in shown.items()
-        ]
-        lines += ["", _how_judged(shown)]
-        if any(_value(figure, of) is None for figure in shown.values() for of in ("model", "real")):
+    if figures:
+        lines += ["| figure | unit | model | beside it | which is |", "|---|---|---|---|---|"]
+        lines += [_row(name, figure) for name, figure in figures.items()]
+        lines += ["", _how_judged(figures)]
+        values = [_value(figure, of) for figure in figures.values() for of in ("model", "beside")]
+        if None in values:
             lines += ["", "A – stands for what came out as no finite number."]
     for reason in dict.fromkeys(left_out.values()):
         titles = [TITLES.get(name, name) for name, why in left_out.items() if why == reason]
@@ -70,15 +69,23 @@ def _figures_text(metrics: Mapping[str, Any] | None) -> list[str]:
     return lines
 
 
-def _how_judged(shown: Mapping[str, Any]) -> str:
-    read = [name for name in shown if name.startswith(_OF_A_CLASSIFIER)]
-    if not read:
-        return "Measured on held-out images, without a classifier."
-    if len(read) == len(shown):
-        return "Judged on held-out images by a classifier trained on training images only."
+def _row(name: str, figure: Any) -> str:
+    """A figure, of a later version's by its own name."""
+    kind = NAMED.get(name)
+    title, unit, what, digits = (name, "", "", 3)
+    if kind is not None:
+        title, unit, what, digits = kind.title, kind.unit, kind.beside, kind.digits
+    values = (_value(figure, of) for of in ("model", "beside"))
+    model, beside = ("–" if value is None else f"{value:.{digits}f}" for value in values)
+    return f"| {title} | {unit} | {model} | {beside} | {what} |"
+
+
+def _how_judged(figures: Mapping[str, Any]) -> str:
+    if not any(name.startswith(_OF_A_CLASSIFIER) for name in figures):
+        return "Measured on held-out pairs, without a classifier."
     return (
-        "Judged on held-out images; accuracies, coherence and distances by a classifier trained on "
-        "training images only."
+        "Measured on held-out pairs; accuracies and coherence are read by a classifier that was "
+        "trained on training data only."
     )
 
 
@@ -86,19 +93,15 @@ def _value(figure: Any, of: str) -> float | None:
     return figure.get(of) if isinstance(figure, Mapping) else None
 
 
-def _cell(figure: Any, of: str) -> str:
-    value = _value(figure, of)
-    return "–" if value is None else f"{value:.3f}"
-
-
 def _engines_text(parity: Mapping[str, float]) -> str:
     worst = max(parity.values(), default=0.0)
     return (
-        "Keras, SavedModel and ONNX were compared on the same images and noise when this was "
-        f"written. They differed by at most {worst:.1e}, and in no row by more than rounding does: "
+        "Keras, SavedModel and ONNX were compared on the same data and noise when this was "
+        f"written. They differed by at most {worst:.1e} (of a column's or channel's deviation, "
+        "where data have units), and in no row by more than rounding does: "
         f"by how much this model's answers change when inputs and weights move by {UNITS} units in "
         "the last place (float32). Rows that rounding alone would visibly change were left out. "
-        "The weights are the same, bit for bit."
+        "Kernels and biases are the same, bit for bit where no normalisation scales them."
     )
 
 
@@ -109,15 +112,13 @@ def model_card(manifest: dict[str, Any]) -> str:
         manifest: of the bundle; its `metrics` may lack figures, and hold None for those that are
             not finite.
     """
-    shapes = manifest["images"]
     lines = [
         f"# {manifest['name']}",
         "",
         "A W-model: a common latent z of pairs (x, y) and local latents u of x, v of y.",
         "",
         f"- pairs: {manifest['pairing']['meaning']}",
-        f"- x: images {tuple(shapes['x'])}, y: images {tuple(shapes['y'])}, height × width × "
-        "channels, intensities in [0, 1]",
+        *(_side_text(name, side) for name, side in manifest["sides"].items()),
         *(_latent_text(name, latent) for name, latent in manifest["latents"].items()),
         *_nats_text(manifest["nats"]),
         "",
@@ -127,14 +128,14 @@ def model_card(manifest: dict[str, Any]) -> str:
         "",
         "## What it is not for",
         "",
-        "It generates images like those it was trained on, and reads a concept into whatever it is "
-        "given: an image of anything else gets an answer too, and a wrong one.",
+        "It generates data like those it was trained on, and reads a concept into whatever it is "
+        "given: anything else gets an answer too, and a wrong one.",
         "",
         "## Files",
         "",
         "`onnx/` holds a graph a task and a part (opset "
         f"{manifest['opset']}), `saved_model/wyner/1` the same as signatures for TensorFlow "
-        "Serving, `samples/` images to try it on. Noise is an input everywhere. "
+        "Serving, `samples/` examples to try it on. Noise is an input everywhere. "
         f"{_engines_text(manifest['parity'])}",
         "",
     ]

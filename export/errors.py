@@ -1,9 +1,5 @@
-"""What goes wrong while a bundle is written or checked."""
+"""What goes wrong while a bundle is written; what is wrong with one is a `BundleError`."""
 
 
 class ExportError(RuntimeError):
     """A bundle could not be written: an engine refused a graph, or engines disagree."""
-
-
-class BundleError(ValueError):
-    """A bundle is not what its manifest says."""

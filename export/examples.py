@@ -10,7 +10,6 @@ import numpy as np
 from wyner_export.functions import Interface
 from wyner_serving.noise import NoiseStreams
 
-_OTHER = {"x": "y", "y": "x"}
 _BETWEEN, _HALVINGS = 16, 12
 
 Run = Callable[[str, dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -23,42 +22,44 @@ class Example(NamedTuple):
     outputs: dict[str, np.ndarray]
 
 
-def examples(
+def run_examples(
     graphs: Sequence[Interface],
-    images: Mapping[str, np.ndarray],
-    latents: Mapping[str, Any],
+    data: Mapping[str, np.ndarray],
+    manifest: Mapping[str, Any],
     run: Run,
     seed: int = 0,
 ) -> dict[str, Example]:
-    """Evaluates every graph by a reference engine, the encoders first.
+    """Evaluate every graph by a reference engine, the encoders first.
 
-    Images between two concepts come before the given ones. Samples of z, u and v that a graph takes
-    are those that the encoders gave for the same images.
+    Examples between two concepts come before the given ones. Samples of latents that a graph takes
+    are those that the encoders gave for the same examples.
 
     Args:
         graphs: encoders before what takes their samples.
-        images: of x and of y, `(n, h, w, c)` each.
-        latents: the manifest's entries, None for an absent latent.
+        data: examples of each side, `(n, ...)`.
+        manifest: of which `sides` and `latents` are read.
         run: the reference: from a graph's name and inputs to its outputs.
         seed: of the noise.
 
     Returns:
         An example for each graph, by name.
     """
+    sides, latents = manifest["sides"], manifest["latents"]
     names = {graph.name for graph in graphs}
     rows = {
-        side: np.concatenate([_between(given, side, latents["z"], run), given])
+        side: np.concatenate([_between(given, side, manifest, run), given])
         if f"encode_{side}_z" in names
         else given
-        for side, given in images.items()
+        for side, given in data.items()
     }
-    streams, found = NoiseStreams(seed, dict(latents)), {}
+    streams, found = NoiseStreams(seed, latents), {}
     samples: dict[tuple[str, str], np.ndarray] = {}
     for graph in graphs:
         side = graph.side
+        others = [name for name in sides if name != side]
+        own = {"style": side, "concept": others[0]}
         inputs: dict[str, np.ndarray] = {}
         counts: dict[int | str, int] = {}
-        own = {"style": side, "concept": _OTHER.get(side, "x")}
         for info in graph.inputs:
             free = info.shape[0]
             if info.latent is None:
@@ -70,7 +71,8 @@ def examples(
             elif info.name == info.latent:
                 inputs[info.name] = samples[side, info.latent]
             else:
-                noise = streams.draw(info.latent, counts.setdefault(free, len(rows["x"])))
+                count = counts.setdefault(free, len(next(iter(rows.values()))))
+                noise = streams.draw(info.latent, count)
                 assert noise is not None
                 inputs[info.name] = noise
         outputs = run(graph.name, inputs)
@@ -81,21 +83,26 @@ def examples(
     return found
 
 
-def _between(images: np.ndarray, side: str, z: Mapping[str, Any], run: Run) -> np.ndarray:
-    """Mixtures of two images each, where z changes from that of the one to that of the other.
+def _between(given: np.ndarray, side: str, manifest: Mapping[str, Any], run: Run) -> np.ndarray:
+    """Mixtures of two examples each, where z changes from that of the one to that of the other.
 
-    A trained posterior is so sure of an image that noise decides nothing; here it does, so that an
-    engine that ignores its noise is found out.
+    A trained posterior is so sure of an example that noise decides nothing; here it does, so that
+    an engine that ignores its noise is found out.
     """
-    first = images[np.arange(_BETWEEN) % len(images)]
-    second = images[(np.arange(_BETWEEN) + 1 + np.arange(_BETWEEN) // len(images)) % len(images)]
+    first = given[np.arange(_BETWEEN) % len(given)]
+    second = given[(np.arange(_BETWEEN) + 1 + np.arange(_BETWEEN) // len(given)) % len(given)]
+    # Nothing lies between two categories.
+    columns = manifest["sides"][side].get("columns", ())
+    codes = [place for place, each in enumerate(columns) if each["kind"] == "categorical"]
+    second[..., codes] = first[..., codes]
+    z = manifest["latents"]["z"]
     # The middle of either law.
     middle = 0.5 if z["noise"] == "uniform" else 0.0
     noise = np.full((_BETWEEN, z["size"]), middle, np.float32)
 
     def mixed(share: np.ndarray) -> np.ndarray:
-        share = share[:, None, None, None].astype(np.float32)
-        return (1 - share) * first + share * second
+        share = share.reshape(-1, *[1] * (first.ndim - 1)).astype(np.float32)
+        return first + share * (second - first)
 
     def sample(share: np.ndarray) -> np.ndarray:
         return run(f"encode_{side}_z", {side: mixed(share), "noise_z": noise})["z"]

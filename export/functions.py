@@ -22,13 +22,14 @@ class TensorInfo:
         shape: sizes, a name where a size is free.
         meaning: what it is, for people.
         range: lowest and highest value, None where there is none.
-        latent: "z", "u" or "v" for noise and samples of a latent; None for all else.
+        latent: which latent it is noise or a sample of, "z" say; None for all else.
+        dtype: of its values.
     """
 
     name: str
     shape: tuple[int | str, ...]
     meaning: str
-    range: tuple[float | None, float | None] = (0.0, 1.0)
+    range: tuple[float | None, float | None] = (None, None)
     latent: str | None = None
     dtype: str = "float32"
 
@@ -56,8 +57,8 @@ class Interface:
     Args:
         name: of the graph, its file and its signature.
         meaning: what it computes, for people.
-        inputs: in the order of the function's arguments.
-        outputs: in the order of its results.
+        inputs: in the order in which engines list them.
+        outputs: in the order of the results.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Interface:
 
     @property
     def side(self) -> str:
-        """The side that it encodes, decodes or generates: "x", "y", or "pairs" for both."""
+        """The side that it encodes, decodes or generates: "x", "y", or "pairs" for all."""
         return self.name.split("_")[1]
 
 
@@ -88,7 +89,7 @@ class Graph(Interface):
     """A deterministic function: everything random comes in as noise.
 
     Args:
-        function: from tensors to a tuple of tensors.
+        function: from tensors, by the names of the inputs, to a tuple of tensors.
     """
 
     function: Callable[..., tuple[Tensor, ...]]
@@ -98,7 +99,8 @@ class Graph(Interface):
         """A `tf.function` that returns outputs by name."""
 
         def call(*values: Tensor) -> dict[str, Tensor]:
-            results = self.function(*values)
+            names = (info.name for info in self.inputs)
+            results = self.function(**dict(zip(names, values, strict=True)))
             return {
                 info.name: tf.identity(result, name=info.name)
                 for info, result in zip(self.outputs, results, strict=True)

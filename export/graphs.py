@@ -1,220 +1,173 @@
-"""A W-model's parts and tasks as functions of named tensors: what a bundle holds, once said."""
+"""A W-model's graphs as functions of named tensors, by what its sides and latents say of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-import tensorflow as tf
-
 from wyner_export.functions import Graph, TensorInfo
-from wyner_keras.latents import Categorical
-from wyner_keras.models import WynerModel
-from wyner_keras.models.tasks import OTHER
+from wyner_keras.model import WynerModel
 
-Tensor = Any
-_LOCAL = {"x": "u", "y": "v"}
-
-
-def _image(model: WynerModel, name: str, side: str, meaning: str, free: str = "n") -> TensorInfo:
-    return TensorInfo(name=name, shape=(free, *model.image_shape(side)), meaning=meaning)
+_WORDS = {"image": "images", "vector": "vectors", "series": "series"}
+_LAWS = {
+    "uniform": "independent uniform numbers on [0, 1)",
+    "normal": "independent standard normals",
+}
+_NOISE_RANGES = {"uniform": (0.0, 1.0)}
 
 
-def _noise(model: WynerModel, name: str, latent: str, free: str = "n") -> tuple[TensorInfo, ...]:
-    """The noise that a sample of a latent needs; nothing for an absent latent."""
-    family = getattr(model.config, latent)
-    if family is None:
-        return ()
-    uniform = isinstance(family, Categorical)
-    law = "independent uniform numbers on [0, 1)" if uniform else "independent standard normals"
-    return (
-        TensorInfo(
-            name=name,
-            shape=(free, family.size),
-            latent=latent,
-            range=(0.0, 1.0) if uniform else (None, None),
-            meaning=f"noise of {latent}: {law}",
-        ),
-    )
+def words(entry: Mapping[str, Any]) -> str:
+    """What the examples of a side are called, by what the manifest says of the side."""
+    return _WORDS.get(entry["kind"], "examples")
 
 
-def _sample(model: WynerModel, latent: str) -> tuple[TensorInfo, ...]:
-    family = getattr(model.config, latent)
-    if family is None:
-        return ()
-    one_hot = isinstance(family, Categorical)
-    kind = "common latent" if latent == "z" else f"local latent of {'x' if latent == 'u' else 'y'}"
-    return (
-        TensorInfo(
-            name=latent,
-            shape=("n", family.size),
-            latent=latent,
-            range=(0.0, 1.0) if one_hot else (None, None),
-            meaning=f"a sample of the {kind}" + (", one-hot by variable" if one_hot else ""),
-        ),
-    )
+class Tensors:
+    """The tensors that a model's graphs take and give.
 
+    Args:
+        model: the W-model.
+    """
 
-def _encoders(model: WynerModel, side: str) -> list[Graph]:
-    local = _LOCAL[side]
-    image = _image(model, side, side, f"images of {side}")
+    def __init__(self, model: WynerModel) -> None:
+        self.sides, self.latents = model.side_entries, model.latent_entries
+        self._families = {"z": model.z, **{side.local_name: side.local for side in model.sides}}
 
-    def encode_z(images: Tensor, noise: Tensor) -> tuple[Tensor]:
-        return (model.sample_z(images, side, noise),)
+    def other(self, side: str) -> str:
+        """The name of the other side."""
+        (other,) = (name for name in self.sides if name != side)
+        return other
 
-    graphs = [
-        Graph(
-            name=f"encode_{side}_z",
-            meaning=f"z ~ q(z|{side})",
-            inputs=(image, *_noise(model, "noise_z", "z")),
-            outputs=_sample(model, "z"),
-            function=encode_z,
+    def local(self, side: str) -> str:
+        """The name of a side's local latent."""
+        return self.sides[side]["local"]
+
+    def data(
+        self, side: str, name: str = "", meaning: str = "{}", free: tuple[str, ...] = ("n",)
+    ) -> TensorInfo:
+        """Examples of a side; in the meaning, {} stands for what they are called."""
+        entry = self.sides[side]
+        return TensorInfo(
+            name=name or side,
+            shape=(*free, *entry["shape"]),
+            range=(0.0, 1.0) if entry["kind"] == "image" else (None, None),
+            meaning=meaning.format(f"{words(entry)} of {side}"),
         )
-    ]
-    if model.local(side) is not None:
 
-        def encode_local(images: Tensor, z: Tensor, noise: Tensor) -> tuple[Tensor]:
-            return (model.sample_local(images, z, side, noise),)
-
-        graphs.append(
-            Graph(
-                name=f"encode_{side}_{local}",
-                meaning=f"{local} ~ q({local}|{side},z)",
-                inputs=(image, *_sample(model, "z"), *_noise(model, f"noise_{local}", local)),
-                outputs=_sample(model, local),
-                function=encode_local,
-            )
+    def noise(self, latent: str, name: str = "", free: str = "n") -> tuple[TensorInfo, ...]:
+        """The noise that a sample of a latent needs; nothing for an absent latent."""
+        entry = self.latents[latent]
+        if entry is None:
+            return ()
+        kind = entry["noise"]
+        return (
+            TensorInfo(
+                name=name or f"noise_{latent}",
+                shape=(free, entry["size"]),
+                latent=latent,
+                range=_NOISE_RANGES.get(kind, (None, None)),
+                meaning=f"noise of {latent}: {_LAWS[kind]}",
+            ),
         )
-    return graphs
 
+    def sample(self, latent: str) -> tuple[TensorInfo, ...]:
+        """A sample of a latent; nothing for an absent latent."""
+        entry, family = self.latents[latent], self._families[latent]
+        if entry is None or family is None:
+            return ()
+        of = [side for side in self.sides if self.local(side) == latent]
+        kind = f"local latent of {of[0]}" if of else "common latent"
+        return (
+            TensorInfo(
+                name=latent,
+                shape=("n", entry["size"]),
+                latent=latent,
+                range=family.range,
+                meaning=f"a sample of the {kind}, {entry['family']}",
+            ),
+        )
 
-def _posterior(model: WynerModel, side: str) -> Graph:
-    family: Any = model.config.z
-    one_hot = isinstance(family, Categorical)
-    names = ("probabilities",) if one_hot else ("mean", "log_variance")
-
-    def posterior(images: Tensor) -> tuple[Tensor, ...]:
-        parameters = model.marginal_z(images, side)
-        if one_hot:
-            return (tf.reshape(family.probabilities(parameters), (-1, family.size)),)
-        return family.moments(parameters)
-
-    return Graph(
-        name=f"posterior_{side}_z",
-        meaning=f"q(z|{side}) itself",
-        inputs=(_image(model, side, side, f"images of {side}"),),
-        outputs=tuple(
+    def posterior(self, side: str) -> tuple[TensorInfo, ...]:
+        """What tells q(z|x)."""
+        family: Any = self._families["z"]
+        return tuple(
             TensorInfo(
                 name=name,
                 shape=("n", family.size),
-                range=(0.0, 1.0) if one_hot else (None, None),
+                range=family.output_range,
                 meaning=f"{name.replace('_', ' ')} of q(z|{side})",
             )
-            for name in names
-        ),
-        function=posterior,
-    )
+            for name in family.output_names
+        )
 
 
-def _decoder(model: WynerModel, side: str) -> Graph:
-    local = _sample(model, _LOCAL[side])
-
-    def decode(z: Tensor, *given: Tensor) -> tuple[Tensor]:
-        return (model.render(given[0] if given else None, z, side),)
-
-    return Graph(
-        name=f"decode_{side}",
-        meaning=f"{side} = {side}_θ({_LOCAL[side] + ', ' if local else ''}z)",
-        inputs=(*_sample(model, "z"), *local),
-        outputs=(_image(model, side, side, f"images of {side}"),),
-        function=decode,
-    )
-
-
-def _absent(noises: tuple[Tensor, ...], reference: Tensor) -> Tensor:
-    """The noise given, or what the model's graphs take for an absent latent's."""
-    return noises[0] if noises else tf.zeros((tf.shape(reference)[0], 0))
-
-
-def _conditional(model: WynerModel, side: str) -> Graph:
-    other = OTHER[side]
-    local = _LOCAL[other]
-
-    def generate(given: Tensor, noise_z: Tensor, *noise: Tensor) -> tuple[Tensor]:
-        return (model.conditional_graph(side, given, noise_z, _absent(noise, noise_z)),)
-
-    return Graph(
-        name=f"generate_{other}",
-        meaning=f"conditional generation {side} → {other}",
-        inputs=(
-            _image(model, side, side, f"images of {side}"),
-            *_noise(model, "noise_z", "z"),
-            *_noise(model, f"noise_{local}", local),
-        ),
-        outputs=(_image(model, other, other, f"generated images of {other}"),),
-        function=generate,
-    )
-
-
-def _joint(model: WynerModel) -> Graph:
-    noises = (*_noise(model, "noise_u", "u"), *_noise(model, "noise_v", "v"))
-
-    def generate(noise_z: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
-        named = dict(zip((info.name for info in noises), given, strict=True))
-        none = _absent((), noise_z)
-        return model.joint_graph(noise_z, named.get("noise_u", none), named.get("noise_v", none))
-
-    return Graph(
-        name="generate_pairs",
-        meaning="joint generation of pairs (x, y)",
-        inputs=(*_noise(model, "noise_z", "z"), *noises),
-        outputs=tuple(_image(model, side, side, f"generated images of {side}") for side in "xy"),
-        function=generate,
-    )
-
-
-def _transfer(model: WynerModel, side: str) -> Graph:
-    local, other = _LOCAL[side], OTHER[side]
-
-    def transfer(
-        style: Tensor, concept: Tensor, noise_concept: Tensor, noise_z: Tensor, *noise: Tensor
-    ) -> tuple[Tensor]:
-        noise_local = _absent(noise, noise_z)
-        return (model.transfer_graph(side, style, concept, noise_z, noise_local, noise_concept),)
-
-    shape = ("styles", "concepts", *model.image_shape(side))
-    return Graph(
-        name=f"transfer_{side}",
-        meaning=f"style transfer: every style of {side} with every concept of {other}",
-        inputs=(
-            _image(model, "style", side, f"images of {side} that give the style", "styles"),
-            _image(model, "concept", other, f"images of {other} that give the concept", "concepts"),
-            *_noise(model, "noise_concept_z", "z", "concepts"),
-            *_noise(model, "noise_style_z", "z", "styles"),
-            *_noise(model, f"noise_{local}", local, "styles"),
-        ),
-        outputs=(
-            TensorInfo(name=side, shape=shape, meaning=f"images of {side}, style by concept"),
-        ),
-        function=transfer,
-    )
+def _described(tensors: Tensors, name: str) -> dict[str, Any]:
+    """Meaning, inputs and outputs of the graph of a name."""
+    made = "generated {}"
+    match name.split("_"):
+        case ["encode", side, "z"]:
+            return {
+                "meaning": f"z ~ q(z|{side})",
+                "inputs": (tensors.data(side), *tensors.noise("z")),
+                "outputs": tensors.sample("z"),
+            }
+        case ["encode", side, local]:
+            return {
+                "meaning": f"{local} ~ q({local}|{side},z)",
+                "inputs": (tensors.data(side), *tensors.sample("z"), *tensors.noise(local)),
+                "outputs": tensors.sample(local),
+            }
+        case ["posterior", side, "z"]:
+            return {
+                "meaning": f"q(z|{side}) itself",
+                "inputs": (tensors.data(side),),
+                "outputs": tensors.posterior(side),
+            }
+        case ["decode", side]:
+            inputs = (*tensors.sample("z"), *tensors.sample(tensors.local(side)))
+            given = ", ".join(info.name for info in reversed(inputs))
+            return {
+                "meaning": f"{side} = {side}_θ({given})",
+                "inputs": inputs,
+                "outputs": (tensors.data(side),),
+            }
+        case ["generate", "pairs"]:
+            return {
+                "meaning": f"joint generation of pairs ({', '.join(tensors.sides)})",
+                "inputs": tuple(
+                    info for latent in tensors.latents for info in tensors.noise(latent)
+                ),
+                "outputs": tuple(tensors.data(side, meaning=made) for side in tensors.sides),
+            }
+        case ["generate", side]:
+            given, local = tensors.other(side), tensors.local(side)
+            return {
+                "meaning": f"conditional generation {given} → {side}",
+                "inputs": (tensors.data(given), *tensors.noise("z"), *tensors.noise(local)),
+                "outputs": (tensors.data(side, meaning=made),),
+            }
+        case ["transfer", side]:
+            other, styles, concepts = tensors.other(side), ("styles",), ("concepts",)
+            gives = "{} that give the "
+            return {
+                "meaning": f"style transfer: every style of {side} with every concept of {other}",
+                "inputs": (
+                    tensors.data(side, "style", f"{gives}style", styles),
+                    tensors.data(other, "concept", f"{gives}concept", concepts),
+                    *tensors.noise("z", "noise_concept_z", *concepts),
+                    *tensors.noise("z", "noise_style_z", *styles),
+                    *tensors.noise(tensors.local(side), free="styles"),
+                ),
+                "outputs": (
+                    tensors.data(side, meaning="{}, style by concept", free=(*styles, *concepts)),
+                ),
+            }
+    raise ValueError(f"A graph should be a part or a task of a W-model. Received: {name!r}")
 
 
 def graphs_of(model: WynerModel) -> tuple[Graph, ...]:
-    """Encoders, posteriors, decoders and tasks of a built model.
-
-    Raises:
-        ValueError: if the model does not know its image shapes.
-    """
-    if not model.built:
-        raise ValueError(
-            "A model should be built before it is exported: train it, or set x_shape and y_shape. "
-            "Received: a model not built"
-        )
-    return (
-        *(graph for side in "xy" for graph in _encoders(model, side)),
-        *(_posterior(model, side) for side in "xy"),
-        *(_decoder(model, side) for side in "xy"),
-        *(_conditional(model, side) for side in "xy"),
-        _joint(model),
-        *(_transfer(model, side) for side in "xy"),
+    """Every graph of a model, with what goes in and what comes out; encoders before decoders."""
+    tensors = Tensors(model)
+    return tuple(
+        Graph(name=name, function=function, **_described(tensors, name))
+        for name, function in model.graphs().items()
     )

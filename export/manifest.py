@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
-from wyner_export.errors import BundleError
 from wyner_export.functions import Graph
 from wyner_export.onnx_files import OPSET
+from wyner_export.saved_model import NAME, VERSION
 from wyner_keras import runs
-from wyner_keras.models import WynerModel
-from wyner_serving.manifest import FORMAT, MANIFEST
+from wyner_keras.model import WynerModel
+from wyner_serving.errors import BundleError
+from wyner_serving.manifest import FORMAT, MANIFEST, parse_manifest
 
 _VERSIONED = ("wyner-keras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "numpy")
 
@@ -37,29 +37,52 @@ _TENSOR = {
             "maxItems": 2,
             "items": {"type": ["number", "null"]},
         },
-        "latent": {"enum": ["z", "u", "v", None]},
+        "latent": {"type": ["string", "null"]},
         "meaning": {"type": "string"},
     },
 }
+# What a latent and a modality say of themselves; of families and kinds that are not known, too.
 _LATENT = {
-    "type": ["object", "null"],
+    "type": "object",
     "required": ["family", "size", "noise"],
     "properties": {
-        "family": {"enum": ["categorical", "gaussian"]},
+        "family": {"type": "string"},
         "size": {"type": "integer", "minimum": 1},
         "noise": {"enum": ["uniform", "normal"]},
     },
 }
-_SHAPE = {
-    "type": "array",
-    "minItems": 3,
-    "maxItems": 3,
-    "items": {"type": "integer", "minimum": 1},
+_SIDE = {
+    "type": "object",
+    "required": ["kind", "shape", "local"],
+    "properties": {
+        "kind": {"type": "string"},
+        "shape": {
+            "type": "array",
+            "minItems": 1,
+            "items": {"type": "integer", "minimum": 1},
+        },
+        "local": {"type": "string"},
+        "columns": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "kind"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "kind": {"type": "string"},
+                    "categories": {"type": "integer", "minimum": 1},
+                },
+            },
+        },
+        "missing": {"type": "boolean"},
+    },
+    "if": {"properties": {"kind": {"const": "vector"}}},
+    "then": {"required": ["columns", "missing"]},
 }
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": [
-        *("format", "name", "created", "versions", "opset", "images", "latents", "pairing"),
+        *("format", "name", "created", "versions", "opset", "sides", "latents", "pairing"),
         *("graphs", "saved_model", "metrics", "nats", "parity", "files"),
     ],
     "additionalProperties": False,
@@ -69,17 +92,17 @@ SCHEMA: dict[str, Any] = {
         "created": {"type": "string"},
         "versions": {"type": "object", "additionalProperties": {"type": "string"}},
         "opset": {"type": "integer"},
-        "images": {
+        "sides": {
             "type": "object",
             "required": ["x", "y"],
             "additionalProperties": False,
-            "properties": {"x": _SHAPE, "y": _SHAPE},
+            "properties": {"x": _SIDE, "y": _SIDE},
         },
         "latents": {
             "type": "object",
-            "required": ["z", "u", "v"],
-            "additionalProperties": False,
-            "properties": dict.fromkeys("zuv", _LATENT),
+            "required": ["z"],
+            "properties": {"z": _LATENT},
+            "additionalProperties": {"anyOf": [_LATENT, {"type": "null"}]},
         },
         "pairing": {
             "type": "object",
@@ -131,18 +154,6 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-def latent_entry(family: Any) -> dict[str, Any] | None:
-    """What the manifest says of a latent family; None for an absent one."""
-    if family is None:
-        return None
-    from wyner_keras.latents import Categorical
-
-    if isinstance(family, Categorical):
-        sizes = {"n": family.n, "k": family.k}
-        return {"family": "categorical", **sizes, "size": family.size, "noise": "uniform"}
-    return {"family": "gaussian", "dim": family.dim, "size": family.size, "noise": "normal"}
-
-
 def digest(path: Path) -> dict[str, Any]:
     """SHA-256 and size of a file."""
     with path.open("rb") as stream:
@@ -164,27 +175,27 @@ def manifest_of(
     graphs: tuple[Graph, ...],
     *,
     name: str,
-    label_map: dict[str, int] | None,
+    pairing: str | None,
+    label_map: dict[str, Any] | None,
     metrics: dict[str, Any] | None,
     nats: dict[str, float] | None,
-    signatures: list[str],
-    parity: dict[str, float],
 ) -> dict[str, Any]:
-    """The manifest without its files."""
-    config = model.config
-    meaning = "pairs (x, y) that share a concept"
-    if label_map:
+    """The manifest before its bundle is written: without signatures, parity and files."""
+    if pairing is None and label_map:
         listed = ", ".join(f"{x}→{y}" for x, y in label_map.items())
-        meaning = f"y shows the class that goes with x's: {listed}"
+        pairing = f"y is of the class that goes with x's: {listed}"
     return {
         "format": FORMAT,
         "name": name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: runs.version(package) for package in _VERSIONED},
         "opset": OPSET,
-        "images": {side: list(model.image_shape(side)) for side in "xy"},
-        "latents": {name: latent_entry(getattr(config, name)) for name in "zuv"},
-        "pairing": {"meaning": meaning, "label_map": label_map},
+        "sides": model.side_entries,
+        "latents": model.latent_entries,
+        "pairing": {
+            "meaning": pairing or "pairs (x, y) that share a concept",
+            "label_map": label_map,
+        },
         "graphs": {
             graph.name: {
                 "file": f"onnx/{graph.name}.onnx",
@@ -194,32 +205,24 @@ def manifest_of(
             }
             for graph in graphs
         },
-        "saved_model": {"path": "saved_model/wyner/1", "signatures": sorted(signatures)},
+        "saved_model": {"path": f"saved_model/{NAME}/{VERSION}", "signatures": []},
         "metrics": metrics,
         "nats": nats,
-        "parity": parity,
+        "parity": {},
+        "files": {},
     }
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle, checked by the schema.
+def check_manifest(values: dict[str, Any], path: Path) -> None:
+    """Check a manifest by the schema.
+
+    Args:
+        values: of the newest format.
+        path: of the file, for the message.
 
     Raises:
-        BundleError: if there is none, or it is malformed or of another format.
+        BundleError: if it does not follow.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BundleError(f"A bundle should hold {MANIFEST}. Received: {folder}, which has none")
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise BundleError(f"{path} should be JSON. Received: {error}") from error
-    found = values.get("format") if isinstance(values, dict) else None
-    if isinstance(found, int) and found > FORMAT:
-        raise BundleError(
-            f"{path} should be of format {FORMAT}; a newer wyner-keras reads newer ones. "
-            f"Received: format {found}"
-        )
     try:
         jsonschema.validate(values, SCHEMA)
     except jsonschema.ValidationError as error:
@@ -227,4 +230,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise BundleError(
             f"{path} should follow the schema. Received: {where}: {error.message}"
         ) from error
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a bundle in the newest format, checked by the schema.
+
+    Raises:
+        BundleError: if there is none, or it is malformed or of a format that is not known.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(f"A bundle should hold {MANIFEST}. Received: {folder}, which has none")
+    values = parse_manifest(path, path.read_bytes())
+    check_manifest(values, path)
     return values

@@ -14,15 +14,12 @@ from onnx import numpy_helper
 from wyner_export.examples import Example
 from wyner_export.functions import Interface, TensorInfo
 from wyner_export.onnx_files import run_onnx
-from wyner_export.rounding import UNITS, Conditioning, by_row
+from wyner_export.rounding import UNITS, Conditioning
 from wyner_export.saved_model import run_saved_model
 from wyner_export.weights import lost_weights
 
 # Four units in the last place of a number of size 1: what is left of a well conditioned graph.
 _FLOOR = 4 * float(np.finfo(np.float32).eps)
-# What nothing excuses: a quarter of a grey level, which cannot be seen; a hundredth of a latent's
-# unit deviation, or of a probability.
-_IMAGE_CEILING, _LATENT_CEILING = 0.25 / 255, 0.01
 # Rows that rounding alone carries past the ceiling tell nothing of an engine. Not more than this
 # share may be such: a steep map has some, above all between two concepts.
 _UNDECIDED = 0.75
@@ -34,7 +31,7 @@ class Disagreement(ValueError):
 
 @dataclass
 class Parity:
-    """Compares engines with a reference, output by output, within what rounding may do.
+    """Compare engines with a reference, output by output, within what rounding may do.
 
     Args:
         reference: the name of the engine that gave the examples.
@@ -52,7 +49,7 @@ class Parity:
     largest: dict[str, float] = field(default_factory=dict)
 
     def check(self, graph: Interface, engine: str, results: Mapping[str, np.ndarray]) -> None:
-        """Compares the results of an engine for a graph's example, and notes the difference.
+        """Compare the results of an engine for a graph's example, and note the difference.
 
         Raises:
             Disagreement: naming graph and output.
@@ -66,15 +63,16 @@ class Parity:
                     f"{graph.name}: {info.name} of {engine} should be {expected.dtype} "
                     f"{expected.shape}. Received: {found.dtype} {found.shape}"
                 )
-            largest = self._compare(graph, info, engine, by_row(info, found, expected))
+            unit = self.conditioning.unit[graph.name][info.name]
+            largest = self._compare(graph, info, engine, unit.largest(found, expected))
             self.largest[graph.name] = max(self.largest.get(graph.name, 0.0), largest)
 
     def _compare(
         self, graph: Interface, info: TensorInfo, engine: str, difference: np.ndarray
     ) -> float:
-        """The largest difference of the rows that can be judged."""
+        """The largest difference of the rows that can be judged, in the output's unit."""
         reach = self.conditioning.reach[graph.name][info.name]
-        ceiling = _IMAGE_CEILING if info.name in ("x", "y") else _LATENT_CEILING
+        ceiling = self.conditioning.unit[graph.name][info.name].ceiling
         decided = reach <= ceiling
         if decided.mean() < 1 - _UNDECIDED:
             raise Disagreement(
@@ -96,7 +94,7 @@ class Parity:
         return float(difference[decided].max())
 
     def check_saved_model(self, graph: Interface, loaded: Any, variables: Any) -> None:
-        """Compares a SavedModel's signature: its answers, then its weights.
+        """Compare a SavedModel's signature: its answers, then its weights.
 
         Args:
             graph: what the signature is to compute.
@@ -109,10 +107,10 @@ class Parity:
         results = run_saved_model(loaded, graph.name, self.examples[graph.name].inputs)
         self.check(graph, "SavedModel", results)
         held = [variable.numpy() for variable in loaded.signatures[graph.name].variables]
-        _check_weights(graph, "SavedModel", variables, held)
+        _check_weights(graph, "SavedModel", lost_weights(variables, held, converted=False))
 
     def check_onnx(self, graph: Interface, path: Path, variables: Any) -> None:
-        """Compares an ONNX file: its answers, then its weights.
+        """Compare an ONNX file: its answers, then its weights.
 
         Args:
             graph: what the file is to compute.
@@ -124,11 +122,10 @@ class Parity:
         """
         self.check(graph, "ONNX", run_onnx(path, self.examples[graph.name].inputs))
         held = [numpy_helper.to_array(held) for held in onnx.load(path).graph.initializer]
-        _check_weights(graph, "ONNX", variables, held)
+        _check_weights(graph, "ONNX", lost_weights(variables, held))
 
 
-def _check_weights(graph: Interface, engine: str, variables: Any, held: list[np.ndarray]) -> None:
-    lost = lost_weights(variables, held)
+def _check_weights(graph: Interface, engine: str, lost: list[str]) -> None:
     if lost:
         outputs = ", ".join(info.name for info in graph.outputs)
         raise Disagreement(
@@ -138,7 +135,7 @@ def _check_weights(graph: Interface, engine: str, variables: Any, held: list[np.
 
 
 def check_finite(graph: Interface, info: TensorInfo, values: np.ndarray) -> None:
-    """Refuses an output with NaN or infinity.
+    """Refuse an output with NaN or infinity.
 
     Raises:
         Disagreement: naming graph and output.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +13,12 @@ import tensorflow as tf
 
 from wyner_export.examples import Example
 from wyner_export.functions import Graph, TensorInfo
-from wyner_keras.latents import Categorical
-from wyner_keras.models import WynerModel
-from wyner_keras.models.tasks import OTHER
+from wyner_export.graphs import Tensors
+from wyner_keras.model import WynerModel
 
 Tensor = Any
-# Of a seed, so that the same one may be given to a style and to a concept.
-_STREAMS = {"noise_z": 0, "noise_style_z": 0, "noise_u": 1, "noise_v": 2, "noise_concept_z": 3}
+# Numbers of channels that an image may have to travel as PNG.
+_PNG_CHANNELS = (1, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,22 +34,30 @@ class Signature:
     example: list[Any]
 
 
-def seeded_noise(family: Any, seeds: Tensor, stream: int) -> Tensor:
+def seeded_noise(entry: Mapping[str, Any], seeds: Tensor, stream: int) -> Tensor:
     """Noise `(n, size)` from seeds `(n,)`, each row its own, so that batching changes nothing.
 
     Args:
-        family: of the latent.
+        entry: what the latent says of itself: `noise` and `size`.
         seeds: int32.
         stream: which of a seed's independent draws.
     """
-    draw = tf.random.stateless_uniform
-    if not isinstance(family, Categorical):
-        draw = tf.random.stateless_normal
+    draw = {"uniform": tf.random.stateless_uniform, "normal": tf.random.stateless_normal}[
+        entry["noise"]
+    ]
+    size = entry["size"]
     return tf.map_fn(
-        lambda seed: draw((family.size,), seed=tf.stack([seed, stream])),
+        lambda seed: draw((size,), seed=tf.stack([seed, stream])),
         seeds,
-        fn_output_signature=tf.TensorSpec((family.size,), tf.float32),
+        fn_output_signature=tf.TensorSpec((size,), tf.float32),
     )
+
+
+def streams(latents: Iterable[str]) -> dict[str, int]:
+    """Which of a seed's draws each noise is; one seed may go to a style and to a concept."""
+    names = list(latents)
+    of_latents = {f"noise_{name}": place for place, name in enumerate(names)}
+    return {**of_latents, "noise_style_z": 0, "noise_concept_z": len(names)}
 
 
 def _outputs(graph: Graph, *values: Tensor) -> tuple[Tensor, ...]:
@@ -60,29 +68,26 @@ def _outputs(graph: Graph, *values: Tensor) -> tuple[Tensor, ...]:
 
 def _rows(model: WynerModel, grid: Graph, example: list[Any]) -> Signature:
     """Style transfer row by row: style i with concept i, so that a server may batch requests."""
-    side = grid.side
+    tensors = Tensors(model)
+    side, other = model.side(grid.side), model.side(tensors.other(grid.side))
 
     def transfer(
-        style: Tensor, concept: Tensor, noise_concept: Tensor, noise_z: Tensor, *noise: Tensor
+        style: Tensor,
+        concept: Tensor,
+        noise_concept_z: Tensor,
+        noise_style_z: Tensor,
+        **noise: Tensor,
     ) -> tuple[Tensor]:
-        z = model.sample_z(concept, OTHER[side], noise_concept)
-        local = None
-        if noise:
-            local = model.sample_local(style, model.sample_z(style, side, noise_z), side, noise[0])
-        return (model.render(local, z, side),)
+        drawn = (noise_concept_z, noise_style_z, noise.get(f"noise_{side.local_name}"))
+        return (model.transfer(side, other, style, concept, *drawn),)
 
-    image = grid.outputs[0]
     graph = Graph(
         name=f"{grid.name}_rows",
-        meaning=f"style transfer: style i of {side} with concept i of {OTHER[side]}",
+        meaning=f"style transfer: style i of {side.name} with concept i of {other.name}",
         inputs=tuple(
             dataclasses.replace(info, shape=("n", *info.shape[1:])) for info in grid.inputs
         ),
-        outputs=(
-            dataclasses.replace(
-                image, shape=("n", *image.shape[2:]), meaning=f"generated images of {side}"
-            ),
-        ),
+        outputs=(tensors.data(side.name, meaning="generated {}"),),
         function=transfer,
     )
     count = min(map(len, example))
@@ -90,45 +95,41 @@ def _rows(model: WynerModel, grid: Graph, example: list[Any]) -> Signature:
 
 
 def _seed(name: str, meaning: str) -> TensorInfo:
-    return TensorInfo(name=name, shape=("n",), dtype="int32", range=(None, None), meaning=meaning)
+    return TensorInfo(name=name, shape=("n",), dtype="int32", meaning=meaning)
 
 
-def _seeded(model: WynerModel, name: str, noisy: Signature) -> Signature:
+def _seeded(latents: Mapping[str, Any], name: str, noisy: Signature) -> Signature:
     """Seeds in place of noise: one a row, or for a transfer one a style and one a concept."""
-    images = tuple(info for info in noisy.graph.inputs if info.latent is None)
-    noises = noisy.graph.inputs[len(images) :]
+    data = tuple(info for info in noisy.graph.inputs if info.latent is None)
+    noises = noisy.graph.inputs[len(data) :]
     seeds: tuple[TensorInfo, ...] = (
         _seed("seed", "a row's result depends on its own seed and inputs alone"),
     )
-    source = dict.fromkeys((info.name for info in noises), 0)
-    if any(info.name == "noise_concept_z" for info in noises):
+    source = dict.fromkeys((info.name for info in noises), "seed")
+    if "noise_concept_z" in source:
         seeds = (
             _seed("style_seed", "the same style and seed give the same local latent in every row"),
             _seed("concept_seed", "the same concept and seed give the same z in every row"),
         )
-        source["noise_concept_z"] = 1
+        source = {**dict.fromkeys(source, "style_seed"), "noise_concept_z": "concept_seed"}
+    stream = streams(latents)
 
-    def call(*values: Tensor) -> tuple[Tensor, ...]:
-        given, drawn = values[: len(images)], values[len(images) :]
+    def call(**values: Tensor) -> tuple[Tensor, ...]:
         noise = [
-            seeded_noise(
-                getattr(model.config, info.latent or "z"),
-                drawn[source[info.name]],
-                _STREAMS[info.name],
-            )
+            seeded_noise(latents[str(info.latent)], values[source[info.name]], stream[info.name])
             for info in noises
         ]
-        return _outputs(noisy.graph, *given, *noise)
+        return _outputs(noisy.graph, *(values[info.name] for info in data), *noise)
 
     graph = Graph(
         name=f"{name}_seeded",
         meaning=noisy.graph.meaning,
-        inputs=(*images, *seeds),
+        inputs=(*data, *seeds),
         outputs=noisy.graph.outputs,
         function=call,
     )
     row_seeds = np.arange(len(noisy.example[0]), dtype=np.int32)
-    example = [*noisy.example[: len(images)], *(row_seeds for _ in seeds)]
+    example = [*noisy.example[: len(data)], *(row_seeds for _ in seeds)]
     return Signature(graph=graph, example=example)
 
 
@@ -137,7 +138,6 @@ def _bytes(info: TensorInfo) -> TensorInfo:
         name=f"{info.name}_bytes",
         shape=("n",),
         dtype="string",
-        range=(None, None),
         meaning=f"{info.meaning}, as PNG",
     )
 
@@ -161,10 +161,12 @@ def _png(name: str, seeded: Signature) -> Signature:
             fn_output_signature=tf.TensorSpec(shape, tf.float32),
         )
 
-    def call(*values: Tensor) -> tuple[Tensor, ...]:
+    def call(**values: Tensor) -> tuple[Tensor, ...]:
         arguments = [
-            decoded(value, info) if info.dtype == "float32" else value
-            for info, value in zip(inputs, values, strict=True)
+            decoded(values[f"{info.name}_bytes"], info)
+            if info.dtype == "float32"
+            else values[info.name]
+            for info in inputs
         ]
         return tuple(
             tf.map_fn(encode, images, fn_output_signature=tf.TensorSpec((), tf.string))
@@ -187,16 +189,38 @@ def _png(name: str, seeded: Signature) -> Signature:
     return Signature(graph=graph, example=example)
 
 
+def _of_sides(sides: Mapping[str, Any]) -> Signature:
+    """What the sides' data are, so that a client knows it: the manifest's entries, in every row."""
+    text = json.dumps(sides)
+
+    def call(row: Tensor) -> tuple[Tensor]:
+        return (tf.fill(tf.shape(row), text),)
+
+    graph = Graph(
+        name="sides",
+        meaning="what the data of the sides are",
+        inputs=(TensorInfo(name="row", shape=("n",), dtype="int32", meaning="any number"),),
+        outputs=(TensorInfo(name="json", shape=("n",), dtype="string", meaning="by side"),),
+        function=call,
+    )
+    return Signature(graph=graph, example=[np.zeros(1, np.int32)])
+
+
 def signatures(
     model: WynerModel, graphs: tuple[Graph, ...], examples: Mapping[str, Example]
 ) -> dict[str, Signature]:
     """All signatures by name.
 
     Every graph under its own name; `transfer_*` also row by row, as `…_rows`; the tasks also
-    from seeds, as `…_seeded`, and where images have one or three channels from and to PNG bytes,
-    as `…_png`. All but the `transfer_*` grids tie their inputs and outputs to one batch size.
+    from seeds, as `…_seeded`, and where all sides are images of one or three channels, from and to
+    PNG bytes, as `…_png`; `sides`, which tells what the data are. All but the `transfer_*` grids
+    tie their inputs and outputs to one batch size.
     """
-    found: list[Signature] = []
+    sides, latents = model.side_entries, model.latent_entries
+    pngs = all(
+        side["kind"] == "image" and side["shape"][-1] in _PNG_CHANNELS for side in sides.values()
+    )
+    found = [_of_sides(sides)]
     for graph in graphs:
         example = [examples[graph.name].inputs[info.name] for info in graph.inputs]
         noisy = Signature(graph=graph, example=example)
@@ -205,7 +229,7 @@ def signatures(
             noisy = _rows(model, graph, example)
             found.append(noisy)
         if graph.name.startswith(("generate", "transfer")):
-            found.append(_seeded(model, graph.name, noisy))
-            if {model.image_shape(side)[2] for side in "xy"} <= {1, 3}:
+            found.append(_seeded(latents, graph.name, noisy))
+            if pngs:
                 found.append(_png(graph.name, found[-1]))
     return {signature.graph.name: signature for signature in found}

@@ -7,7 +7,8 @@ Example:
         y = bundle.generate_y(x, seed=0)
 """
 
-from wyner_serving.bundle import Bundle, Encoded
+from wyner_serving.bundle import Bundle
 from wyner_serving.errors import BundleError, InputError, ServingError
+from wyner_serving.tasks import Encoded
 
 __all__ = ["Bundle", "BundleError", "Encoded", "InputError", "ServingError"]

@@ -44,42 +44,6 @@ def check_array(values: Any, name: str, expected: str) -> np.ndarray:
     return np.asarray(values)
 
 
-def check_images(images: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """A batch of images as float32 in [0, 1].
-
-    Args:
-        images: floating-point `(n, h, w, c)` in [0, 1], or uint8 in 0–255.
-        name: of the argument.
-        shape: `(h, w, c)` that each image should have.
-
-    Returns:
-        float32 `(n, h, w, c)`; a float32 array is not copied.
-
-    Raises:
-        InputError: for another type, shape or range, a mask, no images, or values that are not
-            finite.
-    """
-    expected = f"an array (n, {', '.join(map(str, shape))})"
-    images = check_array(images, name, expected)
-    if images.dtype != np.uint8 and not np.issubdtype(images.dtype, np.floating):
-        raise InputError(
-            f"`{name}` should be floating-point in [0, 1], or uint8 in 0-255. "
-            f"Received: dtype {images.dtype}"
-        )
-    if images.ndim != 4 or images.shape[1:] != shape or not len(images):
-        raise InputError(f"`{name}` should be {expected}, n > 0. Received: shape {images.shape}")
-    if images.dtype == np.uint8:
-        return images.astype(np.float32) / np.float32(255)
-    _finite(images, name)
-    low, high = float(images.min()), float(images.max())
-    if low < 0 or high > 1:
-        hint = "; give 0-255 data as uint8" if high > 1.5 else ""
-        raise InputError(
-            f"`{name}` should be in [0, 1]{hint}. Received: values from {low:.6g} to {high:.6g}"
-        )
-    return images.astype(np.float32, copy=False)
-
-
 def check_latent(values: Any, name: str, size: int, count: int | None = None) -> np.ndarray:
     """Samples of a latent as float32 `(n, size)`.
 

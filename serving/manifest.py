@@ -9,9 +9,12 @@ from typing import Any
 
 from wyner_serving.errors import BundleError
 
-FORMAT = 1
+# Format 1 was of images alone: it had their shapes, under `images`, where format 2 has `sides`.
+FORMAT = 2
 MANIFEST = "manifest.json"
+_LOCALS = {"x": "u", "y": "v"}
 _TASKS = ("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y")
+_NOISES = ("uniform", "normal")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -43,42 +46,66 @@ def read_sealed(folder: Path, seal: str | None = None) -> tuple[dict[str, Any], 
         raise BundleError(
             f"{path} should be as it was, with SHA-256 {seal}. Received: another one, {found}"
         )
-    return _parsed(folder, path, content), found
+    values = parse_manifest(path, content)
+    try:
+        _check(folder, values)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise BundleError(
+            f"{path} should describe sides, latents, graphs and files. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    return values, found
 
 
-def _parsed(folder: Path, path: Path, content: bytes) -> dict[str, Any]:
+def parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
+    """A manifest in the newest format, unchecked but for that.
+
+    Args:
+        path: of the file, for messages.
+        content: its bytes.
+
+    Raises:
+        BundleError: if it is no JSON, or of no format that is known.
+    """
     try:
         values = json.loads(content)
     except ValueError as error:
         raise BundleError(f"{path} should be JSON. Received: {error}") from error
     found = values.get("format") if isinstance(values, dict) else None
-    if found != FORMAT or isinstance(found, bool):
+    if found not in (1, FORMAT) or isinstance(found, bool):
         newer = isinstance(found, int) and found > FORMAT
-        hint = "; a newer wyner_serving reads it" if newer else ""
+        hint = "; a newer wyner-keras reads it" if newer else ""
         raise BundleError(f"{path} should be of format {FORMAT}{hint}. Received: format {found!r}")
-    try:
-        _check(folder, values)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise BundleError(
-            f"{path} should describe images, latents, graphs and files. "
-            f"Received: {type(error).__name__}: {error}"
-        ) from error
-    return values
+    return _from_format_1(values) if found == 1 else values
+
+
+def _from_format_1(values: dict[str, Any]) -> dict[str, Any]:
+    images = values.get("images")
+    if not isinstance(images, dict) or images.keys() != _LOCALS.keys():
+        return {**values, "format": FORMAT}  # refused for what is missing
+    sides = {
+        side: {"kind": "image", "shape": images[side], "local": local}
+        for side, local in _LOCALS.items()
+    }
+    kept = {name: value for name, value in values.items() if name != "images"}
+    return {**kept, "format": FORMAT, "sides": sides}
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _check(folder: Path, values: dict[str, Any]) -> None:
-    for side in "xy":
-        shape = values["images"][side]
-        if len(shape) != 3 or not all(isinstance(size, int) and size > 0 for size in shape):
-            raise BundleError(f"images/{side} should be (h, w, c). Received: {shape}")
-    for latent in "zuv":
-        entry = values["latents"][latent]
-        if entry is not None and (
-            entry["noise"] not in ("uniform", "normal")
-            or not isinstance(entry["size"], int)
-            or entry["size"] < 1
-        ):
-            raise BundleError(f"latents/{latent} should have noise and size. Received: {entry}")
+    latents = values["latents"]
+    for name, latent in latents.items():
+        if name == "z" or latent is not None:
+            _check_latent(name, latent)
+    if next(iter(latents)) != "z":
+        raise BundleError(f"latents should begin with z. Received: {list(latents)}")
+    if values["sides"].keys() != _LOCALS.keys():
+        raise BundleError(f"sides should be x and y. Received: {list(values['sides'])}")
+    for name, side in values["sides"].items():
+        _check_side(name, side, latents)
     for name in _TASKS:
         file = values["graphs"][name]["file"]
         if file not in values["files"]:
@@ -96,6 +123,23 @@ def _check(folder: Path, values: dict[str, Any]) -> None:
         size = file.stat().st_size
         if size != entry["bytes"]:
             raise BundleError(f"{name} should have {entry['bytes']} bytes. Received: {size}")
+
+
+def _check_latent(name: str, entry: Any) -> None:
+    if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
+        raise BundleError(f"latents/{name} should have noise and size. Received: {entry}")
+
+
+def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:
+    shape, columns = entry["shape"], entry.get("columns")
+    if not isinstance(shape, list) or not shape or not all(map(_is_size, shape)):
+        raise BundleError(f"sides/{name} should have a shape. Received: {shape}")
+    if not isinstance(entry["kind"], str) or entry["local"] not in latents:
+        raise BundleError(f"sides/{name} should have kind and local. Received: {entry}")
+    if entry["kind"] == "image" and len(shape) != 3:
+        raise BundleError(f"sides/{name} should be images (h, w, c). Received: {shape}")
+    if entry["kind"] == "vector" and [len(columns or [])] != shape:
+        raise BundleError(f"sides/{name} should have {shape} columns. Received: {columns}")
 
 
 def read_file(folder: Path, values: dict[str, Any], name: str) -> bytes:

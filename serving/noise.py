@@ -1,24 +1,42 @@
-"""Noise from a seed, the same as `wyner_keras.WynerModel` draws."""
+"""Noise from a seed, the same in Keras and in a bundle."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 
-class NoiseStreams:
-    """One stream of noise a latent: children 0, 1, 2 of the seed's sequence feed z, u and v.
+def draw_noise(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> np.ndarray:
+    """Noise of a latent.
 
     Args:
-        seed: a non-negative integer.
-        latents: the manifest's entries, None for an absent latent.
+        rng: where it is drawn from.
+        kind: "uniform" on [0, 1), or "normal".
+        shape: `(count, size)`.
+
+    Returns:
+        float32 of that shape.
+    """
+    draws: dict[str, Any] = {"uniform": rng.random, "normal": rng.standard_normal}
+    noise: np.ndarray = draws[kind](shape, dtype=np.float32)
+    return noise
+
+
+class NoiseStreams:
+    """One stream of noise a latent, so that chunking a request cannot change its result.
+
+    Args:
+        seed: a non-negative integer; its sequence's children feed the latents in their order.
+        latents: by name what `Latent.describe` says, None for an absent latent.
     """
 
-    def __init__(self, seed: int, latents: dict[str, Any]) -> None:
-        children = np.random.SeedSequence(seed).spawn(3)
+    def __init__(self, seed: int, latents: Mapping[str, Mapping[str, Any] | None]) -> None:
+        children: Iterable[Any] = np.random.SeedSequence(seed).spawn(len(latents))
         self._streams = {
-            name: np.random.default_rng(child) for name, child in zip("zuv", children, strict=True)
+            name: np.random.default_rng(child)
+            for name, child in zip(latents, children, strict=True)
         }
         self._latents = latents
 
@@ -27,6 +45,4 @@ class NoiseStreams:
         entry = self._latents[latent]
         if entry is None:
             return None
-        stream = self._streams[latent]
-        draw = stream.random if entry["noise"] == "uniform" else stream.standard_normal
-        return draw((count, entry["size"]), dtype=np.float32)
+        return draw_noise(self._streams[latent], entry["noise"], (count, entry["size"]))

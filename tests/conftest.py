@@ -1,4 +1,5 @@
 import fcntl
+import functools
 import gc
 import os
 
@@ -39,30 +40,40 @@ def make_tiny():
 
 
 @pytest.fixture(scope="session")
-def tiny(make_tiny):
-    """One such model."""
-    return make_tiny()
+def tiny(tiny_of):
+    """One such model, of images with a flow."""
+    return tiny_of("images")
 
 
 @pytest.fixture(scope="session")
-def tiny_images():
+def tiny_images(tiny):
     """Seven images of x and of y."""
-    return tiny_bundle.tiny_images()
+    return tuple(tiny_bundle.tiny_rows(tiny).values())
 
 
 @pytest.fixture(scope="session")
-def tiny_answers(tiny, tiny_images):
-    """Arguments of each graph of the tiny model, and Keras' results."""
-    return tiny_bundle.tiny_answers(tiny, tiny_images)
+def tiny_of():
+    """The model of a shared bundle, by its name in `tiny_bundle.SHARED`."""
+    return functools.cache(lambda name: tiny_bundle.SHARED[name]())
 
 
 @pytest.fixture(scope="session")
-def bundle(tiny, tmp_path_factory):
-    """The tiny model's bundle, written by the first worker that needs it."""
+def bundle_of(tiny_of, tmp_path_factory):
+    """A shared bundle by its name, written by the first worker that needs it."""
     folder = tmp_path_factory.getbasetemp()
     folder = folder.parent if WORKER else folder
-    with (folder / "bundle.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "bundle").exists():
-            tiny_bundle.write_tiny_bundle(tiny, folder / "bundle")
-    return folder / "bundle"
+
+    def bundle(name):
+        with (folder / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / name).exists():
+                tiny_bundle.write_tiny_bundle(tiny_of(name), folder / name)
+        return folder / name
+
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_of):
+    """The bundle of the tiny model of images."""
+    return bundle_of("images")

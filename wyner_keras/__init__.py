@@ -12,4 +12,4 @@ __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
 if sys.modules.get("keras") is not None:
     # Registers the classes, so that `keras.models.load_model` finds them.
-    import wyner_keras.models  # noqa: F401
+    import wyner_keras.stage  # noqa: F401

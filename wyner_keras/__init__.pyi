@@ -1,55 +1,52 @@
 from . import (
     data,
     evaluation,
-    figures,
     information,
     latents,
-    models,
+    losses,
     networks,
     objectives,
-    sweeps,
-    training,
+    pictures,
+    recipes,
 )
+from .data import Pairs
+from .divergence import TrainingDiverged
+from .evaluation import evaluate
 from .latents import Categorical, DiagonalGaussian
-from .models import (
-    CVAE,
-    JVAE,
-    AlignmentStage,
-    CVAEConfig,
-    CVAEStage,
-    FlowStage,
-    JointStage,
-    JVAEStage,
-    MarginalStage,
-    WynerConfig,
-    WynerModel,
-)
-from .networks import ContinuousFlow, ConvAutoencoder
+from .modality import CodecSettings, Image, Series, Vector
+from .model import Side, SideSettings, WynerModel
+from .recipe import Recipe, StageSettings
+from .schedules import Ramp, Schedule
+from .stage import Stage
+from .training import Trained, train
 
 __all__ = [
-    "CVAE",
-    "JVAE",
-    "AlignmentStage",
-    "CVAEConfig",
-    "CVAEStage",
     "Categorical",
-    "ContinuousFlow",
-    "ConvAutoencoder",
+    "CodecSettings",
     "DiagonalGaussian",
-    "FlowStage",
-    "JVAEStage",
-    "JointStage",
-    "MarginalStage",
-    "WynerConfig",
+    "Image",
+    "Pairs",
+    "Ramp",
+    "Recipe",
+    "Schedule",
+    "Series",
+    "Side",
+    "SideSettings",
+    "Stage",
+    "StageSettings",
+    "Trained",
+    "TrainingDiverged",
+    "Vector",
     "WynerModel",
     "data",
+    "evaluate",
     "evaluation",
-    "figures",
     "information",
     "latents",
-    "models",
+    "losses",
     "networks",
     "objectives",
-    "sweeps",
-    "training",
+    "pictures",
+    "recipes",
+    "train",
 ]

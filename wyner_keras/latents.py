@@ -1,30 +1,58 @@
-"""Latent families: parameters to samples, divergences, modes and prior samples.
+"""Latent families, and the distributions that their parameters stand for.
 
-A family is a small immutable description. Everything stochastic takes its noise as an argument, so
-that an exported graph is deterministic and one seed gives one answer in every runtime.
+Everything stochastic takes its noise as an argument, so that an exported graph is deterministic and
+one seed gives one answer in every runtime. A third family is one more class like these two.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol, runtime_checkable
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.gumbel import gumbel, one_hot
+from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
+from wyner_serving.noise import draw_noise
 
 Tensor = Any
-_SMALLEST_UNIFORM = float(np.finfo(np.float32).tiny)
-_LARGEST_UNIFORM = float(np.nextafter(np.float32(1), np.float32(0)))
+_LEAST_AGREEMENT = float(np.finfo(np.float32).tiny)  # keeps a logarithm finite
+
+
+class Distribution(Protocol):
+    """A distribution of a latent, one for each row of a batch."""
+
+    def sample(self, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
+        """A reparameterised sample `(batch, size)`; without a temperature an exact one."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log of q(value), nats per example, `(batch,)`."""
+
+    def kl(self, other: Any = None) -> Tensor:
+        """D(q ‖ other), of the prior if None, nats per example, `(batch,)`."""
+
+    @property
+    def mode(self) -> Tensor:
+        """The most probable value, `(batch, size)`."""
+
+    def outputs(self) -> tuple[Tensor, ...]:
+        """What tells the distribution, in the order of the family's `output_names`."""
 
 
 @runtime_checkable
 class Latent(Protocol):
-    """What a latent family offers; a third family is one more class with these members."""
+    """What a latent family offers."""
+
+    noise: ClassVar[str]  # "uniform" on [0, 1), or "normal"
+    range: ClassVar[tuple[float | None, float | None]]  # of a sample; None for no bound
+    output_names: ClassVar[tuple[str, ...]]  # of `Distribution.outputs`, each `(batch, size)`
+    output_range: ClassVar[tuple[float | None, float | None]]
 
     @property
     def parameter_size(self) -> int:
@@ -34,37 +62,42 @@ class Latent(Protocol):
     def size(self) -> int:
         """Width of a flattened sample."""
 
-    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Noise for `count` samples, `(count, size)` float32, by NumPy."""
+    def __call__(self, parameters: Tensor) -> Any:
+        """The distribution of parameters `(batch, parameter_size)`."""
 
-    def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """Noise for `count` samples, `(count, size)` float32, inside a training graph."""
-
-    def sample(
-        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
-    ) -> Tensor:
-        """A reparameterised sample, `(batch, size)`."""
+    def product(self, *experts: Tensor) -> Any:
+        """The distribution prior × experts, normalised; of each expert its parameters."""
 
     def prior_sample(self, noise: Tensor) -> Tensor:
         """A sample of the prior, `(batch, size)`."""
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        """The most probable value, `(batch, size)`."""
+    def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+        """Noise for `count` samples, `(count, size)` float32, inside a training graph."""
 
-    def kl(self, parameters: Tensor) -> Tensor:
-        """D(q ‖ prior), nats per example, `(batch,)`."""
-
-    def kl_between(self, parameters: Tensor, other: Tensor) -> Tensor:
-        """D(q ‖ other), nats per example, `(batch,)`."""
-
-    def posterior(self, *experts: Tensor) -> Tensor:
-        """Parameters of prior × experts, normalised, `(batch, parameter_size)`."""
-
-    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
-        """−log q(value), nats per example, `(batch,)`."""
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Noise for `count` samples, `(count, size)` float32, by NumPy."""
 
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """Batch estimate of I(Z_x; Z_y), the information two experts share, in nats (scalar)."""
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Pointwise mutual information of every x with every y, nats, `(rows_x, rows_y)`.
+
+        It is log ∫ q(z|x) q(z|y) / p(z) dz; if X − Z − Y holds, log p(x,y) / p(x) p(y).
+
+        Args:
+            posteriors_x: of q(z|x) what `Distribution.outputs` gives.
+            posteriors_y: of q(z|y) likewise.
+        """
+
+    def values(self) -> np.ndarray | None:
+        """Every value `(values, size)` that a sample can take; None where there are too many."""
+
+    def prior_layer(self) -> Any:
+        """A p(z) that can be fitted to data, a layer from noise to samples; None for none."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a bundle's manifest says of the latent, JSON-able."""
 
 
 def _positive_int(name: str, value: Any) -> None:
@@ -74,16 +107,27 @@ def _positive_int(name: str, value: Any) -> None:
         )
 
 
-def _checked(parameters: Tensor, width: int, family: str) -> Tensor:
-    if len(parameters.shape) != 2 or parameters.shape[-1] != width:
-        raise ValueError(
-            f"Parameters of {family} should have shape (batch, {width}). "
-            f"Received: shape={tuple(parameters.shape)}"
-        )
-    return ops.cast(parameters, "float32")
+class _Family:
+    noise: ClassVar[str]
+    size: int
 
+    def _checked(self, parameters: Tensor, width: int) -> Tensor:
+        if len(parameters.shape) != 2 or parameters.shape[-1] != width:
+            raise ValueError(
+                f"Parameters of {self!r} should have shape (batch, {width}). "
+                f"Received: shape={tuple(parameters.shape)}"
+            )
+        return ops.cast(parameters, "float32")
 
-class _Serializable:
+    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Noise for `count` samples, `(count, size)` float32, by NumPy."""
+        return draw_noise(rng, self.noise, (count, self.size))
+
+    def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
+        """Noise for `count` samples, `(count, size)` float32, inside a training graph."""
+        draw = {"uniform": keras.random.uniform, "normal": keras.random.normal}[self.noise]
+        return draw((count, self.size), seed=seed, dtype="float32")
+
     def get_config(self) -> dict[str, int]:
         """The constructor's arguments."""
         return asdict(self)  # type: ignore[call-overload]
@@ -96,11 +140,10 @@ class _Serializable:
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
-class Categorical(_Serializable):
+class Categorical(_Family):
     """`n` independent categorical variables with `k` categories each, uniform prior.
 
-    Parameters are logits `(batch, n*k)`; samples are `n` (relaxed) one-hot vectors, flattened. The
-    relaxation is the Gumbel-softmax of Jang et al. (2017) and Maddison et al. (2017).
+    Parameters are logits `(batch, n*k)`; samples are `n` (relaxed) one-hot vectors, flattened.
 
     Args:
         n: number of variables (the paper's N).
@@ -113,6 +156,12 @@ class Categorical(_Serializable):
         >>> Categorical(n=20, k=10).size
         200
     """
+
+    noise: ClassVar[str] = "uniform"
+    range: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    output_names: ClassVar[tuple[str, ...]] = ("probabilities",)
+    output_range: ClassVar[tuple[float | None, float | None]] = (0.0, 1.0)
+    _MOST_VALUES: ClassVar[int] = 10_000
 
     n: int
     k: int
@@ -129,93 +178,120 @@ class Categorical(_Serializable):
         return self.n * self.k
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """Width of a flattened sample, `n*k`."""
         return self.n * self.k
 
-    def _grouped(self, parameters: Tensor) -> Tensor:
-        return ops.reshape(_checked(parameters, self.size, repr(self)), (-1, self.n, self.k))
+    def __call__(self, parameters: Tensor) -> OneHot:
+        """The distribution of logits `(batch, n*k)`."""
+        logits = ops.reshape(self._checked(parameters, self.size), (-1, self.n, self.k))
+        return OneHot(logits)
 
-    def _one_hot(self, scores: Tensor) -> Tensor:
-        # keras.ops.argmax breaks in ONNX export (a Bitcast); tf.argmax converts. Of ONNX's OneHot
-        # engines read different things; Equal is the same in all.
-        places = ops.arange(self.k, dtype="int64")
-        one_hot = ops.equal(tf.argmax(scores, axis=-1)[..., None], places)
-        return ops.reshape(ops.cast(one_hot, "float32"), (-1, self.size))
+    def product(self, *experts: Tensor) -> OneHot:
+        """Under the uniform prior logits add."""
+        return self(sum(self._checked(expert, self.size) for expert in experts))
 
-    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Uniform noise on [0, 1), `(count, n*k)` float32."""
-        return rng.random((count, self.size), dtype=np.float32)
+    def prior_sample(self, noise: Tensor) -> Tensor:
+        """One-hot samples of the uniform prior from uniform noise, `(batch, n*k)`."""
+        return one_hot(ops.reshape(gumbel(noise), (-1, self.n, self.k)))
 
-    def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """Uniform noise on [0, 1), `(count, n*k)`."""
-        return keras.random.uniform((count, self.size), seed=seed, dtype="float32")
+    def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
+        """I(Z_x; Z_y) of the soft assignments on the batch, summed over the n variables, nats."""
+        return objectives.categorical_mutual_information(
+            self(expert_x).probabilities, self(expert_y).probabilities
+        )
 
-    def _gumbel(self, noise: Tensor) -> Tensor:
-        noise = ops.clip(ops.cast(noise, "float32"), _SMALLEST_UNIFORM, _LARGEST_UNIFORM)
-        return ops.reshape(-ops.log(-ops.log(noise)), (-1, self.n, self.k))
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Every log Σ_z q(z|x) q(z|y) / p(z), nats, `(rows_x, rows_y)`."""
+        q_x, q_y = (
+            ops.reshape(ops.cast(probabilities, "float32"), (-1, self.n, self.k))
+            for (probabilities,) in (posteriors_x, posteriors_y)
+        )
+        agreement = ops.einsum("xnk,ynk->nxy", q_x, q_y)  # Σ_z q(z|x) q(z|y), a variable
+        terms = ops.log(ops.maximum(agreement, _LEAST_AGREEMENT)) + math.log(self.k)
+        return ops.sum(terms, axis=0)  # the variables are independent
 
-    def sample(
-        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
-    ) -> Tensor:
+    def values(self) -> np.ndarray | None:
+        """Every one-hot value, `(k**n, n*k)`; None for more than 10,000."""
+        if self.k**self.n > self._MOST_VALUES:
+            return None
+        places = np.indices((self.k,) * self.n).reshape(self.n, -1).T
+        return np.eye(self.k, dtype=np.float32)[places].reshape(len(places), -1)
+
+    def prior_layer(self) -> Any:
+        """The tree of the variables that fits them best."""
+        prior = TreePrior(self.n, self.k)
+        prior.build(None)
+        return prior
+
+    def describe(self) -> dict[str, Any]:
+        """Family, sizes and noise."""
+        return {
+            "family": "categorical",
+            "n": self.n,
+            "k": self.k,
+            "size": self.size,
+            "noise": self.noise,
+        }
+
+
+@dataclass(frozen=True)
+class OneHot:
+    """n independent categorical variables for each row.
+
+    Args:
+        logits: `(batch, n, k)`.
+
+    Source: Jang et al., 2017, and Maddison et al., 2017, for the relaxation.
+    """
+
+    logits: Tensor
+
+    @property
+    def probabilities(self) -> Tensor:
+        """`(batch, n, k)`."""
+        return ops.softmax(self.logits, axis=-1)
+
+    @property
+    def mode(self) -> Tensor:
+        """One-hot vectors of the most probable categories, `(batch, n*k)`."""
+        return one_hot(self.logits)
+
+    def sample(self, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
         """A Gumbel-softmax sample, or an exact one-hot sample without a temperature.
 
         Args:
-            parameters: logits `(batch, n*k)`.
             noise: uniform noise `(batch, n*k)` on [0, 1).
             temperature: positive scalar; None takes the argmax (Gumbel-max), which has no gradient.
 
         Returns:
             `(batch, n*k)` float32.
-
-        Raises:
-            ValueError: if the parameters have another width.
         """
-        scores = self._grouped(parameters) + self._gumbel(noise)
+        n, k = self.logits.shape[1:]
+        scores = self.logits + ops.reshape(gumbel(noise), (-1, n, k))
         if temperature is None:
-            return self._one_hot(scores)
-        relaxed = ops.softmax(scores / temperature, axis=-1)
-        return ops.reshape(relaxed, (-1, self.size))
+            return one_hot(scores)
+        return ops.reshape(ops.softmax(scores / temperature, axis=-1), (-1, n * k))
 
-    def prior_sample(self, noise: Tensor) -> Tensor:
-        """One-hot samples of the uniform prior from uniform noise, `(batch, n*k)`."""
-        return self._one_hot(self._gumbel(noise))
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log of q(value) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
+        log_q = ops.log_softmax(self.logits, axis=-1)
+        grouped = ops.reshape(ops.cast(value, "float32"), (-1, *self.logits.shape[1:]))
+        return ops.sum(log_q * grouped, axis=(-2, -1))
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        """One-hot vectors of the most probable categories, `(batch, n*k)`."""
-        return self._one_hot(self._grouped(parameters))
+    def kl(self, other: OneHot | None = None) -> Tensor:
+        """D(q ‖ other), of the uniform prior if None, nats per example, `(batch,)`."""
+        return objectives.kl_categorical(self.logits, None if other is None else other.logits)
 
-    def probabilities(self, parameters: Tensor) -> Tensor:
-        """Category probabilities, `(batch, n, k)`."""
-        return ops.softmax(self._grouped(parameters), axis=-1)
-
-    def kl(self, parameters: Tensor) -> Tensor:
-        """D(q ‖ uniform), nats per example, `(batch,)`."""
-        return objectives.kl_categorical(self._grouped(parameters))
-
-    def kl_between(self, parameters: Tensor, other: Tensor) -> Tensor:
-        """D(q ‖ other), nats per example, `(batch,)`."""
-        return objectives.kl_categorical(self._grouped(parameters), self._grouped(other))
-
-    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
-        """−log q(value) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
-        log_q = ops.log_softmax(self._grouped(parameters), axis=-1)
-        return -ops.sum(log_q * self._grouped(value), axis=(-2, -1))
-
-    def posterior(self, *experts: Tensor) -> Tensor:
-        """Logits of the product of experts under the uniform prior: their sum, `(batch, n*k)`."""
-        return sum(_checked(expert, self.size, repr(self)) for expert in experts)
-
-    def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
-        """I(Z_x; Z_y) of the soft assignments on the batch, summed over the n variables, nats."""
-        return objectives.categorical_mutual_information(
-            self.probabilities(expert_x), self.probabilities(expert_y)
-        )
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The probabilities, `(batch, n*k)`."""
+        n, k = self.logits.shape[1:]
+        return (ops.reshape(self.probabilities, (-1, n * k)),)
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
-class DiagonalGaussian(_Serializable):
+class DiagonalGaussian(_Family):
     """A Gaussian vector with diagonal covariance, standard normal prior (Kingma & Welling, 2014).
 
     Parameters are `(batch, 2*dim)`: means, then log variances.
@@ -231,6 +307,11 @@ class DiagonalGaussian(_Serializable):
         32
     """
 
+    noise: ClassVar[str] = "normal"
+    range: ClassVar[tuple[float | None, float | None]] = (None, None)
+    output_names: ClassVar[tuple[str, ...]] = ("mean", "log_variance")
+    output_range: ClassVar[tuple[float | None, float | None]] = (None, None)
+
     dim: int
 
     def __post_init__(self) -> None:
@@ -242,66 +323,104 @@ class DiagonalGaussian(_Serializable):
         return 2 * self.dim
 
     @property
-    def size(self) -> int:
+    def size(self) -> int:  # type: ignore[override]
         """Width of a sample, `dim`."""
         return self.dim
 
-    def moments(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance, each `(batch, dim)`."""
-        parameters = _checked(parameters, self.parameter_size, repr(self))
-        return parameters[:, : self.dim], parameters[:, self.dim :]
+    def __call__(self, parameters: Tensor) -> Gaussian:
+        """The distribution of means and log variances `(batch, 2*dim)`."""
+        parameters = self._checked(parameters, self.parameter_size)
+        return Gaussian(parameters[:, : self.dim], parameters[:, self.dim :])
 
-    def draw_noise(self, rng: np.random.Generator, count: int) -> np.ndarray:
-        """Standard normal noise, `(count, dim)` float32."""
-        return rng.standard_normal((count, self.dim), dtype=np.float32)
-
-    def random_noise(self, count: Tensor, seed: keras.random.SeedGenerator) -> Tensor:
-        """Standard normal noise, `(count, dim)`."""
-        return keras.random.normal((count, self.dim), seed=seed, dtype="float32")
-
-    def sample(
-        self, parameters: Tensor, noise: Tensor, temperature: Tensor | None = None
-    ) -> Tensor:
-        """Mean + exp(log variance / 2) · noise, `(batch, dim)`; a temperature has no effect."""
-        del temperature
-        mean, log_variance = self.moments(parameters)
-        return mean + ops.exp(0.5 * log_variance) * ops.cast(noise, "float32")
+    def product(self, *experts: Tensor) -> Gaussian:
+        """N(0, I) × factors N(mean, exp(log variance)): precisions add to the prior's 1."""
+        precision, weighted = 1.0, 0.0
+        for expert in map(self, experts):
+            factor = ops.exp(-expert.log_variance)
+            precision = precision + factor
+            weighted = weighted + factor * expert.mean
+        return Gaussian(weighted / precision, -ops.log(precision))
 
     def prior_sample(self, noise: Tensor) -> Tensor:
         """The noise itself: the prior is standard normal, `(batch, dim)`."""
         return ops.cast(noise, "float32")
 
-    def mode(self, parameters: Tensor) -> Tensor:
-        """The mean, `(batch, dim)`."""
-        return self.moments(parameters)[0]
-
-    def kl(self, parameters: Tensor) -> Tensor:
-        """D(q ‖ N(0, I)), nats per example, `(batch,)`."""
-        return objectives.kl_diagonal_gaussian(*self.moments(parameters))
-
-    def kl_between(self, parameters: Tensor, other: Tensor) -> Tensor:
-        """D(q ‖ other), nats per example, `(batch,)`."""
-        return objectives.kl_diagonal_gaussian(*self.moments(parameters), *self.moments(other))
-
-    def negative_log_likelihood(self, parameters: Tensor, value: Tensor) -> Tensor:
-        """−log q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
-        return objectives.gaussian_negative_log_likelihood(value, *self.moments(parameters))
-
-    def posterior(self, *experts: Tensor) -> Tensor:
-        """N(0, I) × Gaussian factors, normalised, `(batch, 2*dim)`.
-
-        Each expert is a factor N(mean, exp(log variance)); precisions add to the prior's 1.
-        """
-        precision, weighted = 1.0, 0.0
-        for expert in experts:
-            mean, log_variance = self.moments(expert)
-            factor = ops.exp(-log_variance)
-            precision = precision + factor
-            weighted = weighted + factor * mean
-        return ops.concatenate([weighted / precision, -ops.log(precision)], axis=-1)
-
     def shared_information(self, expert_x: Tensor, expert_y: Tensor) -> Tensor:
         """Mutual information of the experts' means on the batch, taken as Gaussian, nats."""
-        mean_x = self.mode(self.posterior(expert_x))
-        mean_y = self.mode(self.posterior(expert_y))
-        return objectives.gaussian_mutual_information(mean_x, mean_y)
+        return objectives.gaussian_mutual_information(
+            self.product(expert_x).mean, self.product(expert_y).mean
+        )
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Every log ∫ q(z|x) q(z|y) / p(z) dz in closed form, nats, `(rows_x, rows_y)`."""
+        (mean_x, log_variance_x), (mean_y, log_variance_y) = (
+            [ops.cast(part, "float32") for part in posterior]
+            for posterior in (posteriors_x, posteriors_y)
+        )
+        # Precisions a, b, and e, the mean times the precision: (x, 1, dim) and (1, y, dim).
+        a, b = ops.exp(-log_variance_x)[:, None], ops.exp(-log_variance_y)[None]
+        e_x, e_y = mean_x[:, None] * a, mean_y[None] * b
+        c = a + b - 1.0  # precision of q(z|x,y)
+        logs = ops.log(a) + ops.log(b) - ops.log(c)
+        squares = e_x**2 / a + e_y**2 / b - (e_x + e_y) ** 2 / c
+        return 0.5 * ops.sum(logs - squares, axis=-1)
+
+    def values(self) -> None:
+        """None: a continuum."""
+
+    def prior_layer(self) -> None:
+        """None: z is drawn from N(0, I)."""
+
+    def describe(self) -> dict[str, Any]:
+        """Family, size and noise."""
+        return {"family": "gaussian", "dim": self.dim, "size": self.size, "noise": self.noise}
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """N(mean, diag exp(log_variance)) for each row.
+
+    Args:
+        mean: `(batch, dim)`.
+        log_variance: `(batch, dim)`.
+    """
+
+    mean: Tensor
+    log_variance: Tensor
+
+    @property
+    def mode(self) -> Tensor:
+        """The mean, `(batch, dim)`."""
+        return self.mean
+
+    def sample(self, noise: Tensor, temperature: Tensor | None = None) -> Tensor:
+        """Mean + exp(log variance / 2) · noise, `(batch, dim)`; a temperature has no effect."""
+        del temperature
+        return self.mean + ops.exp(0.5 * self.log_variance) * ops.cast(noise, "float32")
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log of q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
+        return -objectives.gaussian_negative_log_likelihood(value, self.mean, self.log_variance)
+
+    def kl(self, other: Gaussian | None = None) -> Tensor:
+        """D(q ‖ other), of N(0, I) if None, nats per example, `(batch,)`."""
+        prior = () if other is None else (other.mean, other.log_variance)
+        return objectives.kl_diagonal_gaussian(self.mean, self.log_variance, *prior)
+
+    def outputs(self) -> tuple[Tensor, ...]:
+        """Mean and log variance."""
+        return self.mean, self.log_variance
+
+
+_FAMILIES = {"categorical": Categorical, "gaussian": DiagonalGaussian}
+
+
+def latent_of(entry: Mapping[str, Any]) -> Latent | None:
+    """The family that a bundle's manifest describes; None for one that is not of this file.
+
+    Example:
+        >>> latent_of(DiagonalGaussian(dim=3).describe())
+        DiagonalGaussian(dim=3)
+    """
+    family: Any = _FAMILIES.get(entry["family"])
+    return family and family(**{field.name: entry[field.name] for field in fields(family)})

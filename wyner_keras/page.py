@@ -1,14 +1,17 @@
-"""A page of images and words, put together and written as PNG whole or not at all.
+"""A page of images and words, put together and written as PNG, whole or not at all.
 
-Real images stand in blue ink, generated ones in black, on white paper.
+Real grey images stand in blue ink, generated ones in black, on white paper: images of bright ink on
+a dark ground are turned round. Colours stay as they are.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -16,15 +19,18 @@ from PIL.PngImagePlugin import PngInfo
 
 from wyner_keras.files import whole
 
+Shape = tuple[int, ...]
+Tile = Image.Image
 TILE = 56  # pixels that an image is magnified to, or a little more or less
 GROUP = 22  # between what was given and what was generated
 MARGIN = 24
-# The longest side and the most pixels of a picture that common viewers open (cairo's, Pillow's).
-LONGEST, LARGEST = 2**15 - 1, 2**26
 TEXT, FAINT = (60, 64, 72), (120, 126, 136)
+_LEAST = 12  # pixels that the shorter side of an image has
+# The longest side and the most pixels of a picture that common viewers open (cairo's, Pillow's).
+_LONGEST, _LARGEST = 2**15 - 1, 2**26
 _REAL, _GENERATED = (24, 78, 160), (20, 20, 24)
 _PANEL = (236, 242, 250)  # behind real images
-_RULE = (205, 209, 216)
+_DARK = 0.25  # mean intensity of the border below which a ground is dark
 
 
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -32,62 +38,59 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def tile(image: np.ndarray, real: bool, size: int = TILE) -> Image.Image:
-    """One image `(h, w, c)` magnified by a whole number, so that its pixels stay as they are.
+def _factors(shape: Shape, size: int) -> tuple[int, int]:
+    """How often pixels are repeated, downwards and rightwards: as often, but for flat images."""
+    usual = max(1, round(size / max(shape[:2])))
+    down, across = (max(usual, math.ceil(_LEAST / side)) for side in shape[:2])
+    return down, across
 
-    Args:
-        image: in [0, 1].
-        real: whether it was given, not generated.
-        size: pixels that it should be magnified to, about.
+
+def gap_of(shape: Shape, size: int = TILE) -> int:
+    """Between images `(h, w, c)` of a grid."""
+    return max(3, min(_factors(shape, size)))  # a pixel of small images, which have no borders
+
+
+def tiles(images: np.ndarray, real: bool, size: int = TILE) -> list[Tile]:
+    """Images `(n, h, w, c)` in [0, 1], given or generated, magnified to about a size, in pixels.
+
+    By whole numbers, so that their pixels stay as they are.
     """
-    factor = max(1, round(size / max(image.shape[:2])))
-    if image.shape[2] == 3:
-        colours = 255 * image
+    down, across = _factors(images.shape[1:], size)
+    if images.shape[3] == 3:
+        colours = 255 * images
     else:
-        paper = np.asarray(_PANEL if real else (255, 255, 255), dtype=np.float32)
-        ink = np.asarray(_REAL if real else _GENERATED, dtype=np.float32)
-        weight = image.mean(-1, keepdims=True)
+        paper = np.asarray(_PANEL if real else (255, 255, 255), np.float32)
+        ink = np.asarray(_REAL if real else _GENERATED, np.float32)
+        weight = images.mean(-1, keepdims=True)
+        edge = [weight[:, [0, -1]].ravel(), weight[:, :, [0, -1]].ravel()]
+        if np.concatenate(edge).mean() >= _DARK:
+            weight = 1 - weight
         colours = paper + weight * (ink - paper)
-    pixels = np.rint(colours).astype(np.uint8)
-    return Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))
+    pixels = np.rint(colours).astype(np.uint8).repeat(down, axis=1).repeat(across, axis=2)
+    return [Image.fromarray(each) for each in pixels]
 
 
-def check_drawable(rows: int, columns: int, *shapes: tuple[int, ...], size: int = TILE) -> None:
+def check_drawable(rows: int, columns: int, *shapes: Shape, size: int = TILE) -> None:
     """Refuse a picture that no viewer would open, before anything is generated for it.
 
     Args:
-        rows: of images, one below the other.
-        columns: of images, one beside the other.
+        rows: of images.
+        columns: of images.
         shapes: `(h, w, c)` of these images; the largest takes the room.
         size: pixels that each image is magnified to, about.
 
     Raises:
-        ValueError: if the picture would be larger than said above.
-
-    Example:
-        >>> check_drawable(10, 9, (28, 28, 1))
+        ValueError: if the picture would be too large.
     """
-    factors = [max(1, round(size / max(shape[:2]))) for shape in shapes]
-    gaps = [max(3, factor) for factor in factors]
-    magnified = list(zip(factors, gaps, shapes, strict=True))
-    height = rows * max(factor * shape[0] + gap for factor, gap, shape in magnified)
-    width = columns * max(factor * shape[1] + gap for factor, gap, shape in magnified)
-    if max(height, width) > LONGEST or height * width > LARGEST:
+    factors = [(_factors(shape, size), shape, gap_of(shape, size)) for shape in shapes]
+    height = rows * max(down * shape[0] + gap for (down, _), shape, gap in factors)
+    width = columns * max(across * shape[1] + gap for (_, across), shape, gap in factors)
+    if max(height, width) > _LONGEST or height * width > _LARGEST:
         raise ValueError(
-            f"a picture should have sides of at most {LONGEST} pixels, and {LARGEST} in all; "
+            f"a picture should have sides of at most {_LONGEST} pixels, and {_LARGEST} in all; "
             "ask for fewer images, or write arrays (.npz). "
             f"Received: {rows} rows of {columns} images, {width} pixels wide and {height} high"
         )
-
-
-@dataclass(frozen=True)
-class _Words:
-    text: str
-    x: int
-    y: int
-    size: int
-    anchor: str
-    colour: tuple[int, int, int]
 
 
 @dataclass
@@ -99,9 +102,8 @@ class Page:
     """
 
     size: int = TILE
-    placed: list[tuple[Image.Image, int, int]] = field(default_factory=list)
-    words: list[_Words] = field(default_factory=list)
-    rules: list[tuple[int, int, int, int]] = field(default_factory=list)
+    placed: list[tuple[Tile, int, int]] = field(default_factory=list)
+    words: list[tuple[dict[str, Any], tuple[int, int]]] = field(default_factory=list)
     panels: list[tuple[int, int, int, int]] = field(default_factory=list)
 
     @classmethod
@@ -113,43 +115,62 @@ class Page:
         page.text(title, MARGIN, MARGIN, size=20)
         return page, MARGIN + 38
 
-    def pitch(self, image: np.ndarray) -> tuple[int, int]:
-        """From one image of a grid to the next, rightwards and downwards."""
-        width, height = tile(image, False, self.size).size
-        gap = max(3, height // image.shape[0])  # a pixel of small images, which have no borders
-        return width + gap, height + gap
-
-    def grid(
+    def table(
         self,
-        images: np.ndarray,
+        cells: Sequence[Sequence[Tile | None]],
         left: int,
         top: int,
-        real: bool,
-        pitch: tuple[int, int] | None = None,
-    ) -> tuple[int, int]:
-        """Puts images `(rows, columns, h, w, c)`; returns the right and the lower edge.
+        gap: int,
+        *,
+        wider: Mapping[int, int] | None = None,
+        lower: Mapping[int, int] | None = None,
+        widths: Mapping[int, int] | None = None,
+    ) -> tuple[list[int], list[int]]:
+        """Put tiles in rows and columns, each in the middle of its place; None stays empty.
 
         Args:
-            images: of one shape.
+            cells: by row and column.
             left: edge of the first column.
             top: edge of the first row.
-            real: whether they were given, not generated.
-            pitch: from one image to the next, so that grids of images of another shape stand in
-                line; None takes `pitch` of their own.
+            gap: between columns and between rows.
+            wider: by column, another gap after it.
+            lower: by row, likewise.
+            widths: by column, its least width.
+
+        Returns:
+            Left edges of the columns, the right edge of the last; and the same of the rows.
         """
-        tiles = [[tile(image, real, self.size) for image in row] for row in images]
-        width, height = tiles[0][0].size
-        own = self.pitch(images[0, 0])
-        across, down = pitch or own
-        left, top = left + (across - own[0]) // 2, top + (down - own[1]) // 2
-        for i, row in enumerate(tiles):
+        wider, lower, widths = wider or {}, lower or {}, widths or {}
+        across = [
+            max([widths.get(j, 0), *(one.width for one in column if one)])
+            for j, column in enumerate(zip(*cells, strict=True))
+        ]
+        down = [max([0, *(one.height for one in row if one)]) for row in cells]
+        lefts, tops = [left], [top]
+        for j, width in enumerate(across):
+            lefts.append(lefts[-1] + width + (wider.get(j, gap) if j + 1 < len(across) else 0))
+        for i, height in enumerate(down):
+            tops.append(tops[-1] + height + (lower.get(i, gap) if i + 1 < len(down) else 0))
+        for i, row in enumerate(cells):
             for j, one in enumerate(row):
-                self.placed.append((one, left + j * across, top + i * down))
-        right = left + (len(tiles[0]) - 1) * across + width
-        bottom = top + (len(tiles) - 1) * down + height
-        if real and images.shape[-1] != 3:
-            self.panels.append((left - 4, top - 4, right + 3, bottom + 3))
-        return right, bottom
+                if one is not None:
+                    x = lefts[j] + (across[j] - one.width) // 2
+                    self.placed.append((one, x, tops[i] + (down[i] - one.height) // 2))
+        return lefts, tops
+
+    def panel(self, left: int, top: int, right: int, bottom: int) -> None:
+        """Put a faint ground behind real grey images, a little beyond their edges."""
+        self.panels.append((left - 4, top - 4, right + 3, bottom + 3))
+
+    def grid(self, images: np.ndarray, left: int, top: int, real: bool) -> tuple[int, int]:
+        """Put images `(rows, columns, h, w, c)`; the right and the lower edge."""
+        count, *shape = images.shape[1:]
+        found = tiles(images.reshape(-1, *shape), real, self.size)
+        cells = [found[start : start + count] for start in range(0, len(found), count)]
+        lefts, tops = self.table(cells, left, top, gap_of(tuple(shape), self.size))
+        if real and shape[2] != 3:
+            self.panel(left, top, lefts[-1], tops[-1])
+        return lefts[-1], tops[-1]
 
     def text(
         self,
@@ -160,36 +181,31 @@ class Page:
         size: int = 14,
         colour: tuple[int, int, int] = TEXT,
     ) -> int:
-        """Writes a caption; returns the right edge of one that begins at x."""
-        self.words.append(_Words(words, x, y, size, anchor, colour))
-        return x + round(font(size).getlength(words))
+        """Write a caption; the right edge of one that begins at x."""
+        right = x + math.ceil(font(size).getlength(words))
+        edges = (right if anchor[0] == "l" else 0, y + size if anchor[1] == "a" else 0)
+        drawn = {"xy": (x, y), "text": words, "anchor": anchor, "font": font(size), "fill": colour}
+        self.words.append((drawn, edges))
+        return right
 
     def save(self, path: str | os.PathLike[str], description: str | None = None) -> Path:
-        """Draws everything and writes the PNG, whole or not at all.
+        """Draw everything and write the PNG; its folder is made where absent.
 
         Args:
-            path: where to; its folder is made where absent.
+            path: where to.
             description: what the picture shows, kept as the PNG's text of that name.
         """
-        rights = [x + one.width for one, x, _ in self.placed]
-        rights += [
-            words.x + math.ceil(font(words.size).getlength(words.text))
-            for words in self.words
-            if words.anchor[0] == "l"
-        ]
-        lowers = [y + one.height for one, _, y in self.placed]
-        lowers += [words.y + words.size for words in self.words if words.anchor[1] == "a"]
-        picture = Image.new("RGB", (max(rights) + MARGIN, max(lowers) + MARGIN), "white")
+        edges = [edge for _, edge in self.words]
+        edges += [(x + one.width, y + one.height) for one, x, y in self.placed]
+        width, height = (max(each) + MARGIN for each in zip(*edges, strict=True))
+        picture = Image.new("RGB", (width, height), "white")
         draw = ImageDraw.Draw(picture)
         for panel in self.panels:
             draw.rounded_rectangle(panel, radius=6, fill=_PANEL)
-        for rule in self.rules:
-            draw.line(rule, fill=_RULE, width=1)
         for one, x, y in self.placed:
             picture.paste(one, (x, y))
-        for words in self.words:
-            place, face = (words.x, words.y), font(words.size)
-            draw.text(place, words.text, fill=words.colour, font=face, anchor=words.anchor)
+        for words, _ in self.words:
+            draw.text(**words)
         information = PngInfo()
         if description:
             information.add_itxt("Description", description)

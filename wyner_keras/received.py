@@ -46,12 +46,8 @@ def received(value: Any) -> str:
     if hasattr(value, "element_spec"):
         # Of a tf.data.Dataset, which is not asked for an element.
         return f"a dataset of {received(value.element_spec)}"
-    from wyner_keras.data import LabelledImages, Pairs
-
-    if isinstance(value, Pairs):
-        return f"{len(value)} Pairs of {value.x.image_shape} and {value.y.image_shape}"
-    if isinstance(value, LabelledImages):
-        return f"{len(value)} LabelledImages of {value.image_shape}"
+    if hasattr(type(value), "__received__"):
+        return str(value.__received__())
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None:
         kind = "an array" if "array" in name.lower() else "a tensor"

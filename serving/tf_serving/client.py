@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import functools
+import json
 import threading
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
 import numpy as np
 
-from wyner_serving.checks import (
-    check_array,
-    check_count,
-    check_images,
-    check_memory,
-    check_seed,
-)
+from wyner_serving.checks import check_array, check_count, check_memory, check_seed
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
+from wyner_serving.rows import check_rows
 from wyner_serving.tf_serving.png import from_png, to_png
 from wyner_serving.tf_serving.rest import Rest
 
@@ -58,7 +54,8 @@ class Client:
         label: of the version, such as "stable" or "canary"; None with no version takes the newest.
         version: its number, in place of a label.
         timeout: seconds for one request.
-        png: images travel as PNG: smaller requests, and answers in 256 grey levels.
+        png: images travel as PNG: smaller requests, and answers in 256 grey levels. For models
+            of images alone.
         rows: of one request; at most `max_batch_size` in `config/batching.config`.
 
     Raises:
@@ -104,7 +101,7 @@ class Client:
             self._transport = Rpc(address, model, label, version, float(timeout))
         else:
             self._transport = Rest(url, model, label, version, float(timeout))
-        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._sides: Mapping[str, Mapping[str, Any]] | None = None
         self._lock = threading.Lock()
         begins_anew(self)
 
@@ -141,27 +138,44 @@ class Client:
             check_array(np.asanyarray(value), name, "an array")
         return self._transport.predict(signature, inputs)
 
-    def _asked_shapes(self) -> dict[str, tuple[int, ...]]:
+    def _asked_sides(self) -> Mapping[str, Mapping[str, Any]]:
         outputs = self._transport.outputs()
         try:
-            return {side: outputs["generate_pairs_seeded"][side][1:] for side in "xy"}
-        except KeyError as error:
+            if "sides" in outputs:
+                answer = self._transport.predict("sides", {"row": np.zeros(1, np.int32)})
+                text = answer["json"].tolist()[0]
+                return {side: dict(json.loads(text)[side]) for side in _OTHER}
+            # A model that was exported when there were images alone.
+            shapes = outputs["generate_pairs_seeded"]
+            return {side: {"kind": "image", "shape": shapes[side][1:]} for side in _OTHER}
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ServingError(
-                "The model should have the signature generate_pairs_seeded with outputs x and y. "
-                f"Received: {sorted(outputs)}"
+                "The model should have the signature sides, or generate_pairs_seeded with outputs "
+                f"x and y. Received: {sorted(outputs)}"
             ) from error
 
-    def image_shape(self, side: str) -> tuple[int, ...]:
-        """`(h, w, c)` of side "x" or "y", as the server says."""
+    @property
+    def side_entries(self) -> Mapping[str, Mapping[str, Any]]:
+        """By side what its modality says of itself, as the server has it; asked once."""
         with self._lock:
             # No cached_property: before Python 3.12 it has a lock that a fork copies locked.
-            if self._shapes is None:
-                self._shapes = self._asked_shapes()
-            return self._shapes[side]
+            if self._sides is None:
+                self._sides = self._asked_sides()
+            return self._sides
+
+    def example_shape(self, side: str) -> tuple[int, ...]:
+        """Shape of one example of a side: `(h, w, c)` of an image."""
+        return tuple(self.side_entries[side]["shape"])
+
+    def _check(self, values: Any, name: str, side: str) -> np.ndarray:
+        return check_rows(values, name, self.side_entries[side])
 
     def _send(self, task: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not self._png:
             return self.predict(f"{task}_seeded", **given)
+        kinds = {side: entry["kind"] for side, entry in self.side_entries.items()}
+        if set(kinds.values()) != {"image"}:
+            raise InputError(f"`png` should be for images alone. Received: a model of {kinds}")
         encoded = {}
         for name, value in given.items():
             if value.ndim > 1:
@@ -178,13 +192,13 @@ class Client:
         count: int,
         inputs: Callable[[slice], dict[str, np.ndarray]],
     ) -> list[np.ndarray]:
-        """Images of the sides, `(count, h, w, c)` each, in requests of a few rows."""
-        shapes = [self.image_shape(side) for side in sides]
-        images = [np.empty((count, *shape), np.float32) for shape in shapes]
+        """Examples of the sides, `(count, ...)` each, in requests of a few rows."""
+        shapes = [self.example_shape(side) for side in sides]
+        results = [np.empty((count, *shape), np.float32) for shape in shapes]
         for start in range(0, count, self._rows):
             part = slice(start, min(count, start + self._rows))
             answers = self._send(task, inputs(part))
-            for side, shape, found in zip(sides, shapes, images, strict=True):
+            for side, shape, found in zip(sides, shapes, results, strict=True):
                 answer, expected = answers.get(side), (part.stop - part.start, *shape)
                 if answer is None or answer.shape != expected:
                     received = sorted(answers) if answer is None else answer.shape
@@ -193,19 +207,17 @@ class Client:
                         f"Received: {received}"
                     )
                 found[part] = answer
-        return images
+        return results
 
-    def _conditional(
-        self, given: np.ndarray, side: str, seed: int, samples: int | None
-    ) -> np.ndarray:
+    def _generate(self, given: np.ndarray, side: str, seed: int, samples: int | None) -> np.ndarray:
         repeats = 1 if samples is None else check_count(samples, "samples")
-        given = check_images(given, side, self.image_shape(side))
+        given = self._check(given, side, side)
         other = _OTHER[side]
         counts = {"inputs": len(given), "samples": repeats}
-        check_memory("samples", counts, self.image_shape(other))
+        check_memory("samples", counts, self.example_shape(other))
         count = len(given) * repeats
         seeds = row_seeds(seed, count)
-        (images,) = self._ask(
+        (results,) = self._ask(
             f"generate_{other}",
             other,
             count,
@@ -215,43 +227,43 @@ class Client:
             },
         )
         if samples is None:
-            return images
-        return images.reshape(len(given), repeats, *images.shape[1:])
+            return results
+        return results.reshape(len(given), repeats, *results.shape[1:])
 
     def generate_y(self, x: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
         """Conditional generation x → y.
 
         Args:
-            x: images `(n, h, w, c)`, floating-point in [0, 1] or uint8 in 0–255.
+            x: examples `(n, ...)`; images are floating-point in [0, 1], or uint8 in 0–255.
             seed: of the noise.
             samples: how many for each x; None gives one, without the samples axis.
 
         Returns:
-            Images in [0, 1], float32, `(n, h, w, c)` or `(n, samples, h, w, c)`.
+            Examples of y, float32, `(n, ...)` or `(n, samples, ...)`; images in [0, 1].
 
         Raises:
             InputError: if an argument is not as said; nothing was sent.
             ServingError: if the server cannot be reached, refuses or answers something else.
         """
-        return self._conditional(x, "x", seed, samples)
+        return self._generate(x, "x", seed, samples)
 
     def generate_x(self, y: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
         """Conditional generation y → x; see `generate_y`."""
-        return self._conditional(y, "y", seed, samples)
+        return self._generate(y, "y", seed, samples)
 
     def generate_pairs(self, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Joint generation: x and y `(count, h, w, c)`; see `generate_y`."""
+        """Joint generation: x and y `(count, ...)`; see `generate_y`."""
         count, seed = check_count(count, "count"), check_seed(seed)
-        check_memory("count", {"pairs": count}, *(self.image_shape(side) for side in "xy"))
+        check_memory("count", {"pairs": count}, *(self.example_shape(side) for side in "xy"))
         seeds = row_seeds(seed, count)
         x, y = self._ask("generate_pairs", "xy", count, lambda part: {"seed": seeds[part]})
         return x, y
 
     def _transfer(self, style: np.ndarray, concept: np.ndarray, side: str, seed: int) -> np.ndarray:
-        style = check_images(style, "style", self.image_shape(side))
-        concept = check_images(concept, "concept", self.image_shape(_OTHER[side]))
+        style = self._check(style, "style", side)
+        concept = self._check(concept, "concept", _OTHER[side])
         styles, concepts = len(style), len(concept)
-        check_memory("style", {"styles": styles, "concepts": concepts}, self.image_shape(side))
+        check_memory("style", {"styles": styles, "concepts": concepts}, self.example_shape(side))
         style_seeds, concept_seeds = row_seeds(seed, styles), row_seeds(seed, concepts)
 
         def inputs(part: slice) -> dict[str, np.ndarray]:
@@ -263,19 +275,19 @@ class Client:
                 "concept_seed": concept_seeds[column],
             }
 
-        (images,) = self._ask(f"transfer_{side}", side, styles * concepts, inputs)
-        return images.reshape(styles, concepts, *images.shape[1:])
+        (results,) = self._ask(f"transfer_{side}", side, styles * concepts, inputs)
+        return results.reshape(styles, concepts, *results.shape[1:])
 
     def transfer_x(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer: x images in the styles of x images with the concepts of y images.
+        """Style transfer: x in the styles of x references with the concepts of y references.
 
         Args:
-            style: x images `(styles, h, w, c)`, floating-point in [0, 1] or uint8.
-            concept: y images `(concepts, h, w, c)`, likewise.
+            style: examples of x, `(styles, ...)`; see `generate_y`.
+            concept: examples of y, `(concepts, ...)`.
             seed: of the noise: one draw a style, and one a concept.
 
         Returns:
-            x images in [0, 1], float32, `(styles, concepts, h, w, c)`.
+            Examples of x, float32, `(styles, concepts, ...)`.
 
         Raises:
             InputError: if an argument is not as said; nothing was sent.
@@ -284,5 +296,5 @@ class Client:
         return self._transfer(style, concept, "x", seed)
 
     def transfer_y(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer to y: styles from y images, concepts from x images; see `transfer_x`."""
+        """Style transfer to y: styles from y, concepts from x; see `transfer_x`."""
         return self._transfer(style, concept, "y", seed)

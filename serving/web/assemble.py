@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from wyner_serving import Bundle, BundleError
 from wyner_serving.web import first
@@ -27,7 +26,6 @@ from wyner_serving.whole import whole_folder
 _HERE = Path(__file__).parent
 _ORT = _HERE / "node_modules" / "onnxruntime-web" / "dist"
 _ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-_LOCAL = {"x": "u", "y": "v"}
 GRAPHS = (*("posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y"),)
 # A pixel with less ink than this is paper, when a digit's box is measured.
 _PAPER = 0.2
@@ -59,25 +57,32 @@ def check_shown(manifest: dict[str, Any]) -> None:
     Raises:
         PageError: naming what the page expects.
     """
-    z = manifest["latents"]["z"]
+    sides, z = manifest["sides"], manifest["latents"]["z"]
+    for side, entry in sides.items():
+        if entry["kind"] != "image":
+            raise PageError(
+                f"The page is for images: both x and y are drawn. Received: {side} of kind "
+                f"{entry['kind']}; `wyner generate`, TensorFlow Serving and KServe take such data"
+            )
     if z["family"] != "categorical" or z["n"] != 1:
         raise PageError(f"The page shows a z of one categorical variable. Received: z={z}")
-    for name in _LOCAL.values():
-        latent = manifest["latents"][name]
+    for side in sides.values():
+        latent = manifest["latents"][side["local"]]
         if latent is None or latent["family"] != "gaussian" or latent["size"] < 2:
             raise PageError(
                 f"The page turns Gaussian u and v of 2 dimensions or more. "
-                f"Received: {name}={latent}"
+                f"Received: {side['local']}={latent}"
             )
-    for side, shape in manifest["images"].items():
+    shapes = {side: entry["shape"] for side, entry in sides.items()}
+    for side, shape in shapes.items():
         if shape[2] != 1 or shape[0] != shape[1]:
             raise PageError(
                 f"The page draws with one ink on square paper. Received: {side} of shape {shape}"
             )
-    if manifest["images"]["x"] != manifest["images"]["y"]:
+    if shapes["x"] != shapes["y"]:
         raise PageError(
             "The page takes a drawing for an x or a y, so both should have one shape. "
-            f"Received: {manifest['images']}"
+            f"Received: {shapes}"
         )
     missing = [name for name in (*GRAPHS, *first.GRAPHS) if name not in manifest["graphs"]]
     if missing:
@@ -87,34 +92,18 @@ def check_shown(manifest: dict[str, Any]) -> None:
         )
 
 
-def read_samples(bundle: Path, side: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The bundle's sample images of a side, uint8 `(n, h, w, 1)`.
-
-    Raises:
-        PageError: if there are none, or not of that shape.
-    """
-    paths = sorted((bundle / "samples" / side).glob("*.png"))
-    images = [np.asarray(Image.open(path).convert("L"))[..., None] for path in paths]
-    if not images or any(image.shape != shape for image in images):
-        raise PageError(
-            f"{bundle}/samples/{side} should hold images {shape}. "
-            f"Received: {sorted({image.shape for image in images})}"
-        )
-    return np.stack(images)
-
-
 def ink_of(samples: np.ndarray) -> dict[str, Any]:
     """How digits lie in their frame, so that a drawing can be made to lie likewise.
 
     Args:
-        samples: uint8 `(n, h, w, 1)`.
+        samples: `(n, h, w, 1)` in [0, 1].
 
     Returns:
         In shares of the frame: `extent`, the longer side of a digit's box; `pen`, the width of a
         stroke, from area and outline (an outline is about twice a stroke's length, and total
         variation measures it whatever the blur); `centre`, the centre of mass, down and across.
     """
-    images = samples[..., 0] / 255.0
+    images = samples[..., 0].astype(np.float64)
     height, width = images.shape[1:]
     inked = images > _PAPER
     rows, columns = inked.any(axis=2).sum(axis=1) / height, inked.any(axis=1).sum(axis=1) / width
@@ -138,8 +127,8 @@ def directions(bundle: Bundle, side: str) -> np.ndarray:
 
     Principal axes of the decoder's central differences at 0, over all values of z.
     """
-    latents = bundle.manifest["latents"]
-    size, concepts = latents[_LOCAL[side]]["size"], latents["z"]["size"]
+    latents, local = bundle.manifest["latents"], bundle.manifest["sides"][side]["local"]
+    size, concepts = latents[local]["size"], latents["z"]["size"]
     steps = np.concatenate([np.eye(size), -np.eye(size)]).astype(np.float32)
     gram = np.zeros((size, size))
     decode = bundle.decode_x if side == "x" else bundle.decode_y
@@ -171,23 +160,22 @@ def concept_order(probabilities: np.ndarray) -> list[int]:
 
 
 def _base64(images: np.ndarray) -> list[str]:
-    """Bytes of images `(n, h, w, 1)` in [0, 1] or uint8, each as text."""
-    pixels = images if images.dtype == np.uint8 else np.round(255 * images).astype(np.uint8)
+    """Grey levels of images `(n, h, w, 1)` in [0, 1], a byte each, as text."""
+    pixels = np.round(255 * images).astype(np.uint8)
     return [base64.b64encode(image.tobytes()).decode("ascii") for image in pixels]
 
 
 def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
     """What `page.json` holds."""
-    samples = {side: read_samples(path, side, bundle.image_shape(side)) for side in "xy"}
+    samples = {side: bundle.samples(side) for side in "xy"}
     latents = bundle.manifest["latents"]
+    locals_ = {side: entry["local"] for side, entry in bundle.manifest["sides"].items()}
     z = np.eye(latents["z"]["size"], dtype=np.float32)
     typical = {
-        side: decode(z, np.zeros((len(z), latents[_LOCAL[side]]["size"]), np.float32))
+        side: decode(z, np.zeros((len(z), latents[locals_[side]]["size"]), np.float32))
         for side, decode in {"x": bundle.decode_x, "y": bundle.decode_y}.items()
     }
-    readings = first.run_graph(
-        path, bundle.manifest, "posterior_x_z", x=first.intensities(samples["x"])
-    )
+    readings = first.run_graph(path, bundle.manifest, "posterior_x_z", x=samples["x"])
     shown = first.first_shown(path, bundle.manifest, samples["x"], readings)
     shown["probabilities"] = shown["probabilities"].tolist()
     shown["images"] = _base64(shown["images"])
@@ -197,7 +185,7 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
         "samples": {side: _base64(images) for side, images in samples.items()},
         "concepts": concept_order(readings),
         "typical": {side: _base64(images) for side, images in typical.items()},
-        "directions": {_LOCAL[side]: directions(bundle, side).tolist() for side in "xy"},
+        "directions": {locals_[side]: directions(bundle, side).tolist() for side in "xy"},
     }
 
 
@@ -231,7 +219,8 @@ def assemble(bundle: Path, out: Path, ort: Path) -> None:
         for name in _ORT_FILES:
             shutil.copyfile(ort / name, new / "ort" / name)
         (new / "bundle" / "onnx").mkdir(parents=True)
-        shutil.copyfile(bundle / "manifest.json", new / "bundle" / "manifest.json")
+        manifest = json.dumps(opened.manifest, indent=2, ensure_ascii=False)
+        (new / "bundle" / "manifest.json").write_text(manifest + "\n", encoding="utf-8")
         for name in GRAPHS:
             file = opened.manifest["graphs"][name]["file"]
             shutil.copyfile(bundle / file, new / "bundle" / "onnx" / f"{name}.onnx")

@@ -56,11 +56,6 @@ class PageNoise:
         return np.array([one() for _ in range(count)], np.float32)
 
 
-def intensities(images: np.ndarray) -> np.ndarray:
-    """Images in [0, 1], float32, of uint8 ones."""
-    return images.astype(np.float32) / np.float32(255)
-
-
 def run_graph(
     bundle: Path, manifest: dict[str, Any], graph: str, **inputs: np.ndarray
 ) -> np.ndarray:
@@ -77,7 +72,7 @@ def first_shown(
     Args:
         bundle: folder of the bundle.
         manifest: the bundle's.
-        samples: images of x, uint8 `(n, h, w, 1)`.
+        samples: images of x in [0, 1], float32 `(n, h, w, 1)`.
         readings: q(z|x) of them, `(n, k)`.
 
     Returns:
@@ -85,7 +80,7 @@ def first_shown(
         q(z|x) of it, `(k,)`; `images`, y generated from it, `(COUNT, h, w, 1)` in [0, 1].
     """
     sample = min(_SAMPLE, len(samples) - 1)
-    image = intensities(samples[sample : sample + 1])
+    image = samples[sample : sample + 1]
     sizes = {name: manifest["latents"][name]["size"] for name in "zv"}
     return {
         "sample": sample,

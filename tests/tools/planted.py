@@ -75,6 +75,45 @@ def input_transposed(model):
     )
 
 
+def missing_ignored(model):
+    """A value that is missing is read as one that is known."""
+    for node in model.graph.node:
+        if node.op_type == "IsNaN":
+            missing = node.output[0]
+            node.output[0] = f"{missing}_planted"
+            flip = numpy_helper.from_array(np.zeros((), bool), "planted_never")
+            model.graph.initializer.append(flip)
+            used = [each for each in model.graph.node if missing in each.input]
+            # Zeros still take the place of NaN; the encoder is no longer told.
+            told = next(each for each in used if each.op_type != "Where")
+            told.input[:] = [f"{missing}_told" if name == missing else name for name in told.input]
+            at = list(model.graph.node).index(node) + 1
+            model.graph.node.insert(
+                at, helper.make_node("And", [f"{missing}_planted", flip.name], [f"{missing}_told"])
+            )
+            model.graph.node.insert(
+                at, helper.make_node("Identity", [f"{missing}_planted"], [missing])
+            )
+            return
+
+
+def column_off(model):
+    """The first column of what comes out is too large by a ten-thousandth."""
+    (output,) = model.graph.output
+    size = output.type.tensor_type.shape.dim[-1].dim_value
+    factors = np.ones(size, np.float32)
+    factors[0] += 1e-4
+    factor = numpy_helper.from_array(factors, "planted_factor")
+    model.graph.initializer.append(factor)
+    for node in model.graph.node:
+        node.output[:] = [
+            f"{name}_planted" if name == output.name else name for name in node.output
+        ]
+    model.graph.node.append(
+        helper.make_node("Mul", [f"{output.name}_planted", factor.name], [output.name])
+    )
+
+
 def sides_swapped(model):
     """x is what y should be, and the other way round."""
     swap = {"x": "y", "y": "x"}

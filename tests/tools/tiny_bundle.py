@@ -1,83 +1,161 @@
-"""A tiny model and its bundle, for tests: `python tests/tools/tiny_bundle.py FOLDER` writes it."""
+"""Tiny models and bundles, for tests: `python tests/tools/tiny_bundle.py FOLDER [MODEL]`."""
 
+import json
 import os
+import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def tiny_model(y_shape=None, **settings):
-    """A W-model of 8x8 images with a wrapper, flows and weights that show; settings override.
+def tiny_side(kind):
+    """The modality of a side, and the settings of a codec, by a word."""
+    from wyner_keras.modality import CodecSettings, Image, Series, Vector
 
-    With a `y_shape`, images of y have that shape and a wrapper of their own.
+    if kind == "vector":
+        modality = Vector(
+            kinds=("real", "binary", "categorical", "count", "real"),
+            names=("height", "left", "colour", "visits", "income"),
+            categories=(0, 0, 4, 0, 0),
+            missing=True,
+        )
+        return modality, CodecSettings(code_size=3)
+    if kind == "series":
+        return Series(shape=(12, 2)), CodecSettings(code_size=3, filters=(2, 3))
+    # The ink of the square ones leans.
+    return Image(shape=kind, slant=kind[0] == kind[1]), CodecSettings(code_size=3, filters=(2, 3))
+
+
+def tiny_model(x=(8, 8, 1), y=None, *, z=None, u=None, v=None, seed=0, **settings):
+    """A W-model with weights that show, untrained.
+
+    Args:
+        x: an image's shape, "vector" or "series".
+        y: likewise; None for x's modality and codec.
+        z: the common latent.
+        u: the local latent of x; False for none.
+        v: of y, likewise.
+        seed: of the weights.
+        settings: of the sides, beside the tiny ones; a dict has a value for each.
     """
     import numpy as np
 
     from wyner_keras.latents import Categorical, DiagonalGaussian
-    from wyner_keras.models import WynerConfig, WynerModel
-    from wyner_keras.networks import ConvAutoencoder
+    from wyner_keras.model import SideSettings, WynerModel
 
-    wrapper = ConvAutoencoder((8, 8, 1), code_size=3, filters=(2, 3))
-    wrapper.build()
-    if y_shape is not None:
-        of_y = ConvAutoencoder(y_shape, code_size=4, filters=(3, 2))
-        of_y.build()
-        wrapper = wrapper, of_y
-    values = {
-        "z": Categorical(n=1, k=3),
-        "u": DiagonalGaussian(dim=2),
-        "v": DiagonalGaussian(dim=4),
-        "hidden": (8,),
-        "joint_local": "xz",
-        "residual": True,
-        # Each step is a hundred nodes to trace and to convert.
-        "flow_steps": 1,
+    modality, codec_settings = tiny_side(x)
+    modalities = {"x": modality, "y": modality}
+    codecs = dict.fromkeys("xy", modality.codec(codec_settings, 0))
+    if y is not None:
+        modalities["y"], codec_settings = tiny_side(y)
+        codecs["y"] = modalities["y"].codec(codec_settings, 1)
+    locals_ = {
+        "x": DiagonalGaussian(dim=2) if u is None else u or None,
+        "y": DiagonalGaussian(dim=4) if v is None else v or None,
     }
-    model = WynerModel(WynerConfig(**values | settings), wrapper=wrapper)
-    rng = np.random.default_rng(0)
+    values = {"hidden": (8,), "reader": "features", "flow_steps": 1} | settings
+
+    def settings_of(side):
+        own = {
+            key: value[side] if isinstance(value, dict) else value for key, value in values.items()
+        }
+        return SideSettings(local=locals_[side], **own)
+
+    model = WynerModel(
+        Categorical(n=1, k=3) if z is None else z,
+        modalities,
+        codecs=codecs,
+        settings={side: settings_of(side) for side in "xy"},
+    )
+    rng = np.random.default_rng(seed)
+    for side in model.sides:
+        side.codec.trainable = True
     for variable in model.trainable_variables:
         scale = 0.7 / np.sqrt(variable.shape[0])
         variable.assign(scale * rng.normal(size=variable.shape))
+    for side in model.sides:
+        side.codec.trainable = False
+        for name, low, high in (("mean", -1.0, 3.0), ("scale", 0.5, 3.0)):
+            moment = getattr(side.codec, name, None)
+            if moment is not None:
+                moment.assign(rng.uniform(low, high, moment.shape))
     return model
 
 
-def tiny_images():
-    """Seven images of x and of y."""
+def tiny_rows(model, count=7, seed=1):
+    """By side so many rows of its data."""
     import numpy as np
 
-    rng = np.random.default_rng(1)
-    return tuple(rng.random((7, 8, 8, 1), dtype=np.float32) for _ in "xy")
+    rng, found = np.random.default_rng(seed), {}
+    for name, entry in model.side_entries.items():
+        if entry["kind"] == "image":
+            found[name] = rng.random((count, *entry["shape"]), dtype=np.float32)
+        else:
+            found[name] = rng.normal(size=(count, *entry["shape"])).astype(np.float32)
+        for place, column in enumerate(entry.get("columns", ())):
+            values = {
+                "real": lambda: 170 + 10 * rng.normal(size=count),
+                "binary": lambda: rng.integers(2, size=count),
+                "categorical": lambda column=column: rng.integers(column["categories"], size=count),
+                "count": lambda: rng.poisson(5.0, size=count),
+            }[column["kind"]]()
+            found[name][:, place] = values
+        if entry.get("missing"):
+            found[name][1, :] = np.nan
+            found[name][2, ::2] = np.nan
+    return found
 
 
-def tiny_answers(model, images):
-    """Arguments of each graph of a model, and Keras' results."""
-    from wyner_export.examples import examples
-    from wyner_export.graphs import graphs_of
-    from wyner_export.manifest import latent_entry
+# Models whose bundles tests share. Only one side has a flow, each step of which is a hundred nodes
+# to trace and to convert.
+SHARED = {
+    "images": lambda: tiny_model(flow_steps={"x": 1, "y": 0}),
+    "columns": lambda: tiny_model("vector", "series", z=_gaussian(3), v=False, flow_steps=0),
+    "mixed": lambda: tiny_model(
+        (6, 5, 3),
+        "vector",
+        z=_categorical(2, 3),
+        u=_categorical(3, 2),
+        flow_steps=0,
+        reader={"x": "data", "y": "features"},
+        residual=False,
+    ),
+}
 
-    graphs = {graph.name: graph for graph in graphs_of(model)}
-    return examples(
-        tuple(graphs.values()),
-        dict(zip("xy", images, strict=True)),
-        {name: latent_entry(getattr(model.config, name)) for name in "zuv"},
-        lambda name, inputs: graphs[name].run(inputs),
-    )
+
+def _categorical(n, k):
+    from wyner_keras.latents import Categorical
+
+    return Categorical(n=n, k=k)
 
 
-def write_tiny_bundle(model, path):
+def _gaussian(dim):
+    from wyner_keras.latents import DiagonalGaussian
+
+    return DiagonalGaussian(dim=dim)
+
+
+def write_tiny_bundle(model, path, **said):
     """The bundle of a tiny model."""
     from wyner_export import write_bundle
 
-    return write_bundle(
-        model,
-        path,
-        images=tiny_images(),
-        name="tiny",
-        label_map={"0": 1, "1": 2, "2": 0},
-        metrics={"figures": {"joint_coherence": {"model": 0.5, "real": 1.0}}},
-        nats={"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5},
-    )
+    values = {
+        "name": "tiny",
+        "label_map": {"0": 1, "1": 2, "2": 0},
+        "metrics": {"figures": {"joint_coherence": {"model": 0.5, "beside": 1.0}}},
+        "nats": {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5},
+    }
+    return write_bundle(model, path, examples=tiny_rows(model), **values | said)
+
+
+def as_format_1(folder):
+    """Gives a bundle of the images the manifest that was written before there was anything else."""
+    path = folder / "manifest.json"
+    values = json.loads((pathlib.Path(__file__).parent / "format_1.json").read_text())
+    files = json.loads(path.read_text())["files"]
+    path.write_text(json.dumps({**values, "files": files}))
 
 
 if __name__ == "__main__":
-    write_tiny_bundle(tiny_model(), sys.argv[1])
+    folder, *names = sys.argv[1:]
+    write_tiny_bundle(SHARED[names[0] if names else "images"](), folder)

@@ -1,31 +1,18 @@
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
-import tiny_bundle
 from pairwise import pairwise
 
-from wyner_export import (
-    BundleError,
-    ExportError,
-    read_manifest,
-    verify_bundle,
-    write_bundle,
-)
+from wyner_export import BundleError, ExportError, graphs_of, verify_bundle, write_bundle
 from wyner_export.functions import Graph, TensorInfo
-from wyner_export.graphs import graphs_of
 from wyner_export.onnx_files import write_onnx
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.models import WynerConfig, WynerModel
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -47,10 +34,19 @@ def edit(folder, change):
     path.write_text(json.dumps(values))
 
 
-def test_a_bundle_verifies_and_says_what_it_holds(bundle):
-    manifest = verify_bundle(bundle)
+def manifest_of(folder):
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_a_manifest_says_what_its_bundle_holds(bundle):
+    manifest = manifest_of(bundle)
+    assert manifest["format"] == 2
     assert set(manifest["graphs"]) == GRAPHS
-    assert manifest["images"] == {"x": [8, 8, 1], "y": [8, 8, 1]}
+    assert manifest["sides"] == {
+        "x": {"kind": "image", "shape": [8, 8, 1], "local": "u"},
+        "y": {"kind": "image", "shape": [8, 8, 1], "local": "v"},
+    }
+    assert list(manifest["latents"]) == ["z", "u", "v"]
     assert manifest["latents"]["z"] == {
         "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform"
     }  # fmt: skip
@@ -59,18 +55,45 @@ def test_a_bundle_verifies_and_says_what_it_holds(bundle):
     assert manifest["metrics"]["figures"]["joint_coherence"]["model"] == 0.5
     assert max(manifest["parity"].values()) < 1e-5
     card = (bundle / "MODEL_CARD.md").read_text()
-    assert "joint coherence | 0.500" in card
+    assert "joint coherence | share | 0.500" in card
     assert "z holds 1.00 nats of x and y, 0.75 of x alone, 0.50 of y alone" in card
     assert len(list((bundle / "samples" / "x").glob("*.png"))) == 7
 
 
-def test_files_are_standard_onnx_with_free_batches_named(bundle):
-    for name in GRAPHS:
-        model = onnx.load(bundle / "onnx" / f"{name}.onnx")
-        assert {node.domain for node in model.graph.node} <= {""}
-        assert [opset.version for opset in model.opset_import if not opset.domain] == [18]
+def test_a_manifest_describes_columns_and_series(bundle_of):
+    manifest = manifest_of(bundle_of("columns"))
+    x, y = manifest["sides"].values()
+    assert (x["kind"], x["shape"], x["missing"]) == ("vector", [5], True)
+    assert x["columns"][:3] == [
+        {"name": "height", "kind": "real"},
+        {"name": "left", "kind": "binary"},
+        {"name": "colour", "kind": "categorical", "categories": 4},
+    ]
+    assert y == {"kind": "series", "shape": [12, 2], "local": "v"}
+    # Without a local latent there is neither its encoder nor its noise.
+    assert manifest["latents"]["v"] is None
+    assert set(manifest["graphs"]) == GRAPHS - {"encode_y_v"}
+    names = [info["name"] for info in manifest["graphs"]["generate_pairs"]["inputs"]]
+    assert names == ["noise_z", "noise_u"]
+    (given, *_), (made,) = (manifest["graphs"]["generate_y"][key] for key in ("inputs", "outputs"))
+    assert given["meaning"] == "vectors of x" and given["range"] == [None, None]
+    assert made["meaning"] == "generated series of y" and made["shape"] == ["n", 12, 2]
+    mean, log_variance = manifest["graphs"]["posterior_x_z"]["outputs"]
+    assert (mean["name"], log_variance["name"]) == ("mean", "log_variance")
+
+
+@pytest.mark.parametrize("name", ["columns", "mixed"])
+def test_a_bundle_verifies(bundle_of, name):
+    assert verify_bundle(bundle_of(name)) == manifest_of(bundle_of(name))
+
+
+def test_files_have_free_batches_named_and_outputs_in_order(bundle):
+    for name, graph in manifest_of(bundle)["graphs"].items():
+        model = onnx.load(bundle / graph["file"])
         (first, *_) = model.graph.input[0].type.tensor_type.shape.dim
         assert first.dim_param == ("styles" if name.startswith("transfer") else "n")
+        for key, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
+            assert [info["name"] for info in graph[key]] == [value.name for value in values]
 
 
 def test_samples_of_z_follow_the_posterior_that_the_bundle_tells(bundle, tiny_images):
@@ -87,17 +110,19 @@ def test_samples_of_z_follow_the_posterior_that_the_bundle_tells(bundle, tiny_im
     np.testing.assert_allclose(drawn.mean(axis=0), told[0], atol=4 * 0.5 / count**0.5)
 
 
-def test_the_posterior_of_a_gaussian_z_is_its_mean_and_variance(make_tiny):
-    model = make_tiny(z=DiagonalGaussian(dim=3), residual=False, flow_steps=0)
-    (graph,) = (graph for graph in graphs_of(model) if graph.name == "posterior_y_z")
-    images = np.random.default_rng(0).random((2, 8, 8, 1), dtype=np.float32)
-    told = graph.traced(tf.constant(images))
-    assert {name: value.shape for name, value in told.items()} == {
-        "mean": (2, 3), "log_variance": (2, 3)
-    }  # fmt: skip
-    still, one = (model.sample_z(images, "y", np.full((2, 3), noise)) for noise in (0.0, 1.0))
-    np.testing.assert_allclose(told["mean"], still, atol=1e-6)
-    np.testing.assert_allclose(np.exp(0.5 * told["log_variance"]), one - still, atol=1e-6)
+def test_the_posterior_of_a_gaussian_z_is_its_mean_and_variance(bundle_of):
+    """Of a normal z, noise of 0 gives the mean, and noise of 1 a deviation more."""
+    folder = bundle_of("columns")
+    run = {name: onnxruntime.InferenceSession(folder / "onnx" / f"{name}.onnx").run
+           for name in ("encode_y_z", "posterior_y_z")}  # fmt: skip
+    y = np.random.default_rng(0).normal(size=(2, 12, 2)).astype(np.float32)
+    mean, log_variance = run["posterior_y_z"](None, {"y": y})
+    still, one = (
+        run["encode_y_z"](None, {"y": y, "noise_z": np.full((2, 3), noise, np.float32)})[0]
+        for noise in (0.0, 1.0)
+    )
+    np.testing.assert_allclose(mean, still, atol=1e-6)
+    np.testing.assert_allclose(np.exp(0.5 * log_variance), one - still, atol=1e-5)
 
 
 def test_what_exists_is_not_overwritten(tiny, bundle):
@@ -107,60 +132,51 @@ def test_what_exists_is_not_overwritten(tiny, bundle):
     assert (bundle / "manifest.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("fails", ["examples", "write_saved_model", "write_onnx", "model_card"])
-def test_a_failure_leaves_nothing_behind(tiny, tiny_images, tmp_path, monkeypatch, fails):
+@pytest.mark.parametrize("fails", ["run_examples", "write_saved_model", "write_onnx", "model_card"])
+def test_a_failure_leaves_nothing_behind(least, only, tmp_path, monkeypatch, fails):
     def fail(*arguments, **options):
         raise ExportError("no")
 
+    only("posterior_x_z")
     monkeypatch.setattr(f"wyner_export.bundle.{fails}", fail)
-    monkeypatch.setattr(
-        "wyner_export.bundle.graphs_of",
-        lambda model: tuple(g for g in graphs_of(model) if g.name == "posterior_x_z"),
-    )
     with pytest.raises(ExportError, match="no"):
-        write_bundle(tiny, tmp_path / "bundle", images=tiny_images)
+        write_bundle(least, tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_killed_export_leaves_nothing_to_the_next(tiny, tiny_images, tmp_path, monkeypatch):
-    """Killed in the middle of the conversion; the next export of that name clears up."""
-    code = """
-import os, signal, sys
-import tiny_bundle
-import wyner_export.bundle
-wyner_export.bundle.write_onnx = lambda *given: os.kill(os.getpid(), signal.SIGKILL)
-one = lambda model: tuple(g for g in graphs_of(model) if g.name == "posterior_x_z")
-graphs_of, wyner_export.bundle.graphs_of = wyner_export.bundle.graphs_of, one
-tiny_bundle.write_tiny_bundle(tiny_bundle.tiny_model(), sys.argv[1])
-"""
-    path = tmp_path / "bundle"
-    tools = str(Path(tiny_bundle.__file__).parent)
-    killed = subprocess.run(
-        [sys.executable, "-c", code, str(path)],
-        env={**os.environ, "PYTHONPATH": tools},
-        capture_output=True,
-        check=False,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    assert not path.exists()
-    assert len(list(tmp_path.iterdir())) == 1
-    monkeypatch.setattr(
-        "wyner_export.bundle.graphs_of",
-        lambda model: tuple(g for g in graphs_of(model) if g.name == "posterior_x_z"),
-    )
-    write_bundle(tiny, path, images=tiny_images)
-    assert list(tmp_path.iterdir()) == [path]
+def test_without_examples_a_model_generates_its_own(least, only, tmp_path):
+    only("posterior_x_z")
+    folder = write_bundle(least, tmp_path / "bundle", pairing="things that go together")
+    manifest = verify_bundle(folder)
+    assert manifest["pairing"] == {"meaning": "things that go together", "label_map": None}
+    # The columns' names, then ten rows: to the bit, by nine digits.
+    lines = (folder / "samples" / "x.csv").read_text().splitlines()
+    assert lines[0] == "0,1" and len(lines) == 11
+    x, _ = least.generate_pairs(10, seed=0)
+    np.testing.assert_array_equal(np.loadtxt(lines[1:], delimiter=",", dtype=np.float32), x)
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ({"x": np.zeros((3, 2))}, r"arrays of the sides \['x', 'y'\]"),
+        ((np.zeros((3, 2)), np.zeros((3, 3))), "arrays of the sides"),
+        ({"x": np.zeros((3, 2)), "y": np.zeros((3, 2))}, r"`examples of y` should be .*\(n, 3\)"),
+        ({"x": np.full((3, 2), np.nan), "y": np.zeros((3, 3))}, "`examples of x` .* finite"),
+    ],
+)
+def test_wrong_examples_are_refused(least, tmp_path, examples, message):
+    with pytest.raises(ValueError, match=message):
+        write_bundle(least, tmp_path / "bundle", examples=examples)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_graph_that_the_converter_spoils_is_refused(tmp_path):
     """keras.ops.argmax converts without an error, into a file that nothing can open."""
-    import keras
-
-    info = TensorInfo(name="x", shape=("n", 3), meaning="")
     graph = Graph(
         name="bad",
         meaning="",
-        inputs=(info,),
+        inputs=(TensorInfo(name="x", shape=("n", 3), meaning=""),),
         outputs=(TensorInfo(name="y", shape=("n",), meaning=""),),
         function=lambda x: (keras.ops.cast(keras.ops.argmax(x, axis=-1), "float32"),),
     )
@@ -200,7 +216,10 @@ def test_missing_and_unknown_files_are_found(copy):
     [
         (lambda values: values.update(format=99), "newer.*Received: format 99"),
         (lambda values: values.pop("graphs"), "'graphs' is a required property"),
-        (lambda values: values["images"].update(x=[8, 8]), "images/x"),
+        (lambda values: values["sides"]["x"].update(shape=[]), "sides/x/shape"),
+        (lambda values: values["sides"]["x"].update(kind="vector"), "'columns' is a required"),
+        (lambda values: values["latents"]["u"].update(noise="pink"), "latents/u"),
+        (lambda values: values["latents"].update(z=None), "latents/z"),
         (lambda values: values.update(surprise=1), "surprise"),
     ],
 )
@@ -219,59 +238,26 @@ def test_a_folder_without_a_readable_manifest_is_refused(copy):
         verify_bundle(copy)
 
 
-def of_pixels(**settings):
-    """A small model without a wrapper; images of y have colours and another shape."""
-    values = {
-        **{"z": Categorical(n=1, k=3), "u": DiagonalGaussian(dim=2), "v": DiagonalGaussian(dim=2)},
-        **{"hidden": (8,), "x_shape": (5, 7, 1), "y_shape": (6, 4, 3)},
-    }
-    return WynerModel(WynerConfig(**values | settings))
-
-
-def test_a_model_without_local_latents_has_no_noise_for_them(tmp_path):
-    path = write_bundle(of_pixels(u=None, v=None), tmp_path / "bundle")
-    manifest = verify_bundle(path)
-    assert set(manifest["graphs"]) == GRAPHS - {"encode_x_u", "encode_y_v"}
-    names = [info["name"] for info in manifest["graphs"]["generate_pairs"]["inputs"]]
-    assert names == ["noise_z"]
-    assert manifest["latents"]["u"] is None
-    assert manifest["images"] == {"x": [5, 7, 1], "y": [6, 4, 3]}
-
-
-KINDS = {
-    "gaussian-z": {"z": DiagonalGaussian(dim=3), "v": None, "decoder": "gaussian"},
-    "categorical-locals": {
-        **{"z": Categorical(n=2, k=5), "u": Categorical(n=3, k=4), "v": Categorical(n=2, k=3)},
-        **{"joint_encoder": "free", "alignment_weight": 0.0},
-    },
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_model_gets_out(tmp_path, kind):
-    """Its engines agree, and its graphs' outputs have the order that the manifest says."""
-    path = write_bundle(of_pixels(**KINDS[kind]), tmp_path / "bundle")
-    for graph in read_manifest(path)["graphs"].values():
-        session = onnxruntime.InferenceSession(path / graph["file"])
-        names = [info["name"] for info in graph["outputs"]]
-        assert names == [value.name for value in session.get_outputs()]
-
-
 def test_a_learned_prior_is_part_of_joint_generation(make_tiny, tmp_path):
-    model = make_tiny(z=Categorical(n=3, k=3), prior="tree")
+    model = make_tiny(z=Categorical(n=3, k=3), u=DiagonalGaussian(dim=2), flow_steps=0)
     joint = np.random.default_rng(0).dirichlet(np.full(27, 0.2)).reshape(3, 3, 3)
-    model.prior_z.fit(pairwise(joint))
+    model.prior.fit_joint(pairwise(joint))
     (graph,) = (graph for graph in graphs_of(model) if graph.name == "generate_pairs")
     write_onnx(graph, tmp_path / "generate_pairs.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "generate_pairs.onnx")
     rng = np.random.default_rng(1)
-    noises = [
-        family.draw_noise(rng, 50) for family in (model.config.z, model.config.u, model.config.v)
-    ]
-    names = [given.name for given in session.get_inputs()]
-    found = session.run(None, dict(zip(names, noises, strict=True)))
-    for ours, kerass in zip(found, model.joint_graph(*noises), strict=True):
+    noises = {
+        f"noise_{name}": family.draw_noise(rng, 50)
+        for name, family in {
+            "z": model.z,
+            **{side.local_name: side.local for side in model.sides},
+        }.items()
+    }
+    found = onnxruntime.InferenceSession(tmp_path / "generate_pairs.onnx").run(None, noises)
+    for ours, kerass in zip(found, graph.run(noises).values(), strict=True):
         np.testing.assert_allclose(ours, kerass, atol=1e-5)
+    # From a uniform prior the pairs would be others.
+    model.prior.logits.assign(np.zeros_like(model.prior.logits))
+    assert np.abs(graph.run(noises)["x"] - found[0]).max() > 1e-2
 
 
 def test_what_is_no_model_is_refused(tmp_path):

@@ -1,28 +1,28 @@
 """The model card says what was measured, by whom, and what could not be."""
 
-import json
-
-import numpy as np
 import pytest
 
 from wyner_export.card import model_card
 from wyner_export.rounding import UNITS
-from wyner_keras.data import ImageSource, LabelledImages
-from wyner_keras.evaluation import evaluate
-from wyner_keras.files import to_json
+from wyner_keras.evaluation.report import TITLES
 
-CLASSIFIER = "by a classifier trained on training images only"
-READ = {"joint_coherence": {"model": 0.5, "real": 0.75}}
-UNREAD = {"diversity_y": {"model": 0.25, "real": 1.0}}
+CLASSIFIER = "read by a classifier that was trained on training data only"
+IMAGE = {"kind": "image", "shape": [8, 8, 1], "local": "u"}
+READ = {"joint_coherence": {"model": 0.5, "beside": 0.75}}
+UNREAD = {"diversity_y": {"model": 0.25, "beside": 1.0}}
 
 
-def card(metrics, nats=None, parity=None):
+def card(metrics, nats=None, parity=None, y=IMAGE, u=None):
     return model_card(
         {
             "name": "a",
-            "images": {"x": [8, 8, 1], "y": [8, 8, 1]},
+            "sides": {"x": IMAGE, "y": y},
             "pairing": {"meaning": "pairs", "label_map": None},
-            "latents": {"z": {"family": "categorical", "n": 1, "k": 2}, "u": None, "v": None},
+            "latents": {
+                "z": {"family": "categorical", "n": 1, "k": 2, "size": 2, "noise": "uniform"},
+                "u": u,
+                "v": None,
+            },
             "nats": nats,
             "metrics": metrics,
             "parity": {"encode": 1.5e-6, "decode": 3e-8} if parity is None else parity,
@@ -32,12 +32,11 @@ def card(metrics, nats=None, parity=None):
 
 
 def test_who_judged_is_said_only_where_someone_did():
-    assert f"Judged on held-out images {CLASSIFIER}." in card({"figures": READ})
-    both = card({"figures": READ | UNREAD})
-    assert f"accuracies, coherence and distances {CLASSIFIER}." in both
+    for figures in (READ, READ | UNREAD):
+        assert f"accuracies and coherence are {CLASSIFIER}." in card({"figures": figures})
     alone = card({"figures": UNREAD})
-    assert "| within-input diversity, y from x | 0.250 | 1.000 |" in alone
-    assert "Measured on held-out images, without a classifier." in alone
+    assert f"| {TITLES['diversity_y']} | ratio | 0.250 | 1.000 | ceiling |" in alone
+    assert "Measured on held-out pairs, without a classifier." in alone
     for metrics in ({"figures": UNREAD}, {"figures": {}}, None):
         assert CLASSIFIER not in card(metrics)
     for metrics in (None, {}, {"figures": {}}, {"figures": None}):
@@ -55,23 +54,23 @@ def test_what_was_left_out_is_named_under_its_reason():
         lines = card({"figures": figures, "left_out": left_out}).splitlines()
         of_judge = lines.index("Left out, which needs a judge:")
         assert lines[of_judge + 2 : of_judge + 4] == [
-            "- joint coherence",
-            "- conditional accuracy, y from x",
+            f"- {TITLES['joint_coherence']}",
+            f"- {TITLES['conditional_accuracy_y']}",
         ]
         of_images = lines.index("Left out, which needs more images:")
         assert lines[of_images + 2 : of_images + 4] == [
-            "- precision, y of joint pairs",
+            f"- {TITLES['precision_joint_y']}",
             "- something_of_a_later_version",
         ]
         assert sum(line.startswith("Left out") for line in lines) == 2
         assert not any("exported without" in line for line in lines)
 
 
-@pytest.mark.parametrize("broken", [{"model": None, "real": 0.5}, {"real": 0.5}, None])
+@pytest.mark.parametrize("broken", [{"model": None, "beside": 0.5}, {"beside": 0.5}, None])
 def test_a_figure_that_is_no_number_is_a_dash(broken):
     found = card({"figures": READ | {"frechet_y": broken}})
-    real = "–" if broken is None else "0.500"
-    assert f"| Fréchet distance, y from x | – | {real} |" in found
+    beside = "–" if broken is None else "0.5"
+    assert f"| {TITLES['frechet_y']} | square | – | {beside} | ceiling |" in found
     assert "A – stands for what came out as no finite number." in found
     assert "A – stands" not in card({"figures": READ})
 
@@ -89,25 +88,43 @@ def test_how_engines_were_compared():
     assert "differed by at most 0.0e+00" in card(None, parity={})
 
 
-def test_the_report_of_one_class_makes_a_card():
-    """What `wyner evaluate` writes of a source that teaches no judge."""
-    images = np.random.default_rng(0).random((6, 8, 8, 1), dtype=np.float32)
-    one = LabelledImages(images, np.zeros(6, int))
+def test_a_figure_of_a_later_version_has_its_name():
+    found = card({"figures": {"surprise_y": {"model": 0.5, "beside": 1}}})
+    assert "| surprise_y |  | 0.500 | 1.000 |  |" in found
 
-    class Model:
-        tasks = ("conditional", "joint")
 
-        def generate_y(self, x, *, seed, samples=1):
-            return np.random.default_rng(seed).random((len(x), samples, 8, 8, 1), np.float32)
+SIDES = {
+    "image": (IMAGE, "images, 8 × 8 × 1, height × width × channels, intensities in [0, 1]"),
+    "series": ({"kind": "series", "shape": [9, 2]}, "series, 9 × 2, time × channels"),
+    "unknown": ({"kind": "graph", "shape": [4]}, "examples, of kind graph, 4"),
+    "vector": (
+        {
+            "kind": "vector",
+            "shape": [2],
+            "columns": [{"name": "age", "kind": "real"}, {"name": "ill", "kind": "binary"}],
+            "missing": True,
+        },
+        "vectors of 2 columns, of which any may be missing: age (real), ill (binary)",
+    ),
+    "wide": (
+        {
+            "kind": "vector",
+            "shape": [50],
+            "columns": [{"name": str(place), "kind": "count"} for place in range(50)],
+            "missing": False,
+        },
+        "vectors of 50 columns: 0 (count), 1 (count), ",
+    ),
+}
 
-        generate_x = generate_y
 
-        def generate_pairs(self, n, *, seed):
-            raise AssertionError("nothing reads them")
+@pytest.mark.parametrize("kind", SIDES)
+def test_it_says_what_the_sides_are(kind):
+    entry, text = SIDES[kind]
+    (line,) = (line for line in card(None, y=entry).splitlines() if line.startswith("- y: "))
+    assert line.startswith(f"- y: {text}") and len(line) < 350
 
-    report = evaluate(Model(), ImageSource("one", one, one), label_map={0: 0}, verbose=False)
-    found = card(json.loads(to_json(report.to_dict())))
-    assert CLASSIFIER not in found
-    assert "| within-input diversity, y from x |" in found
-    assert "Left out, which needs training images of two classes or more" in found
-    assert "- joint coherence" in found
+
+def test_it_says_what_the_latents_are():
+    found = card(None, u={"family": "logistic", "dim": 3, "size": 3, "noise": "uniform"})
+    assert "- z: categorical, n 1, k 2\n- u: logistic, dim 3\n- v: none\n" in found

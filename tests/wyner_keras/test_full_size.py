@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import time
 import zipfile
 from pathlib import Path
 
@@ -52,5 +53,13 @@ def test_the_default_recipe_reaches_its_bars(tmp_path):
         assert figures[f"precision_{side}"] >= 0.9
         assert figures[f"recall_{side}"] >= 0.6
         # The bar is 15 by a judge that put 3.2 between halves of the real digits.
-        real = result["metrics"]["figures"][f"frechet_{side}"]["real"]
+        real = result["metrics"]["figures"][f"frechet_{side}"]["beside"]
         assert figures[f"frechet_{side}"] / real <= 15 / 3.2
+
+
+def test_a_budget_is_kept(tmp_path):
+    start = time.monotonic()
+    words = ("--budget", "4min", "--no-evaluate", "--data", "digits")
+    result = train(tmp_path / "run", *words)
+    assert sum(result["seconds"].values()) < 1.1 * 240
+    assert time.monotonic() - start < 330

@@ -53,6 +53,22 @@ def test_kl_between_gaussians_is_the_integral_of_its_definition(rng):
     np.testing.assert_allclose(kl, integral.sum(axis=-1), rtol=1e-4)
 
 
+def test_kl_of_a_gaussian_through_an_affine_map_is_its_closed_form_on_average(rng):
+    matrix, shift = np.tril(rng.normal(size=(2, 2))) + 2 * np.eye(2), rng.normal(size=2)
+    mean, log_variance = rng.normal(size=(2, 2))
+    inputs = mean + np.exp(log_variance / 2) * rng.normal(size=(20_000, 2))
+    log_determinant = np.full(20_000, math.log(np.linalg.det(matrix)))
+    kl = np.asarray(
+        objectives.kl_pulled_back_gaussian(
+            inputs @ matrix.T + shift, np.tile(log_variance, (20_000, 1)), log_determinant
+        ),
+        float,
+    )
+    mean, covariance = matrix @ mean + shift, matrix @ np.diag(np.exp(log_variance)) @ matrix.T
+    expected = 0.5 * (np.trace(covariance) + mean @ mean - 2 - np.linalg.slogdet(covariance)[1])
+    assert kl.mean() == pytest.approx(expected, abs=5 * kl.std() / math.sqrt(len(kl)))
+
+
 def test_squared_error_over_two_epsilon_squared_is_the_widened_delta_in_nats(rng):
     x, reconstruction = rng.random((2, 5, 4, 3, 2))
     two_epsilon_squared = 0.3

@@ -10,17 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wyner_keras import runs
-from wyner_keras.data import load
+from wyner_keras import Pairs, data, recipes, runs
 from wyner_keras.files import to_json
 
-SETTINGS: dict[str, Any] = {
-    "format": 1,
-    "data": "digits",
-    "label_map": {"0": 1, "1": 0},
-    "seed": 3,
-    "recipe": {},
-}
+SETTINGS: dict[str, Any] = {"format": 2, "data": {"data": "digits"}, "seed": 3, "recipe": {}}
 
 
 def folder_with(path: Path, values: Any = SETTINGS, model: bool = True) -> Path:
@@ -39,24 +32,42 @@ def test_importing_runs_loads_neither_tensorflow_nor_keras() -> None:
     assert not {"tensorflow", "keras"} & set(loaded.stdout.split())
 
 
-def test_open_reads_the_settings(tmp_path: Path) -> None:
-    run = runs.Run.open(folder_with(tmp_path / "run"))
-    assert (run.label_map, run.seed, run.settings["data"]) == ({0: 1, 1: 0}, 3, "digits")
-
-
 @pytest.mark.parametrize(
     ("values", "message"),
     [
         ("{", "settings.json should be readable. Received: "),
-        ("[1]", r"should hold a JSON object. Received: \[1\]"),
+        ("[" * 10_000, "settings.json should be readable. Received: "),
+        ('{"a":' * 10_000 + "1" + "}" * 10_000, "settings.json should be readable. Received: "),
+        ("{}", "should hold a JSON object with a `format`. Received: "),
+        ("[1]", r"should hold a JSON object with a `format`. Received: \[1\]"),
+        ({**SETTINGS, "format": True}, "should hold a JSON object with a `format`"),
         ({**SETTINGS, "seed": "3"}, r"should hold `seed` \(int\). Received: '3'"),
-        ({**SETTINGS, "data_y": 3}, "should hold a `data_y` of str, or none. Received: 3"),
-        ({**SETTINGS, "format": 99}, "should have format 1. Received: format 99"),
-        ({**SETTINGS, "label_map": {"a": 1}}, "should map integer labels"),
+        ({**SETTINGS, "seed": True}, r"should hold `seed` \(int\). Received: True"),
+        ({**SETTINGS, "format": 99}, "should have format 2. Received: format 99"),
+        ({**SETTINGS, "data": {}}, "pairs should come from .* Received: none of these"),
+        ({**SETTINGS, "data": {"pairs": 3}}, "`pairs` should be a text. Received: 3"),
+        ({**SETTINGS, "data": {"where": "a"}}, "`data` should say where the pairs come from"),
         ({name: SETTINGS[name] for name in SETTINGS if name != "data"}, "should hold `data`"),
     ],
 )
 def test_open_refuses_damaged_settings(tmp_path: Path, values: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        runs.Run.open(folder_with(tmp_path / "run", values))
+
+
+def test_a_run_of_format_1_is_to_be_trained_anew(tmp_path: Path) -> None:
+    values = {
+        "format": 1,
+        "data": "digits",
+        "label_map": {"0": 1},
+        "seed": 3,
+        "asked": {"data": "digits", "data_y": None, "map": "3n+2"},
+        "recipe": {},
+    }
+    message = (
+        r"format 2: the model of an earlier one cannot be built any more; train anew, by `wyner "
+        r"train --data digits --map 3n\+2 --out NEW`. Received: format 1"
+    )
     with pytest.raises(ValueError, match=message):
         runs.Run.open(folder_with(tmp_path / "run", values))
 
@@ -86,7 +97,7 @@ def test_open_points_at_an_unfinished_run(tmp_path: Path) -> None:
         st.none() | st.booleans() | st.integers() | st.text(max_size=5),
         lambda children: (
             st.lists(children, max_size=3)
-            | st.dictionaries(st.sampled_from([*SETTINGS, "data_y", "x"]), children, max_size=6)
+            | st.dictionaries(st.sampled_from([*SETTINGS, "pairs", "x"]), children, max_size=6)
         ),
         max_leaves=20,
     )
@@ -102,56 +113,78 @@ def test_any_json_as_settings_is_read_or_refused_clearly(
         assert "Received: " in str(error)
 
 
-def test_a_damaged_model_or_recipe_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_damaged_model_recipe_or_set_of_examples_is_a_clear_error(tmp_path: Path) -> None:
     run = runs.Run.open(folder_with(tmp_path / "run"))
     with pytest.raises(ValueError, match=r"model\.keras should be a saved model. Received: "):
         run.load_model()
     with pytest.raises(ValueError, match=r"recipe in .* should be readable. Received: KeyError"):
         _ = run.recipe
+    (run.folder / "examples.npz").write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"examples\.npz should hold held-out pairs. Received: "):
+        run.examples()
 
 
-def test_recipes_survive_the_settings_file(tmp_path: Path) -> None:
-    from wyner_keras.training import recipe
-
-    for name, data in (("paper", "mnist"), ("annealed", "mnist"), ("annealed", "digits")):
-        chosen = recipe(name, data, seed=4)
-        values = runs.settings_of(chosen, data="digits", label_map={0: 1}, seed=4)
-        folder = folder_with(tmp_path / f"{name}-{data}", to_json(values))
-        assert runs.Run.open(folder).recipe == chosen
+@pytest.fixture(scope="module")
+def pairs() -> Pairs:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(["a", "b", "c"], (5, 20, 275))
+    x = rng.integers(0, 256, (300, 4, 4, 1), np.uint8)
+    return Pairs(x, rng.normal(size=(300, 3)), x_labels=labels)
 
 
-def test_settings_keep_folders_by_their_whole_path_and_versions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_settings_bring_recipe_and_data_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pairs: Pairs
 ) -> None:
-    from wyner_keras.training import recipe
-
     monkeypatch.chdir(tmp_path)
-    values = runs.settings_of(recipe("paper"), data="mine", label_map={}, seed=0, asked=1)
-    assert values["data"] == str(tmp_path / "mine")
+    np.save("x.npy", pairs.arrays()[0])
+    np.save("y.npy", pairs.arrays()[1])
+    chosen = recipes.default(pairs.facts(), seed=4).scaled(0.5)
+    source = runs.Source(x="x.npy", y="y.npy", held_out=0.25, kinds={"y": "real"})
+    values = runs.settings_of(chosen, source, asked=1)
+    assert values["data"]["x"] == str(tmp_path / "x.npy")
     assert values["asked"] == 1
     assert {"python", "tensorflow", "keras", "numpy", "wyner-keras"} == set(values["versions"])
-
-
-def test_where_y_comes_from_is_kept_where_it_has_a_source_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from wyner_keras.training import recipe
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("wyner_keras.data.load", lambda name: f"images of {name}")
-    given = {"label_map": {0: 0}, "seed": 0}
-    chosen = recipe("annealed", "digits", data_y="mnist")
-    values = runs.settings_of(chosen, data="digits", data_y="mine", **given)
-    run = runs.Run.open(folder_with(tmp_path / "two", to_json(values)))
+    run = runs.Run.open(folder_with(tmp_path / "run", to_json(values)))
     assert run.recipe == chosen
-    assert run.source() == "images of digits"
-    assert run.target() == f"images of {tmp_path / 'mine'}"
-    assert (run.source("a"), run.target("b")) == ("images of a", "images of b")
-    values = runs.settings_of(recipe("annealed", "digits"), data="digits", **given)
-    assert "data_y" not in values
-    one = runs.Run.open(folder_with(tmp_path / "one", to_json(values)))
-    assert one.target() is None
-    assert one.target("b") == "images of b"
+    assert run.seed == 4
+    monkeypatch.chdir("/")
+    train, held_out = run.pairs()
+    assert (len(train), len(held_out)) == (225, 75)
+    (tmp_path / "y.npy").unlink()
+    with pytest.raises(ValueError, match=r"The data of .*run should be as they were. .*y\.npy"):
+        run.pairs()
+
+
+def test_labelled_images_make_as_many_pairs_of_a_class_as_it_has_images_within_bounds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+
+    def images(*counts: int) -> data.LabelledImages:
+        labels = np.repeat(np.arange(len(counts)), counts)
+        return data.LabelledImages(rng.random((len(labels), 2, 2, 1)), labels)
+
+    sources = {
+        "x": data.ImageSource("x", images(30, 1200, 6000), images(3, 4, 5)),
+        "y": data.ImageSource("y", images(10, 20), images(2, 2)),
+    }
+    monkeypatch.setattr("wyner_keras.data.load", lambda name, **_: sources[Path(name).name])
+    train, held_out = runs.Source(data="x").load()
+    assert np.bincount(np.asarray(train.x_labels)).tolist() == [1000, 1200, 5000]
+    np.testing.assert_array_equal(train.y_labels, (np.asarray(train.x_labels) + 1) % 3)
+    assert train.x is train.y
+    assert held_out.x is held_out.y
+    assert len(held_out) == 12
+    # Few, of two sources; held-out images without a partner are left out.
+    train, held_out = runs.Source(data="x", data_y="y", map="0:1,1:0,2:1", quick=True).load()
+    assert np.bincount(np.asarray(train.x_labels)).tolist() == [64, 64, 64]
+    assert len(train.y) == 30
+    sources["y"] = data.ImageSource("y", images(10, 20), images(2))
+    _, held_out = runs.Source(data="x", data_y="y", map="0:1,1:0,2:1").load()
+    assert set(np.asarray(held_out.x_labels).tolist()) == {1}
+    with pytest.raises(ValueError, match=r"should have partners by the label map. Received: "):
+        sources["y"] = data.ImageSource("y", images(10, 20), images(2).select([0]))
+        runs.Source(data="x", data_y="y", map="0:1,1:1,2:1").load()
 
 
 def test_a_run_gets_its_name_when_it_is_finished(tmp_path: Path) -> None:
@@ -189,33 +222,23 @@ def test_abandoning_keeps_only_what_was_reached(tmp_path: Path) -> None:
     assert weights.exists()
 
 
-def test_examples_are_kept_with_their_labels(tmp_path: Path) -> None:
-    digits = load("digits").test
+def test_examples_are_kept_in_pairs_with_their_labels_and_as_they_are_stored(
+    tmp_path: Path, pairs: Pairs
+) -> None:
     run = runs.Run.open(folder_with(tmp_path / "run"))
-    runs.save_examples(run.folder, digits, digits.take(7))
-    x, y = run.examples("x"), run.examples("y")
-    assert (len(x), len(y)) == (200, 7)
-    assert np.bincount(x.labels).tolist() == [20] * 10
-    test, kept = (
-        {
-            (image.tobytes(), int(label))
-            for image, label in zip(each.images, each.labels, strict=True)
-        }
-        for each in (digits, x)
-    )
-    assert kept <= test
-
-
-def test_examples_of_an_earlier_version_are_its_datas(tmp_path: Path) -> None:
-    run = runs.Run.open(folder_with(tmp_path / "run"))
-    assert len(run.examples("y")) == len(load("digits").test)
-
-
-def test_damaged_examples_are_refused_by_name(tmp_path: Path) -> None:
-    run = runs.Run.open(folder_with(tmp_path / "run"))
-    (run.folder / "examples.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"examples\.npz should hold held-out images and labels"):
-        run.examples("x")
+    runs.save_examples(run.folder, pairs)
+    kept = run.examples()
+    assert len(kept) == 200
+    assert kept.rows["x"].dtype == np.uint8
+    labels = np.asarray(kept.labels["x"])
+    assert [int((labels == name).sum()) for name in "abc"] == [5, 20, 175]
+    assert kept.labels["y"] is None
+    rows = {x.tobytes(): y for x, y in zip(pairs.x.array, pairs.y.array, strict=True)}
+    for x, y in zip(kept.rows["x"], kept.rows["y"], strict=True):
+        np.testing.assert_array_equal(rows[x.tobytes()], y)
+    assert labels[kept.positions("x", None, seed=1)].tolist() == ["a", "b", "c"]
+    assert labels[kept.positions("x", 5, seed=1)].tolist() == ["a", "b", "c", "a", "b"]
+    assert len(kept.positions("y", None, seed=1)) == 10
 
 
 def test_settings_say_on_what_machine_a_run_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_bundle import as_format_1, tiny_rows
 
 from wyner_serving import Bundle, BundleError, InputError
 
@@ -38,12 +39,15 @@ def results(model, x, y):
     }
 
 
-def test_the_names_seeds_and_images_are_the_keras_models(opened, tiny, tiny_images):
-    expected = results(tiny, *tiny_images)
-    for name, images in results(opened, *tiny_images).items():
-        assert images.dtype == np.float32
-        assert images.shape == expected[name].shape
-        np.testing.assert_allclose(images, expected[name], atol=1e-5, err_msg=name)
+@pytest.mark.parametrize("name", ["columns", "mixed"])
+def test_the_names_seeds_and_results_are_the_keras_models(bundle_of, tiny_of, name):
+    model, bundle = tiny_of(name), Bundle.load(bundle_of(name), threads=1)
+    x, y = tiny_rows(model).values()
+    expected = results(model, x, y)
+    for task, found in results(bundle, x, y).items():
+        assert found.dtype == np.float32
+        assert found.shape == expected[task].shape
+        np.testing.assert_allclose(found, expected[task], rtol=1e-5, atol=1e-5, err_msg=task)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -64,6 +68,101 @@ def test_parts_compose_to_the_task(opened, tiny_images):
     swapped = opened.decode_x(concept[::-1].copy(), style)
     assert np.abs(images - swapped).max() > 1e-3
     assert opened.decode_y(concept, opened.encode_y(y).local).shape == (7, 8, 8, 1)
+
+
+@pytest.mark.parametrize("name", ["images", "columns", "mixed"])
+def test_its_samples_are_the_held_out_examples_it_was_made_with(bundle_of, tiny_of, name):
+    """Images to their grey levels; columns and series to the bit, with what is missing."""
+    bundle = Bundle.load(bundle_of(name))
+    for side, given in tiny_rows(tiny_of(name)).items():
+        found = bundle.samples(side)
+        assert found.dtype == np.float32 and found.shape == (7, *bundle.example_shape(side))
+        if bundle.side_entries[side]["kind"] == "image":
+            np.testing.assert_allclose(found, given, atol=0.5 / 255 + 1e-6)
+        else:
+            np.testing.assert_array_equal(found, given)
+
+
+def test_samples_are_files_that_people_open(bundle_of):
+    folder = bundle_of("columns") / "samples"
+    assert sorted(path.name for path in folder.iterdir()) == ["x.csv", "y.npy"]
+    header, first, second, third, *_ = (folder / "x.csv").read_text().splitlines()
+    assert header == "height,left,colour,visits,income"
+    assert first.count(",") == 4 and "," not in first[:6]
+    # Rows in which all, and some, are missing.
+    assert second == ",,,," and third.startswith(",0,,")
+    assert {path.suffix for path in (bundle_of("mixed") / "samples" / "x").iterdir()} == {".png"}
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "file", "content"),
+    [
+        ("images", "x", "samples/x/00.png", b"no image"),
+        ("columns", "x", "samples/x.csv", b"height,left\n1,2\n"),
+        ("columns", "x", "samples/x.csv", b"a,b,c,d,e\n1,2,3,4\n1,2,3,4,5\n"),
+        ("columns", "x", "samples/x.csv", b"a,b,c,d,e\n1,2,3,4,one\n"),
+        ("columns", "x", "samples/x.csv", b""),
+        ("columns", "y", "samples/y.npy", b"no array"),
+        ("columns", "y", "samples/y.npy", None),
+    ],
+)
+def test_damaged_samples_are_refused(bundle_of, tmp_path, name, side, file, content):
+    shutil.copytree(bundle_of(name), tmp_path / "bundle")
+    bundle = Bundle.load(tmp_path / "bundle")
+    (tmp_path / "bundle" / file).unlink()
+    if content is not None:
+        (tmp_path / "bundle" / file).write_bytes(content)
+    with pytest.raises(BundleError, match=rf"samples/{side} should hold samples of shape"):
+        bundle.samples(side)
+
+
+def row(height=170.0, left=1, colour=3, visits=2, income=160):
+    return np.array([[height, left, colour, visits, income]])
+
+
+BAD_ROWS = {
+    "columns": (row()[:, :4], r"`x` should be an array \(n, 5\)"),
+    "rank": (row()[0], r"Received: shape \(5,\)"),
+    "binary": (row(left=1.5), "0 or 1 in column 'left'. Received: 1.5"),
+    "category": (row(colour=4), "whole numbers below 4 in column 'colour'. Received: 4"),
+    "count": (row(visits=-1), "whole numbers of 0 or more in column 'visits'"),
+    "infinite": (row(height=np.inf), "finite in float32.*in column 'height', row 0"),
+    "text": (row().astype(str), "should be numbers"),
+    "mask": (np.ma.asarray(row()), "a masked array"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_columns_are_refused_by_name(bundle_of, case):
+    rows, message = BAD_ROWS[case]
+    with pytest.raises(InputError, match=message):
+        Bundle.load(bundle_of("columns")).generate_y(rows, seed=0)
+
+
+def test_what_is_missing_may_be_where_the_manifest_says_so(bundle_of):
+    bundle = Bundle.load(bundle_of("columns"))
+    unknown = np.full((1, 5), np.nan)
+    assert np.isfinite(bundle.generate_y(unknown, seed=0)).all()
+    known = bundle.generate_y(row(), seed=0)
+    assert np.abs(bundle.generate_y(unknown, seed=0) - known).max() > 1e-3
+    with pytest.raises(InputError, match="`y` should be finite"):
+        bundle.generate_x(np.full((1, 12, 2), np.nan), seed=0)
+    made = bundle.generate_x(np.zeros((50, 12, 2)), seed=0)
+    assert set(made[:, 1]) <= {0, 1} and set(made[:, 2]) <= {0, 1, 2, 3}
+    assert (made[:, 3] >= 0).all() and (made[:, 3] == np.round(made[:, 3])).all()
+
+
+def test_a_bundle_of_format_1_does_what_it_did(copy, opened, tiny_images):
+    """Its manifest, as the last version wrote it, over the same graphs and samples."""
+    as_format_1(copy)
+    bundle = Bundle.load(copy, threads=1)
+    assert bundle.manifest["format"] == 2 and "images" not in bundle.manifest
+    assert bundle.side_entries == opened.side_entries
+    assert bundle.latent_entries == opened.latent_entries
+    expected = results(opened, *tiny_images)
+    for name, found in results(bundle, *tiny_images).items():
+        np.testing.assert_array_equal(found, expected[name])
+    np.testing.assert_array_equal(bundle.samples("y"), opened.samples("y"))
 
 
 def test_eight_bit_images_are_taken_for_what_they_are(opened, tiny_images):
@@ -212,12 +311,19 @@ def rename_file(values, name):
 
 
 BAD_MANIFESTS = {
-    "newer": (lambda v: v.update(format=2), "newer.*Received: format 2"),
+    "newer": (lambda v: v.update(format=3), "newer.*Received: format 3"),
+    "true": (lambda v: v.update(format=True), "Received: format True"),
+    "format 1 without images": (lambda v: v.update(format=1) or v.pop("sides"), "KeyError"),
     "no format": (lambda v: v.pop("format"), "Received: format None"),
     "no graphs": (lambda v: v.pop("graphs"), "KeyError"),
     "no task": (lambda v: v["graphs"].pop("transfer_y"), "transfer_y"),
-    "images": (lambda v: v["images"].update(x=[8, -8, 1]), "images/x"),
+    "shape": (lambda v: v["sides"]["x"].update(shape=[8, -8, 1]), "sides/x"),
+    "flat": (lambda v: v["sides"]["x"].update(shape=[8, 8]), r"images \(h, w, c\)"),
+    "side": (lambda v: v["sides"].pop("y"), "sides should be x and y"),
+    "local": (lambda v: v["sides"]["x"].update(local="w"), "sides/x should have kind and local"),
+    "columns": (lambda v: v["sides"]["x"].update(kind="vector", shape=[3]), "columns"),
     "latent": (lambda v: v["latents"]["z"].update(noise="pink"), "latents/z"),
+    "no z": (lambda v: v["latents"].update(z=None), "TypeError"),
     "outside": (lambda v: rename_file(v, "../generate_y.onnx"), "lie in the bundle"),
     "absolute": (lambda v: rename_file(v, "/generate_y.onnx"), "lie in the bundle"),
     "unlisted": (lambda v: v["files"].pop("onnx/generate_y.onnx"), "no such entry"),
@@ -278,9 +384,10 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
 def test_it_runs_where_tensorflow_was_never_installed(bundle, tmp_path):
     """A fresh environment with the base dependencies alone."""
     environment = tmp_path / "environment"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     python = environment / "bin" / "python"
-    wheel = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
+    wheel = [*pip, "install", "--quiet"]
     subprocess.run([*wheel, "-c", ROOT / "requirements.lock", ROOT], check=True)
     code = f"""
 import sys, numpy as np

@@ -1,11 +1,12 @@
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from wyner_serving import Bundle
+from wyner_serving import Bundle, BundleError
 from wyner_serving.web import assemble as web
 
 ORT = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
@@ -31,8 +32,10 @@ def test_a_page_holds_what_it_needs_and_no_more(bundle, ort, tmp_path):
         *(f"bundle/onnx/{name}.onnx" for name in graphs),
         "bundle/manifest.json",
     }
-    for name in ("manifest.json", "onnx/decode_y.onnx"):
-        assert (out / "bundle" / name).read_bytes() == (bundle / name).read_bytes()
+    graph = Path("onnx", "decode_y.onnx")
+    assert (out / "bundle" / graph).read_bytes() == (bundle / graph).read_bytes()
+    manifest = json.loads((out / "bundle" / "manifest.json").read_text())
+    assert manifest == Bundle.load(bundle).manifest
     settings = json.loads((out / "page.json").read_text())
     assert sorted(settings["concepts"]) == [0, 1, 2]
     assert len(settings["samples"]["x"]) == 7 and len(settings["typical"]["y"]) == 3
@@ -139,9 +142,9 @@ def changed(manifest, *path, **values):
         (("latents", "z"), {"family": "gaussian"}, "one categorical"),
         (("latents",), {"v": None}, "Received: v=None"),
         (("latents", "u"), {"size": 1}, "2 dimensions or more"),
-        (("images",), {"y": [8, 8, 3]}, "one ink"),
-        (("images",), {"x": [8, 6, 1]}, "square paper"),
-        (("images",), {"x": [8, 8, 1], "y": [12, 12, 1]}, "both should have one shape"),
+        (("sides", "y"), {"shape": [8, 8, 3]}, "one ink"),
+        (("sides", "x"), {"shape": [8, 6, 1]}, "square paper"),
+        (("sides", "y"), {"shape": [12, 12, 1]}, "both should have one shape"),
         ((), {"graphs": {}}, "posterior_x_z.*export its run again"),
     ],
 )
@@ -152,18 +155,30 @@ def test_a_model_that_the_page_cannot_show_is_refused(bundle, path, values, mess
         web.check_shown(changed(manifest, *path, **values))
 
 
-def test_samples_of_another_shape_are_refused(bundle, tmp_path):
-    with pytest.raises(web.PageError, match=r"should hold images \(9, 9, 1\)"):
-        web.read_samples(bundle, "x", (9, 9, 1))
-    shutil.copytree(bundle, tmp_path / "bare", ignore=shutil.ignore_patterns("*.png"))
-    with pytest.raises(web.PageError, match="samples/y"):
-        web.read_samples(tmp_path / "bare", "y", (8, 8, 1))
+@pytest.mark.parametrize(("name", "side"), [("columns", "x"), ("mixed", "y")])
+def test_the_page_is_for_images(bundle_of, ort, tmp_path, name, side):
+    """And says so before anything is written."""
+    expected = rf"The page is for images.*Received: {side} of kind vector; .* take such data"
+    with pytest.raises(web.PageError, match=expected):
+        web.assemble(bundle_of(name), tmp_path / "web", ort)
+    assert not (tmp_path / "web").exists()
+
+
+def test_a_bundle_without_samples_is_refused(bundle, ort, tmp_path):
+    shutil.copytree(bundle, tmp_path / "bare")
+    values = json.loads((tmp_path / "bare" / "manifest.json").read_text())
+    for file in (tmp_path / "bare" / "samples" / "y").iterdir():
+        del values["files"][file.relative_to(tmp_path / "bare").as_posix()]
+        file.unlink()
+    (tmp_path / "bare" / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(BundleError, match="samples/y"):
+        web.assemble(tmp_path / "bare", tmp_path / "web", ort)
 
 
 def test_ink_of_a_bar_is_its_length_width_and_place():
     """A bar 20 pixels high and 3 wide in 28: its area over half its outline is 3 · 20 / 23."""
-    image = np.zeros((2, 28, 28, 1), np.uint8)
-    image[:, 4:24, 10:13] = 255
+    image = np.zeros((2, 28, 28, 1), np.float32)
+    image[:, 4:24, 10:13] = 1
     ink = web.ink_of(image)
     assert ink["extent"] == pytest.approx(20 / 28)
     assert ink["centre"] == pytest.approx([14 / 28, 11.5 / 28])
@@ -174,7 +189,8 @@ class Linear:
     """A decoder whose image is a fixed map of its local latent."""
 
     def __init__(self, weights):
-        self.manifest = {"latents": {"z": {"size": 2}, "u": {"size": len(weights)}}}
+        latents = {"z": {"size": 2}, "u": {"size": len(weights)}}
+        self.manifest = {"sides": {"x": {"local": "u"}}, "latents": latents}
         self.weights = weights
 
     def decode_x(self, z, u):

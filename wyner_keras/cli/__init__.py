@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, generate, transfer, export, figures, theory.
+"""The `wyner` command: train, evaluate, generate, transfer, export.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -13,26 +13,28 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import evaluate, export, figures, generate, theory, train, transfer
+from wyner_keras.cli import evaluate, export, generate, train, transfer
 from wyner_keras.cli.options import CommandFailed
 from wyner_keras.files import to_json
 
-__all__ = ["main"]
+__all__ = ["execute", "main"]
+
+_PACKAGES = ("wyner_keras", "wyner_export", "wyner_serving")
 
 _DESCRIPTION = """\
-Learn what two kinds of images have in common, and use it.
+Learn what two kinds of data have in common, and use it.
 
-The W-model (a variational Wyner model) is trained on pairs of images (x, y). It splits
-what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
+The W-model (a variational Wyner model) is trained on pairs (x, y) of images, vectors or series.
+It splits what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
 model generates pairs, generates one side given the other, and transfers styles.
 """
 
 _EPILOG = """\
 example:
-  wyner train --data digits --out runs/digits
-  wyner generate runs/digits --from x --samples 8 --out samples.png
-  wyner transfer runs/digits --side x --out transfer.png
-  wyner export runs/digits --out bundle
+  wyner train --pairs DIR --out runs/mine          (DIR/x/NAME.png with DIR/y/NAME.png)
+  wyner generate runs/mine --from x --samples 8 --out samples.png
+  wyner transfer runs/mine --side x --out transfer.png
+  wyner export runs/mine --out bundle
 
 Each command explains itself: wyner COMMAND --help
 """
@@ -47,20 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, generate, transfer, export, figures, theory):
+    for module in (train, evaluate, generate, transfer, export):
         module.add_parser(commands)
     return parser
 
 
 @contextlib.contextmanager
-def _logging(quiet: bool) -> Iterator[None]:
-    """Progress of the packages on stderr."""
+def _logging(quiet: bool, packages: Sequence[str]) -> Iterator[None]:
+    """Progress of packages on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     # An error reaches the user once, as the line that `main` writes.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     before = []
-    for name in ("wyner_keras", "wyner_export", "wyner_serving"):
+    for name in packages:
         logger = logging.getLogger(name)
         before.append((logger, logger.level, logger.propagate))
         logger.setLevel(logging.WARNING if quiet else logging.INFO)
@@ -75,10 +77,42 @@ def _logging(quiet: bool) -> Iterator[None]:
             logger.propagate = propagate
 
 
-def _fail(error: object, code: int) -> int:
-    message = " ".join(str(error).split()) or type(error).__name__
-    print(f"wyner: error: {message}", file=sys.stderr)
-    return code
+def execute(options: argparse.Namespace, program: str, packages: Sequence[str] = ()) -> int:
+    """Run a parsed command: its result goes to stdout, progress and errors to stderr.
+
+    Args:
+        options: with `run`, `quiet` and `json`; see `options.add_common`.
+        program: name that begins the line of an error.
+        packages: whose log messages are progress, besides this distribution's.
+
+    Returns:
+        The exit code: 0, 1 where the work failed, 2 for bad input, 130 when interrupted.
+    """
+
+    def fail(error: object, code: int) -> int:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"{program}: error: {message}", file=sys.stderr)
+        return code
+
+    try:
+        # Keras writes its progress to stdout, which is the result's.
+        with (
+            _logging(options.quiet, (*_PACKAGES, *packages)),
+            contextlib.redirect_stdout(sys.stderr),
+        ):
+            result = options.run(options)
+    except ValueError as error:
+        return fail(error, 2)
+    except ModuleNotFoundError as error:
+        return fail(f"{error}. Install what training needs: pip install 'wyner-keras[train]'", 1)
+    except (CommandFailed, OSError) as error:
+        return fail(error, 1)
+    except MemoryError as error:
+        return fail(f"the memory of this machine should suffice. {error}".rstrip(), 1)
+    except KeyboardInterrupt as error:
+        return fail(f"interrupted. {error}", 130)
+    sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
+    return 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,20 +128,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["generate", "no-such-run", "--from", "prior", "--out", "pairs.png"])
         2
     """
-    options = _parser().parse_args(arguments)
-    try:
-        # Keras writes its progress to stdout, which is the result's.
-        with _logging(options.quiet), contextlib.redirect_stdout(sys.stderr):
-            result = options.run(options)
-    except ValueError as error:
-        return _fail(error, 2)
-    except ModuleNotFoundError as error:
-        return _fail(f"{error}. Install what training needs: pip install 'wyner-keras[train]'", 1)
-    except (CommandFailed, OSError) as error:
-        return _fail(error, 1)
-    except MemoryError as error:
-        return _fail(f"the memory of this machine should suffice. {error}".rstrip(), 1)
-    except KeyboardInterrupt as error:
-        return _fail(f"interrupted. {error}", 130)
-    sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
-    return 0
+    return execute(_parser().parse_args(arguments), "wyner")

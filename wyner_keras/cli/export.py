@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +16,17 @@ from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing
 
 if TYPE_CHECKING:
-    from wyner_keras.models import WynerModel
+    from wyner_keras.model import WynerModel
 
-logger = logging.getLogger(__name__)
-# Engines are compared on as many images of each side.
+# Engines are compared on as many pairs.
 _EXAMPLES = 32
 
 _DESCRIPTION = """\
 Turn a run into a bundle, or check a bundle.
 
 A bundle holds the model as ONNX files and as a SavedModel for TensorFlow Serving, a manifest that
-describes and seals them, sample images and a model card. It is written whole or not at all, after
-Keras, SavedModel and ONNX have given the same answers on test images: the same up to what rounding
+describes and seals them, samples and a model card. It is written whole or not at all, after Keras,
+SavedModel and ONNX have given the same answers on held-out examples: the same up to what rounding
 does to this model, which is measured. All that it needs is in the run folder.
 """
 
@@ -44,7 +42,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("folder", nargs="?", metavar="RUN", help="run folder of `wyner train`")
     parser.add_argument("--out", metavar="BUNDLE", help="folder to write; must be new")
     parser.add_argument("--verify", metavar="BUNDLE", help="check this bundle instead")
-    shared.add_common(parser, "of which test images become samples (default: 0)")
+    shared.add_common(parser, "of which held-out examples become samples (default: 0)")
     parser.set_defaults(run=run)
 
 
@@ -83,14 +81,17 @@ def _export(opened: runs.Run, out: Path, seed: int) -> Path:
 
     model, path = opened.load_model(), opened.folder / runs.METRICS
     metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    nats = metrics.pop("nats", None) or _nats(opened, model)
+    examples = opened.examples()
+    metrics.pop("data", None)  # where the data lie is no business of the bundle's
+    nats = metrics.pop("nats", None) or _nats(model, examples, opened.seed)
+    chosen = examples.positions("x", min(_EXAMPLES, len(examples)), seed)
     try:
         return wyner_export.write_bundle(
             model,
             out,
-            images=_images(opened, seed),
+            examples={side: rows[chosen] for side, rows in examples.rows.items()},
             name=opened.folder.resolve().name,
-            label_map={str(x): int(y) for x, y in opened.settings["label_map"].items()},
+            label_map=_label_map(examples) if opened.source.data else None,
             metrics=metrics or None,
             nats=nats,
         )
@@ -98,24 +99,18 @@ def _export(opened: runs.Run, out: Path, seed: int) -> Path:
         raise CommandFailed(str(error)) from error
 
 
-def _images(opened: runs.Run, seed: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Held-out images of x and y; None where there are none any more, said in a warning."""
-    try:
-        pools = [opened.examples(side) for side in "xy"]
-    except ValueError as error:
-        logger.warning("Engines are compared on generated images: %s", error)
-        return None
-    x, y = (pool.by_class(min(_EXAMPLES, len(pool)), seed).images for pool in pools)
-    return x, y
+def _label_map(examples: runs.Examples) -> dict[str, Any]:
+    """From labels of x to labels of y, as the examples have them."""
+    x, y = (np.asarray(examples.labels[side]).tolist() for side in runs.SIDES)
+    return {str(label): partner for label, partner in sorted(zip(x, y, strict=True))}
 
 
-def _nats(opened: runs.Run, model: WynerModel) -> dict[str, float] | None:
-    """What the latents hold of test images, of a run that was not judged; None without its data."""
-    from wyner_keras.cli import evaluate
+def _nats(model: WynerModel, examples: runs.Examples, seed: int) -> dict[str, float]:
+    """What the latents hold of the examples, of a run that was not judged."""
+    from wyner_keras import information
+    from wyner_keras.data import Pairs
 
-    try:
-        source, target = opened.source(), opened.target()
-    except ValueError as error:
-        logger.warning("The bundle will not say how much the latents hold: %s", error)
-        return None
-    return evaluate.measured(model, source, opened.settings, target)
+    kinds: dict[str, Any] = {f"{side.name}_modality": side.modality for side in model.sides}
+    labels: dict[str, Any] = {f"{side}_labels": of for side, of in examples.labels.items()}
+    pairs = Pairs(examples.rows["x"], examples.rows["y"], **labels, **kinds)
+    return information.measure(model, pairs, seed=seed)

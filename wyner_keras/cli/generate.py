@@ -8,14 +8,13 @@ from typing import Any
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
-from wyner_keras.files import write_arrays
 
 _DESCRIPTION = """\
-Generate images by a trained model: y given x, x given y, or pairs of both.
+Generate examples by a trained model: y given x, x given y, or pairs of both.
 
-FILE ends in .png for a picture, or in .npz for arrays: `x` and `y`, float32 in [0, 1]. Given
-images have shape (count, h, w, c), generated ones (count, samples, h, w, c), pairs
-(count, h, w, c) each.
+FILE ends in .png for a picture, .npz for arrays `x` and `y` (what is given (count, ...), what is
+generated (count, samples, ...), images in [0, 1]), .npy for what is generated alone, or .csv for
+vectors: a row a sample, with the columns that were given.
 """
 
 
@@ -23,7 +22,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to `wyner`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "generate",
-        help="generate images of one side from the other, or pairs",
+        help="generate examples of one side from the other, or pairs",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -39,8 +38,8 @@ def add_parser(commands: Any) -> None:
         "--input",
         nargs="+",
         metavar="FILE",
-        help=f"the given images: {shared.FILES} (default: test images of the run's data, of each "
-        "class in turn; a bundle's samples)",
+        help=f"what is given, {shared.FILES} (default: held-out examples of the run, of each class "
+        "in turn; a bundle's samples)",
     )
     parser.add_argument(
         "--count",
@@ -52,57 +51,43 @@ def add_parser(commands: Any) -> None:
         "--samples",
         type=shared.positive,
         metavar="S",
-        help="how many images for each input (default: 8)",
+        help="how many samples for each input (default: 8)",
     )
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help=".png or .npz to write; must be new"
-    )
-    shared.add_common(parser, "of the noise and of which test images are taken (default: 0)")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file to write; must be new")
+    shared.add_common(parser, "of the noise and of which examples are taken (default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> Result:
     """Generate and write the file."""
-    from wyner_keras import figures
-    from wyner_keras.cli import pictures
+    from wyner_keras.cli import inputs
+    from wyner_keras.cli.outputs import Output, new_file
 
-    out = pictures.output(options.out)
+    path, prior, seed = new_file(options.out), options.given == "prior", options.seed or 0
+    if prior and (options.input or options.samples):
+        raise ValueError(
+            "--from prior takes neither --input nor --samples: it generates pairs. "
+            f"Received: input={options.input}, samples={options.samples}"
+        )
     opened = open_folder(options.folder)
-    seed = options.seed or 0
-    picture = out.suffix == ".png"
-    values = {"out": str(out), "from": options.given, "seed": seed}
-    if options.given == "prior":
-        if options.input or options.samples:
-            raise ValueError(
-                "--from prior takes neither --input nor --samples: it generates pairs. "
-                f"Received: input={options.input}, samples={options.samples}"
-            )
-        model, count = opened.load_model(), options.count or 30
-        if picture:
-            figures.check_joint(count, model.image_shape("x"), model.image_shape("y"))
-        x, y = model.generate_pairs(count, seed=seed)
-        if picture:
-            figures.joint_grid(x, y, out)
-        else:
-            write_arrays(out, x=x, y=y)
-        return Result(f"{len(x)} pairs in {out}", {**values, "count": len(x)})
-    model = opened.load_model()
+    model, entries = opened.model, opened.model.side_entries
+    out = Output(path, entries)
+    values = {"out": str(path), "from": options.given, "seed": seed}
+    if prior:
+        count = options.count or 30
+        out.check("xy", -(-count // 6), 2 * min(6, count))
+        out.joint(*model.generate_pairs(count, seed=seed))
+        return Result(f"{count} pairs in {path}", {**values, "count": count})
     side, other = options.given, "y" if options.given == "x" else "x"
+    truth = None
     if options.input:
-        given = pictures.read(options.input, model.image_shape(side), "--input")
-        given = given[: options.count]
+        given = inputs.read(options.input, side, entries[side], "--input")[: options.count]
     else:
-        given = opened.images(side, seed, options.count, default=10)
+        examples, places = opened.chosen(side, seed, options.count)
+        given, truth = examples.rows[side][places], examples.rows[other][places]
+    samples, count = options.samples or 8, len(given)
+    out.check(other, count, 1 + samples)
     generate = model.generate_y if side == "x" else model.generate_x
-    samples = options.samples or 8
-    if picture:
-        figures.check_conditional(len(given), samples, given.shape[1:], model.image_shape(other))
-    made = generate(given, seed=seed, samples=samples)
-    if picture:
-        captions = (f"input {side}", f"samples of {other}")
-        figures.conditional_grid(given, made, out, captions=captions)
-    else:
-        write_arrays(out, **{side: given, other: made})
-    count = len(given)
-    text = f"{samples} samples of {other} for each of {count} inputs {side} in {out}"
+    out.conditional(side, given, generate(given, seed=seed, samples=samples), truth)
+    text = f"{samples} samples of {other} for each of {count} inputs {side} in {path}"
     return Result(text, {**values, "count": count, "samples": samples})

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -11,83 +12,56 @@ from wyner_keras import runs
 from wyner_keras.cli.engine import import_tensorflow
 
 
-class Opened(Protocol):
-    """A trained model and images to try it on."""
+@dataclass(frozen=True)
+class Opened:
+    """A trained model and held-out examples to try it on.
 
-    def load_model(self) -> Any:
-        """The model: a `WynerModel`, or a bundle with the same methods."""
+    Args:
+        model: a `WynerModel`, or a bundle with the same methods.
+        examples: those that the folder holds.
+        run: the run folder; None of a bundle.
+    """
 
-    def images(
-        self, side: str, seed: int, count: int | None = None, default: int | None = None
-    ) -> np.ndarray:
-        """Held-out images `(count, h, w, c)`, one of each class in turn.
+    model: Any
+    examples: runs.Examples
+    run: runs.Run | None = None
 
-        Args:
-            side: "x" or "y".
-            seed: which ones.
-            count: how many; None takes the default, or what there is.
-            default: None takes one of each class.
+    def chosen(
+        self, side: str, seed: int, count: int | None = None, default: int = 10
+    ) -> tuple[runs.Examples, np.ndarray]:
+        """Examples, and the positions of some: one of each class of a side in turn.
 
         Raises:
             ValueError: if there are not `count` of them.
         """
-
-
-class _Run:
-    def __init__(self, folder: str) -> None:
-        self._run = runs.Run.open(folder)
-        import_tensorflow()
-
-    def load_model(self) -> Any:
-        return self._run.load_model()
-
-    def images(
-        self, side: str, seed: int, count: int | None = None, default: int | None = None
-    ) -> np.ndarray:
-        held = self._run.examples(side)
-        if count is not None and count > len(held):
-            # More than the folder has: all test images of its data.
-            target = self._run.target() if side == "y" else None
-            held = (target or self._run.source()).test
-        if count is not None and count > len(held):
-            raise ValueError(f"--count should be at most {len(held)}. Received: {count}")
-        count = count or min(default or len(held.classes), len(held))
-        return held.by_class(count, seed).images
-
-
-class _Bundle:
-    """A bundle needs no TensorFlow; its images are the samples that came with it."""
-
-    def __init__(self, folder: Path) -> None:
-        from wyner_serving import Bundle
-
-        self._folder = folder
-        self._bundle = Bundle.load(folder)
-
-    def load_model(self) -> Any:
-        return self._bundle
-
-    def images(
-        self, side: str, seed: int, count: int | None = None, default: int | None = None
-    ) -> np.ndarray:
-        from wyner_keras.cli import pictures
-
-        shape: Any = self._bundle.image_shape(side)
-        found = pictures.read([str(self._folder / "samples" / side)], shape, "samples")
-        if count is not None and count > len(found):
+        examples = self.examples
+        if count is not None and count > len(examples) and self.run is not None:
+            # More than the folder has: all held-out pairs of its data.
+            _, held_out = self.run.pairs()
+            examples = runs.Examples.of(held_out, len(held_out))
+        if count is not None and count > len(examples):
             raise ValueError(
-                f"--count should be at most {len(found)}, the samples in the bundle, or images "
-                f"should be given. Received: {count}"
+                f"--count should be at most {len(examples)}, or --input should name examples. "
+                f"Received: {count}"
             )
-        return np.roll(found, -seed, axis=0)[: count or default]
+        return examples, examples.positions(side, count, seed, default)
 
 
 def open_folder(folder: str) -> Opened:
-    """A run folder or a bundle, told apart by the bundle's manifest.
+    """A run folder or a bundle, told apart by the bundle's manifest; a bundle needs no TensorFlow.
 
     Raises:
         ValueError: if it is neither, or damaged.
     """
     if (Path(folder) / "manifest.json").is_file():
-        return _Bundle(Path(folder))
-    return _Run(folder)
+        from wyner_serving import Bundle
+
+        bundle = Bundle.load(folder)
+        rows = {side: bundle.samples(side) for side in runs.SIDES}
+        count = min(map(len, rows.values()))
+        rows = {side: values[:count] for side, values in rows.items()}
+        return Opened(bundle, runs.Examples(rows, dict.fromkeys(rows)))
+    run = runs.Run.open(folder)
+    examples = run.examples()
+    import_tensorflow()
+    return Opened(run.load_model(), examples, run)

@@ -1,28 +1,38 @@
-"""What the commands share: option types, label maps, the result that `main` prints."""
+"""What the commands share: option types, where pairs come from, the result that `main` prints."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from wyner_keras.received import received
+from wyner_keras.runs import label_map
 
-_AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
-_NAMED_MAPS = {"add-one": "n+1", "same": "n"}
-# Metavar of the options that name a source of images.
-SOURCES = "mnist|mnist-rotated|digits|FOLDER"
-
-# What options that name files of images read; see `wyner_keras.data.image_file`.
-FILES = (
-    "one .npy array (n, h, w, c) with values in [0, 1], or .png, .jpg, .bmp, .webp, .tif and .gif "
-    "files or folders of them, of 8 bits a channel, grey ones also of 16; each is turned upright "
-    "by its EXIF orientation, and what is transparent shows a white ground"
+# Metavar of the options that name a source of labelled images.
+_SOURCES = "mnist|mnist-rotated|digits|FOLDER"
+_KINDS = ("real", "binary", "categorical", "count")
+_IMAGES = (
+    ".png, .jpg, .bmp, .webp, .tif and .gif files, of 8 bits a channel, grey ones also of 16; each "
+    "is turned upright by its EXIF orientation, and what is transparent shows a white ground"
 )
+# What options that name files of examples read.
+FILES = (
+    f"of images, folders or {_IMAGES}; of vectors, a .csv with the columns' names; of any, arrays "
+    "(n, ...) in a .npy or .npz file, images in [0, 1] or bytes"
+)
+
+
+# Options that say where pairs come from, the fields of `runs.Source`.
+SOURCE = ("pairs", "x", "y", "data", "data_y", "map", "held_out", "kinds", "missing")
+
+
+def said(options: argparse.Namespace, names: Sequence[str] = SOURCE) -> dict[str, Any]:
+    """Those of some options that were given, by name."""
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class Result(NamedTuple):
@@ -38,7 +48,7 @@ class CommandFailed(Exception):
 
 def whole(text: str, minimum: int = 0) -> int:
     """An option's whole number."""
-    if not re.fullmatch(r"\d+", text) or int(text) < minimum:
+    if not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < minimum:
         raise argparse.ArgumentTypeError(
             f"should be a whole number of {minimum} or more. Received: {text!r}"
         )
@@ -61,13 +71,22 @@ def factor(text: str) -> float:
     return value
 
 
-def local_size(text: str) -> str:
-    """`NxK`: N categorical variables with K categories each."""
-    if not re.fullmatch(r"[1-9]\d*x[1-9]\d*", text):
+def share(text: str) -> float:
+    """An option's number above 0 and below 1."""
+    if not factor(text) < 1:
+        raise argparse.ArgumentTypeError(f"should be below 1. Received: {text!r}")
+    return float(text)
+
+
+def kinds(text: str) -> dict[str, str]:
+    """Kinds of columns by name: `x.age=count,y=real`."""
+    found = dict(part.strip().partition("=")[::2] for part in text.split(","))
+    if not all(found) or not set(found.values()) <= set(_KINDS):
         raise argparse.ArgumentTypeError(
-            f"should be NxK, such as 20x10: N variables with K categories each. Received: {text!r}"
+            f"should be column=kind, such as x.age=count,y=real, each of {', '.join(_KINDS)}. "
+            f"Received: {text!r:.200}"
         )
-    return text
+    return found
 
 
 def map_text(text: str) -> str:
@@ -78,71 +97,77 @@ def map_text(text: str) -> str:
         if text.endswith(".json"):
             file = check_regular(text, "a label map's file")
             text = " ".join(file.read_text(encoding="utf-8").split())
-        label_map(text, (0,))
+        try:
+            label_map(text, (0,))
+        except ValueError:
+            # Labels may be texts, which is known when the data are.
+            if "".join(re.findall(r"[^\W\d_]", text)) in ("", "n"):
+                raise
+            label_map(text, ("",))
     except (OSError, ValueError) as error:
         raise argparse.ArgumentTypeError(str(error)) from error
-    # JSON in JSON without end.
-    except RecursionError as error:
-        raise argparse.ArgumentTypeError(
-            f"a label map should be pairs of labels. Received: {type(error).__name__}: {error}"
-        ) from error
     return text
 
 
-def label_map(text: str, classes: Sequence[int]) -> dict[int, int]:
-    """The label of y that each label of x goes with.
+def add_source(parser: argparse.ArgumentParser, default: str) -> None:
+    """The options that say where pairs come from.
 
     Args:
-        text: "add-one", "same", "3n+2" (all modulo the largest class and one), "0:1,1:2" or a JSON
-            object.
-        classes: the labels of x; a map given pair by pair is taken as it is.
-
-    Returns:
-        Label of x to label of y.
-
-    Raises:
-        ValueError: if the text is none of these.
-
-    Example:
-        >>> label_map("3n+2", range(10))[9]
-        9
+        parser: of the command.
+        default: what is taken where none is given.
     """
-    affine = _AFFINE.fullmatch(_NAMED_MAPS.get(text, text.strip()))
-    if affine:
-        factor = {"": 1, "-": -1}.get(affine["factor"]) or int(affine["factor"] or 1)
-        offset = int((affine["offset"] or "0").replace(" ", ""))
-        modulus = max(classes) + 1
-        return {int(label): int((factor * label + offset) % modulus) for label in classes}
-    try:
-        if text.lstrip().startswith("{"):
-            pairs = json.loads(text, object_pairs_hook=list)
-        else:
-            pairs = [tuple(pair.split(":")) for pair in text.split(",")]
-        mapping = {_label(x): _label(y) for x, y in pairs}
-        if len(mapping) != len(pairs) or min(*mapping, *mapping.values()) < 0:
-            raise ValueError
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            "a label map should be add-one, same, an expression such as 3n+2, or pairs such as "
-            "0:1,1:2,2:0, whole numbers, with each label of x once. "
-            f"Received: {received(text)}"
-        ) from error
-    return mapping
-
-
-def _label(value: Any) -> int:
-    """A label as a number: `int` alone would cut 1.5 to 1, and take true for 1."""
-    if isinstance(value, str) and re.fullmatch(r"\s*\d+\s*", value, re.ASCII):
-        return int(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    raise ValueError("no label")
-
-
-def like(image_shape: Sequence[int]) -> str:
-    """The set, of the two that recipes were tuned on, whose sizes images of a shape should take."""
-    sides = image_shape[:2]
-    return "mnist" if min(sides) >= 16 and not any(side % 4 for side in sides) else "digits"
+    group = parser.add_argument_group(
+        "pairs", f"Where pairs (x, y) come from (default: {default})."
+    )
+    group.add_argument(
+        "--pairs",
+        metavar="DIR|FILE",
+        help=f"DIR/x/NAME.png with DIR/y/NAME.png, {_IMAGES}; or a .csv, .tsv or .parquet file of "
+        "columns x and y of paths, or x.NAME and y.NAME of numbers or texts, beside optional ones: "
+        "split (train or test), group (kept together), label",
+    )
+    group.add_argument(
+        "--x", metavar="FILE", help="rows of x: .npy, .npz, .h5, .csv or .parquet (FILE:NAME)"
+    )
+    group.add_argument("--y", metavar="FILE", help="the rows of y that go with them")
+    group.add_argument(
+        "--data",
+        metavar=_SOURCES,
+        help="images by label, which --map pairs: MNIST (28x28), the digits that ship with "
+        "scikit-learn (8x8), either turned by 90° to the left (…-rotated), or a folder "
+        "FOLDER/<label>/*.png",
+    )
+    group.add_argument(
+        "--data-y", metavar=_SOURCES, help="the same for y (default: y is drawn from --data too)"
+    )
+    group.add_argument(
+        "--map",
+        type=map_text,
+        metavar="MAP",
+        help="which label of y goes with a label of x: add-one, same, an expression such as 3n+2 "
+        "(modulo the number of classes), pairs such as 0:1,1:2,2:0, or a JSON object or file "
+        "(default: add-one)",
+    )
+    group.add_argument(
+        "--held-out",
+        type=share,
+        metavar="SHARE",
+        help="share of the pairs that is held out, where the data do not say which are "
+        "(default: 0.2)",
+    )
+    group.add_argument(
+        "--kinds",
+        type=kinds,
+        metavar="COLUMN=KIND,…",
+        help=f"what columns are, of {', '.join(_KINDS)}: x.age=count, or y=real for all of y "
+        "(default: told from the values)",
+    )
+    group.add_argument(
+        "--missing",
+        action="store_const",
+        const=True,
+        help="values of columns may be absent: empty, NA or NaN",
+    )
 
 
 def add_common(parser: argparse.ArgumentParser, seed: str) -> None:

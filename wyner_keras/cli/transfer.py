@@ -10,16 +10,16 @@ import numpy as np
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
-from wyner_keras.files import write_arrays
 
 _DESCRIPTION = """\
-Transfer styles: every style image with the concept of every concept image.
+Transfer styles: every style example with the concept of every concept example.
 
-With --side x the results are x images: the style is taken from x images, the concept from y
-images (after the add-one training, a 4 as concept makes a 3). With --side y the other way round.
+With --side x the results are examples of x: the style is taken from x, the concept from y (after
+the add-one training, a 4 as concept makes a 3). With --side y the other way round.
 
-FILE ends in .png for a picture, or in .npz for arrays: `style`, `concept`, and `result` of
-shape (styles, concepts, h, w, c), float32 in [0, 1].
+FILE ends in .png for a picture, .npz for arrays `style`, `concept` and `result` (styles, concepts,
+...), images in [0, 1], .npy for the result alone, or .csv for vectors: a row a result, the concepts
+of the first style first.
 """
 
 
@@ -27,7 +27,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to `wyner`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "transfer",
-        help="give the concepts of some images the styles of others",
+        help="give the concepts of some examples the styles of others",
         description=_DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -37,57 +37,50 @@ def add_parser(commands: Any) -> None:
         "--style",
         nargs="+",
         metavar="FILE",
-        help=f"images of that side: {shared.FILES} (default: 6 test images of the run's data)",
+        help=f"examples of that side, {shared.FILES} (default: 6 held-out examples)",
     )
     parser.add_argument(
         "--concept",
         nargs="+",
         metavar="FILE",
-        help="images of the other side, read as those of --style (default: a test image of each "
-        "class)",
+        help="examples of the other side, read as those of --style (default: a held-out example of "
+        "each class, 10 at most)",
     )
-    parser.add_argument(
-        "--out", required=True, metavar="FILE", help=".png or .npz to write; must be new"
-    )
-    shared.add_common(parser, "of the noise and of which test images are taken (default: 0)")
+    parser.add_argument("--out", required=True, metavar="FILE", help="file to write; must be new")
+    shared.add_common(parser, "of the noise and of which examples are taken (default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> Result:
     """Transfer and write the file."""
-    from wyner_keras import figures
-    from wyner_keras.cli import pictures
+    from wyner_keras.cli import inputs
+    from wyner_keras.cli.outputs import Output, new_file
 
-    out = pictures.output(options.out)
+    path, seed = new_file(options.out), options.seed or 0
     opened = open_folder(options.folder)
-    model = opened.load_model()
-    seed = options.seed or 0
+    model, entries = opened.model, opened.model.side_entries
     side, other = options.side, "y" if options.side == "x" else "x"
 
     def references(paths: list[str] | None, name: str, of: str, seed: int) -> np.ndarray:
         if paths:
-            return pictures.read(paths, model.image_shape(of), name)
-        return opened.images(of, seed, default=6 if name == "--style" else None)
+            return inputs.read(paths, of, entries[of], name)
+        examples, places = opened.chosen(of, seed, default=6 if name == "--style" else 10)
+        return examples.rows[of][places]
 
-    # Another seed, so that the default styles are not the images of the default concepts.
+    # Another seed, so that the default styles are not the examples of the default concepts.
     style = references(options.style, "--style", side, seed + 1)
     concept = references(options.concept, "--concept", other, seed)
-    if out.suffix == ".png":
-        shapes = style.shape[1:], concept.shape[1:]
-        figures.check_transfer(len(style), len(concept), *shapes)
+    out = Output(path, entries)
+    out.check(side, 1 + len(style), 1 + len(concept))
     transfer = model.transfer_x if side == "x" else model.transfer_y
     result = transfer(style=style, concept=concept, seed=seed)
-    if out.suffix == ".png":
-        captions = (f"style {side}", f"concept {other}")
-        figures.transfer_grid(style, concept, result, out, captions=captions)
-    else:
-        write_arrays(out, style=style, concept=concept, result=result)
+    out.transfer(side, style, concept, result)
     styles, concepts = result.shape[:2]
     values = {
-        "out": str(out),
+        "out": str(path),
         "side": side,
         "styles": styles,
         "concepts": concepts,
         "seed": seed,
     }
-    return Result(f"{styles} styles by {concepts} concepts of {side} in {out}", values)
+    return Result(f"{styles} styles by {concepts} concepts of {side} in {path}", values)

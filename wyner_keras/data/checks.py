@@ -7,38 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.received import received
+from wyner_serving.rows import check_rows
 
 
 def check_images(
-    images: Any, name: str = "images", shape: tuple[int, int, int] | None = None
-) -> NDArray[np.float32]:
+    images: Any,
+    name: str = "images",
+    shape: tuple[int, int, int] | None = None,
+    *,
+    keep_bytes: bool = False,
+) -> NDArray[Any]:
     """Checks a batch of images and returns it as float32.
 
     Args:
-        images: floating-point array `(n, height, width, channels)`, intensities in [0, 1].
+        images: array `(n, height, width, channels)`, bytes, or floating-point in [0, 1].
         name: what the caller calls the images, for the error message.
         shape: the `(height, width, channels)` that the images must have; any when None.
+        keep_bytes: whether bytes are returned as they are.
 
     Returns:
         The same images as float32 `(n, height, width, channels)`, intensities in [0, 1]; not
         copied when they were float32 already.
 
     Raises:
-        ValueError: when the images are masked, not floating-point, not of rank 4, empty, not
-            finite, outside [0, 1] or of another shape.
+        ValueError: when the images are masked, neither bytes nor floating-point, not of rank 4,
+            empty, not finite, outside [0, 1] or of another shape.
 
     Example:
         >>> check_images(np.zeros((2, 8, 8, 1), "float64"), shape=(8, 8, 1)).dtype
         dtype('float32')
     """
-    array = as_array(images, name, "a floating-point array (n, height, width, channels)")
-    if not np.issubdtype(array.dtype, np.floating):
-        hint = "; divide integer intensities by 255" if array.dtype.kind in "iu" else ""
-        hint = hint or complex_hint(array)
-        raise ValueError(
-            f"{name} should be floating-point with intensities in [0, 1]{hint}. "
-            f"Received: dtype {array.dtype}"
-        )
+    array = as_array(images, name, "an array (n, height, width, channels) of images")
     if array.ndim != 4:
         hint = "; add the channel axis with images[..., None]" if array.ndim == 3 else ""
         raise ValueError(
@@ -47,60 +46,58 @@ def check_images(
         )
     if array.size == 0:
         raise ValueError(f"{name} should not be empty. Received: shape {array.shape}")
-    if shape is not None and array.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"{name} should have shape (n, {', '.join(map(str, shape))}). "
-            f"Received: shape {array.shape}"
-        )
-    # min and max carry NaN and infinity along, without a temporary array as large as the images.
-    with np.errstate(invalid="ignore"):
-        low, high = float(array.min()), float(array.max())
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ValueError(f"{name} should be finite. Received: values from {low} to {high}")
-    if low < 0 or high > 1:
-        hint = "; divide 0-255 data by 255" if high > 1.5 else ""
-        raise ValueError(
-            f"{name} should have intensities in [0, 1]{hint}. "
-            f"Received: values from {low:.6g} to {high:.6g}"
-        )
-    return array.astype(np.float32, copy=False)
+    if keep_bytes and array.dtype == np.uint8 and shape is None:
+        return array
+    return check_rows(array, name, {"kind": "image", "shape": shape or array.shape[1:]})
 
 
-def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[np.int64]:
-    """Checks class labels and returns them as int64.
+def check_labels(labels: Any, count: int, name: str = "labels") -> NDArray[Any]:
+    """Checks class labels and returns them as int64, or as texts.
 
     Args:
-        labels: integer array `(count,)`, each label 0 or more.
-        count: how many images the labels belong to.
+        labels: array `(count,)` of integers, each 0 or more, or of texts.
+        count: how many examples the labels belong to.
         name: what the caller calls the labels, for the error message.
 
     Returns:
-        The labels as int64 `(count,)`.
+        The labels as int64 or texts `(count,)`.
 
     Raises:
-        ValueError: when labels are absent, masked, not integers, of another length, negative, or
-            too large for int64.
+        ValueError: when labels are absent, masked, neither integers nor texts, of another length,
+            negative, or too large for int64.
 
     Example:
         >>> check_labels(np.array([3, 1], "uint8"), 2)
         array([3, 1])
+        >>> check_labels(["cat", "ant"], 2).tolist()
+        ['cat', 'ant']
     """
-    array = as_array(labels, name, f"an integer array of shape ({count},)")
-    if not np.issubdtype(array.dtype, np.integer):
+    array = as_array(labels, name, f"an array of integers or texts of shape ({count},)")
+    if array.dtype.kind not in "iu" and not _are_texts(array):
         raise ValueError(
-            f"{name} should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
+            f"{name} should be integers or texts{complex_hint(array)}. "
+            f"Received: dtype {array.dtype}"
         )
     if array.shape != (count,):
         raise ValueError(
-            f"{name} should have shape ({count},), one for each image. "
+            f"{name} should have shape ({count},), one for each example. "
             f"Received: shape {array.shape}"
         )
+    if array.dtype.kind not in "iu":
+        return array.astype(str)
     if count and (array.min() < 0 or array.max() > np.iinfo(np.int64).max):
         raise ValueError(
             f"{name} should be 0 or more and fit into int64. "
             f"Received: values from {array.min()} to {array.max()}"
         )
     return array.astype(np.int64, copy=False)
+
+
+def _are_texts(array: NDArray[Any]) -> bool:
+    # Texts of a table's column are objects.
+    return array.dtype.kind in "UT" or (
+        array.dtype.kind == "O" and all(isinstance(each, str) for each in array.flat)
+    )
 
 
 def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = None) -> int:
@@ -122,32 +119,12 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
         >>> check_whole(np.int32(5), "seed")
         5
     """
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < minimum or (maximum is not None and value > maximum):
-        bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
-        raise ValueError(f"{name} should be a whole number {bounds}. Received: {received(value)}")
-    return int(value)
-
-
-def check_least(value: Any, name: str, least: int) -> int:
-    """A count that has a smallest value, as int.
-
-    Args:
-        value: a Python or NumPy integer; bool is refused.
-        name: what the caller calls it.
-        least: the smallest value allowed.
-
-    Raises:
-        ValueError: when it is no whole number, or smaller.
-
-    Example:
-        >>> check_least(8, "`samples`", 2)
-        8
-    """
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not whole or value < least:
-        raise ValueError(f"{name} should be at least {least}. Received: {received(value)}")
-    return int(value)
+    if whole and value >= minimum and (maximum is None or value <= maximum):
+        return int(value)
+    bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
+    expected = f"at least {minimum}" if whole and maximum is None else f"a whole number {bounds}"
+    raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
 
 
 def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:
@@ -226,6 +203,26 @@ def check_number(value: Any, name: str, expected: str) -> float:
     if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
     return float(value)
+
+
+def check_share(value: Any, name: str) -> float:
+    """A share of a whole, above 0 and below 1.
+
+    Args:
+        value: a number of Python's or NumPy's; bool is refused.
+        name: what the caller calls it.
+
+    Raises:
+        ValueError: when it is anything else.
+
+    Example:
+        >>> check_share(0.2, "held_out")
+        0.2
+    """
+    share = check_number(value, name, "a number")
+    if not 0 < share < 1:
+        raise ValueError(f"{name} should be above 0 and below 1. Received: {share}")
+    return share
 
 
 def refuse_masked(value: Any, name: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
+from wyner_keras.data.image_file import SUFFIXES, read_images, stack_bytes, to_unit
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.listing import list_folder, warn_left_out
 
@@ -33,9 +33,9 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
             equal ("0" and "00"), it is the place of the folder's name in sorted order.
 
     Returns:
-        For each root its images, float32 `(n, height, width, channels)`, intensities in [0, 1],
-        in the order of their folders' and files' names. One channel when the files are all grey,
-        else three (RGB).
+        For each root its images, bytes `(n, height, width, channels)`, or float32 in [0, 1] where a
+        file has 16 bits, in the order of their folders' and files' names. One channel when the
+        files are all grey, else three (RGB).
 
     Raises:
         ValueError: when a root holds no folder of images, a folder no image, an image cannot be
@@ -50,10 +50,10 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
         ...     Image.new("L", (8, 8), 255).save(Path(root) / "7" / "white.png")
         ...     (images,) = read_folder(Path(root))
         >>> images.images.mean(), images.labels
-        (np.float32(1.0), array([7]))
+        (np.float64(255.0), array([7]))
     """
     files, labels, _ = _list(roots)
-    pixels = _read([path for part in files for path in part])
+    pixels = list(read_images([path for part in files for path in part]))
     channels = max(each.shape[2] for each in pixels)
     stops = np.cumsum([len(part) for part in files])
     return tuple(
@@ -63,7 +63,7 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
 
 
 def read_and_split(root: Path, split: Split) -> tuple[LabelledImages, LabelledImages]:
-    """Reads a folder as `read_folder` does, and splits it before floats are made of the pixels.
+    """Reads a folder as `read_folder` does, and splits it before pixels are stacked.
 
     Args:
         root: the folder.
@@ -77,7 +77,7 @@ def read_and_split(root: Path, split: Split) -> tuple[LabelledImages, LabelledIm
     """
     (files,), (labels,), names = _list([root])
     parts = split(labels, names)
-    pixels = _read(files)
+    pixels = list(read_images(files))
     channels = max(each.shape[2] for each in pixels)
     train, test = (
         LabelledImages(_stack([pixels[place] for place in part], channels), labels[part])
@@ -148,28 +148,10 @@ def _codes(names: list[str]) -> dict[str, int]:
     return numbers
 
 
-def _read(files: list[Path]) -> list[NDArray[Any]]:
-    from tqdm import tqdm
-
-    pixels: list[NDArray[Any]] = []
-    for path in tqdm(files, desc="Reading images", unit="image", delay=3, leave=False):
-        array = read_image(path)
-        if pixels and array.shape[:2] != pixels[0].shape[:2]:
-            raise ValueError(
-                f"images should all have the size of {str(files[0])!r}, {_size(pixels[0])}. "
-                f"Received: {str(path)!r} of {_size(array)}"
-            )
-        pixels.append(array)
-    return pixels
-
-
-def _size(pixels: NDArray[Any]) -> tuple[int, int]:
-    """Width and height, as image viewers say it."""
-    return pixels.shape[1], pixels.shape[0]
-
-
-def _stack(pixels: list[NDArray[Any]], channels: int) -> NDArray[np.float32]:
-    # Beside the bytes of the files, the only copy of all images that is ever held.
+def _stack(pixels: list[NDArray[Any]], channels: int) -> NDArray[Any]:
+    """Bytes, or float32 where a file has 16 bits; beside the files' pixels the only copy."""
+    if all(each.dtype == np.uint8 for each in pixels):
+        return stack_bytes(pixels, channels)
     stack = np.empty((len(pixels), *pixels[0].shape[:2], channels), np.float32)
     for image, each in zip(stack, pixels, strict=True):
         image[...] = to_unit(each, channels)

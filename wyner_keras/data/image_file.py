@@ -3,8 +3,10 @@
 import contextlib
 import logging
 import os
+import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _log = logging.getLogger(__name__)
+_one_at_a_time = threading.RLock()
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".gif")
 """How the names of files that are read end."""
@@ -113,12 +116,74 @@ def to_unit(pixels: NDArray[Any], channels: int) -> NDArray[np.float32]:
     return np.broadcast_to(unit, (*unit.shape[:2], channels))
 
 
+def to_bytes(pixels: NDArray[Any], channels: int) -> NDArray[np.uint8]:
+    """Pixels as bytes, 16 bits rounded to 8, with the channels that the other images have.
+
+    Args:
+        pixels: uint8 or uint16 `(height, width, 1 or 3)`, as `read_image` returns them.
+        channels: 1 or 3, no fewer than the pixels have; grey is repeated.
+
+    Example:
+        >>> to_bytes(np.array([[[257 * 51]]], "uint16"), channels=3).tolist()
+        [[[51, 51, 51]]]
+    """
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.broadcast_to(pixels, (*pixels.shape[:2], channels))
+
+
+def stack_bytes(pixels: Sequence[NDArray[np.uint8]], channels: int) -> NDArray[np.uint8]:
+    """Images of bytes in one array `(n, height, width, channels)`.
+
+    Args:
+        pixels: one array an image, all of one size.
+        channels: 1 or 3, no fewer than any image has; grey is repeated.
+
+    Example:
+        >>> stack_bytes([np.zeros((2, 2, 1), "uint8")], channels=3).shape
+        (1, 2, 2, 3)
+    """
+    stack = np.empty((len(pixels), *pixels[0].shape[:2], channels), np.uint8)
+    for image, each in zip(stack, pixels, strict=True):
+        image[...] = each
+    return stack
+
+
+def read_images(paths: Sequence[Path]) -> Iterator[NDArray[Any]]:
+    """Reads image files one by one, with a progress bar, and checks that they are of one size.
+
+    Args:
+        paths: of the files.
+
+    Raises:
+        ValueError: as `read_image` does, and when a file differs in size; the error names it.
+
+    Example:
+        >>> [image.shape for image in read_images([])]
+        []
+    """
+    from tqdm import tqdm
+
+    first = None
+    for path in tqdm(paths, desc="Reading images", unit="image", delay=3, leave=False):
+        array = read_image(path)
+        size = array.shape[1], array.shape[0]  # as image viewers say it
+        first = size if first is None else first
+        if size != first:
+            raise ValueError(
+                f"images should all have the size of {str(paths[0])!r}, {first}. "
+                f"Received: {str(path)!r} of {size}"
+            )
+        yield array
+
+
 @contextlib.contextmanager
 def _named_warnings(path: str | os.PathLike[str]) -> Iterator[None]:
     """Pillow's warnings name no file: too many pixels become an error, the rest are logged."""
     from PIL import Image
 
-    with warnings.catch_warnings(record=True) as caught:
+    # What catches warnings is one for all threads.
+    with _one_at_a_time, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield

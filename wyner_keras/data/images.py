@@ -1,17 +1,17 @@
 """A set of images with one class label each."""
 
+import functools
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import check_images, check_labels, check_whole
+from wyner_keras.data.rows import ArrayRows
 
-# Stands in every place of `labels` when a set has none (see `LabelledImages.unlabelled`).
-_UNLABELLED = -1
-# As many as `repr` names one by one.
-_NAMED_CLASSES = 10
+Label = int | str
+_NAMED_CLASSES = 10  # as many as `repr` names one by one
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,9 +19,9 @@ class LabelledImages:
     """Images with one class label each, checked when made; the arrays are read-only views.
 
     Args:
-        images: floating-point array `(n, height, width, channels)`, intensities in [0, 1];
-            held as float32.
-        labels: array `(n,)` of any integer dtype, each 0 or more; held as int64.
+        images: array `(n, height, width, channels)`, bytes, or floating-point in [0, 1]; bytes
+            are held as they are, all else as float32.
+        labels: array `(n,)` of integers, each 0 or more, held as int64; or of texts.
 
     Raises:
         ValueError: when either is malformed or their lengths differ.
@@ -34,47 +34,32 @@ class LabelledImages:
         LabelledImages(3 images of shape (8, 8, 1), classes 2, 4)
     """
 
-    images: NDArray[np.float32]
-    labels: NDArray[np.int64]
+    images: NDArray[Any]
+    labels: NDArray[Any]
 
     def __post_init__(self) -> None:
-        images = check_images(self.images)
+        images = check_images(self.images, keep_bytes=True)
         labels = check_labels(self.labels, len(images))
         object.__setattr__(self, "images", _read_only(images))
         object.__setattr__(self, "labels", _read_only(labels))
-
-    @classmethod
-    def unlabelled(cls, images: Any) -> Self:
-        """Images that have no labels, for pairs that users make by index.
-
-        Args:
-            images: floating-point array `(n, height, width, channels)`, intensities in [0, 1].
-
-        Returns:
-            A set whose `has_labels` is False, whose `labels` are all -1, and whose `classes` and
-            `of_class` raise.
-
-        Raises:
-            ValueError: when the images are malformed.
-
-        Example:
-            >>> LabelledImages.unlabelled(np.zeros((3, 8, 8, 1), "float32")).has_labels
-            False
-        """
-        result = cls(images, np.zeros(len(check_images(images)), np.int64))
-        object.__setattr__(
-            result, "labels", _read_only(np.full(len(result), _UNLABELLED, np.int64))
-        )
-        return result
 
     def __len__(self) -> int:
         """How many images there are."""
         return len(self.images)
 
+    def __received__(self) -> str:
+        """What an error message says of the images."""
+        return f"{len(self)} LabelledImages of {self.image_shape}"
+
     def __repr__(self) -> str:
         """How many images there are, their shape and classes, without the pixels."""
         size = f"{len(self)} images of shape {self.image_shape}"
-        return f"LabelledImages({size}, {self._classes_text()})"
+        return f"LabelledImages({size}, {shown_classes(np.unique(self.labels))})"
+
+    @functools.cached_property
+    def rows(self) -> ArrayRows:
+        """The images as one store: pairs that are made of them share it, and what it caches."""
+        return ArrayRows(self.images, "images")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -83,17 +68,11 @@ class LabelledImages:
         return height, width, channels
 
     @property
-    def has_labels(self) -> bool:
-        """Whether the images carry labels."""
-        return bool(self.labels[0] != _UNLABELLED)
+    def classes(self) -> tuple[Label, ...]:
+        """The labels that occur, ascending."""
+        return tuple(np.unique(self.labels).tolist())
 
-    @property
-    def classes(self) -> tuple[int, ...]:
-        """The labels that occur, ascending; `ValueError` when the set is unlabelled."""
-        self._require_labels()
-        return tuple(int(label) for label in np.unique(self.labels))
-
-    def of_class(self, label: int) -> NDArray[np.int64]:
+    def of_class(self, label: Label) -> NDArray[np.int64]:
         """Where the images of one class are.
 
         Args:
@@ -102,15 +81,32 @@ class LabelledImages:
         Returns:
             Positions in `images`, ascending, `(count,)`; empty when the class does not occur.
 
-        Raises:
-            ValueError: when the set is unlabelled.
-
         Example:
             >>> LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [4, 2, 4]).of_class(2)
             array([1])
         """
-        self._require_labels()
         return np.flatnonzero(self.labels == label).astype(np.int64, copy=False)
+
+    def unit(self) -> NDArray[np.float32]:
+        """The images as float32 in [0, 1]; a copy where they are bytes.
+
+        Example:
+            >>> LabelledImages(np.full((1, 1, 1, 1), 51, "uint8"), [0]).unit().ravel()
+            array([0.2], dtype=float32)
+        """
+        return check_images(self.images)
+
+    def select(self, positions: NDArray[Any] | slice) -> "LabelledImages":
+        """The images at some positions, with their labels.
+
+        Args:
+            positions: integers, a mask, or a slice, which copies nothing.
+
+        Example:
+            >>> LabelledImages(np.zeros((3, 8, 8, 1), "uint8"), ["a", "b", "c"]).select([2]).classes
+            ('c',)
+        """
+        return LabelledImages(self.images[positions], self.labels[positions])
 
     def take(self, n: int) -> "LabelledImages":
         """The first images, without a copy.
@@ -128,10 +124,7 @@ class LabelledImages:
             >>> len(LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [4, 2, 4]).take(2))
             2
         """
-        n = check_whole(n, "n", minimum=1, maximum=len(self))
-        if not self.has_labels:
-            return LabelledImages.unlabelled(self.images[:n])
-        return LabelledImages(self.images[:n], self.labels[:n])
+        return self.select(slice(check_whole(n, "n", minimum=1, maximum=len(self))))
 
     def by_class(self, count: int, seed: int = 0) -> "LabelledImages":
         """Images drawn at random, one of each class in turn.
@@ -144,7 +137,7 @@ class LabelledImages:
             The images with their labels; of a smaller count the same ones, fewer.
 
         Raises:
-            ValueError: when there are not that many, or the set is unlabelled.
+            ValueError: when there are not that many.
 
         Example:
             >>> LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [4, 4, 2]).by_class(2).labels
@@ -155,23 +148,22 @@ class LabelledImages:
         columns = [generator.permutation(self.of_class(label)) for label in self.classes]
         longest = max(map(len, columns))
         order = [column[row] for row in range(longest) for column in columns if row < len(column)]
-        chosen = np.asarray(order[:count])
-        return LabelledImages(self.images[chosen], self.labels[chosen])
+        return self.select(np.asarray(order[:count]))
 
-    def _classes_text(self) -> str:
-        if not self.has_labels:
-            return "no labels"
-        classes = self.classes
-        if len(classes) > _NAMED_CLASSES:
-            return f"{len(classes)} classes from {classes[0]} to {classes[-1]}"
-        return f"classes {', '.join(map(str, classes))}"
 
-    def _require_labels(self) -> None:
-        if not self.has_labels:
-            raise ValueError(
-                "images should carry labels: make them with LabelledImages(images, labels). "
-                f"Received: {len(self)} images without labels"
-            )
+def shown_classes(classes: NDArray[Any]) -> str:
+    """Classes in a few words, for one line about a set.
+
+    Args:
+        classes: ascending.
+
+    Example:
+        >>> shown_classes(np.arange(26))
+        '26 classes from 0 to 25'
+    """
+    if len(classes) > _NAMED_CLASSES:
+        return f"{len(classes)} classes from {classes[0]} to {classes[-1]}"
+    return f"classes {', '.join(map(str, classes))}"
 
 
 def _read_only(array: NDArray[Any]) -> NDArray[Any]:

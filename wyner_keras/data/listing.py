@@ -98,7 +98,7 @@ def warn_left_out(paths: Sequence[Path], root: Path) -> None:
     """Logs one warning for all that was passed over, where there is any."""
     if paths:
         _log.warning(
-            "%d of the files and folders in %s are no images by label and are left out, such as %r",
+            "%d of the files and folders in %s are left out, such as %r",
             len(paths),
             str(root),
             str(paths[0].relative_to(root)),

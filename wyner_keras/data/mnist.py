@@ -59,7 +59,7 @@ def _read(builder: Any, split: str) -> LabelledImages:
     from tqdm import tqdm
 
     count = builder.info.splits[split].num_examples
-    images = np.empty((count, *builder.info.features["image"].shape), np.float32)
+    images = np.empty((count, *builder.info.features["image"].shape), np.uint8)
     labels = np.empty(count, np.int64)
     config = tfds.ReadConfig(try_autocache=False)  # read once, so a cache only costs time
     stream = builder.as_dataset(split=split, as_supervised=True, read_config=config)
@@ -69,7 +69,7 @@ def _read(builder: Any, split: str) -> LabelledImages:
         start = 0
         for image_batch, label_batch in tfds.as_numpy(stream.batch(_READ_BATCH)):
             stop = start + len(label_batch)
-            images[start:stop] = image_batch / np.float32(255)
+            images[start:stop] = image_batch
             labels[start:stop] = label_batch
             bar.update(len(label_batch))
             start = stop

@@ -1,5 +1,6 @@
 """Pairings: which image of one set goes with which of another."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,9 +8,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import check_whole
-from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.images import Label, LabelledImages
 from wyner_keras.data.pairs import Pairs
 from wyner_keras.received import received
+
+LabelMap = Mapping[Any, Any] | Callable[[Any], Any]
+"""From a label of x to a label of y."""
+
+
+def next_label(label: int, classes: int = 10) -> int:
+    """The label map of the paper's experiment: the next class, and 0 after the last.
+
+    Args:
+        label: from 0 to `classes - 1`.
+        classes: how many there are.
+
+    Example:
+        >>> next_label(9)
+        0
+    """
+    return (label + 1) % classes
 
 
 def add_one(
@@ -46,16 +64,18 @@ def add_one(
     """
     classes = check_whole(classes, "classes", minimum=2)
     _check_set(images, "images")
-    if images.classes[-1] >= classes:
+    last = images.classes[-1]
+    if isinstance(last, str) or last >= classes:
         raise ValueError(
-            f"labels should be below classes={classes}. Received: label {images.classes[-1]}"
+            f"labels should be whole numbers below classes={classes}. Received: label {last!r}"
         )
-    return label_map(images, lambda n: (n + 1) % classes, pairs_per_class, seed=seed)
+    next_of = functools.partial(next_label, classes=classes)
+    return label_map(images, next_of, pairs_per_class, seed=seed)
 
 
 def label_map(
     images: LabelledImages,
-    mapping: Mapping[int, int] | Callable[[int], int],
+    mapping: LabelMap,
     pairs_per_class: int | None = None,
     *,
     seed: int = 0,
@@ -65,7 +85,7 @@ def label_map(
 
     Args:
         images: where x is drawn from.
-        mapping: from each label of x to a label of y, as a mapping or a function.
+        mapping: from each label of x to a label of y, a mapping or a function.
         pairs_per_class: pairs for each class of x; None for as many as it has images.
         seed: 0 or more; the same seed gives the same pairs.
         targets: where y is drawn from; None for `images`. Classes that nothing maps to are left
@@ -141,31 +161,25 @@ def same_label(
 
 
 def from_indices(x_images: Any, y_images: Any, index: Any) -> Pairs:
-    """Pairs that the user already has, in the order given.
+    """Pairs that the user already has, in the order given: `Pairs(x_images, y_images, index)`.
 
     Args:
-        x_images: `LabelledImages`, or an array `(n, height, width, channels)` with intensities
-            in [0, 1] when there are no labels.
+        x_images: what x is drawn from, as `Pairs` takes it.
         y_images: likewise.
         index: integer array `(n, 2)` of positions, the first column in `x_images`, the second
             in `y_images`.
 
-    Returns:
-        The pairs. Sets given as arrays are unlabelled: their labels read -1.
-
     Raises:
-        ValueError: when images or index are malformed or the index points outside the images.
+        ValueError: as `Pairs` does, and without an index.
 
     Example:
-        >>> x, y = np.zeros((5, 8, 8, 1), "float32"), np.ones((5, 8, 8, 1), "float32")
-        >>> len(from_indices(x, y, [[0, 0], [1, 1]]))
+        >>> x = np.random.default_rng(0).random((5, 8, 8, 1))
+        >>> len(from_indices(x, 1 - x, [[0, 0], [1, 1]]))
         2
     """
-    x = x_images if isinstance(x_images, LabelledImages) else LabelledImages.unlabelled(x_images)
-    # The same object twice stays one set, so that its images are held once.
-    y = x if y_images is x_images else y_images
-    y = y if isinstance(y, LabelledImages) else LabelledImages.unlabelled(y)
-    return Pairs(x, y, index)
+    if index is None:
+        raise ValueError("index should be an array (n, 2). Received: None")
+    return Pairs(x_images, y_images, index)
 
 
 def _check_set(images: Any, name: str) -> None:
@@ -176,22 +190,21 @@ def _check_set(images: Any, name: str) -> None:
         )
 
 
-def _partner(
-    mapping: Mapping[int, int] | Callable[[int], int], label: int, targets: LabelledImages
-) -> int:
+def _partner(mapping: LabelMap, label: Label, targets: LabelledImages) -> Label:
     if isinstance(mapping, Mapping):
         if label not in mapping:
             raise ValueError(
-                f"mapping should name a partner for class {label}. "
+                f"mapping should name a partner for class {label!r}. "
                 f"Received: a mapping of {received(sorted(mapping, key=repr))}"
             )
         partner = mapping[label]
     else:
         partner = mapping(label)
-    partner = check_whole(partner, f"the partner of class {label}")
+    if not isinstance(targets.classes[0], str):
+        partner = check_whole(partner, f"the partner of class {label!r}")
     if partner not in targets.classes:
         raise ValueError(
-            f"class {label} should have a partner: images of class {partner} to pair it with. "
+            f"class {label!r} should have a partner: images of class {partner!r} to pair it with. "
             f"Received: images of classes {received(targets.classes)}"
         )
     return partner

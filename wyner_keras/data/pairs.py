@@ -1,103 +1,226 @@
-"""Pairs of images, held as positions in their sets and gathered when asked for."""
+"""Pairs (x, y): two stores of rows, and which row of one goes with which of the other."""
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import as_array, check_whole, complex_hint
-from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.checks import as_array, check_labels, check_share, check_whole
+from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels
+from wyner_keras.data.images import shown_classes
+from wyner_keras.data.rows import Rows, Subset
+from wyner_keras.data.splits import held_out_pairs, linked_lots
+from wyner_keras.data.spool import spool
+from wyner_keras.data.stream import Part, as_part, read_array, read_checked, read_rows, stream
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+    from wyner_keras.modality import Modality
 
-@dataclass(frozen=True, eq=False, repr=False)
-class Pairs:
-    """Pairs (x, y): two sets of images and which image of one goes with which of the other.
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of pairs before training; recipes follow it.
 
     Args:
-        x: the images that x is drawn from.
-        y: the images that y is drawn from; may be the same set.
-        index: integer array `(n, 2)` of positions, the first column in `x`, the second in `y`;
-            held as int64.
-
-    Raises:
-        ValueError: when the sets are not `LabelledImages` or the index is empty, of another
-            shape or dtype, or points outside them.
-
-    Example:
-        >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
-        >>> pairs = Pairs(digits, digits, np.array([[0, 1], [1, 2]]))
-        >>> len(pairs), pairs.x_labels.tolist(), pairs.y_labels.tolist()
-        (2, [0, 1], [1, 2])
-        >>> pairs
-        Pairs(2 pairs, x=LabelledImages(3 images of shape (8, 8, 1), classes 0, 1, 2), y=x)
+        pairs: how many there are.
+        rows: how many rows each side's store has.
+        modalities: of the sides.
+        same_store: whether x and y are drawn from one store.
+        classes: how many labels x has; None where it has none.
     """
 
-    x: LabelledImages
-    y: LabelledImages
-    index: NDArray[np.int64]
+    pairs: int
+    rows: tuple[int, ...]
+    modalities: tuple[Modality, ...]
+    same_store: bool
+    classes: int | None
 
-    def __post_init__(self) -> None:
-        for name, images in (("x", self.x), ("y", self.y)):
-            if not isinstance(images, LabelledImages):
-                raise ValueError(
-                    f"{name} should be LabelledImages. Received: {type(images).__name__}"
-                )
-        object.__setattr__(self, "index", _check_index(self.index, len(self.x), len(self.y)))
+
+class Pairs:
+    """Pairs (x, y), held as positions in two stores and gathered when asked for.
+
+    Args:
+        x: rows that x is drawn from: an array `(n, ...)`, a memory-mapped one, a store of rows or
+            `LabelledImages`. Images are `(n, h, w, c)` in [0, 1] or bytes, series `(n, time,
+            channels)`, vectors `(n, columns)`.
+        y: likewise; the same object as `x` where both are drawn from one store.
+        index: integers `(n, 2)`, positions in x and in y; None pairs row i with row i.
+        x_labels: a label for each row of x, integers or texts; for figures, never for training.
+        y_labels: likewise.
+        groups: a group for each pair, integers or texts; `split` keeps a group together.
+        x_modality: what x is; None to be told from its shape and dtype.
+        y_modality: likewise.
+
+    Attributes:
+        stores: of x and of y.
+        modalities: of x and of y.
+        index: int64 `(n, 2)`, read-only.
+        groups: of the pairs, or None.
+
+    Raises:
+        ValueError: when a side or the index is malformed, there are fewer than 2 pairs, a value
+            is not as the modality says, or all rows of a side are the same.
+
+    Example:
+        >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+        >>> pairs = Pairs(x, 1 - x, x_labels=["a", "b", "a"])
+        >>> pairs
+        Pairs(3 pairs, x=3 images of shape (8, 8, 1), classes a, b; y=3 images of shape (8, 8, 1))
+    """
+
+    names = ("x", "y")
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        index: Any = None,
+        *,
+        x_labels: Any = None,
+        y_labels: Any = None,
+        groups: Any = None,
+        x_modality: Modality | None = None,
+        y_modality: Modality | None = None,
+    ) -> None:
+        first = as_rows(x, "x")
+        # The same object twice stays one store: its rows are held, and encoded, once.
+        second = first if y is x else as_rows(y, "y")
+        self.stores: tuple[Rows, ...] = (first, second)
+        self.index = as_index(index, tuple(map(len, self.stores)))
+        of_x = row_labels(x, x_labels, first, "x_labels")
+        same = second is first and y_labels is None
+        self._labels = of_x, of_x if same else row_labels(y, y_labels, second, "y_labels")
+        self.groups = None if groups is None else check_labels(groups, len(self), "groups")
+        told = modality_for(first, x_modality, "x")
+        if second is first and y_modality is None:
+            self.modalities: tuple[Modality, ...] = (told, told)
+        else:
+            self.modalities = (told, modality_for(second, y_modality, "y"))
 
     @classmethod
-    def diagonal(cls, images: LabelledImages) -> "Pairs":
-        """Each image with itself, in their order: for what trains on images one by one.
+    def from_dataset(
+        cls, dataset: tf.data.Dataset, count: int | None = None, **kwargs: Any
+    ) -> Self:
+        """Pairs from a stream, which is gone through once.
+
+        What does not fit into 1 GiB a side is kept in a file of the folder for temporary files
+        (`TMPDIR` says which) and goes with the pairs: epochs can then be shuffled anew.
 
         Args:
-            images: the set.
+            dataset: of batches `(x, y)`, each `(batch, ...)`.
+            count: pairs to take, at most; None for all.
+            **kwargs: as of `Pairs`: labels, groups and modalities.
+
+        Raises:
+            ValueError: when it is no such stream, does not end, or does not fit on the disk.
 
         Example:
-            >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
-            >>> Pairs.diagonal(digits).index.tolist()
-            [[0, 0], [1, 1], [2, 2]]
+            >>> import tensorflow as tf
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> Pairs.from_dataset(tf.data.Dataset.from_tensor_slices((x, 1 - x)).batch(2))
+            Pairs(3 pairs, x=3 images of shape (8, 8, 1); y=3 images of shape (8, 8, 1))
         """
-        return cls(images, images, np.repeat(np.arange(len(images))[:, None], 2, axis=1))
+        return cls(*spool(dataset, count), **kwargs)
+
+    def _with(self, **changes: Any) -> Self:
+        """The same pairs but for some attributes, which are right by construction."""
+        result = object.__new__(type(self))
+        result.__dict__.update(self.__dict__ | changes)
+        result.index.flags.writeable = False
+        return result
 
     def __len__(self) -> int:
         """How many pairs there are."""
         return len(self.index)
 
+    def __received__(self) -> str:
+        """What an error message says of the pairs."""
+        return f"{len(self)} Pairs of {self.x.shape} and {self.y.shape}"
+
     def __repr__(self) -> str:
-        """How many pairs there are and of what, without pixels and positions."""
-        y = "x" if self.y is self.x else repr(self.y)
-        return f"Pairs({len(self)} pairs, x={self.x!r}, y={y})"
+        """How many pairs there are and of what, without values and positions."""
+        x, y = (
+            _shown(rows, modality, labels)
+            for rows, modality, labels in zip(
+                self.stores, self.modalities, self._labels, strict=True
+            )
+        )
+        return f"Pairs({len(self)} pairs, x={x}; y={'x' if self.y is self.x else y})"
 
     @property
-    def x_labels(self) -> NDArray[np.int64]:
-        """Label of x in each pair, `(n,)`."""
-        return self.x.labels[self.index[:, 0]]
+    def x(self) -> Rows:
+        """The store of x."""
+        return self.stores[0]
 
     @property
-    def y_labels(self) -> NDArray[np.int64]:
-        """Label of y in each pair, `(n,)`."""
-        return self.y.labels[self.index[:, 1]]
+    def y(self) -> Rows:
+        """The store of y."""
+        return self.stores[1]
 
-    def arrays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    @property
+    def x_labels(self) -> NDArray[Any] | None:
+        """Label of x in each pair, `(n,)`; None without."""
+        return self._labels_of(0)
+
+    @property
+    def y_labels(self) -> NDArray[Any] | None:
+        """Label of y in each pair, `(n,)`; None without."""
+        return self._labels_of(1)
+
+    def _labels_of(self, column: int) -> NDArray[Any] | None:
+        labels = self._labels[column]
+        return None if labels is None else labels[self.index[:, column]]
+
+    def facts(self) -> Facts:
+        """What is known of the pairs before training."""
+        labels = self._labels[0]
+        return Facts(
+            pairs=len(self),
+            rows=tuple(map(len, self.stores)),
+            modalities=self.modalities,
+            same_store=self.x is self.y,
+            classes=None if labels is None else len(np.unique(labels)),
+        )
+
+    def arrays(self) -> tuple[NDArray[np.float32], ...]:
         """All pairs gathered into new arrays, in the order of `index`.
 
         Returns:
-            x and y, each float32 `(n, height, width, channels)`, intensities in [0, 1].
+            x and y, float32 `(n, ...)`: images in [0, 1], all else in the user's units.
 
         Example:
-            >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
-            >>> x, y = Pairs(digits, digits, np.array([[0, 1]])).arrays()
-            >>> x.shape
-            (1, 8, 8, 1)
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> Pairs(x, x, [[0, 1], [1, 2]]).arrays()[0].shape
+            (2, 8, 8, 1)
         """
-        return self.x.images[self.index[:, 0]], self.y.images[self.index[:, 1]]
+        return tuple(
+            modality.check(rows.take(self.index[:, column]), name)
+            for column, (rows, modality, name) in enumerate(
+                zip(self.stores, self.modalities, self.names, strict=True)
+            )
+        )
 
-    def take(self, n: int, seed: int = 0) -> "Pairs":
+    def select(self, positions: Any) -> Self:
+        """The pairs at some positions, of the same stores.
+
+        Args:
+            positions: integers, or a mask `(n,)`.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> Pairs(x, x).select([2, 0]).index.tolist()
+            [[2, 2], [0, 0]]
+        """
+        groups = None if self.groups is None else self.groups[positions]
+        return self._with(index=self.index[positions], groups=groups)
+
+    def take(self, n: int, seed: int = 0) -> Self:
         """A random subset.
 
         Args:
@@ -105,19 +228,95 @@ class Pairs:
             seed: 0 or more; the same seed gives the same pairs in the same order.
 
         Returns:
-            `n` different pairs of the same sets, in random order.
+            `n` different pairs of the same stores, in random order.
 
         Raises:
             ValueError: when there are not that many, or the seed is negative.
 
         Example:
-            >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
-            >>> len(Pairs(digits, digits, np.array([[0, 1], [1, 2]])).take(1, seed=0))
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> len(Pairs(x, x).take(1, seed=0))
             1
         """
         n = check_whole(n, "n", minimum=1, maximum=len(self))
         rng = np.random.default_rng(check_whole(seed, "seed"))
-        return replace(self, index=rng.permutation(self.index)[:n])
+        return self.select(rng.permutation(len(self))[:n])
+
+    def split(self, fraction: float = 0.2, seed: int = 0) -> tuple[Self, Self]:
+        """Pairs to train on and pairs held out, which share no row and no group.
+
+        Args:
+            fraction: share of the pairs that is held out, above 0 and below 1.
+            seed: of the draw, 0 or more.
+
+        Returns:
+            Both in the order of the pairs, of stores of their own: what trains on the rows of one
+            sees none of the other. Rows that no pair uses stay with the first.
+
+        Raises:
+            ValueError: for a malformed argument, or when rows or groups link all pairs together.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((10, 8, 8, 1))
+            >>> [len(part) for part in Pairs(x, x).split()]
+            [8, 2]
+        """
+        fraction = check_share(fraction, "fraction")
+        seed = check_whole(seed, "seed")
+        return self.hold_out(held_out_pairs(self.stores, self.index, self.groups, fraction, seed))
+
+    def hold_out(self, chosen: Any) -> tuple[Self, Self]:
+        """Pairs to train on and the chosen ones, which are held out; see `split`.
+
+        Args:
+            chosen: mask `(n,)`.
+
+        Raises:
+            ValueError: when none or all are chosen, or one shares a row or a group with another
+                that is not.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> [len(part) for part in Pairs(x, x).hold_out([True, False, False])]
+            [2, 1]
+        """
+        chosen = as_array(chosen, "chosen", f"a mask ({len(self)},)")
+        if chosen.dtype != bool or chosen.shape != (len(self),):
+            raise ValueError(
+                f"chosen should be a mask ({len(self)},). "
+                f"Received: {chosen.dtype}, shape {chosen.shape}"
+            )
+        if chosen.all() or not chosen.any():
+            raise ValueError(
+                "some pairs should be held out and some left to train on. "
+                f"Received: {chosen.sum()} of {len(self)} pairs chosen"
+            )
+        lots = linked_lots(self.stores, self.index, self.groups)
+        both = np.flatnonzero(chosen & np.isin(lots, lots[~chosen]))
+        if len(both):
+            raise ValueError(
+                "pairs held out should share no row and no group with others. "
+                f"Received: {len(both)} that do, the first at place {both[0]}"
+            )
+        return self._apart(~chosen, complement=True), self._apart(chosen)
+
+    def _apart(self, chosen: NDArray[np.bool], complement: bool = False) -> Self:
+        """Some pairs with stores of their own: the rows they use, or those that no other uses."""
+        index = self.index[chosen]
+        counted = self.index[~chosen if complement else chosen]
+        stores: list[Rows] = []
+        labels: list[NDArray[Any] | None] = []
+        shared = self.x is self.y
+        for column, rows in enumerate(self.stores):
+            used = np.zeros(len(rows), bool)
+            used[counted.ravel() if shared else counted[:, column]] = True
+            kept = np.flatnonzero(used != complement)
+            index[:, column] = np.searchsorted(kept, index[:, column])
+            of_rows = self._labels[column]
+            labels.append(None if of_rows is None else of_rows[kept])
+            stores.append(stores[0] if shared and stores else Subset(rows, kept))
+        groups = None if self.groups is None else self.groups[chosen]
+        return self._with(index=index, stores=tuple(stores), _labels=tuple(labels), groups=groups)
 
     def dataset(
         self,
@@ -126,38 +325,110 @@ class Pairs:
         shuffle: bool = True,
         seed: int = 0,
         drop_remainder: bool = False,
-        x_values: Any = None,
-        y_values: Any = None,
-    ) -> "tf.data.Dataset":
-        """A stream of batches `(x, y)` for `fit`, gathered whole inside the pipeline.
-
-        The e-th time that the dataset is iterated (from 0), the pairs come in the order
-        `np.random.default_rng([seed, e]).permutation(len(self))`, whatever TensorFlow's global
-        seed is.
+    ) -> tf.data.Dataset:
+        """A stream of batches `(x, y)` for `fit`; order as said in `batches`.
 
         Args:
             batch_size: pairs in a batch.
             shuffle: whether to reorder the pairs at each iteration; otherwise as in `index`.
             seed: of the order, 0 or more.
             drop_remainder: whether to leave out a last batch that is not full.
-            x_values: array `(len(x), ...)` to gather instead of `x.images`, such as cached
-                features of the same images.
-            y_values: array `(len(y), ...)` to gather instead of `y.images`.
 
         Returns:
-            A dataset of known length whose elements are `(x, y)`, each
-            `(batch_size, height, width, channels)` with intensities in [0, 1], or
-            `(batch_size, ...)` in the units of the values given.
+            A dataset of known length whose elements are `(x, y)`, each float32
+            `(batch_size, ...)`: images in [0, 1], all else in the user's units.
 
         Raises:
-            ValueError: when a size or seed is malformed, or values do not match their images.
+            ValueError: when a size or seed is malformed.
 
         Example:
-            >>> digits = LabelledImages(np.zeros((3, 8, 8, 1), "float32"), [0, 1, 2])
-            >>> pairs = Pairs(digits, digits, np.array([[0, 1], [1, 2], [2, 0]]))
-            >>> [x.shape[0] for x, y in pairs.dataset(batch_size=2)]
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> [x.shape[0] for x, y in Pairs(x, x).dataset(batch_size=2)]
             [2, 1]
         """
+        parts, calls_back = self._data_parts()
+        return self._stream(
+            lambda *rows: tuple(parts[name](*rows) for name in self.names),
+            calls_back,
+            (batch_size, shuffle, seed, drop_remainder),
+        )
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        data: bool = True,
+        by_row: Mapping[str, tuple[Any, int]] | None = None,
+        by_pair: Mapping[str, Any] | None = None,
+        shuffle: bool = True,
+        seed: int = 0,
+        drop_remainder: bool = False,
+        epoch: Callable[[], int] | None = None,
+    ) -> tf.data.Dataset:
+        """A stream of batches by name: examples, and arrays that belong to rows or to pairs.
+
+        In epoch e, the e-th time that it is iterated (from 0) unless `epoch` says otherwise, the
+        pairs come in the order `np.random.default_rng([seed, e]).permutation(len(self))`, whatever
+        TensorFlow's global seed is.
+
+        Args:
+            batch_size: pairs in a batch.
+            data: whether batches hold the examples, "x" and "y".
+            by_row: arrays with a row for each row of a store, and that store's place: 0 for x, 1
+                for y.
+            by_pair: arrays with a row for each pair.
+            shuffle: whether to reorder the pairs at each iteration; otherwise as in `index`.
+            seed: of the order, 0 or more.
+            drop_remainder: whether to leave out a last batch that is not full.
+            epoch: gives the epoch, each time that it is iterated.
+
+        Returns:
+            A dataset of known length whose elements are dicts: examples float32, images in
+            [0, 1]; the arrays' rows as they are.
+
+        Raises:
+            ValueError: when a size or seed is malformed, or an array has another number of rows.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((3, 8, 8, 1))
+            >>> codes = {"x_codes": (np.arange(3.0), 0)}
+            >>> (batch,) = Pairs(x, x).batches(3, data=False, by_row=codes, shuffle=False)
+            >>> batch["x_codes"].numpy().tolist()
+            [0.0, 1.0, 2.0]
+        """
+        parts, calls_back = self._data_parts() if data else ({}, False)
+        for name, (array, column) in (by_row or {}).items():
+            parts[name] = as_part(read_checked(array, name, len(self.stores[column])), column)
+        for name, array in (by_pair or {}).items():
+            parts[name] = as_part(read_checked(array, name, len(self)), None)
+        if not parts:
+            raise ValueError("batches should hold examples or arrays. Received: neither")
+        return self._stream(
+            lambda *rows: {name: part(*rows) for name, part in parts.items()},
+            calls_back,
+            (batch_size, shuffle, seed, drop_remainder),
+            epoch,
+        )
+
+    def _data_parts(self) -> tuple[dict[str, Part], bool]:
+        """Of each side how its examples are read, and whether that calls back into Python."""
+        parts, calls_back = {}, False
+        for column, (name, rows, modality) in enumerate(
+            zip(self.names, self.stores, self.modalities, strict=True)
+        ):
+            read, own = read_rows(rows)
+            parts[name] = as_part(read, column, modality.prepare)
+            calls_back |= own
+        return parts, calls_back
+
+    def _stream(
+        self,
+        gather: Callable[..., Any],
+        calls_back: bool,
+        settings: tuple[int, bool, int, bool],
+        epoch: Callable[[], int] | None = None,
+    ) -> tf.data.Dataset:
+        batch_size, shuffle, seed, drop_remainder = settings
         batch_size = check_whole(batch_size, "batch_size", minimum=1)
         seed = check_whole(seed, "seed")
         if drop_remainder and batch_size > len(self):
@@ -165,87 +436,20 @@ class Pairs:
                 f"batch_size should be at most the {len(self)} pairs when drop_remainder is set. "
                 f"Received: {batch_size}"
             )
-        x_array = self.x.images if x_values is None else _check_values(x_values, "x", len(self.x))
-        y_array = self.y.images if y_values is None else _check_values(y_values, "y", len(self.y))
-
-        import tensorflow as tf
-
-        with tf.device("CPU:0"):
-            x_tensor = tf.convert_to_tensor(x_array)
-            y_tensor = x_tensor if y_array is x_array else tf.convert_to_tensor(y_array)
-        size = len(self)
-        stop = size - size % batch_size if drop_remainder else size
-        static_size = batch_size if stop % batch_size == 0 else None
-
-        def batches(order: Any) -> Any:
-            starts = tf.data.Dataset.range(0, stop, batch_size)
-            return starts.map(lambda start: order[start : start + batch_size])
-
-        def gather(rows: Any) -> tuple[Any, Any]:
-            rows = tf.ensure_shape(rows, (static_size, 2))
-            return tf.gather(x_tensor, rows[:, 0]), tf.gather(y_tensor, rows[:, 1])
-
-        if shuffle:
-            # Dataset.shuffle would mix TensorFlow's global seed into ours.
-            epochs = itertools.count()
-
-            def orders() -> Iterator[NDArray[np.int64]]:
-                rng = np.random.default_rng([seed, next(epochs)])
-                yield self.index[rng.permutation(size)]
-
-            whole = tf.data.Dataset.from_generator(
-                orders, output_signature=tf.TensorSpec((size, 2), tf.int64)
-            )
-        else:
-            whole = tf.data.Dataset.from_tensors(self.index)
-        options = tf.data.Options()
-        # Autotune makes whole epochs stall now and then on data that is in memory.
-        options.autotune.enabled = False
-        options.deterministic = True
-        steps = -(-stop // batch_size)
-        stream = whole.flat_map(batches).map(gather)
-        stream = stream.apply(tf.data.experimental.assert_cardinality(steps))
-        return stream.prefetch(2).with_options(options)
-
-
-def _check_index(index: Any, x_count: int, y_count: int) -> NDArray[np.int64]:
-    array = as_array(index, "index", "an array (n, 2)")
-    if array.ndim != 2 or array.shape[1] != 2 or len(array) == 0:
-        raise ValueError(
-            f"index should have shape (n, 2) with n of 1 or more. Received: shape {array.shape}"
+        index = read_array(self.index)
+        return stream(
+            len(self),
+            batch_size,
+            lambda positions: gather(positions, index(positions)),
+            calls_back=calls_back,
+            shuffle=shuffle,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            epoch=epoch,
         )
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"index should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
-        )
-    for column, name, count in ((0, "x", x_count), (1, "y", y_count)):
-        low, high = array[:, column].min(), array[:, column].max()
-        if low < 0 or high >= count:
-            raise ValueError(
-                f"index should point into the {count} images of {name}, from 0 to {count - 1}. "
-                f"Received: values from {low} to {high}"
-            )
-    # A copy of its own: a caller who reuses the array must not change pairs already made.
-    result = array.astype(np.int64)
-    result.flags.writeable = False
-    return result
 
 
-def _check_values(values: Any, name: str, count: int) -> NDArray[Any]:
-    array = as_array(values, f"{name}_values", f"an array of {count} rows")
-    if array.ndim < 1 or len(array) != count or array.size == 0:
-        raise ValueError(
-            f"{name}_values should have {count} rows, one for each image of {name}. "
-            f"Received: shape {array.shape}"
-        )
-    if not np.issubdtype(array.dtype, np.floating):
-        raise ValueError(
-            f"{name}_values should be floating-point{complex_hint(array)}. "
-            f"Received: dtype {array.dtype}"
-        )
-    if not np.isfinite(array).all():
-        raise ValueError(
-            f"{name}_values should be finite. "
-            f"Received: {np.count_nonzero(~np.isfinite(array))} values that are not"
-        )
-    return array
+def _shown(rows: Rows, modality: Modality, labels: NDArray[Any] | None) -> str:
+    kind = str(modality.describe().get("kind", "row"))
+    size = f"{len(rows)} {kind}{'' if kind.endswith('s') else 's'} of shape {rows.shape}"
+    return size if labels is None else f"{size}, {shown_classes(np.unique(labels))}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.checks import check_number, check_whole
+from wyner_keras.data.checks import check_share, check_whole
 from wyner_keras.data.folder import Split, read_and_split, read_folder
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.listing import list_folder, warn_left_out
@@ -71,8 +71,8 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
               their names in sorted order. Images are turned upright by their EXIF orientation,
               what is transparent shows a white ground, 16-bit grey keeps its 16 bits. All are
               grey when every file is, else RGB;
-            - `(images, labels)`: arrays `(n, height, width, channels)` with intensities in
-              [0, 1], and `(n,)`;
+            - `(images, labels)`: arrays `(n, height, width, channels)`, bytes or in [0, 1], and
+              `(n,)`;
             - `((train_images, train_labels), (test_images, test_labels))`.
         test_fraction: share of each class that is held out, where the source does not say
             itself what its test set is; above 0 and below 1. Every class holds out 1 image at
@@ -80,7 +80,8 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
         seed: of that split, 0 or more.
 
     Returns:
-        The source, images float32 `(n, height, width, channels)` with intensities in [0, 1].
+        The source, images `(n, height, width, channels)`: bytes, or float32 in [0, 1] where they
+        were given so, are the digits of scikit-learn, or a file has 16 bits.
 
     Raises:
         ValueError: when the source is unknown, malformed or cannot be had, or is to be split and
@@ -91,9 +92,7 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
         >>> len(digits.train), len(digits.test), digits.train.image_shape
         (1437, 360, (8, 8, 1))
     """
-    test_fraction = check_number(test_fraction, "test_fraction", "a number")
-    if not 0 < test_fraction < 1:
-        raise ValueError(f"test_fraction should be above 0 and below 1. Received: {test_fraction}")
+    test_fraction = check_share(test_fraction, "test_fraction")
     seed = check_whole(seed, "seed")
 
     def positions(
@@ -103,10 +102,7 @@ def load(source: Any, *, test_fraction: float = 0.2, seed: int = 0) -> ImageSour
 
     def split(images: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
         train, test = positions(images.labels)
-        return (
-            LabelledImages(images.images[train], images.labels[train]),
-            LabelledImages(images.images[test], images.labels[test]),
-        )
+        return images.select(train), images.select(test)
 
     if isinstance(source, str) and source in _NAMED:
         return ImageSource(source, *_NAMED[source](split))
@@ -210,8 +206,6 @@ def rotated(source: ImageSource, turns: int = 1) -> ImageSource:
 def _turn(images: LabelledImages, turns: int) -> LabelledImages:
     # Copied: of a view with other strides, every later reader would make a copy of its own.
     turned = np.ascontiguousarray(np.rot90(images.images, turns, axes=(1, 2)))
-    if not images.has_labels:
-        return LabelledImages.unlabelled(turned)
     return LabelledImages(turned, images.labels)
 
 

@@ -1,9 +1,15 @@
-"""Splits a set into images to train on and images held out, within each class."""
+"""Splits sets and pairs into what trains and what is held out."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from wyner_keras.data.rows import Rows
 
 _Positions = NDArray[np.int64]
 
@@ -69,3 +75,95 @@ def _split_each(
         test.append(members[:held_out])
         train.append(members[held_out:])
     return rng.permutation(np.concatenate(train)), rng.permutation(np.concatenate(test))
+
+
+def held_out_pairs(
+    stores: Sequence[Rows],
+    index: _Positions,
+    groups: NDArray[Any] | None,
+    fraction: float,
+    seed: int,
+) -> NDArray[np.bool]:
+    """Chooses pairs at random that share no row and no group with the others.
+
+    Args:
+        stores: of x and y; of `Subset`s the rows that they have in common count as one.
+        index: `(n, 2)`.
+        groups: `(n,)`, or None.
+        fraction: share of the pairs, above 0 and below 1.
+        seed: of the draw.
+
+    Returns:
+        A mask `(n,)`. Pairs that rows or groups link together are chosen together, and no more
+        than the share is, but for a first lot that is larger.
+
+    Raises:
+        ValueError: when all pairs are linked.
+
+    Example:
+        >>> index = np.repeat(np.arange(10)[:, None], 2, axis=1)
+        >>> from wyner_keras.data.rows import ArrayRows
+        >>> stores = [ArrayRows(np.zeros((10, 1))), ArrayRows(np.zeros((10, 1)))]
+        >>> int(held_out_pairs(stores, index, None, fraction=0.2, seed=0).sum())
+        2
+    """
+    lots = linked_lots(stores, index, groups)
+    sizes = np.bincount(lots)
+    if len(sizes) < 2:
+        raise ValueError(
+            "pairs should fall into two parts that share no row and no group, to hold one out; "
+            f"split the rows before they are paired. Received: {len(index)} pairs, all linked"
+        )
+    wanted = max(1, round(fraction * len(index)))
+    chosen, count = np.zeros(len(sizes), bool), 0
+    for lot in np.random.default_rng(seed).permutation(len(sizes)):
+        if count + sizes[lot] <= wanted:
+            chosen[lot], count = True, count + sizes[lot]
+    if not count:
+        chosen[np.argmin(sizes)] = True
+    elif chosen.all():
+        chosen[np.argmin(sizes)] = False
+    return chosen[lots]
+
+
+def linked_lots(
+    stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None
+) -> NDArray[np.int64]:
+    """Numbers lots of pairs: two are in one lot where rows or groups link them.
+
+    Args:
+        stores: of x and y; of `Subset`s the rows that they have in common count as one.
+        index: `(n, 2)`.
+        groups: `(n,)`, or None.
+
+    Returns:
+        The number of each pair's lot, `(n,)`, from 0.
+
+    Example:
+        >>> from wyner_keras.data.rows import ArrayRows
+        >>> x, y = ArrayRows(np.zeros((3, 1))), ArrayRows(np.zeros((3, 1)))
+        >>> linked_lots([x, y], np.array([[0, 0], [1, 1], [0, 2]]), None).tolist()
+        [0, 1, 0]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    from wyner_keras.data.rows import root
+
+    firsts: dict[Rows, int] = {}  # by store, the number of its first row as a node
+    nodes, count = [], 0
+    for column, rows in enumerate(stores):
+        store, within = root(rows)
+        if store not in firsts:
+            firsts[store], count = count, count + len(store)
+        places = index[:, column] if within is None else within[index[:, column]]
+        nodes.append(firsts[store] + places)
+    if groups is not None:
+        _, numbers = np.unique(groups, return_inverse=True)
+        nodes.append(count + numbers)
+        count += int(numbers.max()) + 1
+    starts = np.concatenate([nodes[0]] * (len(nodes) - 1))
+    ends = np.concatenate(nodes[1:])
+    graph = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    return np.unique(labels[nodes[0]], return_inverse=True)[1]

@@ -1,74 +1,44 @@
-"""How far a set of generated images lies from a set of real ones, measured on features."""
+"""How far a set of generated examples lies from a set of real ones, measured on features."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from scipy import linalg
 from sklearn.metrics import pairwise_distances_chunked
 from sklearn.neighbors import NearestNeighbors
 
-from wyner_keras.data.checks import as_real, check_least
+from wyner_keras.data.checks import as_real, check_whole
+from wyner_keras.evaluation.held import Evaluation
+from wyner_keras.evaluation.report import Figure
+from wyner_keras.received import received
 
-
-class PrecisionRecall(NamedTuple):
-    """Improved precision and recall, each a share in [0, 1]."""
-
-    precision: float
-    recall: float
-
-
-def _features(real: np.ndarray, generated: np.ndarray, least: int) -> tuple[np.ndarray, np.ndarray]:
-    expected = "features of shape (n, features)"
-    pair = as_real(real, "`real`", expected), as_real(generated, "`generated`", expected)
-    for name, values in zip(("real", "generated"), pair, strict=True):
-        if values.ndim != 2 or len(values) < least:
-            raise ValueError(
-                f"`{name}` should be features of shape (n, features) with n at least {least}. "
-                f"Received: shape {values.shape}"
-            )
-        if not np.isfinite(values).all():
-            raise ValueError(f"`{name}` should be finite. Received: NaN or infinity")
-    if pair[0].shape[1] != pair[1].shape[1]:
-        raise ValueError(
-            "`real` and `generated` should have equally many features. "
-            f"Received: {pair[0].shape[1]} and {pair[1].shape[1]}"
-        )
-    return pair
+_NEIGHBOUR = 3  # that sets the radius of precision and recall
+# Examples that each measure takes of either set, and what it needs.
+_LEAST = {
+    "frechet": (2, "4 held-out examples or more, two to compare with two"),
+    "precision": (_NEIGHBOUR + 1, f"{2 * _NEIGHBOUR + 2} held-out examples or more"),
+    "recall": (_NEIGHBOUR + 1, f"{2 * _NEIGHBOUR + 2} held-out examples or more"),
+}
 
 
 def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
-    """Fréchet distance between the Gaussians fitted to two sets of features.
+    """Squared Fréchet distance between Gaussians fitted to two sets of features `(n, features)`.
 
-    `|m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1^(1/2) C2 C1^(1/2))^(1/2))`. The square roots go
-    through symmetric eigenvalues, which stay real where covariances are singular, as those of
-    features that are often zero are.
-
-    The estimate falls with the number of samples: compare only distances of equally many.
-
-    Args:
-        real: `(n, features)`.
-        generated: `(m, features)`.
-
-    Returns:
-        The squared distance, in squared units of the features, at least 0.
-
-    Raises:
-        ValueError: fewer than two rows, values that are not finite, masked or complex, or different
-            numbers of features.
+    `|m1 - m2|^2 + tr(C1) + tr(C2) - 2 tr((C1^(1/2) C2 C1^(1/2))^(1/2))`, by eigenvalues, which stay
+    real where covariances are singular. The estimate falls with the number of samples, at least 2:
+    compare only distances of equally many.
 
     Example:
-        >>> import numpy as np
         >>> cloud = np.random.default_rng(0).normal(size=(500, 3))
         >>> round(frechet_distance(cloud, cloud + [2, 0, 0]), 6)
         4.0
 
-    Source:
-        Dowson and Landau, The Fréchet distance between multivariate normal distributions, 1982;
-        Heusel et al., GANs trained by a two time-scale update rule, 2017.
+    Source: Dowson and Landau, The Fréchet distance between multivariate normal distributions,
+    1982; Heusel et al., GANs trained by a two time-scale update rule, 2017.
     """
-    real, generated = _features(real, generated, least=2)
+    real, generated = _features(real, generated, 2)
     shift = real.mean(0) - generated.mean(0)
     first, second = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, generated))
     values, vectors = linalg.eigh(first)
@@ -87,35 +57,68 @@ def _share_inside(points: np.ndarray, centres: np.ndarray, k: int) -> float:
     return float(np.concatenate(inside).mean())
 
 
-def precision_recall(real: np.ndarray, generated: np.ndarray, k: int = 3) -> PrecisionRecall:
-    """Improved precision and recall.
+def precision_recall(
+    real: np.ndarray, generated: np.ndarray, k: int = _NEIGHBOUR
+) -> tuple[float, float]:
+    """Improved precision and recall, of features `(n, features)`, n > k.
 
     Precision is the share of generated points inside the real manifold, recall the share of real
     points inside the generated one; a manifold is the union of balls around its points, each out
-    to its k-th nearest neighbour. Distances are computed in blocks of bounded memory.
-
-    Args:
-        real: features `(n, features)`, n > k.
-        generated: features `(m, features)`, m > k; best with m = n.
-        k: the neighbour that sets the radius.
-
-    Returns:
-        `(precision, recall)`, shares in [0, 1].
-
-    Raises:
-        ValueError: k below one, too few rows, values that are not finite, masked or complex, or
-            different numbers of features.
+    to its k-th nearest neighbour.
 
     Example:
-        >>> import numpy as np
         >>> cloud = np.random.default_rng(0).normal(size=(50, 3))
         >>> precision_recall(cloud, cloud)
-        PrecisionRecall(precision=1.0, recall=1.0)
+        (1.0, 1.0)
 
-    Source:
-        Kynkäänniemi et al., Improved precision and recall metric for assessing generative models,
-        2019.
+    Source: Kynkäänniemi et al., Improved precision and recall metric for assessing generative
+    models, 2019.
     """
-    k = check_least(k, "`k`", 1)
-    real, generated = _features(real, generated, least=k + 1)
-    return PrecisionRecall(_share_inside(generated, real, k), _share_inside(real, generated, k))
+    real, generated = _features(real, generated, check_whole(k, "`k`", minimum=1) + 1)
+    return _share_inside(generated, real, k), _share_inside(real, generated, k)
+
+
+def _features(real: Any, generated: Any, least: int) -> list[np.ndarray]:
+    """Both sets as float64 `(n, features)`, n at least `least`, finite and equally wide."""
+    expected = f"features (n, features) of {least} rows or more, finite"
+    pair = [as_real(real, "`real`", expected), as_real(generated, "`generated`", expected)]
+    for name, values in zip(("real", "generated"), pair, strict=True):
+        if values.ndim != 2 or len(values) < least or not np.isfinite(values).all():
+            raise ValueError(f"`{name}` should be {expected}. Received: {received(values)}")
+    if pair[0].shape[1] != pair[1].shape[1]:
+        raise ValueError(
+            "`real` and `generated` should have equally many features. "
+            f"Received: {pair[0].shape[1]} and {pair[1].shape[1]}"
+        )
+    return pair
+
+
+def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
+    """Distance, precision and recall of conditional and of joint samples, each side's."""
+    found: dict[str, Figure | str] = {}
+    for made in evaluation.sides.values():
+        plan, half = made.plan, len(made.plan.halves) // 2
+        # The same size whatever a model can do: distances of other numbers do not compare.
+        size = min(half, len(plan.conditional), len(plan.joint))
+        orders = {"conditional": ("", plan.conditional), "joint": ("joint_", plan.joint)}
+        orders = {task: each for task, each in orders.items() if task in evaluation.tasks}
+        for measure, (least, needs) in _LEAST.items():
+            if size < least:
+                found |= {f"{measure}_{kind}{made.name}": needs for kind, _ in orders.values()}
+        if size < 2 or not orders:
+            continue
+        real = made.features("real")[plan.halves]
+        ceiling = _measured(real[:size], real[half : half + size])
+        for task, (kind, order) in orders.items():
+            measured = _measured(real[:size], made.features(task)[order[:size]])
+            for measure, value in measured.items():
+                found[f"{measure}_{kind}{made.name}"] = Figure(value, ceiling[measure])
+        evaluation.counts[f"distances_{made.name}"] = size
+    return found
+
+
+def _measured(reference: np.ndarray, features: np.ndarray) -> dict[str, float]:
+    found = {"frechet": frechet_distance(reference, features)}
+    if len(reference) > _NEIGHBOUR:
+        found["precision"], found["recall"] = precision_recall(reference, features)
+    return found

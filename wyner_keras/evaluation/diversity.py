@@ -1,80 +1,69 @@
-"""How much the samples of one input differ, against how much real images of the class do."""
+"""How much the samples of one input differ, against how much real examples do."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from wyner_keras.data import LabelledImages
-from wyner_keras.data.checks import as_array, complex_hint
-from wyner_keras.received import received
+from wyner_keras.data.checks import as_real, check_labels
+from wyner_keras.evaluation.held import Evaluation
+from wyner_keras.evaluation.report import Figure
 
 
-def varied_classes(real: LabelledImages) -> tuple[int, ...]:
-    """The classes that diversity can be measured against: of images that differ, ascending."""
-    chosen = ((label, real.images[real.of_class(label)]) for label in real.classes)
-    return tuple(label for label, images in chosen if (images != images[0]).any())
+def _variance(rows: np.ndarray) -> float:
+    """Trace of the covariance of rows `(n, features)`, unbiased."""
+    return float(rows.var(axis=0, ddof=1, dtype=np.float64).sum())
 
 
-def within_input_diversity(samples: np.ndarray, labels: np.ndarray, real: LabelledImages) -> float:
+def within_input_diversity(
+    samples: np.ndarray, labels: np.ndarray, real: np.ndarray, real_labels: np.ndarray
+) -> float:
     """Variance of an input's samples as a share of the variance of its target class.
 
-    `mean_i sum_pixels var(samples_i) / mean_i tr cov(real images of class labels_i)`, both
-    unbiased. Samples that cannot be told from real images of the class reach 1; copies give 0.
+    `mean_i tr cov(samples_i) / mean_i tr cov(real examples of class labels_i)`, both unbiased.
+    Samples that cannot be told from real examples of the class reach 1; copies give 0.
 
     Args:
-        samples: `(n, samples, h, w, c)` in [0, 1], at least two samples an input.
+        samples: `(n, samples, features)`, at least two samples an input.
         labels: the class that each input's samples should have, `(n,)`.
-        real: real images, at least two of each class in `labels`.
-
-    Returns:
-        The ratio, without unit, at least 0.
-
-    Raises:
-        ValueError: shapes that do not fit, masked or complex values, fewer than two samples, a
-            class with fewer than two real images, or real classes without any variance.
+        real: real examples `(m, features)`, at least two of each class in `labels`.
+        real_labels: their classes, `(m,)`.
 
     Example:
-        >>> import numpy as np
-        >>> import wyner_keras as wk
-        >>> digits = wk.data.load("digits").test
-        >>> same = np.repeat(digits.images[:5, None], 3, axis=1)
-        >>> wk.evaluation.within_input_diversity(same, digits.labels[:5], digits)
+        >>> within_input_diversity(np.ones((1, 3, 2)), [1], np.eye(2), [1, 1])
         0.0
     """
-    if not isinstance(real, LabelledImages):
-        raise ValueError(f"`real` should be LabelledImages. Received: {received(real)}")
-    samples = as_array(samples, "`samples`", "an array (n, samples, h, w, c)")
-    if samples.dtype.kind != "f":
+    samples = as_real(samples, "`samples`", "an array (n, samples, features)")
+    real = as_real(real, "`real`", "an array (m, features)")
+    labels = check_labels(labels, len(samples), "`labels`")
+    real_labels = check_labels(real_labels, len(real), "`real_labels`")
+    if samples.ndim != 3 or samples.shape[1] < 2 or real.shape[1:] != samples.shape[2:]:
         raise ValueError(
-            f"`samples` should be floating-point in [0, 1]{complex_hint(samples)}. "
-            f"Received: dtype {samples.dtype}"
+            "`samples` should have shape (n, samples, features), two samples or more, and `real` "
+            f"(m, features). Received: {samples.shape} and {real.shape}"
         )
-    labels = as_array(labels, "`labels`", "an integer array (n,)")
-    if labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"`labels` should be integers{complex_hint(labels)}. Received: dtype {labels.dtype}"
-        )
-    if samples.ndim != 5 or samples.shape[1] < 2 or samples.shape[2:] != real.image_shape:
-        raise ValueError(
-            f"`samples` should have shape (n, samples, {', '.join(map(str, real.image_shape))}) "
-            f"with at least two samples. Received: {samples.shape}"
-        )
-    if not len(samples) or labels.shape != samples.shape[:1]:
-        raise ValueError(
-            f"`labels` should have shape ({len(samples)},), one for each input, and there should "
-            f"be an input. Received: {labels.shape}"
-        )
-    of_class = {}
-    for label in np.unique(labels):
-        chosen = real.images[real.labels == label]
-        if len(chosen) < 2:
-            raise ValueError(
-                f"`real` should hold at least two images of class {label}. Received: {len(chosen)}"
-            )
-        of_class[label] = chosen.var(0, ddof=1, dtype=np.float64).sum()
-    expected = float(np.mean([of_class[label] for label in labels]))
-    if expected == 0:
-        raise ValueError("`real` should vary within a class. Received: identical images")
-    # An input at a time: all at once would need a second array as large as the samples.
-    found = np.mean([one.var(0, ddof=1, dtype=np.float64).sum() for one in samples])
-    return float(found / expected)
+    classes, counts = np.unique(labels, return_counts=True)
+    of_class = [_variance(real[real_labels == label]) for label in classes]
+    expected = np.average(of_class, weights=counts)
+    return float(np.mean([_variance(one) for one in samples]) / expected)
+
+
+def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
+    """Of each side the share of a class's variance, or without labels of all variance."""
+    found: dict[str, Figure | str] = {}
+    for made in evaluation.made("conditional"):
+        name, labels = f"diversity_{made.name}", made.labels
+        if labels is None:
+            found[name], name = "labels", f"spread_{made.name}"
+            labels = np.zeros(len(made.examples), int)
+        real, wanted = made.standard(made.examples), labels[made.other.partner[made.plan.diverse]]
+        classes = np.unique(wanted)
+        groups = (real[labels == label] for label in classes)
+        few = np.isin(wanted, classes[[bool((rows != rows[0]).any()) for rows in groups]])
+        if not few.any():
+            found[name] = "held-out examples of one class that differ"
+            continue
+        samples = made.ask("diverse")[few]
+        vectors = made.standard(made.flat(samples)).reshape(*samples.shape[:2], -1)
+        found[name] = Figure(within_input_diversity(vectors, wanted[few], real, labels), 1.0)
+        evaluation.counts[name] = len(samples)
+    return found

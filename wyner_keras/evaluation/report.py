@@ -1,4 +1,4 @@
-"""The figures of an evaluation, each with that of real digits beside it."""
+"""The figures of an evaluation, each beside what it is to be compared with."""
 
 from __future__ import annotations
 
@@ -6,42 +6,62 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-TITLES = {
-    "conditional_accuracy_y": "conditional accuracy, y from x",
-    "conditional_accuracy_x": "conditional accuracy, x from y",
-    "joint_coherence": "joint coherence",
-    "style_accuracy_x": "style transfer accuracy, x",
-    "style_accuracy_y": "style transfer accuracy, y",
-    "slant_correlation_x": "slant kept, x (correlation within class)",
-    "slant_correlation_y": "slant kept, y (correlation within class)",
-    "slant_correlation_pooled_x": "slant kept, x (pooled)",
-    "slant_correlation_pooled_y": "slant kept, y (pooled)",
-    "thickness_correlation_x": "stroke thickness kept, x (within class)",
-    "thickness_correlation_y": "stroke thickness kept, y (within class)",
-    "thickness_correlation_pooled_x": "stroke thickness kept, x (pooled)",
-    "thickness_correlation_pooled_y": "stroke thickness kept, y (pooled)",
-    "diversity_y": "within-input diversity, y from x",
-    "diversity_x": "within-input diversity, x from y",
-    "frechet_y": "Fréchet distance, y from x (lower is better)",
-    "frechet_x": "Fréchet distance, x from y",
-    "frechet_joint_y": "Fréchet distance, y of joint pairs",
-    "frechet_joint_x": "Fréchet distance, x of joint pairs",
-    "precision_y": "precision, y from x",
-    "precision_x": "precision, x from y",
-    "precision_joint_y": "precision, y of joint pairs",
-    "precision_joint_x": "precision, x of joint pairs",
-    "recall_y": "recall, y from x",
-    "recall_x": "recall, x from y",
-    "recall_joint_y": "recall, y of joint pairs",
-    "recall_joint_x": "recall, x of joint pairs",
+
+class Kind(NamedTuple):
+    """What a figure is, and what stands beside it; its title names {made} and {given} sides."""
+
+    title: str
+    unit: str
+    beside: str
+    digits: int = 3  # after the point, in a table
+
+
+KINDS = {
+    "conditional_accuracy": Kind("conditional accuracy, {made} from {given}", "share", "ceiling"),
+    "joint_coherence": Kind("joint coherence", "share", "ceiling"),
+    "style_accuracy": Kind("style transfer accuracy, {made}", "share", "ceiling"),
+    "found_first": Kind("own {made} ranked first by {given} (R@1)", "share", "chance"),
+    "found_in_5": Kind("own {made} in the first 5 by {given} (R@5)", "share", "chance"),
+    "partner_nats": Kind("what z tells of the partner (InfoNCE)", "nats", "most, log n", 2),
+    "fit": Kind("conditional fit, {made}: gain on a shuffled {given}", "share", "no use of it"),
+    "fit_joint": Kind("conditional fit, {made}: gain on joint samples", "share", "no use of it"),
+    "reconstruction": Kind("variance of {made} reconstructed", "share", "ceiling"),
+    "reconstruction_binary": Kind("binary columns of {made} right", "share", "commonest value"),
+    "reconstruction_categorical": Kind("categories of {made} right", "share", "commonest value"),
+    "slant_correlation": Kind("slant kept, {made}, in class", "correlation", "ceiling"),
+    "slant_correlation_pooled": Kind("slant kept, {made}", "correlation", "ceiling"),
+    "thickness_correlation": Kind("thickness kept, {made}, in class", "correlation", "ceiling"),
+    "thickness_correlation_pooled": Kind("thickness kept, {made}", "correlation", "ceiling"),
+    "diversity": Kind("within-input variance, {made}: of a class's", "ratio", "ceiling"),
+    "spread": Kind("within-input variance, {made}: of all", "ratio", "no use of input"),
+    "frechet": Kind("Fréchet distance, {made} from {given}", "square", "ceiling", 1),
+    "frechet_joint": Kind("Fréchet distance, {made} of joint pairs", "square", "ceiling", 1),
+    "precision": Kind("precision, {made} from {given}", "share", "ceiling"),
+    "precision_joint": Kind("precision, {made} of joint pairs", "share", "ceiling"),
+    "recall": Kind("recall, {made} from {given}", "share", "ceiling"),
+    "recall_joint": Kind("recall, {made} of joint pairs", "share", "ceiling"),
 }
 
 
+def _of_sides(name: str, kind: Kind) -> dict[str, Kind]:
+    """The figure of either side by its name, "frechet_joint_y" say."""
+    if "{made}" not in kind.title:
+        return {name: kind}
+    return {
+        f"{name}_{made}": kind._replace(title=kind.title.format(made=made, given=given))
+        for made, given in (("y", "x"), ("x", "y"))
+    }
+
+
+NAMED = {name: each for kind in KINDS for name, each in _of_sides(kind, KINDS[kind]).items()}
+TITLES = {name: kind.title for name, kind in NAMED.items()}
+
+
 class Figure(NamedTuple):
-    """One figure: the model's, and that of real digits, the ceiling."""
+    """One figure: the model's, and what stands beside it, see `Kind.beside`."""
 
     model: float
-    real: float
+    beside: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +69,10 @@ class Report:
     """What `evaluate` found.
 
     Args:
-        figures: by name; `figures["conditional_accuracy_y"].model`. Accuracies, precision, recall
-            are shares in [0, 1]; distances are squared feature units; the rest has no unit.
-        counts: how many images each group of figures rests on.
-        seed: the seed of the evaluation.
-        left_out: why a figure of the model's tasks is not there, by the figure's name: what the
-            images would have to be.
+        figures: by name; `figures["conditional_accuracy_y"].model`. Units are in `KINDS`.
+        counts: how many examples each group of figures rests on.
+        seed: of the evaluation.
+        left_out: what a figure that is not there needs, by the figure's name.
     """
 
     figures: Mapping[str, Figure]
@@ -67,24 +85,25 @@ class Report:
         return self.figures[name].model
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON: `figures` (each `model` and `real`), `counts`, `seed`.
-
-        `left_out` is there where something was.
-        """
+        """Plain values, ready for JSON; `left_out` is there where something was."""
         figures = {name: figure._asdict() for name, figure in self.figures.items()}
         left_out = {"left_out": dict(self.left_out)} if self.left_out else {}
         return {"figures": figures, "counts": dict(self.counts), "seed": self.seed, **left_out}
 
     def table(self) -> str:
-        """An aligned table in plain text: figure, model, real digits; then what was left out."""
-        width = max((len(TITLES[name]) for name in self.figures), default=len("figure"))
-        lines = [f"{'figure':<{width}}  {'model':>8}  {'real digits':>11}"]
-        lines.append("-" * len(lines[0]))
-        for name, (model, real) in self.figures.items():
-            digits = 1 if name.startswith("frechet") else 3
-            row = f"{TITLES[name]:<{width}}  {model:>8.{digits}f}  {real:>11.{digits}f}"
-            lines.append(row)
+        """An aligned table in plain text, then what was left out and what that needs."""
+        rows = [("figure", "unit", "model", "beside", "")]
+        for name, figure in self.figures.items():
+            kind = NAMED[name]
+            model, beside = (f"{value:.{kind.digits}f}" for value in figure)
+            rows.append((kind.title, kind.unit, model, beside, kind.beside))
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}  {e:<{wide[4]}}"
+            for a, b, c, d, e in rows
+        ]
+        lines.insert(1, "-" * len(lines[0]))
         for reason in dict.fromkeys(self.left_out.values()):
             titles = [TITLES[name] for name, why in self.left_out.items() if why == reason]
             lines += ["", f"Left out, which needs {reason}:", *(f"- {title}" for title in titles)]
-        return "\n".join(lines)
+        return "\n".join(line.rstrip() for line in lines)

@@ -1,44 +1,30 @@
-"""Information that a posterior q(z|w) carries about w, from its parameters on a sample of w."""
+"""Information that a posterior q(z|w) carries about w, from its distributions on a sample of w.
+
+Posteriors come in parts, a `Distribution` for each: so many rows as fit into memory at once.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from wyner_keras.information.shannon import Array
-from wyner_keras.latents import Categorical, Latent
-
-_MOST_STATES = 10_000
-_CELLS = 2_000_000  # of one block of work, which bounds its memory
 
 
-def is_enumerable(family: Latent) -> bool:
-    """Whether a latent has so few states that sums over all of them are cheap."""
-    return isinstance(family, Categorical) and family.k**family.n <= _MOST_STATES
+def log_posteriors(distribution: Any, values: np.ndarray) -> Array:
+    """Log q(value_i | w_j), every value under every row, `(values, rows)`."""
+    rows = len(distribution.outputs()[0])
+    spread = (np.broadcast_to(value, (rows, len(value))) for value in values)
+    return np.stack([np.asarray(distribution.log_prob(each), np.float64) for each in spread])
 
 
-def states(family: Categorical, parameters: Any) -> Array:
-    """Probabilities of every state of a categorical latent, `(rows, k**n)`.
-
-    Args:
-        family: the latent, enumerable.
-        parameters: logits `(rows, n*k)`.
-    """
-    probabilities = np.asarray(family.probabilities(parameters), np.float64)
-    joint = probabilities[:, 0]
-    for variable in range(1, family.n):
-        joint = (joint[:, :, None] * probabilities[:, None, variable]).reshape(len(joint), -1)
-    return joint
-
-
-def aggregated(family: Categorical, parameters: np.ndarray) -> Array:
-    """The aggregated posterior q̄(z), the mean of q(z|w) over the rows, `(k**n,)`."""
-    step = max(1, _CELLS // family.k**family.n)
-    blocks = range(0, len(parameters), step)
-    return sum(states(family, parameters[i : i + step]).sum(axis=0) for i in blocks) / len(
-        parameters
-    )
+def states(distribution: Any, values: np.ndarray) -> Array:
+    """Probabilities q(z|w) of every value of z, `(rows, values)`, that sum to 1."""
+    p = np.exp(log_posteriors(distribution, values).T)
+    return p / p.sum(axis=1, keepdims=True)
 
 
 def entropies(p: Array) -> Array:
@@ -46,40 +32,23 @@ def entropies(p: Array) -> Array:
     return -(p * np.log(np.maximum(p, np.finfo(np.float64).tiny))).sum(axis=-1)
 
 
-def exact_information(family: Categorical, parameters: np.ndarray) -> float:
+def exact_information(parts: Iterable[Array]) -> float:
     """I(W;Z) = E D(q(z|w) ‖ q̄(z)) for w uniform on the rows: no bound, but that sample's own.
 
-    Of the distribution the rows were drawn from it is an estimate, on average too small by at most
-    (states − 1) / (2 rows).
+    q̄ is the mean of q(z|w) over the rows. Of the distribution that the rows were drawn from it is
+    an estimate, on average too small by at most (values − 1) / (2 rows).
 
     Args:
-        family: the latent, enumerable.
-        parameters: of q(z|w) `(rows, n*k)`.
+        parts: of q(z|w), each `(rows, values)`, see `states`.
 
     Returns:
         Nats.
     """
-    mean = aggregated(family, parameters)
-    each = np.asarray(family.probabilities(parameters), np.float64)
-    return max(0.0, float(entropies(mean) - entropies(each).sum(axis=1).mean()))
-
-
-def log_posteriors(family: Latent, values: np.ndarray, parameters: np.ndarray) -> Array:
-    """Values of log q(value_i | w_j), every value under every row, `(values, rows)`."""
-    step = max(1, _CELLS // (len(values) * parameters.shape[1]))
-    blocks = []
-    for start in range(0, len(parameters), step):
-        block = parameters[start : start + step]
-        negative = family.negative_log_likelihood(
-            np.tile(block, (len(values), 1)), np.repeat(values, len(block), axis=0)
-        )
-        blocks.append(-np.asarray(negative, np.float64).reshape(len(values), len(block)))
-    return np.concatenate(blocks, axis=1)
-
-
-def _log_sum_exp(scores: Array) -> Array:
-    most = scores.max(axis=1, keepdims=True)
-    return most[:, 0] + np.log(np.exp(scores - most).sum(axis=1))
+    total: Any = 0.0
+    inside, rows = 0.0, 0
+    for p in parts:
+        total, inside, rows = total + p.sum(axis=0), inside + entropies(p).sum(), rows + len(p)
+    return max(0.0, float(entropies(total / rows) - inside / rows))
 
 
 def contrastive_bounds(scores: Array) -> tuple[float, float]:
@@ -90,7 +59,7 @@ def contrastive_bounds(scores: Array) -> tuple[float, float]:
     log q(z_i|w_j). Both hold on average over samples.
 
     Args:
-        scores: `(rows, rows)`.
+        scores: `(rows, rows)`, of two rows at least.
 
     Returns:
         Nats, lower and upper.
@@ -100,6 +69,6 @@ def contrastive_bounds(scores: Array) -> tuple[float, float]:
     """
     rows, own = len(scores), np.diagonal(scores)
     others = np.where(np.eye(rows, dtype=bool), -np.inf, scores)
-    lower = own - _log_sum_exp(scores) + np.log(rows)
-    upper = own - _log_sum_exp(others) + np.log(rows - 1)
+    lower = own - logsumexp(scores, axis=1) + np.log(rows)
+    upper = own - logsumexp(others, axis=1) + np.log(rows - 1)
     return float(lower.mean()), float(upper.mean())

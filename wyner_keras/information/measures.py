@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from keras import ops
 
+from wyner_keras import objectives
 from wyner_keras.data import Pairs
+from wyner_keras.data.checks import check_whole
 from wyner_keras.information import aggregated
-from wyner_keras.information.shannon import Array, entropy
-from wyner_keras.latents import Categorical
+from wyner_keras.information.shannon import Array, entropy, mutual_information
+from wyner_keras.latents import Latent
+from wyner_keras.model import Side, WynerModel
 from wyner_keras.received import received
 
-if TYPE_CHECKING:
-    from wyner_keras.latents import Latent
-    from wyner_keras.models import WynerModel
-
+_AT_ONCE = 1000  # pairs encoded at once
+_MOST_CROSSED = 1000  # values of z whose pairs are counted
 _MOST_READ = 5000  # pairs that a label's classifier is fitted to and tried on
 
 
@@ -31,18 +35,18 @@ def measure(
 
     Of Z, by the aggregated posterior q̄(z) = E q(z|x,y):
 
-    - `i_xy_z`: I(X,Y;Z) = E D(q(z|x,y) ‖ q̄(z)) of the joint encoder;
-    - `i_x_z`, `i_y_z`: I(X;Z) and I(Y;Z) of the marginal encoders q(z|x) and q(z|y);
+    - `i_xy_z`: I(X,Y;Z) = E D(q(z|x,y) ‖ q̄(z)) of the product of experts;
+    - `i_x_z`, `i_y_z`: I(X;Z) and I(Y;Z) of the readers q(z|x) and q(z|y);
     - `i_zx_zy`: I(Z_x; Z_y), what z read off x alone and z read off y alone tell of one another,
-      (Z_x, Z_y) ~ E q(z|x) q(z|y); where Z is one categorical variable only;
+      (Z_x, Z_y) ~ E q(z|x) q(z|y); where Z has at most 1,000 values;
     - `kl_z`: E D(q(z|x,y) ‖ p(z)), which is `i_xy_z` + D(q̄ ‖ p): an upper bound of it;
     - `i_label_z`: I(label of x; Z) and `h_label`, that label's entropy; like all that is said of
-      labels, only where the images have them.
+      labels, only where the pairs have them.
 
-    These are exact for the pairs given where Z has at most 10,000 states. A larger or continuous Z
-    gets InfoNCE in their place, a lower bound that cannot exceed log `contrasted`, and beside it
-    `i_xy_z_upper`, `i_x_z_upper`, `i_y_z_upper` by leaving one out; there `i_label_z` is a lower
-    bound too.
+    These are exact for the pairs given where `Latent.values` lists the values of Z. A larger or
+    continuous Z gets InfoNCE in their place, a lower bound that cannot exceed log `contrasted`,
+    and beside it `i_xy_z_upper`, `i_x_z_upper`, `i_y_z_upper` by leaving one out; there `i_label_z`
+    is a lower bound too.
 
     Of U, and the same of V and y as `i_y_v_upper`, `i_y_v_lower`, `i_label_v_lower`; 0 where there
     is no U:
@@ -57,14 +61,14 @@ def measure(
 
     Args:
         model: a trained model.
-        pairs: of images; held out ones, to measure what the model does rather than remembers.
+        pairs: held out ones, to measure what the model does rather than remembers.
         rows: the most pairs to use, drawn at random.
         contrasted: the most pairs for contrastive bounds, whose work is its square.
         seed: of the draws.
 
     Returns:
         Nats per example by name, plain numbers, and `rows`, the number of pairs used. A plug-in
-        I(X;Z) from n pairs is on average too small by up to (states − 1) / (2 n). One pair alone
+        I(X;Z) from n pairs is on average too small by up to (values − 1) / (2 n). One pair alone
         cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
 
     Raises:
@@ -79,65 +83,99 @@ def measure(
     bounds of mutual information, 2019; Barber and Agakov, The IM algorithm, 2003, for leakage.
     """
     if not isinstance(pairs, Pairs):
-        raise ValueError(f"`pairs` should be Pairs. Received: {type(pairs).__name__}")
-    for name, value, least in (("rows", rows, 2), ("contrasted", contrasted, 2)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise ValueError(
-                f"`{name}` should be at least {least}. Received: {name}={received(value)}"
-            )
+        raise ValueError(f"`pairs` should be Pairs. Received: {received(pairs)}")
+    for name, value in (("rows", rows), ("contrasted", contrasted)):
+        check_whole(value, f"`{name}`", minimum=2)
     pairs = pairs.take(min(rows, len(pairs)), seed=seed)
-    rng = np.random.default_rng(seed)
-    model.build(((None, *pairs.x.image_shape), (None, *pairs.y.image_shape)))
-    x, y = (
-        model.cached_features(images.images, side)[pairs.index[:, column]]
-        for column, (side, images) in enumerate((("x", pairs.x), ("y", pairs.y)))
-    )
-    family = model.config.z
-    joint = np.asarray(model.joint_z(x, y)[0])
-    found = {"rows": float(len(pairs)), "kl_z": float(np.mean(family.kl(joint)))}
-    marginal = {
-        side: np.concatenate(
-            [
-                # Images: not every marginal encoder reads features.
-                np.asarray(model.marginal_z(images.images[places], side))
-                for places in np.array_split(pairs.index[:, column], -(-len(pairs) // 1000))
-            ]
+    rng, contrasted = np.random.default_rng(seed), min(contrasted, len(pairs))
+    read = _Read.of(model, pairs, contrasted)
+    found = {"rows": float(len(pairs)), "kl_z": float(np.mean(_all(q.kl() for q in read.joint)))}
+    values = model.z.values()
+    posteriors = {"xy": read.joint, **read.marginal}
+    for name, parts in posteriors.items():
+        found |= _information(f"i_{name}_z", model.z, parts, contrasted, rng)
+    if values is not None and len(values) <= _MOST_CROSSED:
+        crossed: Any = sum(
+            aggregated.states(q_x, values).T @ aggregated.states(q_y, values)
+            for q_x, q_y in zip(read.marginal["x"], read.marginal["y"], strict=True)
         )
-        for column, (side, images) in enumerate((("x", pairs.x), ("y", pairs.y)))
-    }
-    for name, parameters in (
-        ("i_xy_z", joint),
-        ("i_x_z", marginal["x"]),
-        ("i_y_z", marginal["y"]),
-    ):
-        found |= _information(name, family, parameters, contrasted, rng)
-    if isinstance(family, Categorical) and family.n == 1:
-        found["i_zx_zy"] = float(family.shared_information(marginal["x"], marginal["y"]))
-    if pairs.x.has_labels:
-        labels = pairs.x_labels
-        found["h_label"] = entropy(np.unique(labels, return_counts=True)[1] / len(pairs))
-        found["i_label_z"] = _label_information(family, joint, labels, rng)
-    for side, name, features, images, labels in (
-        ("x", "u", x, pairs.x, pairs.x_labels),
-        ("y", "v", y, pairs.y, pairs.y_labels),
-    ):
-        bounds, local = _local(model, side, features, marginal[side], contrasted, rng)
-        found |= dict(
-            zip((f"i_{side}_{name}_upper", f"i_{side}_{name}_lower"), bounds, strict=True)
+        found["i_zx_zy"] = mutual_information(crossed / crossed.sum())
+    if pairs.x_labels is not None:
+        _, counts = np.unique(pairs.x_labels, return_counts=True)
+        found["h_label"] = entropy(counts / len(pairs))
+        found["i_label_z"] = _label_information(model.z, read.joint, pairs.x_labels, rng)
+    for side, labels in zip(model.sides, (pairs.x_labels, pairs.y_labels), strict=True):
+        (upper, lower), local = _local(
+            side, read.features[side.name], read.marginal[side.name], contrasted, rng
         )
-        if images.has_labels:
-            found[f"i_label_{name}_lower"] = 0.0 if local is None else _read(local, labels)
+        name = f"i_{side.name}_{side.local_name}"
+        found |= {f"{name}_upper": upper, f"{name}_lower": lower}
+        if labels is not None:
+            leaked = 0.0 if local is None else _leaked(local, labels)
+            found[f"i_label_{side.local_name}_lower"] = leaked
     return found
 
 
+@dataclass(frozen=True)
+class _Read:
+    """Posteriors of pairs, in parts of 1,000 pairs; a part ends where the contrasted ones do.
+
+    Args:
+        joint: q(z|x,y).
+        marginal: q(z|x) and q(z|y), by side.
+        features: by side, `(rows, width)`.
+    """
+
+    joint: list[Any]
+    marginal: dict[str, list[Any]]
+    features: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, model: WynerModel, pairs: Pairs, contrasted: int) -> _Read:
+        joint, names = [], [side.name for side in model.sides]
+        marginal: dict[str, list[Any]] = {name: [] for name in names}
+        features: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        edges = sorted({*range(0, contrasted, _AT_ONCE), *range(contrasted, len(pairs), _AT_ONCE)})
+        for places in np.split(pairs.index, edges[1:]):
+            h = {}
+            for column, side in enumerate(model.sides):
+                data = side.modality.prepare(pairs.stores[column].take(places[:, column]))
+                h[side.name] = side.encode(data)
+                marginal[side.name].append(side.read(data, h[side.name]))
+                features[side.name].append(np.asarray(h[side.name]))
+            joint.append(model.joint_z(h))
+        return cls(joint, marginal, {name: np.concatenate(h) for name, h in features.items()})
+
+
+def _all(parts: Any) -> np.ndarray:
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def _sampled(latent: Latent, parts: Sequence[Any], rng: np.random.Generator) -> np.ndarray:
+    """A sample of each row, `(rows, size)`."""
+    counts = [len(q.outputs()[0]) for q in parts]
+    noise = [latent.draw_noise(rng, count) for count in counts]
+    return _all(q.sample(part) for q, part in zip(parts, noise, strict=True))
+
+
+def _first(parts: Sequence[Any], rows: int) -> list[Any]:
+    """The parts of the first rows, which end with one."""
+    ends = np.cumsum([len(q.outputs()[0]) for q in parts])
+    return list(parts[: int(np.searchsorted(ends, rows)) + 1])
+
+
+def _scores_of(values: np.ndarray, parts: Sequence[Any]) -> Array:
+    return np.concatenate([aggregated.log_posteriors(q, values) for q in parts], axis=1)
+
+
 def _information(
-    name: str, family: Any, parameters: np.ndarray, contrasted: int, rng: np.random.Generator
+    name: str, latent: Latent, parts: list[Any], contrasted: int, rng: np.random.Generator
 ) -> dict[str, float]:
-    if aggregated.is_enumerable(family):
-        return {name: aggregated.exact_information(family, parameters)}
-    few = parameters[:contrasted]
-    values = np.asarray(family.sample(few, family.draw_noise(rng, len(few))))
-    scores = aggregated.log_posteriors(family, values, few)
+    values = latent.values()
+    if values is not None:
+        return {name: aggregated.exact_information(aggregated.states(q, values) for q in parts)}
+    few = _first(parts, contrasted)
+    scores = _scores_of(_sampled(latent, few, rng), few)
     if len(scores) < 2:
         return {name: 0.0}
     lower, upper = aggregated.contrastive_bounds(scores)
@@ -145,77 +183,67 @@ def _information(
 
 
 def _label_information(
-    family: Any, parameters: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    latent: Latent, parts: list[Any], labels: np.ndarray, rng: np.random.Generator
 ) -> float:
-    if not aggregated.is_enumerable(family):
-        values = np.asarray(family.sample(parameters, family.draw_noise(rng, len(parameters))))
-        return _read(values, labels)
-    inside = sum(
-        np.mean(labels == label)
-        * float(aggregated.entropies(aggregated.aggregated(family, parameters[labels == label])))
-        for label in np.unique(labels)
-    )
-    whole = float(aggregated.entropies(aggregated.aggregated(family, parameters)))
-    return max(0.0, whole - float(inside))
+    values = latent.values()
+    if values is None:
+        return _leaked(_sampled(latent, parts, rng), labels)
+    classes, codes = np.unique(labels, return_inverse=True)
+    table, start = np.zeros((len(classes), len(values))), 0  # of labels and values
+    for p in (aggregated.states(q, values) for q in parts):
+        np.add.at(table, codes[start : start + len(p)], p)
+        start += len(p)
+    return mutual_information(table / table.sum())
 
 
 def _local(
-    model: WynerModel,
-    side: str,
+    side: Side,
     features: np.ndarray,
-    parameters_z: np.ndarray,
+    parts_z: list[Any],
     contrasted: int,
     rng: np.random.Generator,
 ) -> tuple[tuple[float, float], np.ndarray | None]:
-    """Upper and lower bound of I(X;U) (side "x") or I(Y;V) (side "y"), and samples of it."""
-    family, z_family = model.local(side), model.config.z
-    if family is None:
+    """Upper and lower bound of I(X;U), and samples of U."""
+    if side.local is None:
         return (0.0, 0.0), None
-    # z ~ q(z|x), u ~ q(u|x,z)
-    z = z_family.sample(parameters_z, z_family.draw_noise(rng, len(features)))
-    parameters = model.marginal_local(features, z, side)
-    code = family.sample(parameters, family.draw_noise(rng, len(features)))
-    local = np.asarray(model.pull_back(side, code, z))
+    z = _sampled(side.z, parts_z, rng)  # z ~ q(z|x)
+    q_u = side.posterior(ops.convert_to_tensor(features), z)
+    code = q_u.sample(side.local.draw_noise(rng, len(features)))  # what the decoder reads
+    local = np.asarray(side.local_of(code, z))  # u ~ q(u|x,z)
     few = slice(0, contrasted)
-    # A flow's determinant is what takes time.
-    counted = slice(None) if model.flow(side) is None else few
-    kl = np.asarray(model.local_kl(side, *(part[counted] for part in (parameters, code, z))))
-    scores = _scores(model, side, family, features[few], parameters_z[few], local[few])
+    if side.flow is None:
+        kl = q_u.kl()
+    else:
+        # A flow's determinant is what takes time.
+        determinant = side.flow.log_determinant(code[few], z[few])
+        _, log_variance = q_u.outputs()
+        kl = objectives.kl_pulled_back_gaussian(local[few], log_variance[few], determinant)
+    modes = _all(q.mode for q in _first(parts_z, contrasted))
+    scores = _local_scores(side, features[few], modes, local[few])
     lower = aggregated.contrastive_bounds(scores)[0] if len(scores) > 1 else 0.0
-    return (float(kl.mean()), max(0.0, lower)), local
+    return (float(np.mean(kl)), max(0.0, lower)), local
 
 
-def _scores(
-    model: WynerModel,
-    side: str,
-    family: Latent,
-    features: np.ndarray,
-    parameters_z: np.ndarray,
-    local: np.ndarray,
-) -> Array:
-    """Log [q(u_i | x_j, mode of q(z|x_j)) + p(u_i)], `(rows, rows)`; a flow's of codes."""
-    modes = np.asarray(model.config.z.mode(parameters_z))
-    parameters = np.asarray(model.marginal_local(features, modes, side))
-    flow = model.flow(side)
-    broad = np.zeros((1, family.parameter_size), np.float32)
-
-    def score(codes: np.ndarray, given: np.ndarray) -> Array:
-        return np.logaddexp(
-            aggregated.log_posteriors(family, codes, given),
-            aggregated.log_posteriors(family, codes, broad),
-        )
-
-    if flow is None:
-        return score(local, parameters)
+def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np.ndarray) -> Array:
+    """Log [q(u_i | x_j, mode z of q(z|x_j)) + p(u_i)], `(rows, rows)`; a flow's of codes."""
+    latent: Any = side.local
+    prior = latent(np.zeros((1, latent.parameter_size), np.float32))
     scores = np.empty((len(local), len(local)))
-    for z in np.unique(modes, axis=0):
-        chosen = (modes == z).all(axis=1)
-        code = np.asarray(flow(local, np.tile(z, (len(local), 1))))
-        scores[:, chosen] = score(code, parameters[chosen])
+    # The code of u depends on z where there is a flow.
+    groups, of_row = (modes, np.zeros(len(modes), int))
+    if side.flow is not None:
+        groups, of_row = np.unique(modes, axis=0, return_inverse=True)
+    for group in range(of_row.max() + 1):
+        chosen = of_row == group
+        code = np.asarray(side.code(local, np.tile(groups[group], (len(local), 1))))
+        q_u = side.posterior(features[chosen], modes[chosen])
+        scores[:, chosen] = np.logaddexp(
+            aggregated.log_posteriors(q_u, code), aggregated.log_posteriors(prior, code)
+        )
     return scores
 
 
-def _read(values: np.ndarray, labels: np.ndarray) -> float:
+def _leaked(values: np.ndarray, labels: np.ndarray) -> float:
     """H(label) less a classifier's held-out cross-entropy, not below 0, nats."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
@@ -224,8 +252,8 @@ def _read(values: np.ndarray, labels: np.ndarray) -> float:
     from sklearn.preprocessing import StandardScaler
 
     values, labels = values[:_MOST_READ], labels[:_MOST_READ]
-    classes, counts = np.unique(labels, return_counts=True)
-    if len(classes) < 2 or counts.min() < 2:
+    _, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    if len(counts) < 2 or counts.min() < 2:
         return 0.0
     inputs = np.concatenate([values, np.square(values)], axis=1)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))

@@ -1,7 +1,7 @@
-"""Networks: encoders, decoders, flow, learned prior, and the convolutional autoencoder wrapper."""
+"""Networks: encoders, decoders, codecs, flow, and learned prior."""
 
 from wyner_keras.networks.augmentation import RandomShiftShear
-from wyner_keras.networks.autoencoder import ConvAutoencoder
+from wyner_keras.networks.codec import Codec, ConvCodec, FlatCodec, VectorCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
 from wyner_keras.networks.flow import ContinuousFlow
 from wyner_keras.networks.mlp import MLP
@@ -9,9 +9,12 @@ from wyner_keras.networks.tree_prior import TreePrior
 
 __all__ = [
     "MLP",
+    "Codec",
     "ContinuousFlow",
-    "ConvAutoencoder",
+    "ConvCodec",
     "ConvEncoder",
+    "FlatCodec",
     "RandomShiftShear",
     "TreePrior",
+    "VectorCodec",
 ]

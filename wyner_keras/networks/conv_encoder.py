@@ -1,4 +1,4 @@
-"""A convolutional encoder that reads images themselves."""
+"""A convolutional encoder that reads examples themselves."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class ConvEncoder(keras.layers.Layer):
-    """Images to the parameters of a distribution: convolutions with pooling, a dense layer.
+    """Images or series to the parameters of a distribution: convolutions with pooling, then dense.
+
+    Augmentation, of images alone: small random shifts and shears while training.
 
     Args:
         outputs: width of the linear output.
         filters: of the convolutions, each followed by pooling to half the size.
         hidden: width of the dense layer.
         dropout: rate before and after the dense layer, while training.
-        shift: largest random shift of the images along each axis while training, as a share of
-            their size; shears go with it.
+        shift: largest random shift of images along each axis while training, as a share of their
+            size; shears go with it.
         seed: of the initial weights, dropout and shifts.
 
     Example:
@@ -49,22 +51,6 @@ class ConvEncoder(keras.layers.Layer):
         self.shift = shift
         self.seed = seed
 
-        def initializer(position: int) -> keras.initializers.Initializer:
-            return keras.initializers.GlorotUniform(seed=seed * 100 + position)
-
-        self.convolutions = [
-            keras.layers.Conv2D(
-                count,
-                3,
-                padding="same",
-                activation="relu",
-                kernel_initializer=initializer(position),
-                dtype=self.dtype_policy,
-                name=f"convolution_{position}",
-            )
-            for position, count in enumerate(self.filters)
-        ]
-        self.pool = keras.layers.MaxPool2D(padding="same")
         self.flatten = keras.layers.Flatten()
         self.dropout_layers = [
             keras.layers.Dropout(dropout, seed=seed * 100 + position) for position in range(2)
@@ -72,18 +58,46 @@ class ConvEncoder(keras.layers.Layer):
         self.hidden_layer = keras.layers.Dense(
             hidden,
             activation="relu",
-            kernel_initializer=initializer(98),
+            kernel_initializer=self._initializer(98),
             dtype=self.dtype_policy,
             name="hidden",
         )
         self.output_layer = keras.layers.Dense(
-            outputs, kernel_initializer=initializer(99), dtype=self.dtype_policy, name="output"
+            outputs,
+            kernel_initializer=self._initializer(99),
+            dtype=self.dtype_policy,
+            name="output",
         )
 
+    def _initializer(self, position: int) -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(seed=self.seed * 100 + position)
+
     def build(self, input_shape: Any) -> None:
-        """Create the weights for images `(batch, h, w, c)`."""
-        height, width, channels = input_shape[1:]
-        self.augmentation = RandomShiftShear(self.shift * min(height, width), seed=self.seed)
+        """Create the weights for examples `(batch, h, w, c)` or `(batch, time, channels)`."""
+        self.is_image = len(input_shape) == 4
+        # A series is a grid of one column.
+        height, width, channels = (
+            input_shape[1:] if self.is_image else (*input_shape[1:2], 1, input_shape[2])
+        )
+        self.grid = (height, width, channels)
+        self.augmentation = None
+        if self.is_image and self.shift:
+            self.augmentation = RandomShiftShear(self.shift * min(height, width), seed=self.seed)
+        self.convolutions = [
+            keras.layers.Conv2D(
+                count,
+                (3 if height > 1 else 1, 3 if width > 1 else 1),
+                padding="same",
+                activation="relu",
+                kernel_initializer=self._initializer(position),
+                dtype=self.dtype_policy,
+                name=f"convolution_{position}",
+            )
+            for position, count in enumerate(self.filters)
+        ]
+        self.pool = keras.layers.MaxPool2D(
+            (2 if height > 1 else 1, 2 if width > 1 else 1), padding="same"
+        )
         for layer in self.convolutions:
             layer.build((None, height, width, channels))
             height, width, channels = -(-height // 2), -(-width // 2), layer.filters
@@ -91,9 +105,11 @@ class ConvEncoder(keras.layers.Layer):
         self.output_layer.build((None, self.hidden))
         self.built = True
 
-    def call(self, images: Tensor, training: bool = False) -> Tensor:
-        """Outputs `(batch, outputs)` of images `(batch, h, w, c)` in [0, 1]."""
-        hidden = ops.cast(self.augmentation(images, training=training), self.compute_dtype)
+    def call(self, data: Tensor, training: bool = False) -> Tensor:
+        """Outputs `(batch, outputs)` of images in [0, 1], or of series."""
+        if self.augmentation is not None:
+            data = self.augmentation(data, training=training)
+        hidden = ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid))
         for layer in self.convolutions:
             hidden = self.pool(layer(hidden))
         hidden = self.dropout_layers[0](self.flatten(hidden), training=training)

@@ -58,7 +58,8 @@ class ContinuousFlow(keras.layers.Layer):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Under mixed precision the velocities alone compute in half.
+        super().__init__(**{"autocast": False, **kwargs})
         self.size = size
         self.steps = steps
         self.hidden = tuple(hidden)
@@ -87,7 +88,9 @@ class ContinuousFlow(keras.layers.Layer):
         identity = keras.initializers.Constant(np.eye(self.size).ravel())
 
         def fixed(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
-            return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
+            return self.add_weight(
+                name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+            )
 
         square = self.size**2
         self.shift = (fixed("shift_kernel", (condition, self.size)), fixed("shift", (self.size,)))
@@ -243,7 +246,7 @@ class ContinuousFlow(keras.layers.Layer):
         ]
         return np.concatenate(found)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def _jacobian(self, images: Tensor, condition: Tensor) -> Tensor:
         """The Jacobian of `inverse`, `(batch, size, size)`: each column by its own tangent."""
         rows = tf.shape(images)[0]

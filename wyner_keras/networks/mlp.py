@@ -22,7 +22,6 @@ class MLP(keras.layers.Layer):
         output_activation: of the last layer; None is linear.
         dropout: rate after every hidden layer, while training.
         noise: standard deviation of Gaussian noise on the inputs, while training.
-        zero_output: whether the output is zero before training.
         seed: of the initial weights, dropout and noise.
 
     Example:
@@ -38,7 +37,6 @@ class MLP(keras.layers.Layer):
         output_activation: str | None = None,
         dropout: float = 0.0,
         noise: float = 0.0,
-        zero_output: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -49,7 +47,6 @@ class MLP(keras.layers.Layer):
         self.output_activation = output_activation
         self.dropout = dropout
         self.noise = noise
-        self.zero_output = zero_output
         self.seed = seed
         self.noise_layer = keras.layers.GaussianNoise(noise, seed=seed) if noise else None
         self.hidden_layers = []
@@ -72,9 +69,7 @@ class MLP(keras.layers.Layer):
         self.output_layer = keras.layers.Dense(
             outputs,
             activation=output_activation,
-            kernel_initializer=(
-                "zeros" if zero_output else keras.initializers.GlorotUniform(seed=seed * 100 + 99)
-            ),
+            kernel_initializer=keras.initializers.GlorotUniform(seed=seed * 100 + 99),
             dtype=self.dtype_policy,
             name="output",
         )
@@ -120,6 +115,5 @@ class MLP(keras.layers.Layer):
             "output_activation": self.output_activation,
             "dropout": self.dropout,
             "noise": self.noise,
-            "zero_output": self.zero_output,
             "seed": self.seed,
         }

@@ -45,6 +45,9 @@ class Shear(keras.layers.Layer):
     A product with a tent kernel: differentiable, and only standard operators in an exported graph.
     """
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+
     def call(self, images: Tensor, amount: Tensor) -> Tensor:
         """Images `(batch, h, w, c)` whose row i is read `amount · (i − middle)` to the right.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -10,8 +11,7 @@ from keras import ops
 from scipy.sparse import csgraph
 
 from wyner_keras.data.checks import as_real
-from wyner_keras.latents import Categorical
-from wyner_keras.received import received
+from wyner_keras.gumbel import gumbel, one_hot
 
 Tensor = Any
 _LEAST_PROBABILITY = 1e-9  # of a pair of values; keeps logits finite
@@ -25,16 +25,14 @@ class TreePrior(keras.layers.Layer):
     with the least D(q ‖ p), and its conditionals are q's. One variable has its own probabilities.
 
     Args:
-        family: `Categorical(n, k)`.
-
-    Raises:
-        ValueError: for another family.
+        n: number of variables.
+        k: number of values of each.
 
     Example:
-        >>> prior = TreePrior(Categorical(n=2, k=2))
+        >>> prior = TreePrior(n=2, k=2)
         >>> prior.build(None)
         >>> both = np.diag([0.5, 0.5])  # both variables always the same
-        >>> prior.fit(np.array([[both, both], [both, both]]))
+        >>> prior.fit_joint(np.array([[both, both], [both, both]]))
         >>> z = np.asarray(prior(np.random.default_rng(0).random((4, 4), "f")))
         >>> bool((z[:, :2] == z[:, 2:]).all())
         True
@@ -43,18 +41,19 @@ class TreePrior(keras.layers.Layer):
     1968.
     """
 
-    def __init__(self, family: Categorical, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        if not isinstance(family, Categorical):
-            raise ValueError(f"`family` should be Categorical. Received: family={received(family)}")
-        self.family = family
+    def __init__(self, n: int, k: int, **kwargs: Any) -> None:
+        # Noise in half precision would draw other values.
+        super().__init__(**{"autocast": False, **kwargs})
+        self.n, self.k = n, k
 
     def build(self, _: Any) -> None:
         """Create the tables; nothing trains them."""
-        n, k = self.family.n, self.family.k
+        n, k = self.n, self.k
 
         def table(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
-            return self.add_weight(name=name, shape=shape, initializer=initializer, trainable=False)
+            return self.add_weight(
+                name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+            )
 
         # One-hot rows, a step of sampling each: which variable, and which is its parent (none: 0).
         self.variable = table("variable", (n, n), keras.initializers.Identity())
@@ -63,7 +62,22 @@ class TreePrior(keras.layers.Layer):
         self.logits = table("logits", (n, k, k))
         self.built = True
 
-    def fit(self, joint: np.ndarray) -> None:
+    def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
+        """Set the tree that is nearest to the mean of posteriors, told by batches of `outputs`."""
+        n, count = self.n, 0
+        together = np.zeros((n, n, self.k, self.k))
+        alone = np.zeros((n, self.k))
+        for (probabilities,) in posteriors:
+            q = np.asarray(probabilities, np.float64).reshape(-1, n, self.k)
+            together += np.einsum("bik,bjl->ijkl", q, q)
+            alone += q.sum(axis=0)
+            count += len(q)
+        # Given x and y different variables are independent, but one is not of itself.
+        for variable, probabilities in enumerate(alone):
+            together[variable, variable] = np.diag(probabilities)
+        self.fit_joint(together / count)
+
+    def fit_joint(self, joint: np.ndarray) -> None:
         """Set the tree that is nearest to a distribution.
 
         Args:
@@ -72,7 +86,7 @@ class TreePrior(keras.layers.Layer):
         Raises:
             ValueError: for another shape, masked or complex values.
         """
-        n, k = self.family.n, self.family.k
+        n, k = self.n, self.k
         joint = as_real(joint, "`joint`", f"an array of shape {(n, n, k, k)}")
         if joint.shape != (n, n, k, k):
             raise ValueError(
@@ -104,16 +118,15 @@ class TreePrior(keras.layers.Layer):
             weight.assign(values)
 
     def call(self, noise: Tensor) -> Tensor:
-        """One-hot samples `(batch, n*k)` of the family's uniform noise `(batch, n*k)`."""
-        n, k = self.family.n, self.family.k
-        one = Categorical(n=1, k=k)
+        """One-hot samples `(batch, n*k)` of uniform noise `(batch, n*k)`."""
+        n, k = self.n, self.k
         noise = ops.reshape(ops.cast(noise, "float32"), (-1, n, k))
         found = ops.zeros_like(noise)
         for step in range(n):
             parent = self.parent[step]
             value = ops.sum(found * parent[:, None], axis=1) + (1.0 - ops.sum(parent)) / k
             own_noise = ops.sum(noise * self.variable[step][:, None], axis=1)
-            sample = one.sample(ops.matmul(value, self.logits[step]), own_noise)
+            sample = one_hot((ops.matmul(value, self.logits[step]) + gumbel(own_noise))[:, None])
             found = found + self.variable[step][None, :, None] * sample[:, None, :]
         return ops.reshape(found, (-1, n * k))
 
@@ -123,10 +136,4 @@ class TreePrior(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        family = keras.saving.serialize_keras_object(self.family)
-        return {**super().get_config(), "family": family}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> TreePrior:
-        """The layer again, from `get_config`'s values."""
-        return cls(**{**config, "family": keras.saving.deserialize_keras_object(config["family"])})
+        return {**super().get_config(), "n": self.n, "k": self.k}

@@ -2,35 +2,33 @@
 
 A run folder `RUN` holds
 
-- `settings.json`: recipe, data (and `data_y` where y has a source of its own), label map, seed and
-  the versions that made it;
+- `settings.json`: how the data were given, the recipe, the seed, and versions and machine that
+  made it;
 - `model.keras`: the trained W-model;
 - `history.json`: metrics by stage and epoch, seconds by stage;
-- `examples.npz`: held-out images of x and of y with their labels, a few of each class, so that what
-  comes after training needs the data no more;
-- `metrics.json`: the report on held-out images, where it was evaluated;
-- `figures/*.png`: the grids.
+- `examples.npz`: held-out rows of x and of y in pairs, at most 200, with their labels where those
+  are known: what comes after training needs the data no more;
+- `metrics.json`: the report on held-out pairs, where it was evaluated;
+- `figures/*.png`: pictures.
 
 While it is in the making it is called `RUN.partial` and also holds `checkpoints/`. What was killed
 or failed stays there, to be resumed; only a finished run is renamed to `RUN`.
 """
 
+from wyner_keras.runs.examples import SIDES, Examples, in_turn
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
     EXAMPLES,
-    FIGURES,
     FORMAT,
     HISTORY,
     METRICS,
     MODEL,
+    PICTURES,
     SETTINGS,
     partial_folder,
 )
-from wyner_keras.runs.reading import (
-    Run,
-    load_model,
-    read_settings,
-)
+from wyner_keras.runs.reading import Run, load_model, read_settings
+from wyner_keras.runs.source import Source, label_map
 from wyner_keras.runs.writing import (
     abandon_run,
     finish_run,
@@ -45,15 +43,20 @@ from wyner_keras.runs.writing import (
 __all__ = [
     "CHECKPOINTS",
     "EXAMPLES",
-    "FIGURES",
     "FORMAT",
     "HISTORY",
     "METRICS",
     "MODEL",
+    "PICTURES",
     "SETTINGS",
+    "SIDES",
+    "Examples",
     "Run",
+    "Source",
     "abandon_run",
     "finish_run",
+    "in_turn",
+    "label_map",
     "load_model",
     "partial_folder",
     "read_settings",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 SETTINGS, MODEL, HISTORY, METRICS = "settings.json", "model.keras", "history.json", "metrics.json"
-FIGURES, CHECKPOINTS, EXAMPLES = "figures", "checkpoints", "examples.npz"
+PICTURES, CHECKPOINTS, EXAMPLES = "figures", "checkpoints", "examples.npz"
 
 
 def partial_folder(out: str | os.PathLike[str]) -> Path:

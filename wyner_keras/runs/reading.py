@@ -8,23 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from wyner_keras.received import received
+from wyner_keras.runs.examples import Examples
 from wyner_keras.runs.layout import EXAMPLES, FORMAT, MODEL, SETTINGS, partial_folder
+from wyner_keras.runs.source import Source
 
 if TYPE_CHECKING:
-    from wyner_keras.data import ImageSource, LabelledImages
-    from wyner_keras.models import WynerModel
-    from wyner_keras.training import Recipe
+    from wyner_keras.data import Pairs
+    from wyner_keras.model import WynerModel
+    from wyner_keras.recipe import Recipe
 
-_REQUIRED = {"format": int, "data": str, "label_map": dict, "seed": int, "recipe": dict}
+_REQUIRED = {"data": dict, "seed": int, "recipe": dict}
 
 
 def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """The settings of a run folder, finished or partial, checked.
 
     Raises:
-        ValueError: if there is no such folder or its settings are damaged.
+        ValueError: if there is no such folder, its settings are damaged, or of another format.
     """
     folder = Path(folder)
     path = folder / SETTINGS
@@ -39,32 +40,40 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         )
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    # RecursionError: lists in lists without end.
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{SETTINGS} should be readable. Received: {path} ({error})") from error
-    if not isinstance(settings, dict):
-        raise ValueError(f"{path} should hold a JSON object. Received: {settings!r}")
-    for name, kind in _REQUIRED.items():
-        if not isinstance(settings.get(name), kind):
-            raise ValueError(
-                f"{path} should hold `{name}` ({kind.__name__}). Received: {settings.get(name)!r}"
-            )
-    if not isinstance(settings.get("data_y"), str | None):
+    if not isinstance(settings, dict) or type(settings.get("format")) is not int:
         raise ValueError(
-            f"{path} should hold a `data_y` of str, or none. Received: {settings['data_y']!r}"
+            f"{path} should hold a JSON object with a `format`. Received: {received(settings)}"
+        )
+    if settings["format"] == 1:
+        raise ValueError(
+            f"{path} should have format {FORMAT}: the model of an earlier one cannot be built any "
+            f"more; train anew, by `wyner train {_trained_by(settings)}--out NEW`. "
+            "Received: format 1"
         )
     if settings["format"] != FORMAT:
         raise ValueError(
             f"{path} should have format {FORMAT}. Received: format {settings['format']}, "
             "written by another version of wyner_keras"
         )
-    try:
-        settings["label_map"] = {int(x): int(y) for x, y in settings["label_map"].items()}
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path} should map integer labels to integer labels. "
-            f"Received: {settings['label_map']!r}"
-        ) from error
+    for name, kind in _REQUIRED.items():
+        if not isinstance(settings.get(name), kind) or isinstance(settings[name], bool):
+            raise ValueError(
+                f"{path} should hold `{name}` ({kind.__name__}). "
+                f"Received: {received(settings.get(name))}"
+            )
+    Source.from_dict(settings["data"])
     return settings
+
+
+def _trained_by(settings: dict[str, Any]) -> str:
+    """The options by which a run of format 1 was trained, as far as they are still there."""
+    asked = settings.get("asked")
+    asked = asked if isinstance(asked, dict) else {}
+    options = {name.replace("_", "-"): asked.get(name) for name in ("data", "data_y", "map")}
+    return "".join(f"--{name} {value} " for name, value in options.items() if value)
 
 
 @dataclass(frozen=True)
@@ -73,12 +82,12 @@ class Run:
 
     Args:
         folder: where it lies.
-        settings: what `settings.json` holds; `label_map` has integer keys.
+        settings: what `settings.json` holds.
 
     Example:
         >>> run = Run.open("runs/demo")  # doctest: +SKIP
         >>> model = run.load_model()  # doctest: +SKIP
-        >>> y = model.generate_y(run.source().test.images[:10], seed=0)  # doctest: +SKIP
+        >>> y = model.generate_y(run.examples().rows["x"], seed=0)  # doctest: +SKIP
     """
 
     folder: Path
@@ -100,9 +109,9 @@ class Run:
         return cls(folder, settings)
 
     @property
-    def label_map(self) -> dict[int, int]:
-        """Label of x to label of y."""
-        return self.settings["label_map"]
+    def source(self) -> Source:
+        """Where its pairs come from."""
+        return Source.from_dict(self.settings["data"])
 
     @property
     def seed(self) -> int:
@@ -116,11 +125,11 @@ class Run:
         Raises:
             ValueError: if the stored recipe is damaged.
         """
-        from wyner_keras.training import Recipe
+        from wyner_keras.recipe import Recipe
 
         try:
             return Recipe.from_dict(self.settings["recipe"])
-        except (KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # Keras raises as it likes
             raise ValueError(
                 f"The recipe in {self.folder / SETTINGS} should be readable. Received: {error!r}"
             ) from error
@@ -133,48 +142,26 @@ class Run:
         """
         return load_model(self.folder / MODEL)
 
-    def examples(self, side: str) -> LabelledImages:
-        """Held-out images of side "x" or "y", a few of each class, which the folder holds.
-
-        Of a run of an earlier version, which holds none, all test images of its data.
+    def examples(self) -> Examples:
+        """Held-out examples of x and y in pairs, which the folder holds.
 
         Raises:
-            ValueError: if the folder's images are damaged, or an earlier version's data are gone.
+            ValueError: if they are damaged.
         """
-        from wyner_keras.data import LabelledImages
+        return Examples.read(self.folder / EXAMPLES)
 
-        path = self.folder / EXAMPLES
-        if not path.is_file():
-            target = self.target() if side == "y" else None
-            return (target or self.source()).test
+    def pairs(self) -> tuple[Pairs, Pairs]:
+        """The pairs that it was trained on and those held out, loaded anew.
+
+        Raises:
+            ValueError: if the data are gone, or changed.
+        """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return LabelledImages(arrays[side], arrays[f"{side}_labels"])
-        except Exception as error:  # a damaged archive fails in its zip, its header or its arrays
+            return self.source.load()
+        except ValueError as error:
             raise ValueError(
-                f"{path} should hold held-out images and labels. Received: {error}"
+                f"The data of {self.folder} should be as they were. {error}"
             ) from error
-
-    def source(self, data: str | None = None) -> ImageSource:
-        """The images that it was trained on and those held out; or another source's.
-
-        Raises:
-            ValueError: if the images cannot be had any more.
-        """
-        from wyner_keras.data import load
-
-        return load(data or self.settings["data"])
-
-    def target(self, data_y: str | None = None) -> ImageSource | None:
-        """The images that y was drawn from, or another source's; None where they are x's.
-
-        Raises:
-            ValueError: if the images cannot be had any more.
-        """
-        from wyner_keras.data import load
-
-        data_y = data_y or self.settings.get("data_y")
-        return None if data_y is None else load(data_y)
 
 
 def load_model(path: Path) -> WynerModel:
@@ -185,7 +172,7 @@ def load_model(path: Path) -> WynerModel:
     """
     import keras
 
-    from wyner_keras.models import WynerModel
+    from wyner_keras.model import WynerModel
 
     try:
         model = keras.saving.load_model(path, compile=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wyner_keras.files import refuse_existing, whole, write_arrays, write_json
+from wyner_keras.runs.examples import Examples
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
     EXAMPLES,
@@ -22,12 +23,12 @@ from wyner_keras.runs.layout import (
     partial_folder,
 )
 from wyner_keras.runs.machine import machine
+from wyner_keras.runs.source import Source
 
 if TYPE_CHECKING:
-    from wyner_keras.data import LabelledImages
-    from wyner_keras.models import WynerModel
-    from wyner_keras.training import Recipe
-
+    from wyner_keras.data import Pairs
+    from wyner_keras.model import WynerModel
+    from wyner_keras.recipe import Recipe
 
 _EXAMPLES = 200
 
@@ -40,34 +41,19 @@ def version(distribution: str = "wyner-keras") -> str:
         return "unknown"
 
 
-def settings_of(
-    recipe: Recipe,
-    *,
-    data: str,
-    data_y: str | None = None,
-    label_map: Mapping[int, int],
-    seed: int,
-    **more: Any,
-) -> dict[str, Any]:
+def settings_of(recipe: Recipe, source: Source, **more: Any) -> dict[str, Any]:
     """What `settings.json` holds of a run.
 
     Args:
-        recipe: the recipe.
-        data: the name of a source that `wyner_keras.data.load` knows, or the path of a folder.
-        data_y: the same for y; None where y is drawn from x's.
-        label_map: label of x to label of y.
-        seed: of the run.
+        recipe: by which it is trained.
+        source: where its pairs come from.
         **more: further JSON-able values by name.
     """
-    from wyner_keras.data import whole_name
-
     packages = ("wyner-keras", "tensorflow", "keras", "numpy")
     return {
         "format": FORMAT,
-        "data": whole_name(data),
-        **({} if data_y is None else {"data_y": whole_name(data_y)}),
-        "label_map": {int(x): int(y) for x, y in label_map.items()},
-        "seed": seed,
+        "data": source.to_dict(),
+        "seed": recipe.seed,
         **more,
         "recipe": recipe.to_dict(),
         "versions": {
@@ -109,31 +95,16 @@ def start_run(out: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
     return partial
 
 
-def save_trained(
-    partial: Path,
-    model: WynerModel,
-    history: Mapping[str, Any],
-    seconds: Mapping[str, float],
-    **more: Any,
-) -> None:
+def save_trained(partial: Path, model: WynerModel, history: Mapping[str, Any]) -> None:
     """Write model and history into a partial folder, the history last: with it, both are whole."""
     with whole(partial / MODEL) as temporary:
         model.save(temporary)
-    write_json(partial / HISTORY, {"history": history, "seconds": seconds, **more})
+    write_json(partial / HISTORY, history)
 
 
-def save_examples(partial: Path, x: LabelledImages, y: LabelledImages) -> None:
-    """Write held-out images of x and of y into a partial folder, at most 200 each.
-
-    Args:
-        partial: the folder.
-        x: where images of x are taken from, the classes in turn.
-        y: the same for y.
-    """
-    chosen = {"x": x.by_class(min(_EXAMPLES, len(x))), "y": y.by_class(min(_EXAMPLES, len(y)))}
-    arrays = {side: images.images for side, images in chosen.items()}
-    labels = {f"{side}_labels": images.labels for side, images in chosen.items()}
-    write_arrays(partial / EXAMPLES, **arrays, **labels)
+def save_examples(partial: Path, held_out: Pairs) -> None:
+    """Write held-out pairs into a partial folder, at most 200, one of each class in turn."""
+    write_arrays(partial / EXAMPLES, **Examples.of(held_out, _EXAMPLES).to_arrays())
 
 
 def finish_run(out: str | os.PathLike[str]) -> Path:

@@ -116,14 +116,14 @@ def start(folder, tmp_path_factory):
 @pytest.fixture(scope="session")
 def server(start):
     """The server that most tests share, with small limits."""
-    return start("--max_images=64", "--max_bytes=1000000").wait()
+    return start("--max_results=64", "--max_bytes=1000000").wait()
 
 
 @pytest.fixture(scope="session")
 def given(bundle):
     """Inputs and parameters of a call of every task, and the results of `Bundle`."""
     rng = np.random.default_rng(0)
-    x, y = (rng.random((3, *bundle.image_shape(side)), dtype=np.float32) for side in "xy")
+    x, y = (rng.random((3, *bundle.example_shape(side)), dtype=np.float32) for side in "xy")
     seed = {"seed": 5}
     coded_x, coded_y = bundle.encode_x(x, **seed), bundle.encode_y(y, **seed)
     pair_x, pair_y = bundle.generate_pairs(4, **seed)

@@ -10,7 +10,7 @@ def test_the_grpc_example_works_as_pasted(server, bundle):
     names = {}
     exec(code.replace("localhost:8081", f"127.0.0.1:{server.grpc_port}"), names)
     drawn = {
-        name: np.random.default_rng(0).random((2, *bundle.image_shape(side)), dtype=np.float32)
+        name: np.random.default_rng(0).random((2, *bundle.example_shape(side)), dtype=np.float32)
         for name, side in (("style", "x"), ("concept", "y"))
     }
     np.testing.assert_array_equal(names["x"], bundle.transfer_x(**drawn, seed=3))

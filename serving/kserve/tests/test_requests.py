@@ -15,7 +15,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 @pytest.fixture(scope="module")
 def image(bundle):
     """One grey image of x."""
-    return np.full((1, *bundle.image_shape("x")), 0.5, np.float32)
+    return np.full((1, *bundle.example_shape("x")), 0.5, np.float32)
 
 
 def refused(server, answer, status, *messages):

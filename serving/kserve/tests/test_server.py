@@ -81,7 +81,7 @@ def test_a_folder_that_is_no_bundle_is_an_error(monkeypatch, folder, tmp_path):
     assert "transfer_y.onnx should have" in run(monkeypatch, f"--model_dir={copy}")
 
 
-@pytest.mark.parametrize("option", ["--threads=0", "--max_images=-1", "--max_bytes=x", "--port=1"])
+@pytest.mark.parametrize("option", ["--threads=0", "--max_results=-1", "--max_bytes=x", "--port=1"])
 def test_wrong_options_are_errors(monkeypatch, capsys, option):
     assert run(monkeypatch, "--model_dir=bundle", option) == 2
     assert option.split("=")[0] in capsys.readouterr().err

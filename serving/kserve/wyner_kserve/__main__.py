@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--grpc_port", type=int, default=8081, help="port of gRPC")
     add("--host", default="0.0.0.0", help="address to listen on")
     add("--max_bytes", type=_positive, default=2**24, help="limit on the size of a request")
-    add("--max_images", type=_positive, default=256, help="limit on what a request asks for")
+    add("--max_results", type=_positive, default=256, help="limit on what a request asks for")
     add("--concurrency", type=_positive, default=processors, help="requests computed at once")
     add("--threads", type=_positive, default=1, help="threads of one computation")
     return parser
@@ -52,7 +52,7 @@ def main() -> None:
         executor = ThreadPoolExecutor(options.concurrency, thread_name_prefix="bundle")
         models = [
             TaskModel(f"{options.model_name}-{task.name.replace('_', '-')}", task, bundle, executor)
-            for task in tasks_of(bundle.manifest, options.max_images)
+            for task in tasks_of(bundle.manifest, options.max_results)
         ]
         for model in models:
             model.load()

@@ -16,14 +16,22 @@ from wyner_kserve.tasks import Tensor
 _MODES = {1: "L", 3: "RGB"}
 
 
-def numbers(values: Any, name: str) -> np.ndarray:
+def numbers(values: Any, name: str, missing: bool = False) -> np.ndarray:
     """Nested lists of numbers as an array of integers or floating-point numbers.
+
+    Args:
+        values: nested lists.
+        name: of the tensor, for the message.
+        missing: whether null stands for a value that is missing, NaN in the array.
 
     Raises:
         InvalidInput: for ragged lists, or entries that are no numbers.
     """
     try:
         found = np.array(values)
+        if missing and found.dtype.kind == "O":
+            found = np.where(found == None, np.nan, found)  # noqa: E711 - element by element
+            found = np.array(found.tolist())
     except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"`{name}` should be lists of numbers of equal lengths. Received: {error}"

@@ -36,11 +36,13 @@ class Tensor:
         name: as in the manifest and in `Bundle`.
         shape: sizes; a name where a size is free.
         image: whether its rows are images.
+        missing: whether a value may be missing, null in JSON.
     """
 
     name: str
     shape: tuple[int | str, ...]
     image: bool
+    missing: bool
 
     def describe(self) -> dict[str, Any]:
         """The entry of the protocol's model metadata; a free size is -1."""
@@ -54,17 +56,17 @@ class Task:
 
     Args:
         name: of the method.
-        inputs: its images or latents; noise is drawn from the seed.
+        inputs: its data or latents; noise is drawn from the seed.
         outputs: in the order of its results.
         settings: "seed" and "count", where it takes them.
-        max_images: that a request may ask for (of each output).
+        max_results: that a request may ask for (of each output).
     """
 
     name: str
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     settings: tuple[str, ...]
-    max_images: int
+    max_results: int
 
     def check_names(self, given: Iterable[str]) -> None:
         """Every input once, and nothing else.
@@ -102,9 +104,9 @@ class Task:
         if "count" in settings:
             sizes["count"] = settings["count"]
         asked = math.prod(sizes.values())
-        if asked > self.max_images:
+        if asked > self.max_results:
             raise InvalidInput(
-                f"A request should ask for at most {self.max_images} results "
+                f"A request should ask for at most {self.max_results} results "
                 f"({' × '.join(sizes)}). Received: {asked}"
             )
 
@@ -140,26 +142,37 @@ class Task:
         self.run(bundle, tensors, self.check_settings({}))
 
 
-def tasks_of(manifest: dict[str, Any], max_images: int) -> tuple[Task, ...]:
+def tasks_of(manifest: dict[str, Any], max_results: int) -> tuple[Task, ...]:
     """The tasks and parts that a bundle holds, as its manifest describes them."""
-    graphs = manifest["graphs"]
+    graphs, sides = manifest["graphs"], manifest["sides"]
 
-    def tensors(entries: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    def tensor(entry: dict[str, Any], task: str) -> Tensor:
+        side, name = task.split("_")[1], entry["name"]
+        other = next(each for each in sides if each != side)
+        data = sides.get({"style": side, "concept": other}.get(name, name), {})
+        return Tensor(
+            name=name,
+            shape=tuple(entry["shape"]),
+            image=data.get("kind") == "image",
+            missing=bool(data.get("missing")),
+        )
+
+    def tensors(used: tuple[str, ...], key: str, task: str) -> tuple[Tensor, ...]:
         return tuple(
-            Tensor(name=entry["name"], shape=tuple(entry["shape"]), image=entry["latent"] is None)
-            for entry in entries
+            tensor(entry, task)
+            for graph in used
+            if graph in graphs
+            for entry in graphs[graph][key]
             if not entry["name"].startswith("noise_")
         )
 
     return tuple(
         Task(
             name=name,
-            inputs=tensors(graphs[used[0]]["inputs"]),
-            outputs=tensors(
-                [entry for graph in used if graph in graphs for entry in graphs[graph]["outputs"]]
-            ),
+            inputs=tensors(used[:1], "inputs", name),
+            outputs=tensors(used, "outputs", name),
             settings=settings,
-            max_images=max_images,
+            max_results=max_results,
         )
         for name, (used, settings) in _TASKS.items()
         if used[0] in graphs

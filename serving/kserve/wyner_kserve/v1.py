@@ -42,7 +42,7 @@ def read(body: bytes, task: Task) -> tuple[dict[str, np.ndarray], dict[str, int]
     rows = "instances" in values
     columns = _columns(values["instances"], task) if rows else _named(values["inputs"], task)
     settings = task.check_settings(values.get("parameters", {}))
-    # Before any image is decoded.
+    # Before anything is decoded.
     task.check_size({name: _length(column) for name, column in columns.items()}, settings)
     tensors = {tensor.name: _array(columns[tensor.name], tensor) for tensor in task.inputs}
     return tensors, settings, rows
@@ -92,4 +92,4 @@ def _length(column: Any) -> int:
 def _array(values: Any, tensor: Tensor) -> np.ndarray:
     if tensor.image and isinstance(values, list) and any(map(is_png, values)):
         return pngs(values, tensor)
-    return numbers(values, tensor.name).astype(np.float64)
+    return numbers(values, tensor.name, tensor.missing).astype(np.float64)

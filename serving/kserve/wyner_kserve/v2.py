@@ -26,7 +26,8 @@ def read(request: InferRequest, task: Task) -> tuple[dict[str, np.ndarray], dict
         InvalidInput: if it is not as the task's metadata says.
     """
     task.check_names(given.name for given in request.inputs)
-    tensors = {given.name: _array(given) for given in request.inputs}
+    missing = {tensor.name: tensor.missing for tensor in task.inputs}
+    tensors = {given.name: _array(given, missing[given.name]) for given in request.inputs}
     return tensors, task.check_settings(_parameters(request))
 
 
@@ -82,7 +83,7 @@ def _parameters(request: InferRequest) -> Any:
     return given
 
 
-def _array(given: InferInput) -> np.ndarray:
+def _array(given: InferInput, missing: bool) -> np.ndarray:
     name, datatype, shape = given.name, given.datatype, given.shape
     if datatype not in _DATATYPES:
         raise InvalidInput(
@@ -91,7 +92,7 @@ def _array(given: InferInput) -> np.ndarray:
         )
     if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
         raise InvalidInput(f"`{name}` should have a shape. Received: {reprlib.repr(shape)}")
-    found = _values(given)
+    found = _values(given, missing)
     if found.size != math.prod(shape):
         raise InvalidInput(
             f"`{name}` should have {reprlib.repr(math.prod(shape))} values for its shape "
@@ -100,10 +101,10 @@ def _array(given: InferInput) -> np.ndarray:
     return found.reshape(shape)
 
 
-def _values(given: InferInput) -> np.ndarray:
+def _values(given: InferInput, missing: bool) -> np.ndarray:
     if not given.data:
         return _raw(given)
-    found = numbers(given.data, given.name)
+    found = numbers(given.data, given.name, missing)
     if given.datatype != "UINT8":
         return found.astype(np.float64)
     if found.dtype.kind == "f" or found.min() < 0 or found.max() > 255:

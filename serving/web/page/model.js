@@ -4,7 +4,7 @@
 export const OTHER = { x: "y", y: "x" };
 export const LOCAL = { x: "u", y: "v" };
 
-// The bounds of wyner_keras.latents.Categorical: noise of 0 or 1 would be infinite.
+// The bounds of wyner_keras.latents, for uniform noise: noise of 0 or 1 would be infinite.
 const SMALLEST = 2 ** -126;
 const LARGEST = 1 - 2 ** -24;
 
@@ -60,7 +60,7 @@ function tile(values, times) {
  */
 export class Model {
   constructor(manifest, run) {
-    this.shapes = manifest.images;
+    this.shapes = { x: manifest.sides.x.shape, y: manifest.sides.y.shape };
     this.latents = manifest.latents;
     this.k = manifest.latents.z.size;
     this.run = run;

@@ -83,7 +83,7 @@ export const transferLead = (side, labelMap) =>
 
 /** The line at the end of the page. */
 export function about(manifest) {
-  const [height, width] = manifest.images.x;
+  const [height, width] = manifest.sides.x.shape;
   return (
     `Model “${manifest.name}”, images of ${height} × ${width} pixels, z one of ` +
     `${manifest.latents.z.size}, u and v of ${manifest.latents.u.size} and ` +

@@ -143,7 +143,7 @@ def test_the_noise_of_numpy_gives_the_images_of_the_bundle(page, bundle):
     """The page's own functions, fed with the noise of a seed, give `Bundle`'s images."""
     draw(page, SEVEN)
     image, count, seed = shown(page)["image"], 5, 11
-    given = image.reshape(1, *bundle.image_shape("x"))
+    given = image.reshape(1, *bundle.example_shape("x"))
     streams = NoiseStreams(seed, bundle.manifest["latents"])
     noise = [streams.draw(latent, count).ravel().tolist() for latent in "zv"]
     found = page.evaluate(

@@ -2,48 +2,106 @@ import contextlib
 import io
 import json
 
+import numpy as np
 import pytest
+import tiny_bundle
+from PIL import Image
 
-import wyner_keras as wk
+from wyner_keras import runs
 from wyner_keras.cli import main
-from wyner_keras.models.stage import Stage
-from wyner_keras.training import Ramp, Recipe, StageSettings
+from wyner_keras.files import write_arrays, write_json
 
 
-def _tiny(name="annealed", data="digits", *, data_y=None, local=None, seed=0):
-    if name != "annealed":
-        raise ValueError(f"`name` should be annealed. Received: name={name!r}")
-    stage = StageSettings(epochs=1, batch_size=128, temperature=Ramp.constant(0.5))
-    latent = wk.Categorical(n=2, k=4)
-    config = wk.WynerConfig(u=latent, v=wk.DiagonalGaussian(dim=3), hidden=(16,), seed=seed)
-    return Recipe(name=name, config=config, pairs_per_class=40, joint=stage, marginal=stage)
+def tiny_recipe(facts, *, seed=0):
+    """One stage of tiny networks, on the values themselves but for columns."""
+    import wyner_keras as wk
+
+    joint = wk.StageSettings(
+        name="joint", loss=wk.losses.Joint(), epochs=1, batch_size=min(64, facts.pairs)
+    )
+    side = wk.SideSettings(
+        local=wk.DiagonalGaussian(dim=2), hidden=(16,), reader="features", flow_steps=0
+    )
+    return wk.Recipe(
+        z=wk.Categorical(n=1, k=4),
+        sides={"x": side, "y": side},
+        codecs={
+            name: wk.CodecSettings(code_size=3, epochs=1) if len(modality.shape) == 1 else None
+            for name, modality in zip("xy", facts.modalities, strict=True)
+        },
+        stages=(joint,),
+        seed=seed,
+    )
 
 
-@pytest.fixture(scope="session")
-def tiny_recipe():
-    """Makes the recipe that commands train by here."""
-    return _tiny
+_loaded = {}
+
+
+@contextlib.contextmanager
+def tiny_machine():
+    """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once."""
+    import wyner_keras.recipes
+
+    load = runs.Run.load_model
+
+    def load_once(run):
+        key = str(run.folder), (run.folder / runs.MODEL).stat().st_mtime_ns
+        if key not in _loaded:
+            _loaded[key] = load(run)
+        return _loaded[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
+        patch.setattr(runs.Run, "load_model", load_once)
+        yield
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick_machine():
-    """That recipe whatever is asked for, and no compiling by XLA."""
-    compile_stage = Stage.compile
-
-    def without_xla(self, *args, **kwargs):
-        compile_stage(self, *args, **{**kwargs, "jit_compile": False})
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Stage, "compile", without_xla)
-        patch.setattr("wyner_keras.training.recipe", _tiny)
+    """Such a machine for each module here, and for no other."""
+    with tiny_machine():
         yield
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory):
     """A run folder that `wyner train` wrote, and the values that it printed."""
     folder = tmp_path_factory.mktemp("runs") / "run"
     words = ["train", "--data", "digits", "--quick", "--seed", "5", "--out", str(folder), "--json"]
-    with contextlib.redirect_stdout(io.StringIO()) as out:
+    with tiny_machine(), contextlib.redirect_stdout(io.StringIO()) as out:
         assert main(words) == 0
     return folder, json.loads(out.getvalue())
+
+
+@pytest.fixture(scope="session")
+def make_run(tmp_path_factory):
+    """Makes run folders of untrained tiny models; the same one for the same sides."""
+    made = {}
+
+    def make(x, y):
+        if (x, y) not in made:
+            model = tiny_bundle.tiny_model(x, y, flow_steps=0)
+            folder = tmp_path_factory.mktemp("runs") / "run"
+            folder.mkdir()
+            model.save(folder / runs.MODEL)
+            source = runs.Source(pairs=str(folder / "gone"))
+            settings = {"format": 2, "data": source.to_dict(), "seed": 0, "recipe": {}}
+            write_json(folder / runs.SETTINGS, settings)
+            write_arrays(folder / runs.EXAMPLES, **tiny_bundle.tiny_rows(model, 8))
+            made[x, y] = folder
+        return made[x, y]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pair_folder(tmp_path_factory):
+    """Forty pairs of images by name: x grey 9x12, y in colour 8x8."""
+    root = tmp_path_factory.mktemp("data") / "pairs"
+    rng = np.random.default_rng(0)
+    for side, shape in (("x", (9, 12)), ("y", (8, 8, 3))):
+        (root / side).mkdir(parents=True)
+        for place in range(40):
+            pixels = rng.integers(0, 256, shape, np.uint8)
+            Image.fromarray(pixels).save(root / side / f"{place:02}.png")
+    return root

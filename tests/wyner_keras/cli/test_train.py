@@ -3,25 +3,30 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from wyner_keras import runs
 
+FILES = {
+    "settings.json",
+    "model.keras",
+    "history.json",
+    "examples.npz",
+    "figures/conditional.png",
+    "figures/transfer.png",
+    "figures/joint.png",
+}
 
-def test_train_writes_the_whole_run(trained, tiny_recipe):
+
+def files_of(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_train_writes_the_whole_run(trained):
     folder, values = trained
-    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    assert files == {
-        "settings.json",
-        "model.keras",
-        "history.json",
-        "metrics.json",
-        "examples.npz",
-        "figures/conditional.png",
-        "figures/transfer.png",
-        "figures/joint.png",
-    }
+    assert files_of(folder) == {*FILES, "metrics.json"}
     assert not runs.partial_folder(folder).exists()
     for name in ("conditional", "transfer", "joint"):
         assert values[name] == str(folder / "figures" / f"{name}.png")
@@ -29,16 +34,77 @@ def test_train_writes_the_whole_run(trained, tiny_recipe):
             assert min(image.size) > 100
     assert values["run"] == str(folder)
     history = json.loads((folder / "history.json").read_text())
-    assert set(history["history"]) == set(history["seconds"]) == {"joint", "marginal"}
+    assert set(history["history"]) == set(history["seconds"]) == {"codec", "joint"}
     assert len(history["history"]["joint"]["loss"]) == 1
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics == {"data": "digits", **values["metrics"]}
+    expected = {"data": "digits", "quick": True, "seed": 5}
+    assert metrics == {"data": expected, **values["metrics"]}
     assert 0 <= metrics["nats"]["i_xy_z"] <= metrics["nats"]["kl_z"]
     assert 0 <= metrics["figures"]["conditional_accuracy_y"]["model"] <= 1
+    assert "found_first_y" in metrics["figures"]
     run = runs.Run.open(folder)
-    assert run.seed == run.recipe.config.seed == metrics["seed"] == 5
-    assert run.label_map == {label: (label + 1) % 10 for label in range(10)}
-    assert run.recipe == tiny_recipe(seed=5)
+    assert run.seed == run.recipe.seed == metrics["seed"] == 5
+    train, held_out = run.pairs()
+    assert (len(train), len(held_out)) == (640, 360)
+    assert run.recipe.stage("joint").epochs == 1
+
+
+@pytest.fixture(scope="module")
+def given(tmp_path_factory, pair_folder):
+    """Words for data of every kind."""
+    root, rng = tmp_path_factory.mktemp("given"), np.random.default_rng(0)
+    x = rng.normal(size=(30, 3))
+    lines = ["x.a,x.b,x.c,y.sum,y.sign,label"]
+    for row in x:
+        values = (*row, row.sum(), int(row[0] > 0))
+        lines.append(
+            ",".join(f"{value:.4f}" for value in values[:4]) + f",{values[4]},{'uv'[values[4]]}"
+        )
+    (root / "pairs.csv").write_text("\n".join(lines))
+    np.save(root / "series.npy", rng.normal(size=(30, 12, 2)))
+    np.save(root / "vectors.npy", x)
+    return {
+        "folder": ("--pairs", pair_folder),
+        "table": ("--pairs", root / "pairs.csv", "--kinds", "y.sign=binary"),
+        "arrays": ("--x", root / "vectors.npy", "--y", root / "series.npy", "--held-out", 0.4),
+    }
+
+
+def kinds_of(run):
+    return [entry["kind"] for entry in run.load_model().side_entries.values()]
+
+
+def test_images_by_name_are_trained_on_and_judged_without_labels(given, call, tmp_path):
+    folder = tmp_path / "run"
+    code, out, error = call("train", *given["folder"], "--quiet", "--out", folder)
+    assert code == 0, error
+    assert "ranked first" in out and "conditional fit" in out and "trained in" in out
+    assert files_of(folder) == {*FILES, "metrics.json"}
+    run = runs.Run.open(folder)
+    assert kinds_of(run) == ["image", "image"]
+    train, held_out = run.pairs()
+    examples = run.examples()
+    assert (len(train), len(held_out), len(examples)) == (32, 8, 8)
+    assert examples.labels == {"x": None, "y": None}
+    assert examples.rows["x"].dtype == np.uint8
+    assert examples.rows["y"].shape == (8, 8, 8, 3)
+
+
+def test_columns_of_a_table_are_trained_on(given, call, tmp_path):
+    folder = tmp_path / "run"
+    words = ("train", *given["table"], "--no-evaluate", "--quiet", "--out", folder)
+    code, _, error = call(*words)
+    assert code == 0, error
+    assert files_of(folder) == FILES
+    run = runs.Run.open(folder)
+    assert kinds_of(run) == ["vector", "vector"]
+    columns = run.load_model().side_entries["y"]["columns"]
+    assert [column["kind"] for column in columns] == ["real", "binary"]
+    examples = run.examples()
+    assert len(examples) == len(run.pairs()[1]) == 6
+    assert set(examples.labels["x"]) == {"u", "v"}
+    sums = examples.rows["x"].sum(axis=1)
+    np.testing.assert_allclose(examples.rows["y"][:, 0], sums, atol=2e-4)
 
 
 def test_train_refuses_an_existing_run_before_any_work(trained, refused, monkeypatch):
@@ -50,10 +116,15 @@ def test_train_refuses_an_existing_run_before_any_work(trained, refused, monkeyp
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", "no-such-folder"], "source should be one of .* Received: 'no-such-folder'"),
-        (["--data", "digits", "--data-y", "none"], "source should be one of .* Received: 'none'"),
-        (["--data", "digits", "--recipe", "magic"], "Received: name='magic'"),
+        (["--data", "no-such-folder"], "source should be one of .* Received: '.*no-such-folder'"),
+        (["--data", "digits", "--data-y", "none"], "source should be one of .* Received: '.*none'"),
         (["--data", "digits", "--map", "0:1"], "should name a partner for class 1"),
+        (["--data", "digits", "--pairs", "a"], "pairs should come from --pairs alone"),
+        (["--data", "digits", "--missing"], "should be of columns"),
+        (["--x", "a.npy"], "pairs should come from .* Received: --x a.npy"),
+        (["--x", "a.npy", "--y", "b.npy"], "a.npy"),
+        (["--pairs", "absent.csv"], "absent.csv"),
+        (["--data", "digits", "--budget", "soon"], "`budget` should be a time.* Received: .*soon"),
         (["--data", "digits", "--resume"], "--resume should find .*run.partial"),
     ],
 )
@@ -63,19 +134,42 @@ def test_train_refuses_bad_input_and_leaves_nothing(refused, tmp_path, words, me
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_unreadable_image_is_named_and_nothing_is_begun(pair_folder, refused, tmp_path):
+    shutil.copytree(pair_folder, tmp_path / "data")
+    (tmp_path / "data" / "y" / "07.png").write_bytes(b"no picture")
+    words = ("train", "--pairs", tmp_path / "data", "--out", tmp_path / "run")
+    assert "07.png" in refused(*words)
+    (tmp_path / "data" / "y" / "07.png").unlink()
+    assert "without a partner: x/07.png" in refused(*words)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.fixture
+def changed_recipe(monkeypatch):
+    """Changes settings of the recipe's stage from here on, and adds another one."""
+
+    def change(also=None, **settings):
+        import wyner_keras.recipes as recipes
+
+        default = recipes.default
+
+        def changed(facts, **given):
+            recipe = default(facts, **given).changed("joint", **settings)
+            more = () if also is None else (dataclasses.replace(recipe.stages[0], **also),)
+            return dataclasses.replace(recipe, stages=(*recipe.stages, *more))
+
+        monkeypatch.setattr(recipes, "default", changed)
+
+    return change
+
+
 def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_weights(
-    tiny_recipe, refused, tmp_path, monkeypatch
+    changed_recipe, given, refused, tmp_path
 ):
-    from wyner_keras.training import Ramp
+    from wyner_keras.schedules import Ramp
 
-    def exploding(*args, **kwargs):
-        recipe = tiny_recipe()
-        rate = Ramp(start=1e-3, end=1e30)
-        joint = dataclasses.replace(recipe.joint, epochs=2, learning_rate=rate, batch_size=100)
-        return dataclasses.replace(recipe, joint=joint)
-
-    monkeypatch.setattr("wyner_keras.training.recipe", exploding)
-    words = ("train", "--data", "digits", "--quiet", "--out", tmp_path / "run")
+    changed_recipe(epochs=2, learning_rate=Ramp(start=1e-3, end=1e30), batch_size=5)
+    words = ("train", *given["arrays"], "--quiet", "--out", tmp_path / "run")
     line = refused(*words, code=1)
     assert "The loss became" in line
     assert "1 good epochs" in line
@@ -83,37 +177,62 @@ def test_a_loss_that_is_not_finite_stops_training_and_keeps_the_last_good_weight
     assert not (tmp_path / "run").exists()
 
 
-def test_an_interrupted_run_is_resumed(call, refused, tmp_path, monkeypatch):
-    from wyner_keras.models import MarginalStage
+def test_an_interrupted_run_is_resumed(changed_recipe, given, call, refused, tmp_path, monkeypatch):
+    from wyner_keras.losses import Marginal
+    from wyner_keras.stage import Stage
 
-    def interrupt(*args, **kwargs):
-        raise KeyboardInterrupt
+    changed_recipe({"name": "marginal", "loss": Marginal()})
+    fit = Stage.fit
 
-    words = ("train", "--data", "digits", "--seed", 2, "--no-evaluate", "--out", tmp_path / "run")
-    words += ("--longer", 2)
+    def interrupted(self, *args, **kwargs):
+        if type(self.objective).__name__ == "Marginal":
+            raise KeyboardInterrupt
+        return fit(self, *args, **kwargs)
+
+    words = ("train", *given["arrays"], "--seed", 2, "--longer", 2, "--out", tmp_path / "run")
     with monkeypatch.context() as patch:
-        patch.setattr(MarginalStage, "fit", interrupt)
+        patch.setattr(Stage, "fit", interrupted)
         line = refused(*words, code=130)
     assert "interrupted" in line
     assert "run.partial; `--resume` goes on from it" in line
     assert "Go on from it with `--resume`" in refused(*words)
-    again = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate", "--json")
+    again = ("train", "--out", tmp_path / "run", "--resume", "--json")
     assert "--seed should be as at the start" in refused(*again, "--seed", 3)
+    assert "--x should be as at the start" in refused(*again, "--x", "other.npy")
     code, out, _ = call(*again)
     assert code == 0
-    assert json.loads(out)["metrics"] is None
+    assert json.loads(out)["metrics"]["figures"]
     run = runs.Run.open(tmp_path / "run")
     assert run.seed == 2
-    assert run.recipe.joint.epochs == run.recipe.marginal.epochs == 2
-    assert run.load_model().built
-    assert not (tmp_path / "run" / "metrics.json").exists()
-    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert [stage.epochs for stage in run.recipe.stages] == [2, 2]
+    assert kinds_of(run) == ["vector", "series"]
+    assert len(run.examples()) == len(run.pairs()[1]) == 12
+    assert files_of(tmp_path / "run") == {*FILES, "metrics.json"}
 
 
 def test_a_finished_training_is_not_repeated_by_resume(trained, call, tmp_path, monkeypatch):
     shutil.copytree(trained[0], tmp_path / "run.partial")
-    monkeypatch.setattr("wyner_keras.training.kept.train", None)
-    words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate")
-    assert call(*words)[0] == 0
+    monkeypatch.setattr("wyner_keras.training.train", None)
+    words = ("train", "--out", tmp_path / "run", "--resume", "--no-evaluate", "--json")
+    code, out, _ = call(*words)
+    assert code == 0
+    assert json.loads(out)["metrics"] is None
     model = (tmp_path / "run" / "model.keras").read_bytes()
     assert model == (trained[0] / "model.keras").read_bytes()
+
+
+def test_a_budget_shortens_what_is_trained_and_kept(
+    changed_recipe, given, call, tmp_path, monkeypatch
+):
+    import wyner_keras.budget as budget
+
+    changed_recipe(epochs=8)
+    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 8)}
+    monkeypatch.setattr(budget, "_costs", lambda recipe, pairs: dict(costs))
+    words = ("train", *given["arrays"], "--no-evaluate", "--budget", "4s")
+    assert call(*words, "--out", tmp_path / "run")[0] == 0
+    run = runs.Run.open(tmp_path / "run")
+    epochs = run.recipe.stage("joint").epochs
+    assert 1 < epochs < 8
+    history = json.loads((tmp_path / "run" / "history.json").read_text())["history"]
+    assert 1 <= len(history["joint"]["loss"]) <= epochs

@@ -1,10 +1,18 @@
+import csv
 import json
+import os
+import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from wyner_keras import runs
+from wyner_serving import Bundle
+
+SIDES = [((8, 8, 1), (9, 12, 3)), ("vector", "vector"), ((8, 8, 1), "series")]
 
 
 def test_evaluate_finds_the_same_again(trained, call):
@@ -22,7 +30,23 @@ def test_evaluate_finds_the_same_again(trained, call):
     assert values["metrics"]["counts"] == found["counts"]
 
 
-def test_generate_arrays_from_the_test_digits(trained, call, tmp_path):
+def test_evaluate_judges_on_other_pairs_and_refuses_other_shapes(
+    trained, pair_folder, call, refused, tmp_path
+):
+    code, out, _ = call("evaluate", trained[0], "--data-y", "digits-rotated", "--json")
+    assert code == 0
+    kept = json.loads((trained[0] / "metrics.json").read_text())
+    assert kept["data"]["data_y"] == "digits-rotated"
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "a.npy", rng.integers(0, 256, (40, 8, 8, 1), np.uint8))
+    words = ("--x", tmp_path / "a.npy", "--y", tmp_path / "a.npy", "--held-out", 0.5)
+    code, out, _ = call("evaluate", trained[0], *words)
+    assert code == 0
+    assert "own y ranked first by x" in out
+    assert "shape (8, 8, 1)" in refused("evaluate", trained[0], "--pairs", pair_folder)
+
+
+def test_generate_arrays_from_held_out_digits(trained, call, tmp_path):
     words = ("generate", trained[0], "--from", "x", "--count", 12, "--samples", 3, "--json")
     code, out, _ = call(*words, "--out", tmp_path / "a.npz", "--seed", 1)
     assert code == 0
@@ -37,21 +61,113 @@ def test_generate_arrays_from_the_test_digits(trained, call, tmp_path):
     assert arrays["x"].shape == (12, 8, 8, 1)
     assert arrays["y"].shape == (12, 3, 8, 8, 1)
     run = runs.Run.open(trained[0])
-    test = run.source().test
-    labels = [test.labels[(test.images == x).all((1, 2, 3))][0] for x in arrays["x"]]
-    assert labels == [*range(10), 0, 1]  # each class in turn, of the images held out
+    _, held_out = run.pairs()
+    rows, labels = held_out.arrays()[0], held_out.x_labels
+    found = [labels[(rows == x).all((1, 2, 3))][0] for x in arrays["x"]]
+    assert found == [*range(10), 0, 1]  # each class in turn, of the images held out
     expected = run.load_model().generate_y(arrays["x"], seed=1, samples=3)
     np.testing.assert_array_equal(arrays["y"], expected)
     assert call(*words, "--out", tmp_path / "b.npz", "--seed", 2)[0] == 0
     assert (np.load(tmp_path / "b.npz")["y"] != arrays["y"]).any()
+    # More than the run folder holds: of its data.
+    words = ("generate", trained[0], "--from", "x", "--samples", 1, "--out", tmp_path / "c.npz")
+    assert "at most 360" in call(*words, "--count", 361)[2]
+    assert call(*words, "--count", 300)[0] == 0
 
 
-def test_generate_from_files(trained, call, tmp_path):
+@pytest.mark.parametrize(("x", "y"), SIDES)
+def test_everything_that_a_model_makes_is_drawn_and_kept_as_arrays(
+    make_run, call, refused, tmp_path, x, y
+):
+    folder, model = make_run(x, y), runs.Run.open(make_run(x, y)).load_model()
+    commands = {
+        "conditional": ("generate", folder, "--from", "y", "--count", 4, "--samples", 2),
+        "joint": ("generate", folder, "--from", "prior", "--count", 5),
+        "transfer": ("transfer", folder, "--side", "x", "--seed", 4),
+    }
+    for name, words in commands.items():
+        picture = ("--out", tmp_path / "deep" / f"{name}.png")
+        assert call(*words, *picture)[0] == 0
+        with Image.open(tmp_path / "deep" / f"{name}.png") as image:
+            assert min(image.size) > 100
+        assert "should not exist yet" in refused(*words, *picture)
+        assert call(*words, "--out", tmp_path / f"{name}.npz")[0] == 0
+    assert len(list((tmp_path / "deep").iterdir())) == 3
+    made = np.load(tmp_path / "conditional.npz")
+    expected = model.generate_x(made["y"], seed=0, samples=2)
+    np.testing.assert_array_equal(made["x"], expected)
+    pairs = np.load(tmp_path / "joint.npz")
+    for side, array in zip("xy", model.generate_pairs(5, seed=0), strict=True):
+        np.testing.assert_array_equal(pairs[side], array)
+    made = np.load(tmp_path / "transfer.npz")
+    expected = model.transfer_x(style=made["style"], concept=made["concept"], seed=4)
+    np.testing.assert_array_equal(made["result"], expected)
+
+
+def read(path):
+    with path.open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    return header, np.array([[float(value or "nan") for value in row] for row in rows])
+
+
+def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_path):
+    folder = make_run("vector", "vector")
+    names = ["height", "left", "colour", "visits", "income"]
+    words = ("generate", folder, "--from", "prior", "--count", 6, "--out", tmp_path / "p.csv")
+    assert call(*words)[0] == 0
+    header, pairs = read(tmp_path / "p.csv")
+    assert header == [f"{side}.{name}" for side in "xy" for name in names]
+    assert pairs.shape == (6, 10)
+    words = ("generate", folder, "--from", "x", "--input", tmp_path / "p.csv", "--samples", 3)
+    assert call(*words, "--out", tmp_path / "y.csv")[0] == 0
+    header, made = read(tmp_path / "y.csv")
+    assert made.shape == (18, 10)
+    np.testing.assert_array_equal(made[:, :5], pairs[:, :5].repeat(3, axis=0))
+    model = runs.Run.open(folder).load_model()
+    expected = model.generate_y(pairs[:, :5], seed=0, samples=3).reshape(18, 5)
+    np.testing.assert_allclose(made[:, 5:], expected, rtol=1e-6)
+    # Columns without the side, in another order, values absent.
+    (tmp_path / "some.csv").write_text("income,left,colour,visits,height\n1e3,,2,7,170.5\n")
+    words = ("generate", folder, "--from", "y", "--input", tmp_path / "some.csv")
+    assert call(*words, "--out", tmp_path / "x.npz")[0] == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["y"], [[170.5, np.nan, 2, 7, 1000]])
+    assert call("transfer", folder, "--side", "y", "--out", tmp_path / "t.csv")[0] == 0
+    header, results = read(tmp_path / "t.csv")
+    assert header == [f"y.{name}" for name in names]
+    assert results.shape == (6 * 8, 5)
+    for text, message in (
+        ("income,left,colour,visits\n1,1,1,1\n", "should have a column 'height'"),
+        ("height,left,colour,visits,income\n1,1,red,1,1\n", "column 'colour'.*categories by their"),
+        ("height,left,colour,visits,income\n1,1,9,1,1\n", "categories, whole numbers below 4"),
+    ):
+        (tmp_path / "bad.csv").write_text(text)
+        words = ("generate", folder, "--from", "x", "--input", tmp_path / "bad.csv")
+        assert re.search(message, refused(*words, "--out", tmp_path / "z.csv"))
+
+
+def test_series_come_from_arrays_and_go_to_arrays(make_run, call, refused, tmp_path):
+    folder = make_run("series", "vector")
+    series = np.random.default_rng(0).normal(size=(3, 12, 2))
+    np.savez(tmp_path / "in.npz", a=series, b=series[:1])
+    words = ("generate", folder, "--from", "x", "--input", f"{tmp_path / 'in.npz'}:a")
+    assert call(*words, "--samples", 2, "--out", tmp_path / "y.csv")[0] == 0
+    assert read(tmp_path / "y.csv")[1].shape == (6, 5)
+    words = ("generate", folder, "--from", "y", "--count", 4, "--samples", 2)
+    assert call(*words, "--out", tmp_path / "x.npy")[0] == 0
+    assert np.load(tmp_path / "x.npy").shape == (4, 2, 12, 2)
+    assert ".csv where vectors" in refused(*words, "--out", tmp_path / "x.csv")
+    words = ("generate", folder, "--from", "x", "--input", tmp_path / "absent.png")
+    assert "--input should be one file of series" in refused(*words, "--out", tmp_path / "z.npz")
+    words = ("generate", folder, "--from", "prior", "--out", tmp_path / "p.npy")
+    assert "--out should be .npz for pairs" in refused(*words)
+
+
+def test_generate_from_image_files(trained, call, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (3, 8, 8), dtype=np.uint8)
     (tmp_path / "in").mkdir()
     for place, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / "in" / f"{place}.png")
-    np.save(tmp_path / "in.npy", (pixels / 255)[..., None])
+    np.save(tmp_path / "in.npy", pixels[..., None])
     made = []
     for name, out in (("in", "a.npz"), ("in.npy", "b.npz")):
         words = ("generate", trained[0], "--from", "y", "--input", tmp_path / name)
@@ -63,57 +179,17 @@ def test_generate_from_files(trained, call, tmp_path):
     np.testing.assert_allclose(made[0]["x"], made[1]["x"], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("generate", "--from", "x", "--count", 4),
-        ("generate", "--from", "prior", "--count", 5),
-        ("transfer", "--side", "x"),
-        ("transfer", "--side", "y"),
-    ],
-)
-def test_pictures_are_written_whole_and_never_over_another(trained, call, refused, tmp_path, words):
-    words = (words[0], trained[0], *words[1:], "--out", tmp_path / "deep" / "a.png")
-    assert call(*words)[0] == 0
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["a.png"]
-    with Image.open(tmp_path / "deep" / "a.png") as image:
-        assert min(image.size) > 100
-    assert "should not exist yet" in refused(*words)
-
-
-def test_transfer_arrays(trained, call, tmp_path):
-    out = tmp_path / "a.npz"
-    words = ("transfer", trained[0], "--side", "y", "--seed", 4, "--json", "--out", out)
-    code, text, _ = call(*words)
-    assert code == 0
-    assert json.loads(text)["styles"] == 6
-    arrays = np.load(out)
-    assert arrays["result"].shape == (6, 10, 8, 8, 1)
-    model = runs.Run.open(trained[0]).load_model()
-    expected = model.transfer_y(style=arrays["style"], concept=arrays["concept"], seed=4)
-    np.testing.assert_array_equal(arrays["result"], expected)
-
-
-def test_prior_pairs_as_arrays(trained, call, tmp_path):
-    words = ("generate", trained[0], "--from", "prior", "--count", 7, "--out", tmp_path / "a.npz")
-    assert call(*words)[0] == 0
-    assert {name: array.shape for name, array in np.load(tmp_path / "a.npz").items()} == {
-        "x": (7, 8, 8, 1),
-        "y": (7, 8, 8, 1),
-    }
-
-
 def test_bad_requests_are_one_clear_line(trained, refused, tmp_path):
     folder, out = trained[0], tmp_path / "a.npz"
-    np.save(tmp_path / "bytes.npy", np.zeros((2, 8, 8, 1), np.uint8))
+    np.save(tmp_path / "whole.npy", np.zeros((2, 8, 8, 1), int))
     np.save(tmp_path / "large.npy", np.zeros((2, 9, 9, 1)))
     (tmp_path / "text.npy").write_text("no array")
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (9, 8)).save(tmp_path / "wide.png")
     for name, message in (
-        ("bytes.npy", "divide integer intensities by 255"),
-        ("large.npy", "should have shape (n, 8, 8, 1)"),
-        ("text.npy", "should be a NumPy array"),
+        ("whole.npy", "floating-point in [0, 1], or uint8"),
+        ("large.npy", "should be an array (n, 8, 8, 1)"),
+        ("text.npy", "should be readable as .npy"),
         ("text.png", "should be readable"),
         ("wide.png", "8 high and 9 wide"),
         ("absent.png", "should be one .npy file, or "),
@@ -123,9 +199,43 @@ def test_bad_requests_are_one_clear_line(trained, refused, tmp_path):
         assert message in line
         assert "Received: " in line
     words = ("generate", folder, "--from")
-    assert "at most 360" in refused(*words, "x", "--count", 361, "--out", out)
     assert "neither" in refused(*words, "prior", "--samples", 2, "--out", out)
-    assert ".npz or .png" in refused(*words, "x", "--out", tmp_path / "a.txt")
+    assert "--out should end in" in refused(*words, "x", "--out", tmp_path / "a.txt")
     assert "written by `wyner train`" in refused("evaluate", tmp_path)
     assert "written by" in refused("transfer", "no-run", "--side", "x", "--out", out)
     assert not out.exists()
+
+
+def test_a_bundle_generates_without_tensorflow(bundle, tmp_path):
+    script = (
+        "import sys\nfrom wyner_keras.cli import main\n"
+        "code = main(['generate', *sys.argv[1:3], 'x', '--out', sys.argv[3]])\n"
+        "code += main(['transfer', sys.argv[1], '--side', 'y', '--out', sys.argv[3] + '.png'])\n"
+        "print(code, *{'tensorflow', 'keras'} & set(sys.modules))"
+    )
+    words = [sys.executable, "-c", script, str(bundle), "--from", str(tmp_path / "a.npz")]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["0"], done.stdout + done.stderr
+    assert done.stderr == ""
+    with np.load(tmp_path / "a.npz") as found:
+        opened = Bundle.load(bundle)
+        assert len(found["x"]) == min(10, len(opened.samples("x")))
+        expected = opened.generate_y(found["x"], seed=0, samples=8)
+        np.testing.assert_allclose(found["y"], expected, atol=1e-6)
+
+
+def test_tensorflow_writes_nothing_beside_the_result(trained, tmp_path):
+    script = "import sys; from wyner_keras.cli import main; sys.exit(main())"
+    words = ["generate", str(trained[0]), "--from", "prior", "--quiet", "--out"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
+    for code, out in ((0, tmp_path / "a.npz"), (2, tmp_path / "a.txt")):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *words, str(out)],
+            capture_output=True,
+            text=True,
+            env=environment,
+        )
+        assert done.returncode == code, done.stderr
+        lines = done.stdout if code == 0 else done.stderr
+        assert (done.stdout, done.stderr) == ((lines, "") if code == 0 else ("", lines))
+        assert len(lines.splitlines()) == 1

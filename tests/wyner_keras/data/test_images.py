@@ -51,7 +51,7 @@ def test_take_refuses_other_counts(n):
         (_images() * 255, [0] * 4, "0-255.*Received: values"),
         (_images(), None, "labels should be.*Received: None"),
         (_images(), [0] * 3, r"labels should have shape \(4,\).*Received: shape \(3,\)"),
-        (_images(), [0.0] * 4, "labels should be integers. Received: dtype float64"),
+        (_images(), [0.0] * 4, "integers or texts. Received: dtype float64"),
     ],
 )
 def test_bad_sets_are_refused(images, labels, message):
@@ -59,12 +59,25 @@ def test_bad_sets_are_refused(images, labels, message):
         LabelledImages(images, labels)
 
 
-def test_an_unlabelled_set_has_no_classes():
-    held = LabelledImages.unlabelled(_images())
-    assert not held.has_labels
-    assert LabelledImages(_images(), [0] * 4).has_labels
-    assert held.labels.tolist() == [-1] * 4
-    assert held.take(2).labels.tolist() == [-1] * 2
-    for use in (lambda: held.classes, lambda: held.of_class(0)):
-        with pytest.raises(ValueError, match=r"should carry labels.*Received: 4 images without"):
-            use()
+def test_bytes_stay_bytes_and_read_as_float32_in_0_to_1():
+    images = np.arange(24, dtype="uint8").reshape(4, 3, 2, 1) * 11
+    held = LabelledImages(images, [0] * 4)
+    assert held.images.dtype == np.uint8
+    assert np.shares_memory(held.images, images)
+    np.testing.assert_array_equal(held.unit(), images.astype("float32") / np.float32(255))
+    assert held.unit().dtype == np.float32
+
+
+def test_labels_may_be_texts():
+    held = LabelledImages(_images(), ["dog", "cat", "dog", "ant"])
+    assert held.classes == ("ant", "cat", "dog")
+    assert held.of_class("dog").tolist() == [0, 2]
+    assert repr(held) == "LabelledImages(4 images of shape (3, 2, 1), classes ant, cat, dog)"
+    assert held.by_class(3).labels.tolist() == ["ant", "cat", "dog"]
+
+
+def test_a_set_is_one_store_of_rows():
+    held = LabelledImages(_images(), [5, 2, 5, 0])
+    assert held.rows is held.rows
+    assert len(held.rows) == 4
+    np.testing.assert_array_equal(held.rows.take(np.array([1])), held.images[1:2])

@@ -1,15 +1,22 @@
-"""Pairs: gathering, subsets and the tf.data stream, against NumPy."""
+"""Pairs: what is refused at the door, gathering, subsets, what is held out."""
+
+import hashlib
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from wyner_keras.data import LabelledImages, Pairs
+from wyner_keras.data import ArrayRows, Facts, LabelledImages, Pairs, Subset, label_map
+from wyner_keras.modality import Image, Series, Vector
+
+
+def _images(n: int, seed: int = 0, shape=(3, 2, 1)) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, *shape), np.float32)
 
 
 def _set(n: int, seed: int) -> LabelledImages:
-    rng = np.random.default_rng(seed)
-    return LabelledImages(rng.random((n, 3, 2, 1), np.float32), rng.integers(0, 4, n))
+    return LabelledImages(_images(n, seed), np.random.default_rng(seed).integers(0, 4, n))
 
 
 @pytest.fixture
@@ -18,30 +25,82 @@ def pairs() -> Pairs:
     return Pairs(_set(5, 0), _set(7, 1), index)
 
 
-def _collect(dataset):
-    batches = [(x.numpy(), y.numpy()) for x, y in dataset]
-    return [np.concatenate(side) for side in zip(*batches, strict=True)], [
-        len(x) for x, _ in batches
-    ]
+def test_row_i_goes_with_row_i_where_no_index_says_otherwise():
+    x, y = _images(4), np.arange(8.0).reshape(4, 2)
+    pairs = Pairs(x, y)
+    assert pairs.index.tolist() == [[n, n] for n in range(4)]
+    assert not pairs.index.flags.writeable
+    for found, expected in zip(pairs.arrays(), (x, y), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_arrays_and_labels_gather_by_index(pairs):
     x, y = pairs.arrays()
     for row, (i, j) in enumerate(pairs.index):
-        np.testing.assert_array_equal(x[row], pairs.x.images[i])
-        np.testing.assert_array_equal(y[row], pairs.y.images[j])
-        assert pairs.x_labels[row] == pairs.x.labels[i]
-        assert pairs.y_labels[row] == pairs.y.labels[j]
+        np.testing.assert_array_equal(x[row], pairs.x.array[i])
+        np.testing.assert_array_equal(y[row], pairs.y.array[j])
+        assert pairs.x_labels[row] == _set(5, 0).labels[i]
+        assert pairs.y_labels[row] == _set(7, 1).labels[j]
     x[:] = 0  # a copy
-    assert pairs.x.images.any()
+    assert pairs.x.array.any()
+
+
+def test_one_object_is_one_store():
+    x = _images(4)
+    same = Pairs(x, x, x_labels=list("abca"))
+    assert same.stores[0] is same.stores[1]
+    assert same.y_labels.tolist() == list("abca")
+    assert Pairs(x, x.copy()).x is not Pairs(x, x.copy()).y
+    images = _set(4, 0)
+    assert Pairs(images, images).x is Pairs(images, _set(4, 1)).x is images.rows
 
 
 def test_index_is_its_own(pairs):
-    index = np.array([[0, 1]])
+    index = np.array([[0, 1], [2, 3]])
     made = Pairs(pairs.x, pairs.y, index)
     index[:] = 99
-    assert made.index.tolist() == [[0, 1]]
+    assert made.index.tolist() == [[0, 1], [2, 3]]
     assert made.index.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("array", "modality"),
+    [
+        (_images(4), Image(shape=(3, 2, 1))),
+        ((_images(4, shape=(27, 31)) * 255).astype("uint8"), Image(shape=(27, 31, 1))),
+        (_images(4, shape=(5, 3)), Series(shape=(5, 3))),
+        (_images(4, shape=(2,)), Vector(kinds=("real", "real"))),
+        (np.arange(8).reshape(4, 2), Vector(kinds=("count", "count"))),
+        (np.eye(4) > 0, Vector(kinds=("binary",) * 4)),
+        # A constant column carries nothing and harms nothing.
+        (np.eye(4) * [[1, 1, 0, 0]], Vector(kinds=("real",) * 4)),
+    ],
+)
+def test_modalities_are_told_from_shape_and_dtype(array, modality):
+    pairs = Pairs(array, array)
+    assert pairs.modalities == (modality, modality)
+    assert pairs.x.shape == modality.shape
+    assert np.shares_memory(pairs.x.array, array)
+
+
+def test_facts():
+    x = _images(6)
+    facts = Pairs(x, np.eye(6), [[0, 1], [1, 2], [5, 5]], x_labels=list("abbbba")).facts()
+    assert facts == Facts(
+        pairs=3,
+        rows=(6, 6),
+        modalities=(Image(shape=(3, 2, 1)), Vector(kinds=("real",) * 6)),
+        same_store=False,
+        classes=2,
+    )
+    facts = Pairs(x, x).facts()
+    assert (facts.classes, facts.same_store) == (None, True)
+
+
+def test_missing_values_are_for_a_modality_that_says_so():
+    x = np.array([[1.0, np.nan], [2.0, 3.0]])
+    pairs = Pairs(x, x, x_modality=Vector(kinds=("real", "real"), missing=True))
+    assert np.isnan(pairs.arrays()[0]).sum() == 1
 
 
 def test_take_is_a_random_subset_by_seed(pairs):
@@ -54,119 +113,193 @@ def test_take_is_a_random_subset_by_seed(pairs):
     assert some.x is pairs.x
 
 
-def test_unshuffled_stream_is_the_index_in_order(pairs):
-    (x, y), sizes = _collect(pairs.dataset(4, shuffle=False))
-    expected_x, expected_y = pairs.arrays()
-    np.testing.assert_array_equal(x, expected_x)
-    np.testing.assert_array_equal(y, expected_y)
-    assert sizes == [4, 4, 3]
+def test_what_take_draws_never_changes():
+    images = LabelledImages(_images(200), np.arange(200) * 7 % 10)
+    some = label_map(images, lambda n: 9 - n, seed=3).take(11, seed=4)
+    assert hashlib.sha256(some.index.tobytes()).hexdigest()[:16] == "c9ac9e2b0cc41f9e"
 
 
-def test_shuffled_stream_depends_on_seed_and_epoch_only(pairs):
-    expected_x, expected_y = pairs.arrays()
-    for global_seed in (1, 2):
-        tf.random.set_seed(global_seed)
-        dataset = pairs.dataset(4, seed=5)
-        for epoch in range(3):
-            (x, y), _ = _collect(dataset)
-            order = np.random.default_rng([5, epoch]).permutation(11)
-            np.testing.assert_array_equal(x, expected_x[order])
-            np.testing.assert_array_equal(y, expected_y[order])
-
-
-def test_values_are_gathered_in_place_of_images(pairs):
-    x_values = np.arange(10.0).reshape(5, 2)
-    y_values = np.arange(7, dtype="float32")
-    (x, y), _ = _collect(pairs.dataset(4, shuffle=False, x_values=x_values, y_values=y_values))
-    np.testing.assert_array_equal(x, x_values[pairs.index[:, 0]])
-    np.testing.assert_array_equal(y, y_values[pairs.index[:, 1]])
+def test_select_keeps_stores_labels_and_groups():
+    pairs = Pairs(_images(4), np.eye(4), x_labels=list("abcd"), groups=[0, 0, 1, 1])
+    some = pairs.select([3, 0])
+    assert some.index.tolist() == [[3, 3], [0, 0]]
+    assert (some.x_labels.tolist(), some.groups.tolist()) == (["d", "a"], [1, 0])
+    assert some.stores == pairs.stores
+    assert len(pairs.select(np.array([True, False, False, False]))) == 1
 
 
 def test_pairs_are_shown_in_one_line(pairs):
-    y = "LabelledImages(7 images of shape (3, 2, 1), classes 0, 1, 2, 3)"
-    assert repr(pairs).startswith("Pairs(11 pairs, x=LabelledImages(5 images of shape (3, 2, 1), ")
-    assert repr(pairs).endswith(f", y={y})")
-    assert repr(Pairs(pairs.y, pairs.y, [[0, 1]])) == f"Pairs(1 pairs, x={y}, y=x)"
-    bare = LabelledImages.unlabelled(pairs.x.images)
-    assert repr(bare) == "LabelledImages(5 images of shape (3, 2, 1), no labels)"
+    y = "7 images of shape (3, 2, 1), classes 0, 1, 2, 3"
+    assert repr(pairs).startswith("Pairs(11 pairs, x=5 images of shape (3, 2, 1), classes ")
+    assert repr(pairs).endswith(f"; y={y})")
+    again = _set(7, 1)
+    assert repr(Pairs(again, again)) == f"Pairs(7 pairs, x={y}; y=x)"
+    bare = Pairs(_images(2), np.eye(2), x_labels=range(2))
+    assert repr(bare) == (
+        "Pairs(2 pairs, x=2 images of shape (3, 2, 1), classes 0, 1; y=2 vectors of shape (2,))"
+    )
 
 
-@pytest.mark.parametrize("shuffle", [True, False])
-@pytest.mark.parametrize(
-    ("batch_size", "drop", "sizes", "static"),
-    [
-        (4, False, [4, 4, 3], None),
-        (4, True, [4, 4], 4),
-        (11, False, [11], 11),
-        (11, True, [11], 11),
-        (20, False, [11], None),
-    ],
-)
-def test_batch_sizes_shapes_and_length_are_known(pairs, shuffle, batch_size, drop, sizes, static):
-    dataset = pairs.dataset(batch_size, shuffle=shuffle, drop_remainder=drop)
-    assert _collect(dataset)[1] == sizes
-    assert dataset.cardinality().numpy() == len(sizes)
-    for spec in dataset.element_spec:
-        assert spec.shape.as_list() == [static, 3, 2, 1]
-    assert dataset.options().autotune.enabled is False
+# What is held out
+
+
+def _check_apart(whole, train, held_out):
+    """The two hold every pair once, as before, and no row of one can be reached from the other."""
+    parts = (train, held_out)
+    assert sum(map(len, parts)) == len(whole)
+    seen = {
+        tuple(np.concatenate([x.ravel(), y.ravel()]).tolist())
+        for part in parts
+        for x, y in zip(*part.arrays(), strict=True)
+    }
+    for x, y in zip(*whole.arrays(), strict=True):
+        assert tuple(np.concatenate([x.ravel(), y.ravel()]).tolist()) in seen
+    for side in (0, 1):
+        of_train, of_held_out = (
+            {row.tobytes() for row in part.stores[side].take(np.arange(len(part.stores[side])))}
+            for part in parts
+        )
+        assert not of_train & of_held_out
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.data(), st.booleans(), st.floats(0.05, 0.9), st.integers(0, 9))
+def test_split_shares_no_row_and_no_group(data, same, fraction, seed):
+    x = np.random.default_rng(0).random((12, 1))
+    y = x if same else np.random.default_rng(1).random((12, 1))
+    rows = st.tuples(st.integers(0, 11), st.integers(0, 11))
+    index = np.array(data.draw(st.lists(rows, min_size=2, max_size=12)))
+    groups = data.draw(st.none() | st.lists(st.sampled_from("abcdef"), min_size=12, max_size=12))
+    groups = None if groups is None else groups[: len(index)]
+    whole = Pairs(x, y, index, groups=groups, x_labels=np.arange(12))
+    try:
+        train, held_out = whole.split(fraction, seed)
+    except ValueError as error:
+        assert "share no row and no group" in str(error)
+        return
+    assert min(len(train), len(held_out)) > 0
+    _check_apart(whole, train, held_out)
+    if groups is not None:
+        assert not set(train.groups) & set(held_out.groups)
+    for part in (train, held_out):
+        # Labels stay with their rows.
+        np.testing.assert_array_equal(x[part.x_labels].astype("f"), part.arrays()[0])
+        assert (part.x is part.y) == same
+    np.testing.assert_array_equal(whole.split(fraction, seed)[1].arrays(), held_out.arrays())
+
+
+def test_split_holds_out_its_share_and_leaves_singles_to_train_on():
+    x, y = _images(52), _images(50, seed=1)
+    pairs = Pairs(x, y, np.repeat(np.arange(50)[:, None], 2, axis=1))
+    train, held_out = pairs.split(0.2, seed=0)
+    assert (len(train), len(held_out)) == (40, 10)
+    assert (len(train.x), len(train.y), len(held_out.x)) == (42, 40, 10)
+    assert isinstance(train.x, Subset)
+    assert not np.array_equal(held_out.arrays()[0], pairs.split(0.2, seed=1)[1].arrays()[0])
+    # Of a part, parts.
+    again, rest = train.split(0.5, seed=0)
+    _check_apart(train, again, rest)
+    assert [len(part) for part in Pairs(x[:2], y[:2]).split()] == [1, 1]
+
+
+def test_groups_are_held_out_whole():
+    faces = np.repeat(np.arange(10), 7)
+    pairs = Pairs(_images(70), _images(70, seed=1), groups=faces)
+    _, held_out = pairs.split(0.2, seed=0)
+    assert sorted(np.bincount(held_out.groups, minlength=10).tolist()) == [0] * 8 + [7] * 2
+
+
+def test_pairs_that_are_all_linked_cannot_be_split():
+    x = _images(3)
+    with pytest.raises(ValueError, match=r"split the rows before.* Received: 3 pairs, all linked"):
+        Pairs(x, x, [[0, 1], [1, 2], [2, 0]]).split()
+
+
+def test_hold_out_takes_the_pairs_that_are_named():
+    x = _images(4)
+    pairs = Pairs(x, x[::-1].copy(), groups=list("abca"))
+    train, held_out = pairs.hold_out([False, True, True, False])
+    np.testing.assert_array_equal(held_out.arrays()[0], x[1:3])
+    np.testing.assert_array_equal(train.arrays()[0], x[[0, 3]])
+    for mask, message in (
+        ([True, False, False, False], "share no row and no group.*1 that do, the first at place 0"),
+        ([False] * 4, "Received: 0 of 4 pairs"),
+        ([True] * 4, "Received: 4 of 4 pairs"),
+        ([1, 0, 0, 0], r"mask \(4,\). Received: int64"),
+        ([True], r"Received: bool, shape \(1,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            pairs.hold_out(mask)
+
+
+_x, _y = _images(5), _images(7, seed=1)
+_pairs = [[0, 0], [1, 1]]
 
 
 @pytest.mark.parametrize(
     ("use", "message"),
     [
+        (lambda: Pairs(_x, _y), "as many rows.*Received: 5 and 7"),
+        (lambda: Pairs(_x[:1], _y[:1]), "2 pairs or more. Received: 1"),
+        (lambda: Pairs(_x, None), "y should be an array.*Received: None"),
+        (lambda: Pairs("x", _y), "x should be real numbers.*Received: dtype <U1"),
+        (lambda: Pairs(np.ma.array(_x), _x), "x should have no masked values.*Received: Masked"),
         (
-            lambda p: Pairs(p.x.images, p.y, p.index),
-            "x should be LabelledImages. Received: ndarray",
+            lambda: Pairs(_x, _x * 1j),
+            "y should be real numbers.*imaginary.*Received: dtype complex",
         ),
-        (lambda p: Pairs(p.x, None, p.index), "y should be LabelledImages. Received: NoneType"),
+        (lambda: Pairs(_x.astype(object), _x), "x should be real numbers.*Received: dtype object"),
+        (lambda: Pairs(_x[:, 0, 0, 0], _x), r"x should have rows.*Received: shape \(5,\)"),
+        (lambda: Pairs(_x[:0], _x[:0]), r"x should have rows.*Received: shape \(0, 3, 2, 1\)"),
+        (lambda: Pairs(_x[..., None], _x), r"x should be images .*Received: an array \(5, 3, 2, 1"),
+        (lambda: Pairs(_x * 255, _x), "give 0-255 data as uint8. Received: values from"),
+        (lambda: Pairs(_x.astype(int), _x), "uint8 in 0-255. Received: dtype int"),
+        (lambda: Pairs(_x, np.full((5, 2, 2, 1), np.nan)), "y. should be finite"),
+        (lambda: Pairs(np.full((5, 3), np.inf), _x), "finite.*in column '0', row 0"),
         (
-            lambda p: Pairs(p.x, p.y, [[5, 0]]),
-            "5 images of x, from 0 to 4. Received: values from 5",
+            lambda: Pairs(_x, np.where(np.eye(5) > 0, np.nan, 1)),
+            "finite.*missing=True allows NaN.*in column '0', row 0",
         ),
-        (lambda p: p.take(0), "n should be.*Received: 0"),
-        (lambda p: p.take(12), "from 1 to 11. Received: 12"),
-        (lambda p: p.take(1, seed=-2), "seed should be.*Received: -2"),
-        (lambda p: p.dataset(0), "batch_size should be.*Received: 0"),
-        (lambda p: p.dataset(2.0), "batch_size should be.*Received: 2.0"),
-        (lambda p: p.dataset(12, drop_remainder=True), "at most the 11 pairs.*Received: 12"),
-        (lambda p: p.dataset(2, seed=None), "seed should be.*Received: None"),
+        (lambda: Pairs(np.zeros((5, 3, 3, 1)), _x), "x should have rows that differ.*5 rows, all"),
+        (lambda: Pairs(_x, np.ones((5, 3))), "y should have rows that differ.*5 rows, all"),
         (
-            lambda p: p.dataset(2, x_values=np.zeros((4, 2))),
-            r"x_values.* 5 rows.*Received: shape \(4, 2\)",
+            lambda: Pairs(_x, _x, x_modality=Image(shape=(2, 3, 1))),
+            r"x should have shape \(n, 2, 3, 1\).*Received: shape \(5, 3, 2, 1\)",
         ),
+        (lambda: Pairs(_x, _x, x_labels=[0, 1]), r"x_labels .*\(5,\).*Received: shape \(2,\)"),
+        (lambda: Pairs(_x, _x, y_labels=[0.5] * 5), "y_labels .*texts. Received: dtype float64"),
+        (lambda: Pairs(_x, _x, groups=["a"]), r"groups .*\(5,\).*Received: shape \(1,\)"),
+        (lambda: Pairs(_x, _y, [[5, 0], [0, 0]]), "5 rows of x, from 0 to 4. Received: .* 0 to 5"),
         (
-            lambda p: p.dataset(2, y_values=np.zeros((7, 0))),
-            r"y_values.* 7 rows.*Received: shape \(7, 0\)",
+            lambda: Pairs(_x, _y, [[0, -1], [0, 0]]),
+            "7 rows of y, from 0 to 6. Received: .* -1 to 0",
         ),
-        (lambda p: p.dataset(2, x_values=0.5), r"x_values.* 5 rows.*Received: shape \(\)"),
-        (
-            lambda p: p.dataset(2, x_values=np.zeros((5, 2), int)),
-            "floating-point. Received: dtype int",
-        ),
-        (lambda p: p.dataset(2, y_values=np.full(7, np.nan)), "finite. Received: 7 values"),
-        (lambda p: p.dataset(2, x_values=np.ma.zeros((5, 2))), "x_values .*masked.*Received"),
-        (lambda p: p.dataset(2, x_values=np.zeros(5, complex)), "imaginary parts would be lost"),
-        (lambda p: p.dataset(2, x_values=[[0.0], [0.0, 1.0]]), "x_values should be an array"),
-        (lambda p: Pairs(p.x, p.y, np.ma.array([[0, 0]])), "index .*masked values.*Received"),
-        (lambda p: Pairs(p.x, p.y, [np.ma.array([0, 0])]), "index .*masked values.*Received"),
-        (lambda p: Pairs(p.x, p.y, [[0j, 0j]]), "imaginary parts would be lost. Received"),
+        (lambda: Pairs(_x, _y, [[0, 1], [2]]), "index should be an array.*Received"),
+        (lambda: Pairs(_x, _y, [0, 1]), r"index.*shape \(n, 2\). Received: shape \(2,\)"),
+        (lambda: Pairs(_x, _y, [[0, 1, 2]]), r"Received: shape \(1, 3\)"),
+        (lambda: Pairs(_x, _y, [[0.0, 1.0]]), "integers. Received: dtype float64"),
+        (lambda: Pairs(_x, _y, [[0j, 0j]]), "imaginary parts would be lost. Received"),
+        (lambda: Pairs(_x, _y, [np.ma.array([0, 0])]), "index .*masked values.*Received"),
+        (lambda: Pairs(_x, _y, np.zeros((0, 2), int)), "2 pairs or more. Received: 0"),
+        (lambda: Pairs(_x, _y, _pairs).take(0), "n should be.*Received: 0"),
+        (lambda: Pairs(_x, _y, _pairs).take(3), "from 1 to 2. Received: 3"),
+        (lambda: Pairs(_x, _y, _pairs).take(1, seed=-2), "seed should be.*Received: -2"),
+        (lambda: Pairs(_x, _y, _pairs).split(1.0), "fraction .*below 1. Received: 1.0"),
+        (lambda: Pairs(_x, _y, _pairs).split(seed=-1), "seed should be.*Received: -1"),
     ],
 )
-def test_bad_use_is_refused(pairs, use, message):
+def test_bad_use_is_refused(use, message):
     with pytest.raises(ValueError, match=message):
-        use(pairs)
+        use()
 
 
-def test_fit_runs_on_the_stream(pairs):
-    import keras
-
-    model = keras.Sequential([keras.Input((3, 2, 1)), keras.layers.Dense(1)])
-    model.compile(optimizer="sgd", loss="mse")
-    history = model.fit(
-        pairs.dataset(4),
-        validation_data=pairs.dataset(4, shuffle=False),
-        epochs=2,
-        shuffle=False,  # Keras warns when asked to shuffle a dataset, which it cannot
-        verbose=0,
-    )
-    assert np.isfinite(history.history["val_loss"]).all()
+def test_a_bad_value_far_down_a_large_store_is_found(monkeypatch):
+    monkeypatch.setattr("wyner_keras.data.rows._BLOCK", 100)
+    rows = np.random.default_rng(0).random((50, 2))
+    rows[44, 1] = np.nan
+    with pytest.raises(ValueError, match=r"finite.*column '1', row 2, counted from row 42"):
+        Pairs(rows, rows)
+    # All rows are the same but the last one.
+    flat = np.zeros((50, 2, 2, 1), np.uint8)
+    flat[-1] = 1
+    assert len(Pairs(flat, ArrayRows(flat))) == 50

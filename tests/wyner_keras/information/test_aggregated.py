@@ -18,35 +18,20 @@ def test_exact_information_is_that_of_the_joint_table(rng):
     family = Categorical(n=2, k=3)
     logits = 2 * rng.normal(size=(20, 6)).astype(np.float32)
     each = softmax(logits.reshape(20, 2, 3).astype(float), axis=-1)
-    table = np.einsum("wa,wb->wab", each[:, 0], each[:, 1]).reshape(20, 9) / 20
-    assert aggregated.exact_information(family, logits) == pytest.approx(
-        information.mutual_information(table), abs=1e-6
+    table = np.einsum("wa,wb->wab", each[:, 0], each[:, 1]).reshape(20, 9)
+    values = family.values()
+    found = aggregated.states(family(logits), values)
+    np.testing.assert_allclose(np.sort(found, axis=1), np.sort(table, axis=1), atol=1e-6)
+    parts = (aggregated.states(family(part), values) for part in np.split(logits, [7, 12]))
+    assert aggregated.exact_information(parts) == pytest.approx(
+        information.mutual_information(table / 20), abs=1e-6
     )
-    np.testing.assert_allclose(aggregated.aggregated(family, logits), table.sum(axis=0), atol=1e-7)
-
-
-def test_work_in_blocks_changes_nothing(rng, monkeypatch):
-    family, logits = Categorical(n=2, k=3), rng.normal(size=(20, 6)).astype(np.float32)
-    values = np.asarray(family.sample(logits[:5], family.draw_noise(rng, 5)))
-    whole = aggregated.aggregated(family, logits), aggregated.log_posteriors(family, values, logits)
-    monkeypatch.setattr(aggregated, "_CELLS", 60)
-    np.testing.assert_allclose(aggregated.aggregated(family, logits), whole[0], rtol=1e-6)
-    np.testing.assert_allclose(
-        aggregated.log_posteriors(family, values, logits), whole[1], rtol=1e-6
-    )
-
-
-def test_which_latents_are_enumerable():
-    assert aggregated.is_enumerable(Categorical(n=4, k=10))
-    assert not aggregated.is_enumerable(Categorical(n=5, k=10))
-    assert not aggregated.is_enumerable(DiagonalGaussian(dim=1))
 
 
 def test_log_posteriors_are_scipys(rng):
     parameters, values = rng.normal(size=(3, 4)), rng.normal(size=(5, 2))
-    found = aggregated.log_posteriors(
-        DiagonalGaussian(dim=2), values.astype(np.float32), parameters.astype(np.float32)
-    )
+    distribution = DiagonalGaussian(dim=2)(parameters.astype(np.float32))
+    found = aggregated.log_posteriors(distribution, values.astype(np.float32))
     mean, deviation = parameters[:, :2], np.exp(parameters[:, 2:] / 2)
     expected = stats.norm.logpdf(values[:, None], mean[None], deviation[None]).sum(axis=2)
     np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -1,3 +1,5 @@
+import contextlib
+import functools
 from concurrent import futures
 from pathlib import Path
 
@@ -16,28 +18,46 @@ def deployment():
 
 
 @pytest.fixture(scope="session")
-def staged(bundle, tmp_path_factory):
-    return stage(bundle, tmp_path_factory.mktemp("staged") / "models")
+def staged_of(bundle_of, tmp_path_factory):
+    """The staged version of a shared bundle, by its name."""
+    return functools.cache(
+        lambda name: stage(bundle_of(name), tmp_path_factory.mktemp("staged") / "models")
+    )
 
 
 @pytest.fixture(scope="session")
-def servable(staged):
-    """The staged version, as the server loads it."""
-    loaded = Servable(staged)
-    yield loaded
-    loaded.session.close()
+def staged(staged_of):
+    return staged_of("images")
 
 
 @pytest.fixture(scope="session")
-def rest(servable):
-    """The address of a REST server of the staged version."""
+def servable_of(staged_of):
+    """A staged version, as the server loads it."""
+    loaded = {}
+
+    def servable(name):
+        if name not in loaded:
+            loaded[name] = Servable(staged_of(name))
+        return loaded[name]
+
+    yield servable
+    for each in loaded.values():
+        each.session.close()
+
+
+@pytest.fixture(scope="session")
+def servable(servable_of):
+    return servable_of("images")
+
+
+@contextlib.contextmanager
+def rest_server(servable):
     with listening(type("Bound", (Handler,), {"servable": servable})) as url:
         yield url
 
 
-@pytest.fixture(scope="session")
-def rpc(servable):
-    """The address of a gRPC server of the staged version."""
+@contextlib.contextmanager
+def rpc_server(servable):
     server = grpc.server(futures.ThreadPoolExecutor(2))
     service = Predictions(servable)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(service, server)
@@ -46,3 +66,25 @@ def rpc(servable):
     server.start()
     yield f"grpc://127.0.0.1:{port}"
     server.stop(None).wait()
+
+
+@pytest.fixture(scope="session")
+def rest(servable):
+    """The address of a REST server of the staged version."""
+    with rest_server(servable) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def rpc(servable):
+    """The address of a gRPC server of the staged version."""
+    with rpc_server(servable) as url:
+        yield url
+
+
+@pytest.fixture(scope="session", params=["rest", "rpc"])
+def columns_url(request, servable_of):
+    """The address of a server of the vectors and series."""
+    start = {"rest": rest_server, "rpc": rpc_server}[request.param]
+    with start(servable_of("columns")) as url:
+        yield url

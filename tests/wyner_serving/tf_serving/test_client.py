@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 from model_server import listening
+from tiny_bundle import tiny_rows
 
 from wyner_serving import Bundle, InputError, ServingError, tf_serving
 from wyner_serving.noise import NoiseStreams
@@ -59,9 +60,16 @@ def test_shapes_are_the_bundles_and_requests_change_nothing(url, client, tiny_im
         np.testing.assert_allclose(value, found[name], atol=1e-6, err_msg=name)
 
 
-def test_no_request_has_more_rows_than_told(rest, servable, tiny_images):
+def asked(client, servable):
+    """A client that knows what the data are; requests are counted from here on."""
+    client.example_shape("x")
     servable.requests.clear()
-    Client(rest, rows=3).transfer_x(style=tiny_images[0][:2], concept=tiny_images[1], seed=0)
+    return client
+
+
+def test_no_request_has_more_rows_than_told(rest, servable, tiny_images):
+    client = asked(Client(rest, rows=3), servable)
+    client.transfer_x(style=tiny_images[0][:2], concept=tiny_images[1], seed=0)
     assert [sizes for _, sizes in servable.requests] == [{3}] * 4 + [{2}]
 
 
@@ -141,9 +149,51 @@ def test_png_says_the_same_in_256_levels(url, client, tiny_images):
         np.testing.assert_allclose(levels, np.round(levels), atol=1e-3)
 
 
+def test_vectors_and_series(columns_url, bundle_of, tiny_of):
+    """What is missing is missing on the server too; what comes is of the columns' kinds."""
+    client, opened = Client(columns_url), Bundle.load(bundle_of("columns"), threads=1)
+    assert client.side_entries == opened.side_entries
+    x, y = tiny_rows(tiny_of("columns")).values()
+    assert np.isnan(x).any()
+    found = results(client, x, y)
+    for name, value in results(Client(columns_url, rows=4), x, y).items():
+        assert value.dtype == np.float32 and np.isfinite(value).all()
+        np.testing.assert_allclose(value, found[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    assert set(found["x"][:, 1]) <= {0, 1}
+    noise = NoiseStreams(8, opened.latent_entries)
+    made = client.predict("generate_y", x=x, noise_z=noise.draw("z", 7))["y"]
+    np.testing.assert_allclose(made, opened.generate_y(x, seed=8), rtol=1e-5, atol=1e-5)
+    # Bytes are numbers here, and no grey levels.
+    whole = np.nan_to_num(np.round(x[:, 1:4])).astype(np.uint8)
+    pixels = np.concatenate([whole[:, :1], whole, whole[:, :1]], axis=1)
+    np.testing.assert_array_equal(
+        client.generate_y(pixels, seed=0), client.generate_y(pixels.astype(float), seed=0)
+    )
+
+
+def test_bad_columns_are_not_sent(columns_url):
+    client = Client(columns_url)
+    with pytest.raises(InputError, match="0 or 1 in column 'left'"):
+        client.generate_y(np.full((1, 5), 2.0), seed=0)
+    with pytest.raises(InputError, match=r"`y` should be an array \(n, 12, 2\)"):
+        client.generate_x(np.zeros((1, 5)), seed=0)
+    with pytest.raises(InputError, match="`png` should be for images alone"):
+        Client(columns_url, png=True).generate_pairs(1, seed=0)
+
+
+def test_a_model_of_an_earlier_version_is_one_of_images(rest, monkeypatch, tiny_images):
+    """Whose server does not tell what its data are."""
+    client = Client(rest)
+    outputs = {name: each for name, each in client._transport.outputs().items() if name != "sides"}
+    monkeypatch.setattr(client._transport, "outputs", lambda: outputs)
+    assert client.side_entries["y"] == {"kind": "image", "shape": (8, 8, 1)}
+    expected = Client(rest).generate_y(tiny_images[0], seed=1)
+    np.testing.assert_array_equal(client.generate_y(tiny_images[0], seed=1), expected)
+
+
 def test_versions_and_their_states(url, client, tiny_images):
     assert client.states() == {1: "AVAILABLE"}
-    assert client.image_shape("x") == (8, 8, 1)
+    assert client.example_shape("x") == (8, 8, 1)
     expected = client.generate_pairs(1, seed=0)[0]
     for options in ({"version": 1}, {"label": None}):
         np.testing.assert_array_equal(Client(url, **options).generate_pairs(1, seed=0)[0], expected)
@@ -172,8 +222,8 @@ def test_threads_share_a_client(rest, tiny_images):
 def test_a_client_travels(url, servable, tiny_images, travel):
     client = Client(url, label=None, version=1, rows=3, png=True)
     expected = client.generate_y(tiny_images[0], seed=3)
-    servable.requests.clear()
-    np.testing.assert_array_equal(travel(client).generate_y(tiny_images[0], seed=3), expected)
+    other = asked(travel(client), servable)
+    np.testing.assert_array_equal(other.generate_y(tiny_images[0], seed=3), expected)
     assert servable.requests[0] == ("generate_y_png", {3})
 
 
@@ -184,7 +234,7 @@ from wyner_serving.tf_serving import Client
 
 def ask():
     try:
-        client.image_shape("x")
+        client.example_shape("x")
     except ServingError:
         return
     sys.exit("no server answered")
@@ -238,9 +288,9 @@ BAD_CALLS = {
 @pytest.mark.parametrize("case", BAD_CALLS)
 def test_bad_input_is_not_sent(rest, servable, case):
     call, message = BAD_CALLS[case]
-    servable.requests.clear()
+    client = asked(Client(rest), servable)
     with pytest.raises(InputError, match=message):
-        call(Client(rest))
+        call(client)
     assert not servable.requests
 
 
@@ -326,7 +376,7 @@ def test_odd_answers_are_errors(behaviour, message):
 )
 def test_answers_of_other_shapes_are_errors(rest, monkeypatch, answer, message):
     client = Client(rest)
-    client.image_shape("x")
+    client.example_shape("x")
     monkeypatch.setattr(client._transport, "_call", lambda url, body=None: answer)
     with pytest.raises(ServingError, match=message):
         client.generate_pairs(1, seed=0)

@@ -57,6 +57,11 @@ def test_several_outputs_come_by_name(ask):
     assert plain == rows
 
 
+def test_what_the_data_are_comes_as_text(ask, bundle):
+    (text,) = ask("sides", instances=[{"row": 0}])["predictions"]
+    assert json.loads(text) == json.loads((bundle / "manifest.json").read_text())["sides"]
+
+
 def test_png_images_go_in_and_come_out(ask, tiny_images):
     image = np.round(255 * tiny_images[0][0]) / 255
     (answer,) = ask("generate_y_png", instances=[{"x_bytes": png(image), "seed": 9}])["predictions"]

@@ -1,0 +1,94 @@
+"""Sample data of a bundle: images as PNG, vectors as CSV, all else as arrays of NumPy."""
+
+from __future__ import annotations
+
+import csv
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from wyner_serving.errors import BundleError
+
+# Grey, grey with opacity, colour, colour with opacity: what PNG holds.
+_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+
+
+def _form(entry: Mapping[str, Any]) -> str:
+    """In which form the samples of a side are kept, by what the manifest says of the side."""
+    if entry["kind"] == "image" and entry["shape"][-1] in _MODES:
+        return "png"
+    return "csv" if "columns" in entry else "npy"
+
+
+def write_samples(folder: Path, side: str, entry: Mapping[str, Any], values: np.ndarray) -> None:
+    """Write the samples of one side into a bundle.
+
+    Args:
+        folder: of the bundle.
+        side: its name; images become `samples/SIDE/00.png` and so on, vectors `samples/SIDE.csv`
+            with the columns' names above, all else `samples/SIDE.npy`.
+        entry: what the manifest says of the side.
+        values: float32 `(n, *shape)`; images in [0, 1]. In a CSV a value that is missing is empty.
+    """
+    place, form = folder / "samples" / side, _form(entry)
+    place.parent.mkdir(exist_ok=True)
+    if form == "npy":
+        np.save(place.with_suffix(".npy"), values, allow_pickle=False)
+    elif form == "csv":
+        with place.with_suffix(".csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(column["name"] for column in entry["columns"])
+            for row in values:
+                # Nine digits tell one float32 from the next.
+                writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
+    else:
+        place.mkdir()
+        for number, image in enumerate(np.round(255 * values).astype(np.uint8)):
+            grey = image[..., 0] if image.shape[-1] == 1 else image
+            Image.fromarray(grey).save(place / f"{number:02d}.png")
+
+
+def read_samples(folder: Path, side: str, entry: Mapping[str, Any]) -> np.ndarray:
+    """The samples of one side, float32 `(n, *shape)`; images in [0, 1]. See `write_samples`.
+
+    Raises:
+        BundleError: if there are none, or not of that shape.
+    """
+    place, shape = folder / "samples" / side, tuple(entry["shape"])
+    read = {"png": _pngs, "csv": _table, "npy": _array}[_form(entry)]
+    try:
+        values = read(place)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise BundleError(
+            f"{place} should hold samples of shape {shape}. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error
+    if shape[-1:] == (1,) and values.shape[1:] == shape[:-1]:
+        values = values[..., None]
+    if values.shape[1:] != shape or not len(values):
+        raise BundleError(
+            f"{place} should hold samples of shape {shape}. Received: shape {values.shape}"
+        )
+    return values.astype(np.float32, copy=False)
+
+
+def _pngs(place: Path) -> np.ndarray:
+    pixels = []
+    for file in sorted(place.glob("*.png")):
+        with Image.open(file, formats=["PNG"]) as image:
+            pixels.append(np.asarray(image))
+    return np.stack(pixels).astype(np.float32) / np.float32(255)
+
+
+def _table(place: Path) -> np.ndarray:
+    with place.with_suffix(".csv").open(encoding="utf-8", newline="") as stream:
+        _, *rows = csv.reader(stream)
+    return np.array([[float(value or "nan") for value in row] for row in rows])
+
+
+def _array(place: Path) -> np.ndarray:
+    return np.load(place.with_suffix(".npy"), allow_pickle=False)

@@ -1,0 +1,37 @@
+"""The how-tos are run as they stand."""
+
+import re
+from pathlib import Path
+
+import keras
+import pytest
+import tensorflow as tf
+
+HOWTO = Path(__file__).parents[2] / "docs" / "howto.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```", HOWTO.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.fixture
+def eagerly(monkeypatch):
+    """Tracing would take longer than the few steps that are trained."""
+    compile_ = keras.Model.compile
+
+    def compile_eagerly(self, *args, **settings):
+        settings |= {"jit_compile": False, "steps_per_execution": 1, "run_eagerly": True}
+        compile_(self, *args, **settings)
+
+    monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
+def test_every_block_runs(eagerly, capsys):
+    scope = {"__name__": "howto"}
+    for block in BLOCKS:
+        exec(compile(block, str(HOWTO), "exec"), scope)
+    printed = capsys.readouterr().out
+    assert "'kind': 'log-normal'" in printed
+    assert "(2, 8, 8, 3)" in printed
+    assert abs(scope["model"].generate_x(scope["y"][:2], seed=0)).max() <= 3.2

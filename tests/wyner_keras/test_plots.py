@@ -1,0 +1,87 @@
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wyner_keras import plots
+
+KINDS = ("real", "binary", "categorical", "count")
+ENTRIES: dict[str, dict[str, Any]] = {
+    "image": {"kind": "image", "shape": [9, 12, 3]},
+    "grey": {"kind": "image", "shape": [1, 64, 1]},
+    "series": {"kind": "series", "shape": [20, 2]},
+    "vector": {
+        "kind": "vector",
+        "shape": [4],
+        "columns": [{"name": f"c {kind}", "kind": kind} for kind in KINDS],
+    },
+}
+
+
+def rows(name: str, *lead: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    found = rng.random((*lead, *ENTRIES[name]["shape"]))
+    if name == "vector":
+        found = np.rint(3 * found)
+        found[0] = np.nan  # as where values are missing
+        found[..., 3] = 2.0  # a column that does not vary
+        found[..., 2].flat[:] = np.nan if lead[-1] == 7 else 1.0  # and one that is never known
+    return found if name != "image" else (255 * found).astype(np.uint8)
+
+
+def opened(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture.convert("RGB"), int)
+
+
+@pytest.mark.parametrize(("given", "made"), list(itertools.product(ENTRIES, ENTRIES)))
+def test_every_two_kinds_are_drawn(tmp_path: Path, given: str, made: str) -> None:
+    entries = ENTRIES[given], ENTRIES[made]
+    x, y, samples = rows(given, 7), rows(made, 7), rows(made, 7, 3)
+    for truth in (y, None):
+        path = plots.conditional_plot(entries, x, samples, truth, tmp_path / "new" / "a.png", "A")
+        assert opened(path).std() > 5
+    assert opened(plots.joint_plot(entries, (x, y), tmp_path / "b.png", "B", (x, y))).std() > 5
+    path = plots.transfer_plot(entries, x, y, rows(given, 7, 7), tmp_path / "c.png", "C")
+    assert opened(path).std() > 5
+    assert sorted(each.name for each in tmp_path.rglob("*.png")) == ["a.png", "b.png", "c.png"]
+
+
+def test_what_is_real_is_blue_and_what_is_generated_black(tmp_path: Path) -> None:
+    entries = ENTRIES["series"], ENTRIES["series"]
+    series = rows("series", 3)
+    path = plots.conditional_plot(entries, series, series[:, None], None, tmp_path / "a.png")
+    picture = opened(path)
+    left, right = np.array_split(picture[20:], 2, axis=1)
+    blue = [int((half[..., 2] - half[..., 0] > 60).sum()) for half in (left, right)]
+    assert blue[0] > 100 > blue[1] == 0
+    assert (right.sum(axis=-1) < 150).any()
+
+
+def test_predictions_that_are_right_are_said_to_be(tmp_path: Path, monkeypatch: Any) -> None:
+    from matplotlib.axes import Axes
+
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda _, text, **__: titles.append(text))
+    entry = ENTRIES["vector"]
+    true = np.array([[0.5, 0, 2, 4], [1.5, 1, 0, 9], [2.5, 1, 1, 2]])
+    made = true[:, None].repeat(4, axis=1)
+    made[:, :, 1] = 1 - made[:, :, 1]
+    plots.conditional_plot((entry, entry), true, made, true, tmp_path / "a.png")
+    assert titles == [
+        "c real, r 1.00",
+        "c binary, right 0.00",
+        "c categorical, right 1.00",
+        "c count, r 1.00",
+    ]
+
+
+def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
+    entries = ENTRIES["vector"], ENTRIES["series"]
+    pair = rows("vector", 5), rows("series", 5)
+    files = [plots.joint_plot(entries, pair, tmp_path / f"{name}.png", "T") for name in "ab"]
+    assert files[0].read_bytes() == files[1].read_bytes()

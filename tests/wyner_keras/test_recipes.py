@@ -1,0 +1,202 @@
+"""The default recipe by facts alone, and what each of its stages trains."""
+
+import dataclasses
+import inspect
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import wyner_keras as wk
+from wyner_keras import recipes
+from wyner_keras.data import Facts, Pairs
+from wyner_keras.latents import Categorical
+from wyner_keras.modality import Image, Series, Vector
+
+MODALITIES = {
+    "8x8": Image(shape=(8, 8, 1)),
+    "27x31": Image(shape=(27, 31, 1)),
+    "128x128 colour": Image(shape=(128, 128, 3)),
+    "2 columns": Vector(kinds=("real", "count")),
+    "500 columns": Vector(kinds=("real",) * 500),
+    "series": Series(shape=(128, 3)),
+}
+SIDES = [*((name, name) for name in MODALITIES), ("2 columns", "128x128 colour"), ("series", "8x8")]
+PAIRS = (2, 16, 200, 2_000, 50_000, 500_000)
+CLASSES = (None, 1, 2, 26, 100)
+
+
+def facts(sides, pairs=2_000, classes=None):
+    return Facts(
+        pairs=pairs,
+        rows=(pairs, pairs),
+        modalities=tuple(MODALITIES[name] for name in sides),
+        same_store=False,
+        classes=classes,
+    )
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=" and ".join)
+def test_any_facts_have_a_recipe_that_can_be_carried_out(sides):
+    for pairs, classes in itertools.product(PAIRS, CLASSES):
+        given = facts(sides, pairs, classes)
+        recipe = recipes.default(given, seed=3)
+        assert recipe == recipes.default(given, seed=3)
+        assert recipe.seed == 3
+        names = [stage.name for stage in recipe.stages]
+        assert names == ["alignment", "joint", "flow", "marginal", "refinement"]
+        for stage in recipe.stages:
+            assert 1 <= stage.batch_size <= pairs
+        # Values of z are the classes, or as many as can be told apart and a search can end at.
+        loss = recipe.stage("alignment").loss
+        assert loss.find_values == (classes in (None, 1))
+        if loss.find_values:
+            assert 4 <= recipe.z.k <= max(4, min(65, pairs // 8))
+        else:
+            assert recipe.z == Categorical(n=1, k=classes)
+        assert loss.functions >= recipe.z.k - 1
+        for side, codec, modality in zip(
+            recipe.sides.values(), recipe.codecs.values(), given.modalities, strict=True
+        ):
+            assert 1 <= side.local.dim <= math.prod(modality.shape)
+            assert codec.code_size >= 2
+            # A vector has no network that reads it but by its features.
+            assert side.reader == "features" or len(modality.shape) > 1
+
+
+@pytest.mark.parametrize("sides", SIDES, ids=" and ".join)
+def test_more_pairs_are_gone_through_less_often_but_never_cost_less(sides):
+    passes = [
+        sum(stage.epochs * stage.passes for stage in recipes.default(facts(sides, pairs)).stages)
+        for pairs in PAIRS
+    ]
+    for (few, often), (many, seldom) in itertools.pairwise(zip(PAIRS, passes, strict=True)):
+        # Epochs of a few passes are rounded.
+        assert seldom <= 1.1 * often
+        assert few * often <= 1.1 * many * seldom
+
+
+def test_a_side_has_the_codec_of_its_own_data_whatever_the_other_is():
+    for first, second in itertools.product(MODALITIES, repeat=2):
+        mixed, own = (recipes.default(facts(sides)) for sides in ((first, second), (second,) * 2))
+        assert mixed.codecs["y"] == own.codecs["y"]
+        assert mixed.sides["y"].local == own.sides["y"].local
+
+
+def test_the_default_can_be_read_on_three_pages():
+    lines = inspect.getsource(recipes).splitlines()
+    assert len(lines) <= 150
+    # It knows no data set by name.
+    assert not any('== "' in line for line in lines)
+
+
+def test_a_recipe_survives_json():
+    for sides, classes in ((("8x8", "series"), None), (("2 columns", "27x31"), 26)):
+        recipe = recipes.default(facts(sides, classes=classes), seed=2)
+        assert wk.Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe
+
+
+@pytest.mark.parametrize("factor", [2, 0.5])
+def test_a_scaled_recipe_differs_in_epochs_alone(factor):
+    recipe = recipes.default(facts(("series", "8x8")))
+    scaled = recipe.scaled(factor)
+    for one, other in zip(
+        (*recipe.codecs.values(), *recipe.stages),
+        (*scaled.codecs.values(), *scaled.stages),
+        strict=True,
+    ):
+        assert other == dataclasses.replace(one, epochs=max(1, round(factor * one.epochs)))
+    assert scaled.sides == recipe.sides
+    shortest = recipe.scaled(1e-6)
+    assert {part.epochs for part in (*shortest.codecs.values(), *shortest.stages)} == {1}
+
+
+@pytest.mark.parametrize("factor", [0, -1, math.inf, math.nan, "2", True])
+def test_a_recipe_is_not_scaled_by_any_number(factor):
+    with pytest.raises(ValueError, match=r"`factor` should be a finite number above 0. Received"):
+        recipes.default(facts(("8x8", "8x8"))).scaled(factor)
+
+
+def test_one_stage_is_changed_by_its_name():
+    recipe = recipes.default(facts(("8x8", "8x8")))
+    changed = recipe.changed("joint", epochs=3, loss=wk.losses.Joint(concept_weight=9.0))
+    assert (changed.stage("joint").epochs, changed.stage("joint").loss.concept_weight) == (3, 9.0)
+    assert [a == b for a, b in zip(recipe.stages, changed.stages, strict=True)].count(False) == 1
+    with pytest.raises(ValueError, match=r"one of \['alignment', .*Received: name='judge'"):
+        recipe.changed("judge", epochs=3)
+
+
+def test_recipes_that_cannot_be_are_refused():
+    recipe = recipes.default(facts(("8x8", "8x8")))
+    for changes, message in (
+        ({"seed": -1}, "`seed`"),
+        ({"codecs": {"x": None}}, r"the same sides.*\['x', 'y'\] and \['x'\]"),
+        ({"stages": recipe.stages[:1] * 2}, "different names.*'alignment', 'alignment'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            dataclasses.replace(recipe, **changes)
+    for changes in ({"epochs": 0}, {"batch_size": 1.5}, {"average": 1.0}, {"average": "0.9"}):
+        with pytest.raises(ValueError, match=f"`{next(iter(changes))}` should.*Received"):
+            recipe.changed("joint", **changes)
+
+
+SHIPPED = {"reads features": (8, 8, 1), "reads data": (17, 16, 1)}
+
+
+@pytest.fixture(scope="module", params=SHIPPED)
+def shipped(request):
+    """The default's stages for images of a size, on networks that are narrow."""
+    rng, shape = np.random.default_rng(0), SHIPPED[request.param]
+    x, y = rng.random((2, 16, *shape))
+    pairs = Pairs(x, y, x_labels=np.arange(16) % 3)
+    recipe = recipes.default(pairs.facts())
+    modalities = dict(zip("xy", pairs.modalities, strict=True))
+    model = wk.WynerModel(
+        recipe.z,
+        modalities,
+        codecs={name: modality.codec(None, 0) for name, modality in modalities.items()},
+        settings={
+            name: dataclasses.replace(side, hidden=(8,), flow_steps=1)
+            for name, side in recipe.sides.items()
+        },
+    )
+    assert model.side("x").settings.reader == request.param.removeprefix("reads ")
+    for variable in model.trainable_variables:
+        # Some start at 0, behind which no gradient passes.
+        variable.assign(variable.numpy() + 0.1 * rng.normal(size=variable.shape))
+    return model, recipe, pairs.arrays()
+
+
+@pytest.mark.parametrize("name", ["alignment", "joint", "flow", "marginal", "refinement"])
+def test_every_weighted_term_reaches_what_its_stage_trains_and_nothing_else_is(name, shipped):
+    model, recipe, rows = shipped
+    stage = wk.Stage(model, recipe.stage(name).loss)
+    trained = stage.trainable_variables
+    assert trained
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([variable.value for variable in trained])
+        terms = {term: tf.reduce_mean(v) for term, v in stage.terms(rows, training=True).items()}
+    weights = stage.objective.weights(model)
+    assert set(weights) <= set(terms)
+    reached = set()
+    for term, weight in weights.items():
+        assert weight
+        gradients = tape.gradient(terms[term], [variable.value for variable in trained])
+        moved = {
+            place
+            for place, gradient in enumerate(gradients)
+            if gradient is not None and np.any(gradient)
+        }
+        assert moved, term
+        reached |= moved
+    # And no variable is trained by nothing.
+    assert reached == set(range(len(trained)))
+    before = [variable.numpy() for variable in stage.weights]
+    stage.compile("adam", run_eagerly=True)
+    stage.train_on_batch(*rows)
+    for variable, old in zip(stage.weights, before, strict=True):
+        is_trained = any(variable is each for each in trained)
+        assert np.array_equal(variable.numpy(), old) != is_trained, variable.path

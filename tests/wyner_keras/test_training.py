@@ -1,0 +1,296 @@
+"""`train` from the codecs to the last stage, with tiny networks that run eagerly."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import wyner_keras as wk
+from wyner_keras import losses, recipes, training
+from wyner_keras.data import Pairs
+from wyner_keras.divergence import TrainingDiverged
+from wyner_keras.modality import CodecSettings
+from wyner_keras.model import SideSettings
+from wyner_keras.recipe import Recipe, StageSettings
+from wyner_keras.schedules import Ramp
+
+pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def eagerly():
+    """Tracing would take longer than these trainings do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
+        tf.config.run_functions_eagerly(True)
+        yield
+        tf.config.run_functions_eagerly(False)
+
+
+def stage(name, loss, **settings):
+    return StageSettings(**{"name": name, "loss": loss, "epochs": 2, "batch_size": 24, **settings})
+
+
+SIDE = SideSettings(local=wk.DiagonalGaussian(dim=2), hidden=(8,), reader="features", flow_steps=1)
+TINY = Recipe(
+    z=wk.Categorical(n=1, k=3),
+    sides={"x": SIDE, "y": SIDE},
+    codecs={"x": None, "y": None},
+    stages=(
+        stage("alignment", losses.Alignment(functions=4)),
+        stage("joint", losses.Joint(), two_epsilon_squared=Ramp(start=0.5, end=0.1)),
+        stage("flow", losses.Matching(), average=0.9),
+        stage("marginal", losses.Marginal()),
+        stage("refinement", losses.Refinement()),
+    ),
+)
+NAMES = ["codec", *(each.name for each in TINY.stages)]
+
+
+@pytest.fixture(scope="module")
+def vectors():
+    rng = np.random.default_rng(0)
+    label = np.arange(24) % 3
+    x, y = (3 * rng.normal(size=(3, 4))[label] + rng.normal(size=(24, 4)) for _ in "xy")
+    return Pairs(x, y)
+
+
+@pytest.fixture(scope="module")
+def whole(vectors):
+    """A training that nothing interrupts."""
+    return wk.train(vectors, TINY, verbose=0)
+
+
+def test_all_stages_run_and_leave_their_history(whole, vectors):
+    assert list(whole.history) == list(whole.seconds) == NAMES
+    for name in NAMES[1:]:
+        history = whole.history[name]
+        assert {len(values) for values in history.values()} == {2}
+        assert set(history) == {"loss", *TINY.stage(name).loss.weights(whole.model)}
+        assert np.isfinite(list(history.values())).all()
+    assert 0 <= whole.shared_nats <= np.log(3) + 1e-4
+    assert whole.pairs is vectors
+    assert whole.recipe == TINY
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole, vectors, weights):
+    found = []
+    for seed, chance in ((0, 98), (1, 99)):
+        # Keras' own seed has no say.
+        keras.utils.set_random_seed(chance)
+        first = dataclasses.replace(TINY, seed=seed, stages=TINY.stages[:1])
+        again = wk.train(vectors, first, verbose=0).model
+        found.append(weights(*(side.expert_network for side in again.sides)))
+    # Later stages leave the experts alone.
+    assert found[0] == weights(*(side.expert_network for side in whole.model.sides)) != found[1]
+
+
+def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
+    whole, vectors, weights, tmp_path, monkeypatch
+):
+    """In the second epoch of every stage, and between two of them."""
+    finished = []
+
+    def killed(name):
+        if name == "joint" and finished.count(name) == 0:
+            finished.append(name)
+            raise KeyboardInterrupt
+        finished.append(name)
+
+    for settings in TINY.stages:
+        kind, seen = type(settings.loss), []
+
+        def interrupted(self, *given, compute=kind.__call__, seen=seen, **more):
+            seen.append(1)
+            # A step is an epoch.
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+            return compute(self, *given, **more)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(kind, "__call__", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                wk.train(vectors, TINY, folder=tmp_path, after_stage=killed, verbose=0)
+        if settings.name == "joint":
+            with pytest.raises(KeyboardInterrupt):
+                wk.train(vectors, TINY, folder=tmp_path, after_stage=killed, verbose=0)
+    found = wk.train(vectors, TINY, folder=tmp_path, after_stage=killed, verbose=0)
+    # No stage was done twice, the codecs neither.
+    assert finished == NAMES[1:]
+    assert found.history == whole.history
+    assert found.shared_nats == whole.shared_nats
+    assert weights(found.model) == weights(whole.model)
+    # Nothing of the interruptions is left.
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "model.keras", "progress.json", *(f"{name}.weights.h5" for name in NAMES[1:])
+    }  # fmt: skip
+
+
+def test_a_finished_training_is_taken_up_without_training(whole, vectors, tmp_path, monkeypatch):
+    short = dataclasses.replace(TINY, stages=TINY.stages[:1])
+    first = wk.train(vectors, short, folder=tmp_path, verbose=0)
+    monkeypatch.setattr("wyner_keras.stage.Stage.fit", None)
+    monkeypatch.setattr("wyner_keras.training.train_codecs", None)
+    again = wk.train(vectors, short, folder=tmp_path, verbose=0)
+    assert (again.history, again.seconds) == (first.history, first.seconds)
+    x = vectors.arrays()[0]
+    np.testing.assert_array_equal(
+        again.model.generate_y(x, seed=0), first.model.generate_y(x, seed=0)
+    )
+
+
+def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_weights(vectors, tmp_path):
+    rising = Ramp(start=1e-3, end=1e30, begin=0.3)
+    bad = stage("joint", losses.Joint(), epochs=4, learning_rate=rising)
+    bad = dataclasses.replace(TINY, stages=(bad,))
+    with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf).*weights.*are back"):
+        wk.train(vectors, bad, folder=tmp_path, verbose=0)
+    assert (tmp_path / "joint.weights.h5").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+# Codecs.
+
+LEARNT = CodecSettings(code_size=3, filters=(2, 3), epochs=2, batch_size=12)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((24, 8, 8, 1), dtype=np.float32)
+
+
+def codecs_of(pairs, **settings):
+    codecs, history = training.train_codecs(pairs, dataclasses.replace(TINY, **settings), verbose=0)
+    return codecs["x"], codecs["y"], history
+
+
+def test_sides_of_one_store_share_a_codec(images):
+    index = np.stack([np.arange(24), (np.arange(24) + 1) % 24], axis=1)
+    x, y, history = codecs_of(Pairs(images, images, index), codecs={"x": LEARNT, "y": LEARNT})
+    assert x is y
+    assert {name: len(values) for name, values in history.items()} == {"loss": 2, "mse": 2}
+    other = dataclasses.replace(LEARNT, code_size=4)
+    x, y, _ = codecs_of(Pairs(images, images, index), codecs={"x": LEARNT, "y": other})
+    assert (x.feature_size, y.feature_size) == (3, 4)
+
+
+def test_sides_of_two_stores_have_one_each_trained_on_all_of_its_rows(images, weights):
+    series = np.random.default_rng(1).normal(size=(30, 12, 2))
+    pairs = Pairs(images, series, np.stack([np.arange(20)] * 2, axis=1))
+    other = dataclasses.replace(LEARNT, epochs=3)
+    x, y, history = codecs_of(pairs, codecs={"x": LEARNT, "y": other})
+    assert [len(history[name]) for name in ("loss", "loss_y")] == [2, 3]
+    for codec, rows, modality, settings in (
+        (x, images, pairs.modalities[0], LEARNT),
+        (y, series, pairs.modalities[1], other),
+    ):
+        alone = modality.codec(settings, 0)
+        alone.train_on(Pairs(rows, rows), epochs=settings.epochs, batch_size=12, verbose=0)
+        assert weights(alone) == weights(codec)
+        assert not codec.trainable_variables
+
+
+def test_trained_codecs_may_be_given(whole, vectors, weights):
+    codecs = {side.name: side.codec for side in whole.model.sides}
+    trained = wk.train(
+        vectors, dataclasses.replace(TINY, stages=TINY.stages[:1]), codecs=codecs, verbose=0
+    )
+    assert all(side.codec is codecs[side.name] for side in trained.model.sides)
+    assert trained.history["codec"] == {}
+
+
+# From data alone.
+
+
+def narrow(recipe):
+    """The default's stages, short and fast, on networks that are narrow."""
+    small = {"local": wk.DiagonalGaussian(dim=2), "hidden": (16,), "flow_steps": 1}
+    sides = {
+        # Without noise of their own: it would hide what a few steps do.
+        name: dataclasses.replace(side, **small, dropout=0.0, noise=0.0)
+        for name, side in recipe.sides.items()
+    }
+    codecs = {
+        name: dataclasses.replace(codec, code_size=4, epochs=4, filters=(4, 4), batch_size=96)
+        for name, codec in recipe.codecs.items()
+    }
+    rates = {"alignment": 2e-2, "joint": 1e-2, "flow": 2e-2, "marginal": 2e-3, "refinement": 2e-3}
+    for name, rate in rates.items():
+        recipe = recipe.changed(
+            name,
+            epochs=6 if name == "flow" else 3,
+            passes=1,
+            batch_size=96,
+            learning_rate=Ramp.constant(rate),
+            # Where it falls, a loss rises though the error falls.
+            two_epsilon_squared=Ramp.constant(0.5),
+            jit_compile=False,
+        )
+    return dataclasses.replace(recipe, sides=sides, codecs=codecs)
+
+
+def shared_label(count=96):
+    """Columns of several kinds and series that share a label; some values are not known."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(3, size=count)
+    columns = np.stack(
+        [
+            rng.normal(100.0 * label, 10.0),
+            rng.poisson(np.array([2, 20, 60])[label]),
+            label == 1,
+            rng.normal(size=count),
+        ],
+        axis=1,
+    )
+    columns[::7, 0] = np.nan
+    time = np.arange(12)[:, None]
+    series = np.sin(time * (label[:, None, None] + 1) / 3 + rng.uniform(0, 1, (count, 1, 2)))
+    return columns, 1e3 * series
+
+
+@pytest.mark.parametrize("sides", ["vectors", "series"])
+def test_any_pair_trains_to_the_end_by_the_default_and_lowers_its_losses(sides):
+    columns, series = shared_label()
+    if sides == "vectors":
+        vector = wk.Vector(kinds=("real", "count", "binary", "real"), missing=True)
+        pairs = Pairs(columns, series[:, :5, 0], x_modality=vector)
+    else:
+        pairs = Pairs(series, np.square(series[:, ::-1] / 1e3))
+    trained = wk.train(pairs, narrow(recipes.default(pairs.facts())), verbose=0)
+    history = trained.history
+    assert list(history) == NAMES
+    # So short an alignment may leave no concept that a refinement could make legible.
+    for name in NAMES if history["refinement"] else NAMES[:-1]:
+        values = history[name]["loss"]
+        assert np.isfinite(values).all()
+        assert min(values[1:]) < values[0], (name, values)
+    x, y = pairs.arrays()
+    model = trained.model
+    for side, made in (
+        ("y", model.generate_y(x[:9], seed=0)),
+        ("x", model.generate_x(y[:9], seed=0)),
+    ):
+        # Legal values, in the users' units.
+        model.side(side).modality.check(made, side)
+
+
+def test_the_recipe_is_the_datas_where_none_is_given(vectors, monkeypatch):
+    asked = []
+
+    def default(facts, seed):
+        asked.append((facts, seed))
+        return dataclasses.replace(TINY, stages=(), seed=seed)
+
+    monkeypatch.setattr(recipes, "default", default)
+    trained = wk.train(vectors, seed=5, verbose=0)
+    assert asked == [(vectors.facts(), 5)]
+    assert trained.recipe.seed == trained.model.seed == 5
+
+
+def test_what_are_no_pairs_is_refused():
+    with pytest.raises(
+        ValueError, match=r"`pairs` should be Pairs\(x, y\). Received: pairs=an arr"
+    ):
+        wk.train(np.zeros((3, 2)))

@@ -1,0 +1,123 @@
+"""Examples of one side in files of the user's: images, tables, arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
+from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
+from wyner_keras.data.listing import list_folder, warn_left_out
+from wyner_keras.data.table import TABLE_SUFFIXES, read_table
+from wyner_keras.received import received
+from wyner_serving.rows import check_rows
+
+
+def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -> np.ndarray:
+    """Examples of the user's files.
+
+    Image files are read as those to train on are: turned upright by their EXIF orientation, what
+    is transparent on a white ground. For a model of grey images, colour becomes its luminance.
+
+    Args:
+        paths: one file of an array `(n, ...)`; of vectors, one table; or image files and folders.
+        side: "x" or "y".
+        entry: what the model says of the side.
+        name: the option, for messages.
+
+    Returns:
+        Examples `(n, ...)`, float32, files of a folder, and of the folders in it, in the order of
+        their names.
+
+    Raises:
+        ValueError: if a file is absent, no regular file (FIFO, socket, device), unreadable or of
+            another shape.
+    """
+    kind, first = entry["kind"], paths[0]
+    if len(paths) == 1 and split_key(first)[0].suffix.lower() in ARRAY_SUFFIXES:
+        rows = read_array_file(first, name)
+        return check_rows(rows.take(np.arange(len(rows))), name, entry)
+    if kind == "vector" and len(paths) == 1 and Path(first).suffix.lower() in TABLE_SUFFIXES:
+        return check_rows(_table(first, side, entry), name, entry)
+    if kind != "image":
+        files = (*ARRAY_SUFFIXES, *(TABLE_SUFFIXES if kind == "vector" else ()))
+        raise ValueError(
+            f"{name} should be one file of {kind}s, {', '.join(files)}. "
+            f"Received: {received(list(paths))}"
+        )
+    return _images(_files(paths, name), tuple(entry["shape"]), name)
+
+
+def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
+    """Columns by their names, or by those with the side before."""
+    table, found = read_table(path), []
+    for column in entry["columns"]:
+        own = column["name"]
+        values = table.get(f"{side}.{own}", table.get(own))
+        if values is None:
+            raise ValueError(
+                f"{path!r} should have a column {own!r}, or {side + '.' + own!r}. "
+                f"Received: {received(list(table))}"
+            )
+        try:
+            found.append([float("nan" if value in (None, "", "NA") else value) for value in values])
+        except ValueError as error:
+            raise ValueError(
+                f"column {own!r} of {path!r} should be numbers, categories by their number. "
+                f"Received: {error}"
+            ) from error
+    return np.array(found, np.float64).T
+
+
+def _files(paths: Sequence[str], name: str) -> list[Path]:
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if os.path.isdir(path):
+            found, others = _walk(path, name)
+            warn_left_out(others, path)
+        else:
+            found = [path] if path.suffix.lower() in SUFFIXES and os.path.lexists(path) else []
+        if not found:
+            raise ValueError(
+                f"{name} should be one .npy file, or {', '.join(SUFFIXES)} files or folders of "
+                f"them. Received: {str(path)!r}"
+            )
+        files += found
+    return files
+
+
+def _walk(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
+    """The images in a folder and the folders in it, by name; and what is left out there."""
+    listing = list_folder(folder, name)
+    images, others = listing.images, listing.others
+    for inside in listing.folders:
+        # A link may lead back to where it is.
+        if inside.is_symlink():
+            others.append(inside)
+            continue
+        more_images, more_others = _walk(inside, name)
+        images, others = images + more_images, others + more_others
+    return sorted(images), others
+
+
+def _images(files: Sequence[Path], shape: tuple[int, ...], name: str) -> np.ndarray:
+    if shape[2] not in (1, 3):
+        raise ValueError(
+            f"{name} should be one .npy file: image files have 1 or 3 channels, not {shape[2]}. "
+            f"Received: {str(files[0])!r}"
+        )
+    images = np.empty((len(files), *shape), np.float32)
+    for image, file in zip(images, files, strict=True):
+        pixels = read_image(file, name)
+        if pixels.shape[:2] != shape[:2]:
+            raise ValueError(
+                f"{name} should be {shape[0]} pixels high and {shape[1]} wide, as the model was "
+                f"trained. Received: {str(file)!r}, {pixels.shape[0]} high and "
+                f"{pixels.shape[1]} wide"
+            )
+        image[...] = to_unit(pixels, shape[2])
+    return images

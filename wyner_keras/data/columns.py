@@ -1,0 +1,134 @@
+"""Vectors from named columns: numbers as they are, texts as categories."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wyner_keras.received import received
+
+if TYPE_CHECKING:
+    from wyner_keras.modality import Vector
+
+_log = logging.getLogger(__name__)
+_ABSENT = {"", "na", "n/a", "nan", "null", "none"}
+_CATEGORIES = 1000  # of a column, at most
+
+
+def columns_to_vectors(
+    columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, str], missing: bool
+) -> tuple[NDArray[np.float32], Vector]:
+    """Rows of a table's columns, and what they are.
+
+    Args:
+        columns: values by the column's name, each of one length: numbers, or texts of numbers, or
+            texts, which become categories numbered in sorted order.
+        kinds: of columns by name; of others told from the values: 0 and 1 alone are binary, whole
+            numbers of 0 or more counts, other numbers real.
+        missing: whether values may be absent (empty, "NA", "nan", "null", "none").
+
+    Returns:
+        Rows, float32 `(n, columns)`, NaN where absent; and the modality.
+
+    Raises:
+        ValueError: when a value is absent and should not be, or a column mixes numbers and texts.
+
+    Example:
+        >>> rows, vector = columns_to_vectors({"age": ["3", "4"], "pet": ["cat", "ant"]}, {}, False)
+        >>> rows.tolist(), vector.kinds, vector.categories
+        ([[3.0, 1.0], [4.0, 0.0]], ('count', 'categorical'), (0, 2))
+    """
+    from wyner_keras.modality import Vector
+
+    rows = np.empty((len(next(iter(columns.values()))), len(columns)), np.float32)
+    told, categories = [], []
+    for place, (name, values) in enumerate(columns.items()):
+        found, texts = _numbers(name, values, kinds.get(name))
+        absent = np.flatnonzero(np.isnan(found))
+        if len(absent) and not missing:
+            raise ValueError(
+                f"column {name!r} should have a value in every row; missing=True allows for none. "
+                f"Received: {len(absent)} rows without, the first row {absent[0]}"
+            )
+        rows[:, place] = found
+        kind = kinds.get(name) or ("categorical" if texts else _kind(found[~np.isnan(found)]))
+        told.append(kind)
+        most = found[np.isfinite(found)].max(initial=0.0)
+        categories.append((texts or int(most) + 1) if kind == "categorical" else 0)
+    return rows, Vector(
+        kinds=tuple(told), names=tuple(columns), categories=tuple(categories), missing=missing
+    )
+
+
+def _numbers(name: str, values: Sequence[Any], kind: str | None) -> tuple[NDArray[np.float64], int]:
+    """A column's numbers, or those of its categories; and how many categories texts make."""
+    try:
+        return np.asarray(values).astype(np.float64), 0
+    except (TypeError, ValueError):
+        pass  # value by value
+    found, texts = np.full(len(values), np.nan), {}
+    for row, value in enumerate(values):
+        if value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT):
+            continue
+        try:
+            found[row] = float(value)
+        except (TypeError, ValueError):
+            texts[row] = str(value)
+    if not texts:
+        return found, 0
+    row, text = next(iter(texts.items()))
+    mixed = not np.isnan(found).all()
+    if mixed or kind not in (None, "categorical"):
+        raise ValueError(
+            f"column {name!r} should hold {'numbers, or texts' if kind is None else kind} "
+            f"throughout. Received: {text!r} in row {row}"
+        )
+    names = sorted(set(texts.values()))
+    if len(names) > _CATEGORIES:
+        raise ValueError(
+            f"column {name!r} should hold numbers, or {_CATEGORIES} categories at most. "
+            f"Received: {len(names)} different texts, such as {text!r}"
+        )
+    _log.info("categories of column %r: %s", name, dict(enumerate(names)))
+    numbers = {each: number for number, each in enumerate(names)}
+    for row, text in texts.items():
+        found[row] = numbers[text]
+    return found, len(names)
+
+
+def _kind(found: NDArray[np.float64]) -> str:
+    if not len(found) or not (np.isfinite(found) & (found >= 0) & (found == found.round())).all():
+        return "real"
+    return "binary" if found.max() <= 1 else "count"
+
+
+def kinds_of(kinds: Mapping[str, str] | None, side: str, names: Sequence[str]) -> dict[str, str]:
+    """The kinds of one side's columns by the column's own name.
+
+    Args:
+        kinds: by "x.NAME", or by "x" for all of its columns; None for none.
+        side: "x" or "y".
+        names: of its columns.
+
+    Raises:
+        ValueError: when a key names no column of the side that it names.
+
+    Example:
+        >>> kinds_of({"x.age": "count", "y": "real"}, "x", ["age", "height"])
+        {'age': 'count'}
+    """
+    found: dict[str, str] = {}
+    for key, kind in (kinds or {}).items():
+        of_side, _, name = str(key).partition(".")
+        if of_side not in ("x", "y") or (of_side == side and name and name not in names):
+            raise ValueError(
+                "`kinds` should be by column, 'x.NAME' say, or by side, 'x' or 'y'. "
+                f"Received: {key!r}, beside columns {received(list(names))} of {side}"
+            )
+        if of_side == side:
+            found |= {name: kind} if name else dict.fromkeys(names, kind)
+    return found

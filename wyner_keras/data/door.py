@@ -1,0 +1,198 @@
+"""What sides of pairs must be before any work: stores, labels, an index, a modality that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wyner_keras.data.checks import as_array, check_labels, complex_hint
+from wyner_keras.data.columns import kinds_of
+from wyner_keras.data.file_rows import DiskRows
+from wyner_keras.data.images import LabelledImages
+from wyner_keras.data.rows import SMALL, ArrayRows, Rows, blocks, check_rows_array
+
+if TYPE_CHECKING:
+    from wyner_keras.modality import Modality
+
+_TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
+_LEAST_PAIRS = 2
+_LEAST_TOLD_FROM = 2000  # rows
+
+
+def as_rows(side: Any, name: str) -> Rows:
+    """The store of a side.
+
+    Args:
+        side: a store, an array or `LabelledImages`.
+        name: of the side.
+
+    Raises:
+        ValueError: for what is no array of real numbers.
+
+    Example:
+        >>> len(as_rows(np.zeros((3, 2)), "x"))
+        3
+    """
+    if isinstance(side, LabelledImages):
+        return side.rows
+    if isinstance(side, Rows):
+        return side
+    rows = None
+    # Read through the map, rows stay resident.
+    if isinstance(side, np.memmap) and check_rows_array(side, name).nbytes > SMALL:
+        rows = DiskRows.of(side)
+    return rows or ArrayRows(side, name)
+
+
+def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | None:
+    """A label a row, those given or those that the side brings; None without.
+
+    Args:
+        side: as given.
+        labels: as given, or None.
+        rows: the side's store.
+        name: of the labels, for the message.
+
+    Example:
+        >>> rows = ArrayRows(np.zeros((2, 2)))
+        >>> row_labels(None, ["a", "b"], rows, "x_labels").tolist()
+        ['a', 'b']
+    """
+    if labels is None:
+        return side.labels if isinstance(side, LabelledImages) else None
+    return check_labels(labels, len(rows), name)
+
+
+def as_index(index: Any, counts: tuple[int, ...]) -> NDArray[np.int64]:
+    """Positions of each pair's rows, int64 `(n, 2)`, read-only; None pairs row i with row i.
+
+    Args:
+        index: an array, or None.
+        counts: rows of x and y.
+
+    Raises:
+        ValueError: for another shape or dtype, positions outside, or too few pairs.
+
+    Example:
+        >>> as_index(None, (2, 2)).tolist()
+        [[0, 0], [1, 1]]
+    """
+    if index is None:
+        if len(set(counts)) > 1:
+            raise ValueError(
+                "x and y should have as many rows as each other where no index pairs them. "
+                f"Received: {counts[0]} and {counts[1]}"
+            )
+        index = np.repeat(np.arange(counts[0])[:, None], 2, axis=1)
+    array = as_array(index, "index", "an array (n, 2)")
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise ValueError(f"index should have shape (n, 2). Received: shape {array.shape}")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"index should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
+        )
+    if len(array) < _LEAST_PAIRS:
+        raise ValueError(f"there should be {_LEAST_PAIRS} pairs or more. Received: {len(array)}")
+    for column, name, count in zip((0, 1), "xy", counts, strict=True):
+        low, high = array[:, column].min(), array[:, column].max()
+        if low < 0 or high >= count:
+            raise ValueError(
+                f"index should point into the {count} rows of {name}, from 0 to {count - 1}. "
+                f"Received: values from {low} to {high}"
+            )
+    # A copy of its own: a caller who reuses the array must not change pairs already made.
+    result = array.astype(np.int64)
+    result.flags.writeable = False
+    return result
+
+
+def told_modality(
+    rows: Rows, name: str, kinds: Mapping[str, str] | None, missing: bool
+) -> Modality | None:
+    """The modality of a side with kinds of columns; None for one that needs no more telling.
+
+    Args:
+        rows: the side's store.
+        name: of the side.
+        kinds: by "x.NAME" or "x", as `load_pairs` takes them.
+        missing: whether values of vectors may be absent.
+
+    Example:
+        >>> told_modality(ArrayRows(np.eye(2)), "x", {"x.1": "binary"}, False).kinds
+        ('real', 'binary')
+    """
+    if not kinds and not missing:
+        return None
+    from wyner_keras.modality import Vector, modality_of
+
+    rows_told_from = _sample(rows)
+    told = modality_of(rows_told_from, name)
+    if not isinstance(told, Vector):
+        return told
+    own = kinds_of(kinds, name, told.names or ())
+    return Vector.of(rows_told_from, kinds=own, missing=missing)
+
+
+def modality_for(rows: Rows, modality: Modality | None, name: str) -> Modality:
+    """The modality of a store, told from its rows where none is given; every row is checked.
+
+    Args:
+        rows: the store.
+        modality: as given, or None.
+        name: of the side.
+
+    Raises:
+        ValueError: when a row is not as the modality says, or every row is the same.
+
+    Example:
+        >>> modality_for(ArrayRows(np.eye(3)), None, "x").shape
+        (3,)
+    """
+    if modality is None:
+        from wyner_keras.modality import modality_of
+
+        modality = modality_of(_sample(rows), name)
+    if tuple(modality.shape) != rows.shape:
+        raise ValueError(
+            f"{name} should have shape (n, {', '.join(map(str, modality.shape))}), as its modality "
+            f"says. Received: shape {(len(rows), *rows.shape)}"
+        )
+    _check_values(rows, modality, name)
+    return modality
+
+
+def _sample(rows: Rows) -> NDArray[Any]:
+    """All rows, or the first ones of a large store that is not in memory."""
+    if rows.array is not None:
+        return rows.array
+    each = max(1, int(np.prod(rows.shape)) * rows.dtype.itemsize)
+    return rows.take(np.arange(min(len(rows), max(_LEAST_TOLD_FROM, _TOLD_FROM // each))))
+
+
+def _check_values(rows: Rows, modality: Modality, name: str) -> None:
+    from tqdm import tqdm
+
+    from wyner_keras.modality import Image
+
+    any_value = isinstance(modality, Image) and rows.dtype == np.uint8  # is an intensity
+    first, varies = None, False
+    for start, block in tqdm(blocks(rows), f"Checking {name}", unit="block", delay=3, leave=False):
+        if not start or not any_value:
+            try:
+                modality.check(block, name)
+            except ValueError as error:
+                if not start:
+                    raise
+                raise ValueError(f"{error}, counted from row {start}") from error
+        first = block[0].copy() if first is None else first
+        varies = varies or bool((block != first).any())
+        if any_value and varies:
+            return
+    if not varies:
+        raise ValueError(
+            f"{name} should have rows that differ from each other. "
+            f"Received: {len(rows)} rows, all the same"
+        )

@@ -1,0 +1,100 @@
+"""Pairs from a folder: two folders of images, paired by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wyner_keras.data.file_rows import FileRows
+from wyner_keras.data.image_file import SUFFIXES
+from wyner_keras.data.listing import list_folder, warn_left_out
+from wyner_keras.data.pairs import Pairs
+
+_SIDES = ("x", "y")
+_LISTED = 5  # names without a partner that an error lists
+
+
+def read_pair_folder(root: Path) -> tuple[Pairs, NDArray[np.bool] | None]:
+    """Reads `root/x/NAME.png` with `root/y/NAME.png`.
+
+    Args:
+        root: the folder; or one of `train` and `test` folders, which hold `x` and `y`.
+
+    Returns:
+        The pairs, in the order of names; and a mask of those in `test`, None without such folders.
+
+    Raises:
+        ValueError: when a folder is absent, a name has no partner, or an image cannot be read or
+            differs in size from the side's others.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as root:
+        ...     for file, grey in (("x/a", 0), ("x/b", 9), ("y/a", 0), ("y/b", 9)):
+        ...         Path(root, file).parent.mkdir(exist_ok=True)
+        ...         Image.new("L", (8, 8), grey).save(Path(root, f"{file}.png"))
+        ...     read_pair_folder(Path(root))[0]
+        Pairs(2 pairs, x=2 images of shape (8, 8, 1); y=2 images of shape (8, 8, 1))
+    """
+    parts = [root / name for name in ("train", "test") if os.path.isdir(root / name)]
+    here = [name for name in _SIDES if os.path.isdir(root / name)]
+    if len(parts) == 1 or (parts and here) or (not parts and len(here) < 2):
+        raise ValueError(
+            "a folder of pairs should hold folders x and y, or train and test, which hold x and y. "
+            f"Received: {str(root)!r} with {[path.name for path in parts] + here or 'neither'}"
+        )
+    found = list_folder(root, refuse_unread=False)
+    expected = parts or [root / name for name in _SIDES]
+    beside = [path for path in found.folders if path not in expected]
+    warn_left_out([*beside, *found.images, *found.others], root)
+    listings = [_paired(part) for part in parts or [root]]
+    sides = [FileRows([path for part in listings for path in part[side]]) for side in (0, 1)]
+    if not parts:
+        return Pairs(*sides), None
+    return Pairs(*sides), np.repeat([False, True], [len(part[0]) for part in listings])
+
+
+def _paired(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Images of x and those of the same names of y."""
+    x, y = (_by_name(folder / side) for side in _SIDES)
+    alone = [
+        path for own, other in ((x, y), (y, x)) for name, path in own.items() if name not in other
+    ]
+    if alone:
+        raise ValueError(
+            f"images in 'x' and 'y' of {str(folder)!r} should have the same names. "
+            f"Received: {len(alone)} without a partner: {_names(alone, folder)}"
+        )
+    return list(x.values()), [y[name] for name in x]
+
+
+def _by_name(folder: Path) -> dict[str, Path]:
+    if not os.path.isdir(folder):
+        raise ValueError(
+            f"a folder of pairs should hold folders x and y. Received: {str(folder)!r} absent"
+        )
+    found = list_folder(folder)
+    warn_left_out([*found.folders, *found.others], folder)
+    if not found.images:
+        raise ValueError(
+            f"a folder of pairs should hold {', '.join(SUFFIXES)} images. "
+            f"Received: {str(folder)!r} with none"
+        )
+    images: dict[str, Path] = {}
+    for path in found.images:
+        if images.setdefault(path.stem, path) != path:
+            raise ValueError(
+                "images of one side should have names that differ before their suffix. "
+                f"Received: {str(images[path.stem])!r} and {path.name!r}"
+            )
+    return images
+
+
+def _names(paths: Sequence[Path], folder: Path) -> str:
+    shown = ", ".join(str(path.relative_to(folder)) for path in paths[:_LISTED])
+    return shown if len(paths) <= _LISTED else f"{shown}, …"

@@ -1,0 +1,112 @@
+"""A tf.data stream kept on disk, so that it can be gone through again in any order."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wyner_keras.data.checks import check_whole
+from wyner_keras.data.file_rows import DiskRows
+from wyner_keras.data.rows import Rows, check_rows_array, small_in_memory
+from wyner_keras.received import received
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_INFINITE = -1  # tf.data.INFINITE_CARDINALITY
+_SHARE = 0.9  # of the free disk that a stream may fill
+
+
+def spool(dataset: tf.data.Dataset, count: int | None = None) -> tuple[Rows, Rows]:
+    """Stores of what a stream of batches (x, y) holds, gone through once.
+
+    Args:
+        dataset: of batches `(x, y)`, each `(batch, ...)`.
+        count: rows to take, at most; None for all.
+
+    Raises:
+        ValueError: when it is no such stream, does not end, or does not fit on the disk.
+
+    Example:
+        >>> import tensorflow as tf
+        >>> x, y = spool(tf.data.Dataset.from_tensors((np.eye(3), np.ones((3, 1)))))
+        >>> len(x), y.shape
+        (3, (1,))
+    """
+    _check(dataset, count)
+    with tempfile.TemporaryFile() as x_file, tempfile.TemporaryFile() as y_file:
+        sides = _Spooled("x", x_file), _Spooled("y", y_file)
+        _fill(sides, dataset, count)
+        x, y = (side.rows() for side in sides)
+    return x, y
+
+
+def _fill(sides: tuple[_Spooled, _Spooled], dataset: tf.data.Dataset, count: int | None) -> None:
+    from tqdm import tqdm
+
+    folder = tempfile.gettempdir()
+    room, written = _SHARE * shutil.disk_usage(folder).free, 0
+    batches: Any = dataset.as_numpy_iterator()
+    for batch in tqdm(batches, "Reading pairs", unit="batch", delay=3, leave=False):
+        if len({len(np.atleast_1d(part)) for part in batch}) > 1:
+            raise ValueError(
+                "dataset should have as many rows of x as of y in a batch. "
+                f"Received: {received(batch)}"
+            )
+        for side, part in zip(sides, batch, strict=True):
+            written += side.add(part if count is None else part[: count - side.count])
+        if written > room:
+            raise ValueError(
+                f"dataset should end, or `count` say where, within the room of {folder!r}, which "
+                f"TMPDIR sets. Received: more than {written} bytes"
+            )
+        if sides[0].count == count:
+            break
+
+
+def _check(dataset: Any, count: int | None) -> None:
+    spec: Any = getattr(dataset, "element_spec", None)
+    dense = isinstance(spec, tuple) and all(hasattr(part, "shape") for part in spec)
+    if not dense or len(spec) != 2 or any(part.shape.rank in (0, 1) for part in spec):
+        raise ValueError(
+            "dataset should be a tf.data.Dataset of batches (x, y), each (batch, ...). "
+            f"Received: {received(dataset)}"
+        )
+    if count is not None:
+        check_whole(count, "count", minimum=2)
+    elif dataset.cardinality().numpy() == _INFINITE:
+        raise ValueError("dataset should end, or `count` say where. Received: an infinite dataset")
+
+
+class _Spooled:
+    """One side's rows, written to a file that has no name: it goes when nothing reads it."""
+
+    def __init__(self, name: str, file: Any) -> None:
+        self.name, self.count, self._file = name, 0, file
+        self._like: NDArray[Any] | None = None
+
+    def add(self, rows: NDArray[Any]) -> int:
+        """Append rows; how many bytes they are."""
+        if self._like is None:
+            self._like = check_rows_array(rows, self.name)[:1].copy()
+        if rows.shape[1:] != self._like.shape[1:]:
+            raise ValueError(
+                f"dataset should hold rows of {self.name} of one shape, {self._like.shape[1:]}. "
+                f"Received: {rows.shape[1:]}"
+            )
+        self._file.write(np.ascontiguousarray(rows).data)
+        self.count += len(rows)
+        return rows.nbytes
+
+    def rows(self) -> Rows:
+        """All rows, in memory where they are few."""
+        if self._like is None:
+            raise ValueError("dataset should hold pairs. Received: an empty dataset")
+        self._file.flush()
+        # No more than its shape and dtype is read.
+        like = np.broadcast_to(self._like, (self.count, *self._like.shape[1:]))
+        return small_in_memory(DiskRows(self._file.fileno(), like))

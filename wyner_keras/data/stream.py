@@ -1,0 +1,182 @@
+"""A tf.data stream of batches: order by seed and epoch, rows gathered by position."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wyner_keras.data.checks import as_array
+from wyner_keras.data.rows import Rows, root
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+Read = Callable[[Any], Any]
+"""From positions `(batch,)`, a tensor, to rows `(batch, ...)`."""
+
+Part = Callable[[Any, Any], Any]
+"""From positions of pairs `(batch,)`, and their rows `(batch, 2)`, to what a batch holds."""
+
+_IN_TENSORFLOW = 2**30  # bytes of an array, at most, that TensorFlow gets a copy of
+_PARALLEL = 2  # batches read at the same time, from what is not in memory
+_tensors: Any = weakref.WeakKeyDictionary()  # by store
+
+
+def read_rows(rows: Rows) -> tuple[Read, bool]:
+    """How a pipeline reads a store, and whether it calls back into Python for that.
+
+    Args:
+        rows: a store; of one in memory TensorFlow holds a copy as long as the store lives.
+
+    Example:
+        >>> from wyner_keras.data.rows import ArrayRows
+        >>> read, calls_back = read_rows(ArrayRows(np.eye(3)))
+        >>> read([2]).numpy().tolist(), calls_back
+        ([[0.0, 0.0, 1.0]], False)
+    """
+    import tensorflow as tf
+
+    store, within = root(rows)
+    array = store.array
+    if array is None or array.nbytes > _IN_TENSORFLOW:
+
+        def call_back(positions: Any) -> Any:
+            found = tf.numpy_function(rows.take, [positions], rows.dtype, stateful=False)
+            return tf.ensure_shape(found, (positions.shape[0], *rows.shape))
+
+        return call_back, True
+    if store not in _tensors:
+        _tensors[store] = read_array(array)
+    read = _tensors[store]
+    if within is None:
+        return read, False
+    places = read_array(within)
+    return lambda positions: read(places(positions)), False
+
+
+def read_array(array: NDArray[Any]) -> Read:
+    """How a pipeline reads an array of its own copy.
+
+    Args:
+        array: `(n, ...)`.
+
+    Example:
+        >>> read_array(np.arange(3))([2, 0]).numpy().tolist()
+        [2, 0]
+    """
+    import tensorflow as tf
+
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    with tf.device("CPU:0"):
+        tensor = tf.convert_to_tensor(array)
+    return lambda positions: tf.gather(tensor, positions)
+
+
+def read_checked(array: Any, name: str, count: int) -> Read:
+    """As `read_array`, of an array that should have a row for each of `count`.
+
+    Raises:
+        ValueError: when it has another number of rows.
+
+    Example:
+        >>> read_checked([5, 6], "codes", 2)([1]).numpy().tolist()
+        [6]
+    """
+    values = as_array(array, name, f"an array of {count} rows")
+    if values.ndim < 1 or len(values) != count:
+        raise ValueError(f"{name} should have {count} rows. Received: shape {values.shape}")
+    return read_array(values)
+
+
+def as_part(
+    read: Read, column: int | None = None, prepare: Callable[[Any], Any] | None = None
+) -> Part:
+    """A part of a batch, read for the rows of one side; for pairs where no column is given.
+
+    Example:
+        >>> as_part(read_array(np.arange(9)), column=1)([0], np.array([[7, 8]])).numpy().tolist()
+        [8]
+    """
+
+    def part(positions: Any, rows: Any) -> Any:
+        found = read(positions if column is None else rows[:, column])
+        return found if prepare is None else prepare(found)
+
+    return part
+
+
+def stream(
+    size: int,
+    batch_size: int,
+    gather: Callable[[Any], Any],
+    *,
+    calls_back: bool,
+    shuffle: bool,
+    seed: int,
+    drop_remainder: bool,
+    epoch: Callable[[], int] | None = None,
+) -> tf.data.Dataset:
+    """Batches of what is gathered for pairs, in the order of their positions or shuffled.
+
+    In epoch e, which is the e-th time that it is iterated (from 0) unless `epoch` says otherwise, a
+    shuffled stream has the order `np.random.default_rng([seed, e]).permutation(size)`, whatever
+    TensorFlow's global seed is.
+
+    Args:
+        size: how many pairs there are.
+        batch_size: pairs in a batch.
+        gather: from positions of pairs, int64 `(batch,)`, to an element.
+        calls_back: whether `gather` runs Python; batches are then gathered a few at a time.
+        shuffle: whether to reorder at each iteration.
+        seed: of the order.
+        drop_remainder: whether to leave out a last batch that is not full.
+        epoch: gives the epoch, each time that it is iterated.
+
+    Returns:
+        A dataset of known length.
+
+    Example:
+        >>> whole = stream(
+        ...     3, 2, lambda p: p, calls_back=False, shuffle=False, seed=0, drop_remainder=False
+        ... )
+        >>> [batch.numpy().tolist() for batch in whole]
+        [[0, 1], [2]]
+    """
+    import tensorflow as tf
+
+    stop = size - size % batch_size if drop_remainder else size
+    static_size = batch_size if stop % batch_size == 0 else None
+
+    def batches(order: Any) -> Any:
+        starts = tf.data.Dataset.range(0, stop, batch_size)
+        return starts.map(lambda start: order[start : start + batch_size])
+
+    def gather_sized(positions: Any) -> Any:
+        return gather(tf.ensure_shape(positions, (static_size,)))
+
+    if shuffle:
+        # Dataset.shuffle would mix TensorFlow's global seed into ours.
+        of_epoch = epoch or itertools.count().__next__
+
+        def orders() -> Iterator[NDArray[np.int64]]:
+            yield np.random.default_rng([seed, of_epoch()]).permutation(size)
+
+        whole = tf.data.Dataset.from_generator(
+            orders, output_signature=tf.TensorSpec((size,), tf.int64)
+        )
+    else:
+        whole = tf.data.Dataset.from_tensors(np.arange(size))
+    options = tf.data.Options()
+    # Autotune makes whole epochs stall now and then on data that is in memory.
+    options.autotune.enabled = False
+    options.deterministic = True
+    gathered = whole.flat_map(batches).map(
+        gather_sized, num_parallel_calls=_PARALLEL if calls_back else None
+    )
+    gathered = gathered.apply(tf.data.experimental.assert_cardinality(-(-stop // batch_size)))
+    return gathered.prefetch(2).with_options(options)

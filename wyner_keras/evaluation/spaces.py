@@ -1,0 +1,65 @@
+"""Where examples are compared: vectors of standardised values, or a codec's features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+Space = Callable[[np.ndarray], np.ndarray]
+"""From examples `(n, *shape)` to vectors `(n, features)`, float32."""
+_AT_ONCE = 1000  # examples encoded at once
+
+
+class Standard:
+    """Examples as vectors of mean 0 and deviation 1.
+
+    Pixels have one deviation in common, so that one that hardly varies counts for little; a
+    series has one a channel, a vector one a column. Counts are taken as log(1 + n), a category as
+    0s and a 1, what is not known as the mean.
+
+    Args:
+        examples: that mean and deviation are taken of, `(n, *shape)`.
+        entry: what their modality's `describe` says.
+
+    Example:
+        >>> entry = {"kind": "series", "shape": [2, 1]}
+        >>> Standard(np.array([[[1.0], [3.0]], [[3.0], [1.0]]]), entry)(np.full((1, 2, 1), 2.0))
+        array([[0., 0.]], dtype=float32)
+    """
+
+    def __init__(self, examples: np.ndarray, entry: Mapping[str, Any]) -> None:
+        self.columns = entry.get("columns")
+        values = self._values(examples)
+        known = ~np.isnan(values)
+        count = np.maximum(known.sum(axis=0), 1)
+        mean = np.where(known, values, 0).sum(axis=0, dtype=np.float64) / count
+        self.mean = mean.astype(np.float32)
+        squares = np.where(known, values - self.mean, 0) ** 2
+        variance = squares.sum(axis=0, dtype=np.float64) / count
+        if entry["kind"] == "image":
+            variance[:] = variance.mean()
+        elif entry["kind"] == "series":
+            variance = np.tile(variance.reshape(entry["shape"]).mean(axis=0), entry["shape"][0])
+        self.deviation = np.where(variance > 0, np.sqrt(variance), 1).astype(np.float32)
+
+    def __call__(self, examples: np.ndarray) -> np.ndarray:
+        """Vectors `(n, features)` of examples `(n, *shape)`."""
+        return np.nan_to_num((self._values(examples) - self.mean) / self.deviation)
+
+    def _values(self, examples: np.ndarray) -> np.ndarray:
+        flat = np.asarray(examples, np.float32).reshape(len(examples), -1)
+        parts = [] if self.columns else [flat]
+        for column, value in zip(self.columns or (), flat.T[:, :, None], strict=False):
+            if column["kind"] == "categorical":
+                value = (value == np.arange(column["categories"])).astype(np.float32)
+            parts.append(np.log1p(np.maximum(value, 0)) if column["kind"] == "count" else value)
+        return np.concatenate(parts, axis=1)
+
+
+def chunked(function: Callable[[Any], Any], examples: np.ndarray) -> np.ndarray:
+    """A function of examples, computed for 1,000 at a time and put together."""
+    parts = np.array_split(examples, -(-len(examples) // _AT_ONCE))
+    return np.concatenate([np.asarray(function(ops.convert_to_tensor(part))) for part in parts])

@@ -1,0 +1,9 @@
+"""What each stage minimises: one loss a stage, its terms named, its weights its fields."""
+
+from wyner_keras.losses.alignment import Alignment
+from wyner_keras.losses.joint import Joint, Refinement
+from wyner_keras.losses.loss import Draw, Loss
+from wyner_keras.losses.marginal import Marginal
+from wyner_keras.losses.matching import Matching
+
+__all__ = ["Alignment", "Draw", "Joint", "Loss", "Marginal", "Matching", "Refinement"]

@@ -1,0 +1,186 @@
+"""Stage 1 and its refinement: q(u|x,z), q(v|y,z) and the decoders."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from wyner_keras import objectives
+from wyner_keras.losses.loss import Draw, Loss, features, rows_of
+from wyner_keras.model import Side, WynerModel
+
+Tensor = Any
+
+
+_LEGIBLE = 0.75  # share of pairs that tell their z on one side, for concepts to be asked for
+_LOOKED_AT = 5000  # pairs, at most
+
+
+def legible(model: WynerModel, pairs: Any) -> float:
+    """How often one side alone tells z: its expert's mode is that of q(z|x,y).
+
+    Where z stands for a concept this is nearly always so. Where x and y share a quantity, of which
+    the values of z are parts, one side tells it roughly; to ask decoders to show the part exactly
+    would make them exaggerate.
+
+    Returns:
+        A share of the pairs in [0, 1], the least of the sides'; 1 where z has no finite values.
+    """
+    if model.z.values() is None:
+        return 1.0
+    pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
+    h = {
+        side.name: ops.convert_to_tensor(model.features(side, store)[pairs.index[:, column]])
+        for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
+    }
+    both = model.joint_z(h).mode
+    agreed = [
+        float(ops.mean(both * model.z.product(side.expert(h[side.name])).mode))
+        for side in model.sides
+    ]
+    return min(agreed) / float(ops.mean(both))
+
+
+def _mixed(
+    model: WynerModel,
+    side: Side,
+    code: Tensor,
+    z: Tensor,
+    draw: Draw,
+    rows: Any,
+    flows: bool,
+) -> tuple[Tensor, Tensor]:
+    """Features x_θ(u', z') for z' and u' that do not belong together, and z'.
+
+    z' ~ p(z); half of the u' are of p(u), half of the batch's posteriors. Half a batch in all.
+    """
+    half, local = (rows + 1) // 2, None
+    if side.local is not None:
+        kept = code[half // 2 : half]
+        kept = side.local_of(kept, z[half // 2 : half]) if flows else kept
+        local = ops.concatenate([draw.prior(side.local, half)[: half // 2], kept], axis=0)
+    other_z = draw.prior(model.z, half)
+    return side.decode(side.code(local, other_z) if flows else local, other_z), other_z
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Joint(Loss):
+    """Stage 1: q(u|x,z), q(v|y,z) and decoders, given the experts q(z|x,y).
+
+    E over q(z|x,y) of D(q(u|x,z) ‖ p(u)) + ‖x − x_θ(u,z)‖² / 2ε² − κ log e(z'|x_θ(u',z')) and the
+    same for y, where z' and u' do not belong together and the expert of x reads z' back. The
+    experts stay as the alignment left them, so that D(q(z|x,y) ‖ p(z)) is a constant. Flows come
+    after: here the code is u.
+
+    Args:
+        concept_weight: κ, which makes decoders obey z' whatever u' is.
+        concept_noise: deviation of noise on x_θ before it is read: the more, the wider the margin
+            by which it has to show its concept.
+    """
+
+    concept_weight: float = 2.0
+    concept_noise: float = 0.5
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Joint:
+        """Without concept terms where z stands for no concept, see `legible`."""
+        if not self.concept_weight or legible(model, pairs) >= _LEGIBLE:
+            return self
+        return dataclasses.replace(self, concept_weight=0.0)
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """q(u|x,z), q(v|y,z) and decoders with their affine maps."""
+        networks = [
+            layer
+            for side in model.sides
+            for layer in (side.posterior_network, side.decoder_network, side.concept)
+        ]
+        return [layer for layer in networks if layer is not None]
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """1 for KL and reconstruction, κ for the concepts."""
+        found = {}
+        for side in model.sides:
+            if side.local is not None:
+                found[f"kl_{side.local_name}"] = 1.0
+            found[f"reconstruction_{side.name}"] = 1.0
+            if self.concept_weight:
+                found[f"concept_{side.name}"] = self.concept_weight
+        return found
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """KL, reconstruction (without the constant of its Gaussian) and concept terms."""
+        h = features(model, batch)  # (batch, width) a side
+        q_z = model.joint_z(h)  # q(z|x,y) ∝ p(z) e(z;x) e(z;y)
+        z, terms = draw(model.z, q_z), {}
+        for side in model.sides:
+            code = None
+            if side.local is not None:
+                q_u = side.posterior(h[side.name], z)  # q(u|x,z)
+                code = draw(side.local, q_u)
+                terms[f"kl_{side.local_name}"] = q_u.kl()
+            if self.concept_weight:
+                mixed, other_z = _mixed(model, side, code, z, draw, rows_of(h), flows=False)
+                if training and self.concept_noise:
+                    mixed = mixed + self.concept_noise * draw.normal(ops.shape(mixed))
+                read = model.z.product(side.expert(mixed, training=training))
+                terms[f"concept_{side.name}"] = -read.log_prob(other_z)
+            error = objectives.squared_error(h[side.name], side.decode(code, z))
+            terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
+        return terms
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Refinement(Loss):
+    """More of stage 1 over the decoders alone, after the flow and the readers of z.
+
+    E over q(z|x,y) q(u|x,z) of ‖x − x_θ(u,z)‖² / 2ε² − κ log q(z'|x_θ(u',z')) and the same for y:
+    as in `Joint`, but samples go through the flows and q(z|x) itself reads the concept.
+
+    Args:
+        concept_weight: κ.
+    """
+
+    concept_weight: float = 2000.0
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Refinement | None:
+        """None where z stands for no concept, see `legible`."""
+        return self if legible(model, pairs) >= _LEGIBLE else None
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """The decoders; not their affine maps, which q(u|x,z) reads."""
+        return [side.decoder_network for side in model.sides]
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """1 for the reconstruction, κ for the concepts."""
+        found = {}
+        for side in model.sides:
+            found[f"reconstruction_{side.name}"] = 1.0
+            found[f"concept_{side.name}"] = self.concept_weight
+        return found
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """Reconstruction and concept terms."""
+        h = features(model, batch)
+        z, terms = draw(model.z, model.joint_z(h)), {}  # z ~ q(z|x,y)
+        for side in model.sides:
+            code = None
+            if side.local is not None:
+                code = draw(side.local, side.posterior(h[side.name], z))  # q(u|x,z)
+            mixed, other_z = _mixed(model, side, code, z, draw, rows_of(h), flows=True)
+            data = side.codec.decode(mixed) if side.settings.reader == "data" else None
+            read = side.read(data, mixed)  # q(z|x'), without dropout
+            terms[f"concept_{side.name}"] = -read.log_prob(other_z)
+            error = objectives.squared_error(h[side.name], side.decode(code, z))
+            terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
+        return terms

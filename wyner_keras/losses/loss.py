@@ -1,0 +1,118 @@
+"""What a stage minimises: terms by name, each in nats an example.
+
+A loss names the networks that it trains and gives the weight of each of its terms; a weight is a
+field of the loss that reads it, so it exists only where it acts. Terms without a weight are
+monitors: reported, not minimised. `draw` is where a loss takes its samples from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, Self
+
+import keras
+from keras import ops
+
+from wyner_keras.latents import Latent
+from wyner_keras.model import WynerModel
+
+Tensor = Any
+
+
+class Draw(Protocol):
+    """Samples of a step, from the stage's stream of noise."""
+
+    @property
+    def temperature(self) -> Any:
+        """Of relaxed samples; may be scheduled."""
+
+    @property
+    def two_epsilon_squared(self) -> Any:
+        """2ε² in squared feature units; may be scheduled."""
+
+    @property
+    def heads(self) -> list[Any]:
+        """The layers of `Loss.heads`."""
+
+    def __call__(self, latent: Latent, distribution: Any, exact: bool = False) -> Tensor:
+        """A sample of a distribution of the latent, relaxed at the temperature unless exact."""
+
+    def prior(self, latent: Latent, count: Any) -> Tensor:
+        """Samples of the latent's prior, `(count, size)`."""
+
+    def normal(self, shape: Any) -> Tensor:
+        """Standard normal noise."""
+
+    def uniform(self, shape: Any) -> Tensor:
+        """Uniform noise on [0, 1)."""
+
+
+class Loss:
+    """A stage's objective. Subclasses are frozen dataclasses: their fields are weights."""
+
+    reads_data: ClassVar[bool] = False  # whether it needs the examples, not their features alone
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """The networks that it trains."""
+        raise NotImplementedError
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """The weight of each term that is minimised."""
+        raise NotImplementedError
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """The terms of a batch, unreduced `(batch,)` or batch scalars.
+
+        Args:
+            model: the model.
+            batch: by side "x" the examples, where the loss reads data; as "x_features" theirs.
+            draw: where samples come from.
+            training: whether dropout and noise are on.
+        """
+        raise NotImplementedError
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Loss | None:
+        """The loss as it suits a model and pairs; None where it has nothing to do."""
+        return self
+
+    def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """Layers that the loss needs besides the model's, trained too."""
+        return []
+
+    def begin(self, stage: Any, pairs: Any) -> None:
+        """What is done before the first step, with all pairs."""
+
+    def arrays(self, stage: Any, pairs: Any) -> dict[str, Any] | None:
+        """What batches hold by name, a row a pair, in place of features; None for those."""
+        return None
+
+    def end(self, stage: Any, pairs: Any) -> None:
+        """What is done after the last step, with all pairs."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return dataclasses.asdict(self)  # type: ignore[call-overload]
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The loss again, from `get_config`'s values."""
+        return cls(**config)
+
+
+def features(model: WynerModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Features `(batch, width)` by side: those that the batch holds, or its examples'."""
+    return {
+        side.name: batch[f"{side.name}_features"]
+        if f"{side.name}_features" in batch
+        else ops.stop_gradient(side.encode(batch[side.name]))
+        for side in model.sides
+    }
+
+
+def rows_of(batch: Mapping[str, Tensor]) -> Any:
+    """Rows of a batch: static where known, which lets XLA specialise."""
+    first = next(iter(batch.values()))
+    return first.shape[0] if first.shape[0] is not None else ops.shape(first)[0]

@@ -1,0 +1,224 @@
+"""Between the stages: the flows that make the local latents independent of z."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from wyner_keras.latents import Latent
+from wyner_keras.losses.loss import Draw, Loss, features, rows_of
+from wyner_keras.model import Side, WynerModel
+from wyner_keras.networks.affine import Affine
+from wyner_keras.received import received
+
+Tensor = Any
+_FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
+_CALIBRATED_ON = 50_000  # samples that they are calibrated by
+_MOVED_BY = 500  # codes that the decoder's sensitivity is averaged over, at most
+_LEAST_VARIANCE = 1e-4
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Matching(Loss):
+    """Fit flows between U, V and their decoders; everything else stays as it is.
+
+    A flow takes u ~ N(0, I) to the local codes of one concept, whatever the concept: what
+    independence of U and Z asks for, and what makes samples of p(u) decode like data. It is learnt
+    by flow matching, a regression that takes no determinant and no integration:
+    E Σ_i ‖M_i‖² [v(y, θ, z) − (cos θ · w − sin θ · u)]_i² on y = cos θ · u + sin θ · w, where M w
+    is a sample of q(u|x,z) less its concept's mean, and z one of q(z|x,y). Least is not 0 but the
+    variance that paths through one point have; the flow that attains it has
+    D(q̄(u|z) ‖ p(u)) = 0 for every z.
+
+    `begin` standardises the codes of each concept with a triangular map in coordinates ordered by
+    how much the decoder's output moves with them: the Knothe-Rosenblatt map of the codes' Gaussian.
+    What a style shows most thus keeps its rank in another concept. `end` calibrates that map, so
+    that samples have the codes' moments whatever the velocity lacks.
+
+    Source: Lipman et al., Flow matching for generative modeling, 2023, for codes as in Dai and
+    Wipf, Diagnosing and enhancing VAE models, 2019; Knothe, Contributions to the theory of convex
+    bodies, 1957; Carlier et al., From Knothe's transport to Brenier's map, 2010.
+    """
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """The flows.
+
+        Raises:
+            ValueError: if the model has none.
+        """
+        flows = [side.flow for side in model.sides if side.flow is not None]
+        if not flows:
+            steps = [side.settings.flow_steps for side in model.sides]
+            raise ValueError(
+                "Matching needs a model with flows, `flow_steps` of at least 1. "
+                f"Received: flow_steps={received(steps)}"
+            )
+        return flows
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """1 for each."""
+        return {f"matching_{side.local_name}": 1.0 for side in model.sides if side.flow}
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """Squared units of the codes, `(batch,)`."""
+        rows, terms = rows_of(batch), {}
+        if f"{model.sides[0].name}_codes" not in batch:
+            batch = codes(model, features(model, batch), draw)
+        for side in model.sides:
+            if side.flow is None:
+                continue
+            parameters, z = ops.split(
+                batch[f"{side.name}_codes"], [side.local.parameter_size], axis=-1
+            )
+            code = draw(side.local, side.local(parameters), exact=True)  # of q(u|x,z)
+            start = draw.prior(side.local, rows)  # u ~ p(u)
+            # One time in each of as many equal parts: less noise than independent times.
+            places = ops.cast(ops.arange(rows), "float32")[:, None]
+            time = (places + draw.uniform((rows, 1))) / ops.cast(rows, "float32")
+            terms[f"matching_{side.local_name}"] = side.flow.matching_error(start, code, z, time)
+        return terms
+
+    def begin(self, stage: Any, pairs: Any) -> None:
+        """Set the flows' affine maps to what standardises the codes of each concept."""
+        model = stage.model
+        for side, (parameters, z) in _sampled(stage, pairs):
+            distribution = side.local(parameters)
+            means, deviations = (np.asarray(part) for part in distribution.outputs())
+            axes = _axes(side, means[:_MOVED_BY], z[:_MOVED_BY])
+            side.flow.assign_affine(_to_standard(means, z, model.z, np.exp(0.5 * deviations), axes))
+
+    def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
+        """`codes` of all pairs, z drawn once for each."""
+        return _all_codes(stage, pairs)
+
+    def end(self, stage: Any, pairs: Any) -> None:
+        """Give samples the mean and covariance that codes have, concept by concept.
+
+        A velocity learnt by regression falls short of the codes' variance, by the more the less it
+        explains. The affine maps, which had the codes' own moments, make up for it.
+        """
+        generator, common = np.random.default_rng(stage.model.seed), stage.model.z
+        for side, (_, z) in _sampled(stage, pairs):
+            z = np.resize(z, (_CALIBRATED_ON, common.size))
+            step = tf.function(side.flow.ends, reduce_retracing=True, autograph=False)
+            ends = [
+                step(side.local.draw_noise(generator, len(part)), part)
+                for part in np.array_split(z, len(z) // 1000)
+            ]
+            reached = _to_standard(np.concatenate(ends), z, common)
+            side.flow.assign_affine(side.flow.affine.after_inverse_of(reached))
+
+
+def codes(model: WynerModel, h: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
+    """What the flows are learnt from, of features: by side parameters of q(u|x,z), then z."""
+    z = draw(model.z, model.joint_z(h), exact=True)  # q(z|x,y)
+    return {
+        f"{side.name}_codes": ops.concatenate(
+            [ops.concatenate(side.posterior(h[side.name], z).outputs(), -1), z], -1
+        )
+        for side in model.sides
+        if side.flow is not None
+    }
+
+
+def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
+    """`codes` of all pairs, by name."""
+    model = stage.model
+    h = {
+        side.name: model.features(side, store)
+        for side, store in zip(model.sides, pairs.stores, strict=True)
+    }
+    step = tf.function(
+        lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True, autograph=False
+    )
+    batches = [
+        step(
+            {
+                side.name: tf.constant(h[side.name][rows[:, column]])
+                for column, side in enumerate(model.sides)
+            }
+        )
+        for rows in (pairs.index[start : start + 1000] for start in range(0, len(pairs), 1000))
+    ]
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+
+
+def _sampled(stage: Any, pairs: Any) -> list[tuple[Side, list[np.ndarray]]]:
+    """Of each side with a flow, parameters and z of as many pairs as affine maps are fitted to."""
+    few = pairs.take(min(len(pairs), _FITTED_ON), seed=stage.model.seed)
+    found = _all_codes(stage, few)
+    return [
+        (side, np.split(found[f"{side.name}_codes"], [side.local.parameter_size], axis=1))
+        for side in stage.model.sides
+        if side.flow is not None
+    ]
+
+
+def _axes(side: Side, means: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Orthonormal axes of the codes, as columns: those first that move the decoder most."""
+
+    @tf.function(autograph=False)
+    def movement(axis: Tensor) -> Tensor:
+        tangents = tf.tile(axis[None], (len(means), 1))
+        points = tf.constant(means)
+        with tf.autodiff.ForwardAccumulator(points, tangents) as accumulator:
+            data = side.codec.decode(side.decode(points, tf.constant(z)))
+        return tf.reshape(accumulator.jvp(data), (len(means), -1))
+
+    moved = np.stack([movement(axis).numpy() for axis in np.eye(means.shape[1], dtype="f")])
+    _, axes = np.linalg.eigh(np.einsum("inf,jnf->ij", moved, moved))
+    return axes[:, ::-1]
+
+
+def _to_standard(
+    codes: np.ndarray,
+    z: np.ndarray,
+    family: Latent,
+    deviations: np.ndarray | None = None,
+    axes: np.ndarray | None = None,
+) -> Affine:
+    """The affine map from what has mean 0 and covariance 1, for every z, to the codes.
+
+    Args:
+        codes: `(n, size)`.
+        z: `(n, width)`.
+        family: of z. Where each of its values is a coordinate, each has a map of its own; otherwise
+            the mean alone varies with z, linearly.
+        deviations: of Gaussian noise on the codes, `(n, size)`; None for none.
+        axes: orthonormal columns, in whose coordinates the matrices are triangular; None for the
+            codes' own.
+    """
+    size, width = codes.shape[1], z.shape[1]
+    axes = np.eye(size) if axes is None else axes
+    deviations = np.zeros_like(codes) if deviations is None else deviations
+    means = codes @ axes
+
+    def root(chosen: np.ndarray, rest: np.ndarray) -> np.ndarray:
+        noise = axes.T @ np.diag(np.square(deviations[chosen]).mean(axis=0)) @ axes
+        covariance = rest[chosen].T @ rest[chosen] / max(1, chosen.sum()) + noise
+        return axes @ np.linalg.cholesky(covariance + _LEAST_VARIANCE * np.eye(size))
+
+    every, values = np.ones(len(z), bool), family.values()
+    if values is not None and len(values) == width:
+        shifts, matrices = np.zeros((width, size)), np.zeros((width, size, size))
+        for value in range(width):
+            chosen = z[:, value] > 0.5
+            # A value that few pairs have takes what all have.
+            chosen = chosen if chosen.sum() > size else every
+            shifts[value] = means[chosen].mean(axis=0)
+            matrices[value] = root(chosen, means - shifts[value])
+        return Affine(shifts @ axes.T, matrices, np.zeros(size), np.zeros((size, size)))
+    common = means.mean(axis=0)
+    shifts = np.linalg.lstsq(z - z.mean(axis=0), means - common, rcond=None)[0]
+    common = common - z.mean(axis=0) @ shifts
+    matrix = root(every, means - common - z @ shifts)
+    return Affine(shifts @ axes.T, np.zeros((width, size, size)), axes @ common, matrix)

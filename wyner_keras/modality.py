@@ -1,0 +1,395 @@
+"""What one side's data are: images, vectors or series. The only file that knows their shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import keras
+import numpy as np
+from keras import ops
+
+from wyner_keras.networks.codec import Codec, ConvCodec, FlatCodec, VectorCodec
+from wyner_keras.networks.conv_encoder import ConvEncoder
+from wyner_keras.networks.likelihoods import LIKELIHOODS
+from wyner_keras.received import received
+from wyner_serving.rows import check_rows
+
+Tensor = Any
+_LOOKED_AT = 2000  # rows, at most, that a modality is told from
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecSettings:
+    """Settings of a codec and of its training.
+
+    Args:
+        code_size: number of features; a modality may add some of its own.
+        filters: of the stride-2 convolutions; None follows the size of the data.
+        noise: standard deviation of the noise on the features while training, in their units.
+        epochs: passes over the rows of the side.
+        batch_size: rows a step.
+    """
+
+    code_size: int = 64
+    filters: tuple[int, ...] | None = None
+    noise: float = 0.06
+    epochs: int = 14
+    batch_size: int = 128
+
+
+@runtime_checkable
+class Modality(Protocol):
+    """What a kind of data offers; a user's own kind is one more class with these members."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+
+    def describe(self) -> dict[str, Any]:
+        """What a bundle's manifest says of the side, JSON-able: `kind`, `shape` and the like."""
+
+    def check(self, values: Any, name: str) -> np.ndarray:
+        """Rows `(n, *shape)` as float32, or a ValueError that names what is wrong."""
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """Stored rows `(batch, *shape)` as models read them, float32."""
+
+    def codec(self, settings: CodecSettings | None, seed: int) -> Codec:
+        """The codec between examples and features; None for one that learns nothing."""
+
+    def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """A network from examples `(batch, *shape)` to `outputs` parameters of q(z|x)."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-able, by which a saved model makes it again."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The modality again, from `get_config`'s values."""
+
+
+class _Described:
+    """`check` by what the manifest says, `get_config` by the fields."""
+
+    def describe(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def check(self, values: Any, name: str) -> np.ndarray:
+        """Rows `(n, *shape)` as float32, or a ValueError that names what is wrong."""
+        return check_rows(values, name, self.describe())
+
+    def get_config(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return {
+            field.name: keras.saving.serialize_keras_object(getattr(self, field.name))
+            for field in dataclasses.fields(self)  # type: ignore[arg-type]
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The modality again, from `get_config`'s values."""
+        return cls(
+            **{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
+        )
+
+
+def _sizes(shape: Any, names: str) -> tuple[int, ...]:
+    sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else ()
+    whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
+    if len(sizes) != names.count(",") + 1 or not whole:
+        raise ValueError(f"`shape` should be ({names}). Received: shape={received(shape)}")
+    return tuple(map(int, sizes))
+
+
+def _filters(*lengths: int) -> tuple[int, ...]:
+    """As many stride-2 convolutions, two at least, as leave 8 places or fewer along each axis."""
+    levels = max(2, math.ceil(math.log2(max(lengths) / 8)))
+    return (32, 64, *(96,) * (levels - 2))
+
+
+def _copied(layer: keras.layers.Layer | None) -> keras.layers.Layer | None:
+    """A layer like it and with its weights: each codec trains one of its own."""
+    if layer is None:
+        return None
+    made = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    if layer.built:
+        made.set_weights(layer.get_weights())
+    return made
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Image(_Described):
+    """Grey or colour images of one size, uint8 or floating-point in [0, 1].
+
+    Args:
+        shape: `(height, width, channels)`.
+        slant: whether the slant of the ink, by its moments, is a feature of its own: for ink that
+            is bright on an empty ground.
+        encoder: a layer from images `(batch, h, w, c)` in [0, 1] to anything, in place of the
+            codec's convolutions; None for those. Its weights are where it starts from, which
+            `trainable=False` keeps.
+        decoder: a layer from features `(batch, features)` to images in [0, 1]; None likewise.
+
+    Raises:
+        ValueError: if the shape is no such shape.
+
+    Example:
+        >>> Image(shape=(28, 28, 1)).describe()
+        {'kind': 'image', 'shape': [28, 28, 1]}
+    """
+
+    shape: tuple[int, ...]
+    slant: bool = False
+    encoder: Any = None
+    decoder: Any = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _sizes(self.shape, "height, width, channels"))
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Self:
+        """The modality of rows `(n, h, w, c)`: grey ink on an empty border has a slant."""
+        shape = rows.shape[1:]
+        edge = np.concatenate([rows[:, [0, -1]].ravel(), rows[:, :, [0, -1]].ravel()])
+        bright = 255 if rows.dtype == np.uint8 else 1
+        ink = shape[2] == 1 and min(shape[:2]) > 1 and float(edge.mean()) < 0.25 * bright
+        return cls(shape=shape, slant=bool(ink))
+
+    def describe(self) -> dict[str, Any]:
+        """`kind` and `shape`."""
+        return {"kind": "image", "shape": list(self.shape)}
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """Images `(batch, h, w, c)` in [0, 1], float32, of stored bytes or of the same."""
+        stored = keras.backend.standardize_dtype(batch.dtype)
+        images = ops.cast(batch, "float32")
+        return images / 255.0 if stored == "uint8" else images
+
+    def codec(self, settings: CodecSettings | None, seed: int) -> Codec:
+        """A convolutional autoencoder, or the pixels themselves."""
+        if settings is None:
+            return FlatCodec(self.shape, lowest=0.0, highest=1.0)
+        return ConvCodec(
+            self.shape,
+            code_size=settings.code_size,
+            filters=settings.filters or _filters(*self.shape[:2]),
+            noise=settings.noise,
+            slant=self.slant,
+            encoder=_copied(self.encoder),
+            decoder=_copied(self.decoder),
+            seed=seed,
+        )
+
+    def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """Convolutions with pooling, on images shifted and sheared while training."""
+        return ConvEncoder(outputs, filters=_filters(*self.shape[:2]), seed=seed)
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Series(_Described):
+    """Series of one length: sensor windows, log-mel frames; real numbers, in their own units.
+
+    Args:
+        shape: `(time, channels)`.
+
+    Raises:
+        ValueError: if the shape is no such shape.
+
+    Example:
+        >>> Series(shape=(128, 3)).describe()
+        {'kind': 'series', 'shape': [128, 3]}
+    """
+
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", _sizes(self.shape, "time, channels"))
+
+    @classmethod
+    def of(cls, rows: np.ndarray) -> Self:
+        """The modality of rows `(n, time, channels)`."""
+        return cls(shape=rows.shape[1:])
+
+    def describe(self) -> dict[str, Any]:
+        """`kind` and `shape`."""
+        return {"kind": "series", "shape": list(self.shape)}
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """The series `(batch, time, channels)` as float32."""
+        return ops.cast(batch, "float32")
+
+    def codec(self, settings: CodecSettings | None, seed: int) -> Codec:
+        """An autoencoder of convolutions over time, or the values themselves, standardised."""
+        if settings is None:
+            return FlatCodec(self.shape)
+        return ConvCodec(
+            self.shape,
+            code_size=settings.code_size,
+            filters=settings.filters or _filters(self.shape[0]),
+            noise=settings.noise,
+            seed=seed,
+        )
+
+    def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """Convolutions over time, with pooling."""
+        return ConvEncoder(outputs, filters=_filters(self.shape[0]), shift=0.0, seed=seed)
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Vector(_Described):
+    """Vectors of named columns, each of one kind, in the user's units.
+
+    Args:
+        kinds: of `LIKELIHOODS`, one for each column: real numbers; 0 or 1; whole numbers below the
+            column's number of categories; counts.
+        names: of the columns; None numbers them.
+        categories: of categorical columns their number, of others 0; None where there are none.
+        missing: whether NaN stands for a value that is not known, which no likelihood counts.
+
+    Raises:
+        ValueError: if a kind is unknown or the lengths differ.
+
+    Example:
+        >>> Vector(kinds=("real", "count")).shape
+        (2,)
+    """
+
+    kinds: tuple[str, ...]
+    names: tuple[str, ...] | None = None
+    categories: tuple[int, ...] | None = None
+    missing: bool = False
+
+    def __post_init__(self) -> None:
+        kinds = tuple(self.kinds) if isinstance(self.kinds, list | tuple) else ()
+        names = self.names or tuple(map(str, range(len(kinds))))
+        categories = self.categories or (0,) * len(kinds)
+        if not kinds or not all(isinstance(kind, str) and kind in LIKELIHOODS for kind in kinds):
+            raise ValueError(
+                f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
+                f"Received: {received(self.kinds)}"
+            )
+        if not len(kinds) == len(names) == len(categories):
+            raise ValueError(
+                "`kinds`, `names` and `categories` should be of one length. "
+                f"Received: {len(kinds)}, {len(names)} and {len(categories)}"
+            )
+        for kind, name, count in zip(kinds, names, categories, strict=True):
+            if (kind == "categorical") != (count > 0):
+                raise ValueError(
+                    f"`categories` should be positive for categorical columns and 0 for others. "
+                    f"Received: {count} for column {name!r}, {kind}"
+                )
+        object.__setattr__(self, "kinds", kinds)
+        object.__setattr__(self, "names", tuple(map(str, names)))
+        object.__setattr__(self, "categories", tuple(int(count) for count in categories))
+
+    @classmethod
+    def of(
+        cls,
+        rows: np.ndarray,
+        *,
+        kinds: Mapping[str, str] | Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        missing: bool = False,
+    ) -> Self:
+        """The modality of rows `(n, columns)`.
+
+        Args:
+            rows: all rows: the number of categories is counted on them.
+            kinds: of the columns, in order or by name; what is not named is told from the dtype:
+                bool is binary, whole numbers of 0 or more are counts, all else is real.
+            names: of the columns.
+            missing: whether NaN stands for what is not known.
+        """
+        names = tuple(map(str, range(rows.shape[1]))) if names is None else tuple(names)
+        usual = {"b": "binary", "u": "count"}.get(rows.dtype.kind, "real")
+        if rows.dtype.kind == "i" and rows.size and int(rows.min()) >= 0:
+            usual = "count"
+        if isinstance(kinds, Mapping):
+            unknown = sorted(set(kinds) - set(names))
+            if unknown:
+                raise ValueError(
+                    f"`kinds` should name columns of {received(list(names))}. "
+                    f"Received: {received(unknown)}"
+                )
+            chosen = tuple(kinds.get(name, usual) for name in names)
+        else:
+            chosen = (usual,) * len(names) if kinds is None else tuple(kinds)
+        if len(chosen) != rows.shape[1]:
+            raise ValueError(
+                f"`kinds` should be of {rows.shape[1]} columns. Received: {len(chosen)} kinds"
+            )
+        counts = tuple(
+            int(np.nanmax(rows[:, place])) + 1 if kind == "categorical" else 0
+            for place, kind in enumerate(chosen)
+        )
+        return cls(kinds=chosen, names=names, categories=counts, missing=missing)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(columns,)`."""
+        return (len(self.kinds),)
+
+    def describe(self) -> dict[str, Any]:
+        """`kind`, `shape`, `columns` and `missing`."""
+        columns = [
+            {"name": name, "kind": kind, **({"categories": count} if count else {})}
+            for name, kind, count in zip(
+                self.names or (), self.kinds, self.categories or (), strict=True
+            )
+        ]
+        return {
+            "kind": "vector",
+            "shape": list(self.shape),
+            "columns": columns,
+            "missing": self.missing,
+        }
+
+    def prepare(self, batch: Tensor) -> Tensor:
+        """The vectors `(batch, columns)` as float32."""
+        return ops.cast(batch, "float32")
+
+    def codec(self, settings: CodecSettings | None, seed: int) -> Codec:
+        """An autoencoder by each column's likelihood; real columns alone are standardised."""
+        if settings is None or (set(self.kinds) == {"real"} and not self.missing):
+            return FlatCodec(self.shape)
+        return VectorCodec(
+            self.kinds,
+            self.categories or (),
+            code_size=settings.code_size,
+            noise=settings.noise,
+            seed=seed,
+        )
+
+    def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """A multilayer perceptron of standardised columns."""
+        raise ValueError(
+            "A vector's q(z|x) should read features: `reader` 'features'. Received: 'data'"
+        )
+
+
+def modality_of(rows: np.ndarray, name: str) -> Modality:
+    """What an array's rows are, told from its shape and dtype.
+
+    Args:
+        rows: `(n, h, w, c)` are images, `(n, time, channels)` series, `(n, columns)` vectors.
+        name: of the side, for the message.
+
+    Raises:
+        ValueError: for an array of another shape.
+    """
+    if rows.ndim not in (2, 3, 4):
+        raise ValueError(
+            f"{name} should be images (n, h, w, c), series (n, time, channels) or vectors "
+            f"(n, columns). Received: {received(rows)}"
+        )
+    if rows.ndim == 4:
+        return Image.of(rows[:_LOOKED_AT])
+    return Series.of(rows[:1]) if rows.ndim == 3 else Vector.of(rows)

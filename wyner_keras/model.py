@@ -1,0 +1,659 @@
+"""The W-model: one `Side` for x and one for y around the common latent z."""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NoReturn, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from wyner_keras.data import Pairs
+from wyner_keras.latents import DiagonalGaussian, Latent
+from wyner_keras.modality import Modality
+from wyner_keras.networks import MLP, ContinuousFlow
+from wyner_keras.networks.codec import Codec
+from wyner_keras.received import received
+from wyner_serving.tasks import Tasks
+
+Tensor = Any
+_READERS = ("data", "features")
+_LOCALS = {"x": "u", "y": "v"}
+_AT_ONCE = 1000  # rows encoded at once
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class SideSettings:
+    """Settings of one side's networks.
+
+    Args:
+        local: the local latent U of x, V of y; None for none.
+        hidden: widths of the hidden layers of every network.
+        reader: what q(z|x) reads: the "data", by the modality's own network, which reads concepts
+            better than a codec's features let it, or the "features".
+        residual: whether features are modelled as an affine map of z plus the rest: the decoder
+            adds that map to its output, and q(u|x,z) sees features less it.
+        flow_steps: steps of the flow between u and what the decoder reads; 0 goes without. With it
+            q(u|x,z) averaged over the data of one z can be p(u), whatever z: independence of U
+            and Z asks for that. Needs a `DiagonalGaussian` local.
+        dropout: rate of the networks of z.
+        noise: standard deviation of noise on the features that the networks of z read.
+
+    Raises:
+        ValueError: for a value that is not as said.
+    """
+
+    local: Any = field(default_factory=lambda: DiagonalGaussian(dim=32))
+    hidden: tuple[int, ...] = (512, 512, 512)
+    reader: str = "data"
+    residual: bool = True
+    flow_steps: int = 1
+    dropout: float = 0.2
+    noise: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.local, Latent | None):
+            raise ValueError(
+                "`local` should be a latent family such as DiagonalGaussian(dim=32), or None. "
+                f"Received: local={received(self.local)}"
+            )
+        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
+        if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
+            raise ValueError(
+                f"`hidden` should be positive integers. Received: hidden={received(self.hidden)}"
+            )
+        object.__setattr__(self, "hidden", hidden)
+        if not isinstance(self.reader, str) or self.reader not in _READERS:
+            raise ValueError(
+                f"`reader` should be one of {_READERS}. Received: reader={received(self.reader)}"
+            )
+        steps = self.flow_steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+            raise ValueError(
+                f"`flow_steps` should be an integer of at least 0. Received: {received(steps)}"
+            )
+        if steps and getattr(self.local, "noise", None) != "normal":
+            raise ValueError(
+                "`flow_steps` needs a local latent of normal noise, DiagonalGaussian say. "
+                f"Received: local={received(self.local)}, flow_steps={steps}"
+            )
+        if not 0 <= self.dropout < 1 or not self.noise >= 0:
+            raise ValueError(
+                "`dropout` should be in [0, 1) and `noise` at least 0. "
+                f"Received: dropout={received(self.dropout)}, noise={received(self.noise)}"
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        values = {**asdict(self), "hidden": list(self.hidden)}
+        return {**values, "local": keras.saving.serialize_keras_object(self.local)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The settings again, from `get_config`'s values."""
+        local = keras.saving.deserialize_keras_object(config["local"])
+        return cls(**{**config, "local": local})
+
+
+class Side(keras.layers.Layer):
+    """One side of the pairs: its codec, and the networks between its features, z and its local u.
+
+    Names are those of x: its local latent is u, its networks e(z;x), q(z|x), q(u|x,z), x_θ(u,z).
+
+    Args:
+        name: "x" or "y".
+        modality: what its data are.
+        codec: of that modality, trained.
+        z: the common latent.
+        settings: of the networks.
+        seed: of the initial weights; each network has its own.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        modality: Modality,
+        codec: Codec,
+        z: Latent,
+        settings: SideSettings,
+        seed: Sequence[int],
+    ) -> None:
+        super().__init__(name=name)
+        self.local_name = _LOCALS[name]
+        self.modality, self.codec, self.settings = modality, codec, settings
+        self.z, self.local = z, settings.local
+        codec.trainable = False
+        width, seeds = codec.feature_size, dict(zip(_NETWORKS, seed, strict=True))
+
+        def network(kind: str, outputs: int, *inputs: int, **regularised: Any) -> MLP:
+            made = MLP(outputs, settings.hidden, seed=seeds[kind], name=kind, **regularised)
+            made.build([(None, size) for size in inputs])
+            return made
+
+        regularised = {"dropout": settings.dropout, "noise": settings.noise}
+        self.expert_network = network("expert", z.parameter_size, width, **regularised)
+        if settings.reader == "data":
+            self.reader_network = modality.reader(z.parameter_size, seeds["reader"])
+            self.reader_network.build((None, *modality.shape))
+        else:
+            self.reader_network = network("reader", z.parameter_size, width, **regularised)
+        # Any: None where a side has none.
+        self.posterior_network: Any = None
+        self.flow: Any = None
+        self.concept: Any = None
+        locals_ = []
+        if self.local is not None:
+            locals_ = [self.local.size]
+            self.posterior_network = network("posterior", self.local.parameter_size, width, z.size)
+        self.decoder_network = network("decoder", width, *locals_, z.size)
+        if settings.residual:
+            self.concept = keras.layers.Dense(width, kernel_initializer="zeros", name="concept")
+            self.concept.build((None, z.size))
+        if settings.flow_steps:
+            self.flow = ContinuousFlow(
+                self.local.size, settings.flow_steps, settings.hidden, seed=seeds["flow"]
+            )
+            self.flow.build((None, z.size))
+        self.built = True
+
+    def encode(self, data: Tensor) -> Tensor:
+        """Features `(batch, width)` of examples `(batch, *shape)`."""
+        return ops.cast(self.codec.encode(data), "float32")
+
+    def expert(self, features: Tensor, training: bool = False) -> Tensor:
+        """Parameters of the expert e(z;x), `(batch, parameter_size)`."""
+        return ops.cast(self.expert_network([features], training=training), "float32")
+
+    def read(self, data: Tensor, features: Tensor | None = None, training: bool = False) -> Any:
+        """q(z|x) of examples, whose features may be given."""
+        if self.settings.reader == "data":
+            outputs = self.reader_network(data, training=training)
+        else:
+            features = self.encode(data) if features is None else features
+            outputs = self.reader_network([features], training=training)
+        return self.z.product(ops.cast(outputs, "float32"))
+
+    def posterior(self, features: Tensor, z: Tensor) -> Any:
+        """q(u|x,z) before the flow: of the code that the decoder reads."""
+        # The local describes how x differs from its concept's mean.
+        rest = features - ops.stop_gradient(self.mean(z)) if self.concept is not None else features
+        return self.local(ops.cast(self.posterior_network([rest, z]), "float32"))
+
+    def mean(self, z: Tensor) -> Tensor:
+        """The affine map of z to features, `(batch, width)`; of a residual model."""
+        return ops.cast(self.concept(z), "float32")
+
+    def decode(self, code: Tensor | None, z: Tensor) -> Tensor:
+        """Mean features x_θ `(batch, width)` of the code, None where there is no local, and z."""
+        inputs = [z] if code is None else [code, z]
+        features = ops.cast(self.decoder_network(inputs), "float32")
+        return features if self.concept is None else features + self.mean(z)
+
+    def code(self, local: Tensor | None, z: Tensor) -> Tensor | None:
+        """What the decoder reads of u: the flow's image."""
+        return local if self.flow is None else self.flow(local, z)
+
+    def local_of(self, code: Tensor, z: Tensor) -> Tensor:
+        """The u that a code stands for: the flow's inverse."""
+        return code if self.flow is None else self.flow.inverse(code, z)
+
+    def render(self, local: Tensor | None, z: Tensor) -> Tensor:
+        """Examples `(batch, *shape)` of u and z."""
+        return self.codec.decode(self.decode(self.code(local, z), z))
+
+
+# A place of its own for each network's seed.
+_NETWORKS = {"expert": 0, "posterior": 1, "reader": 2, "decoder": 4, "flow": 5}
+
+
+def _seeds(seed: int, position: int, sides: int) -> tuple[int, ...]:
+    """A seed for each of a side's networks, in the order of `_NETWORKS`."""
+    return tuple(1000 * seed + 1 + sides * place + position for place in _NETWORKS.values())
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class WynerModel(keras.Model, Tasks):
+    """Joint latent variable model of pairs (x, y): common z, local u and v.
+
+    Generative part p(z) p(u) p(v) with x = x_θ(u, z) and y = y_θ(v, z). Posteriors: the product of
+    experts q(z|x,y) ∝ p(z) e(z;x) e(z;y), q(z|x), q(z|y), q(u|x,z), q(v|y,z). Stages train it, see
+    `wyner_keras.train`; called with a pair (x, y) of batches it reconstructs both.
+
+    Args:
+        z: the common latent.
+        modalities: of the sides, by name: "x" and "y".
+        codecs: of the sides, by name; one codec may serve both.
+        settings: of the sides, by name.
+        learned_prior: whether joint generation draws z from a p(z) that `fit_prior` fits, where
+            the family of z has one; else from the prior that the losses have.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: if an argument is not as said.
+
+    Example:
+        >>> import wyner_keras as wk
+        >>> image = wk.Image(shape=(8, 8, 1))
+        >>> model = WynerModel(
+        ...     wk.Categorical(n=1, k=10), {"x": image, "y": image},
+        ...     codecs={side: image.codec(None, 0) for side in "xy"},
+        ...     settings={side: SideSettings(reader="features") for side in "xy"},
+        ... )
+        >>> x, y = model.generate_pairs(4, seed=0)
+        >>> x.shape
+        (4, 8, 8, 1)
+
+    Source: the W-model paper, section 2.2, figure 1.
+    """
+
+    built: bool
+    batch_size = 1000
+
+    def __init__(
+        self,
+        z: Latent,
+        modalities: Mapping[str, Modality],
+        codecs: Mapping[str, Codec],
+        settings: Mapping[str, SideSettings],
+        learned_prior: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        # Under mixed precision the networks alone compute in half.
+        super().__init__(**{"autocast": False, **kwargs})
+        if not isinstance(z, Latent):
+            raise ValueError(
+                "`z` should be a latent family such as Categorical(n=1, k=10). "
+                f"Received: z={received(z)}"
+            )
+        for name, values in (("codecs", codecs), ("settings", settings)):
+            if list(values) != list(modalities):
+                raise ValueError(
+                    f"`{name}` should be of the sides {list(modalities)}. "
+                    f"Received: {received(list(values))}"
+                )
+        self.z, self.seed = z, seed
+        self.sides = tuple(
+            Side(
+                name,
+                modality,
+                codecs[name],
+                z,
+                settings[name],
+                _seeds(seed, position, len(modalities)),
+            )
+            for position, (name, modality) in enumerate(modalities.items())
+        )
+        self.learned_prior = learned_prior
+        self.prior = z.prior_layer() if learned_prior else None
+        self.built = True
+
+    def side(self, name: str) -> Side:
+        """The side of that name."""
+        return next(side for side in self.sides if side.name == name)
+
+    # What each graph computes; everything random comes in as noise.
+
+    def sample_z(self, side: Side, data: Tensor, noise: Tensor) -> Tensor:
+        """A sample of q(z|x), `(batch, size)`."""
+        return side.read(data).sample(noise)
+
+    def sample_local(self, side: Side, data: Tensor, z: Tensor, noise: Tensor) -> Tensor:
+        """A sample of q(u|x,z), `(batch, size)`."""
+        code = side.posterior(side.encode(data), z).sample(noise)
+        return side.local_of(code, z)
+
+    def sample_prior(self, noise: Tensor) -> Tensor:
+        """A sample of p(z), `(batch, size)`."""
+        return self.z.prior_sample(noise) if self.prior is None else self.prior(noise)
+
+    def generate(
+        self, made: Side, given: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None
+    ) -> Tensor:
+        """Examples of `made`: z ~ q(z|given), v ~ p(v), then y_θ(v, z)."""
+        z = self.sample_z(given, data, noise_z)
+        local = None if made.local is None else made.local.prior_sample(noise_local)
+        return made.render(local, z)
+
+    def transfer(
+        self,
+        side: Side,
+        other: Side,
+        style: Tensor,
+        concept: Tensor,
+        noise_concept_z: Tensor,
+        noise_style_z: Tensor,
+        noise_local: Tensor | None,
+    ) -> Tensor:
+        """Examples of `side`, row i in the style i with the concept i.
+
+        u ~ q(u|x₀,z₀) with z₀ ~ q(z|x₀) from the style, z ~ q(z|y) from the concept of `other`.
+        """
+        z = self.sample_z(other, concept, noise_concept_z)
+        return side.render(self.style(side, style, noise_style_z, noise_local), z)
+
+    def style(
+        self, side: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None
+    ) -> Tensor | None:
+        """A sample of q(u|x,z), z ~ q(z|x), `(batch, size)`; None where the side has no local."""
+        if side.local is None:
+            return None
+        z = self.sample_z(side, data, noise_z)
+        return self.sample_local(side, data, z, noise_local)
+
+    def transfer_grid(
+        self,
+        side: Side,
+        other: Side,
+        style: Tensor,
+        concept: Tensor,
+        noise_concept_z: Tensor,
+        noise_style_z: Tensor,
+        noise_local: Tensor | None,
+    ) -> Tensor:
+        """As `transfer`, every style with every concept, `(styles, concepts, *shape)`."""
+        styles, concepts = ops.shape(style)[0], ops.shape(concept)[0]
+        z = self.sample_z(other, concept, noise_concept_z)
+        local = self.style(side, style, noise_style_z, noise_local)
+
+        def spread(rows: Tensor, axis: int) -> Tensor:
+            size = rows.shape[-1]
+            rows = ops.broadcast_to(ops.expand_dims(rows, axis), (styles, concepts, size))
+            return ops.reshape(rows, (-1, size))
+
+        made = side.render(None if local is None else spread(local, 1), spread(z, 0))
+        return ops.reshape(made, (styles, concepts, *made.shape[1:]))
+
+    def graphs(self) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
+        """Every graph by its name, of inputs by name: what both Keras and a bundle run."""
+        found: dict[str, Callable[..., tuple[Tensor, ...]]] = {}
+        for side in self.sides:
+            found |= self._graphs_of(side)
+
+        def generate_pairs(noise_z: Tensor, **noise: Tensor) -> tuple[Tensor, ...]:
+            z = self.sample_prior(noise_z)
+            return tuple(
+                side.render(
+                    None
+                    if side.local is None
+                    else side.local.prior_sample(noise[f"noise_{side.local_name}"]),
+                    z,
+                )
+                for side in self.sides
+            )
+
+        return {**found, "generate_pairs": generate_pairs}
+
+    def _graphs_of(self, side: Side) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
+        (other,) = (each for each in self.sides if each is not side)
+        name, local, noise_local = side.name, side.local_name, f"noise_{side.local_name}"
+
+        def encode_z(noise_z: Tensor, **data: Tensor) -> tuple[Tensor]:
+            return (self.sample_z(side, data[name], noise_z),)
+
+        def encode_local(z: Tensor, **given: Tensor) -> tuple[Tensor]:
+            return (self.sample_local(side, given[name], z, given[noise_local]),)
+
+        def posterior_z(**data: Tensor) -> tuple[Tensor, ...]:
+            return side.read(data[name]).outputs()
+
+        def decode(z: Tensor, **given: Tensor) -> tuple[Tensor]:
+            return (side.render(given.get(local), z),)
+
+        def generate(noise_z: Tensor, **given: Tensor) -> tuple[Tensor]:
+            data, noise = given[other.name], given.get(noise_local)
+            return (self.generate(side, other, data, noise_z, noise),)
+
+        def transfer(
+            style: Tensor,
+            concept: Tensor,
+            noise_concept_z: Tensor,
+            noise_style_z: Tensor,
+            **noise: Tensor,
+        ) -> tuple[Tensor]:
+            drawn = (noise_concept_z, noise_style_z, noise.get(noise_local))
+            return (self.transfer_grid(side, other, style, concept, *drawn),)
+
+        found: dict[str, Callable[..., tuple[Tensor, ...]]] = {
+            f"encode_{name}_z": encode_z,
+            f"encode_{name}_{local}": encode_local,
+            f"posterior_{name}_z": posterior_z,
+            f"decode_{name}": decode,
+            f"generate_{name}": generate,
+            f"transfer_{name}": transfer,
+        }
+        if side.local is None:
+            del found[f"encode_{name}_{local}"]
+        return found
+
+    @property
+    def side_entries(self) -> dict[str, dict[str, Any]]:
+        """By side what its modality says of itself, and `local`, its local latent's name."""
+        return {
+            side.name: {**side.modality.describe(), "local": side.local_name} for side in self.sides
+        }
+
+    @property
+    def latent_entries(self) -> dict[str, dict[str, Any] | None]:
+        """By latent, "z" first, what it says of itself; None for one that the model lacks."""
+        locals_ = {side.local_name: side.local for side in self.sides}
+        return {
+            name: None if latent is None else latent.describe()
+            for name, latent in {"z": self.z, **locals_}.items()
+        }
+
+    @functools.cached_property
+    def _compiled_graphs(self) -> dict[str, Any]:
+        # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
+        return {
+            name: tf.function(graph, reduce_retracing=True, autograph=False)
+            for name, graph in self.graphs().items()
+        }
+
+    def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of a graph, in their order."""
+        given = {key: tf.constant(value) for key, value in inputs.items()}
+        return [output.numpy() for output in self._compiled_graphs[name](**given)]
+
+    def features(self, side: Side, pairs_rows: Any) -> np.ndarray:
+        """Features of all rows of a store, `(rows, width)`, computed once a store and codec."""
+        cached: Any = _FEATURES.setdefault(pairs_rows, weakref.WeakKeyDictionary())
+        if side.codec not in cached:
+            encode = tf.function(
+                lambda batch: side.encode(side.modality.prepare(batch)), reduce_retracing=True
+            )
+            count = len(pairs_rows)
+            cached[side.codec] = np.concatenate(
+                [
+                    encode(pairs_rows.take(np.arange(start, min(count, start + _AT_ONCE)))).numpy()
+                    for start in range(0, count, _AT_ONCE)
+                ]
+            )
+        return cached[side.codec]
+
+    def joint_z(self, features: Mapping[str, Tensor]) -> Any:
+        """q(z|x,y), the product of the sides' experts, of features `(batch, width)` by side."""
+        return self.z.product(*(side.expert(features[side.name]) for side in self.sides))
+
+    def with_z(self, z: Latent) -> WynerModel:
+        """A new model with another z and the experts' hidden layers of this one."""
+        model = WynerModel(
+            z,
+            {side.name: side.modality for side in self.sides},
+            codecs={side.name: side.codec for side in self.sides},
+            settings={side.name: side.settings for side in self.sides},
+            learned_prior=self.learned_prior,
+            seed=self.seed,
+        )
+        for old, new in zip(self.sides, model.sides, strict=True):
+            for source, target in zip(
+                old.expert_network.hidden_layers, new.expert_network.hidden_layers, strict=True
+            ):
+                target.set_weights(source.get_weights())
+        return model
+
+    def fit_prior(self, pairs: Pairs) -> None:
+        """Fit p(z) to the aggregated posterior, the mean of q(z|x,y) over pairs.
+
+        Raises:
+            ValueError: if the model has no prior that can be fitted.
+        """
+        if self.prior is None:
+            raise ValueError(
+                "fit_prior needs a model with `learned_prior` and a z that has such a prior. "
+                f"Received: z={received(self.z)}, learned_prior={self.learned_prior}"
+            )
+        step = tf.function(
+            lambda h: self.joint_z(h).outputs(), reduce_retracing=True, autograph=False
+        )
+        rows = {
+            side.name: self.features(side, store)
+            for side, store in zip(self.sides, pairs.stores, strict=True)
+        }
+        self.prior.fit(
+            step(
+                {
+                    side.name: tf.constant(rows[side.name][part[:, column]])
+                    for column, side in enumerate(self.sides)
+                }
+            )
+            for part in np.array_split(pairs.index, -(-len(pairs) // _AT_ONCE))
+        )
+
+    def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Reconstructions of a batch of pairs, at the modes of the posteriors."""
+        features = {
+            side.name: side.encode(side.modality.prepare(data))
+            for side, data in zip(self.sides, inputs, strict=True)
+        }
+        z = self.joint_z(features).mode
+        return tuple(
+            side.codec.decode(
+                side.decode(
+                    None if side.local is None else side.posterior(features[side.name], z).mode, z
+                )
+            )
+            for side in self.sides
+        )
+
+    def __call__(self, *inputs: Any, **kwargs: Any) -> Any:
+        """Reconstructions of a batch of pairs, one tuple (x, y), as tensors.
+
+        Raises:
+            ValueError: if it is anything else; the message says which method takes it.
+        """
+        if len(inputs) != 1 or not isinstance(inputs[0], tuple | list):
+            raise self._not_a_pair("model((x, y))", *inputs)
+        self._check_pair(inputs[0])
+        return super().__call__(*inputs, **kwargs)
+
+    def predict(
+        self, x: Any = None, batch_size: int | None = None, **kwargs: Any
+    ) -> tuple[np.ndarray, ...]:
+        """Reconstructions of all pairs; as `keras.Model.predict`.
+
+        Args:
+            x: `Pairs`, a tf.data.Dataset of (x, y) batches, or a tuple (x, y) of arrays.
+            batch_size: default 256.
+            **kwargs: of `keras.Model.predict`.
+
+        Returns:
+            x and y, float32 arrays `(n, ...)`.
+
+        Raises:
+            ValueError: if it is anything else; the message says which method takes it.
+        """
+        if isinstance(x, Pairs):
+            data = x.dataset(batch_size or 256, shuffle=False)
+        elif isinstance(x, tf.data.Dataset):
+            data = x.map(lambda *batch: batch[:2])
+        elif isinstance(x, tuple | list):
+            self._check_pair(x)
+            arrays = [
+                side.modality.check(np.asarray(values), side.name)
+                for side, values in zip(self.sides, x, strict=True)
+            ]
+            data = tf.data.Dataset.from_tensor_slices(tuple(arrays)).batch(batch_size or 256)
+        else:
+            raise self._not_a_pair("predict(pairs)", x)
+        return super().predict(data.map(lambda *batch: (batch,)), **kwargs)
+
+    def _check_pair(self, pair: Sequence[Any]) -> None:
+        """A tuple of arrays, one a side, each of its side's shape."""
+        shapes = [tuple(getattr(values, "shape", ()) or ()) for values in pair]
+        wanted = [side.modality.shape for side in self.sides]
+        if [shape[1:] for shape in shapes] != wanted or len({shape[:1] for shape in shapes}) != 1:
+            raise self._not_a_pair("model((x, y))", *pair)
+
+    def _not_a_pair(self, call: str, *given: Any) -> ValueError:
+        wanted = " and ".join(f"{side.name} (n, *{side.modality.shape})" for side in self.sides)
+        told = ", ".join(map(received, given)) or "no argument"
+        return ValueError(
+            f"A WynerModel reconstructs pairs, {wanted}: {call}. For y from x call "
+            f"generate_y(x, seed=0), for x from y generate_x(y, seed=0). Received: {told}"
+        )
+
+    def compile(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages are compiled."""
+        self._refuse("compile")
+
+    def fit(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages train a model."""
+        self._refuse("fit")
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Refused: stages have the losses, `wyner_keras.evaluate` judges what is generated."""
+        self._refuse("evaluate")
+
+    def _refuse(self, method: str) -> NoReturn:
+        instead = "judge it by wyner_keras.evaluate(model, pairs)"
+        if method != "evaluate":
+            instead = "train it by wyner_keras.train(pairs), or compile and fit a Stage of it"
+        raise ValueError(
+            f"A WynerModel has losses in its stages alone: {instead}. Received: {method}"
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Everything but the weights; a codec that both sides share is there once."""
+        serialize = keras.saving.serialize_keras_object
+        codecs = list({id(side.codec): side.codec for side in self.sides}.values())
+        return {
+            **super().get_config(),
+            "z": serialize(self.z),
+            "codecs": [serialize(codec) for codec in codecs],
+            "sides": [
+                {
+                    "name": side.name,
+                    "modality": serialize(side.modality),
+                    "codec": [each is side.codec for each in codecs].index(True),
+                    "settings": serialize(side.settings),
+                }
+                for side in self.sides
+            ],
+            "learned_prior": self.learned_prior,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The model again, from `get_config`'s values; weights are loaded by Keras."""
+        values, deserialize = dict(config), keras.saving.deserialize_keras_object
+        codecs = [deserialize(codec) for codec in values.pop("codecs")]
+        sides = {side["name"]: side for side in values.pop("sides")}
+        return cls(
+            deserialize(values.pop("z")),
+            {name: deserialize(side["modality"]) for name, side in sides.items()},
+            codecs={name: codecs[side["codec"]] for name, side in sides.items()},
+            settings={name: deserialize(side["settings"]) for name, side in sides.items()},
+            **values,
+        )
+
+
+# By store of rows, then by codec; an entry goes with either.
+_FEATURES: Any = weakref.WeakKeyDictionary()

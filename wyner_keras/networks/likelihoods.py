@@ -1,0 +1,133 @@
+"""Likelihoods of a column, one class a kind: what an encoder reads, log p, and the mode.
+
+Mean and scale are those of the column's values, of their logarithm log(1 + value) where a kind
+`takes_log`. A column of another kind is one more class here, in `LIKELIHOODS`.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+from keras import ops
+
+Tensor = Any
+
+
+class Likelihood:
+    """The likelihood of real columns: N(value | output, e^spread), both standardised."""
+
+    takes_log: ClassVar[bool] = False
+
+    def width(self, categories: int) -> int:
+        """How many numbers a decoder puts out."""
+        return 1
+
+    def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
+        """What an encoder reads of values `(batch, 1)`, `(batch, width)`."""
+        return (value - mean) / scale
+
+    def log_prob(
+        self, value: Tensor, output: Tensor, mean: Tensor, scale: Tensor, spread: Tensor
+    ) -> Tensor:
+        """The log of p(value | output), nats, `(batch, 1)`; a column learns its `spread`."""
+        error = ops.square((value - mean) / scale - output)
+        return -0.5 * (error * ops.exp(-spread) + spread + math.log(2 * math.pi))
+
+    def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        """The most probable value, `(batch, 1)`, in the user's units."""
+        return output * scale + mean
+
+
+class Binary(Likelihood):
+    """Bernoulli, `output` its logit."""
+
+    def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
+        """The value, 0 or 1."""
+        return value
+
+    def log_prob(
+        self, value: Tensor, output: Tensor, mean: Tensor, scale: Tensor, spread: Tensor
+    ) -> Tensor:
+        """−softplus(∓output)."""
+        return -ops.softplus(ops.where(value > 0, -output, output))
+
+    def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        """1 where it is the more probable."""
+        return ops.cast(output > 0, "float32")
+
+
+class Categories(Likelihood):
+    """Categorical, `output` its logits; values are whole numbers below their number."""
+
+    def width(self, categories: int) -> int:
+        """One logit a category."""
+        return categories
+
+    def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
+        """One-hot."""
+        return ops.cast(ops.equal(value, ops.arange(width, dtype="float32")[None]), "float32")
+
+    def log_prob(
+        self, value: Tensor, output: Tensor, mean: Tensor, scale: Tensor, spread: Tensor
+    ) -> Tensor:
+        """The chosen category's log-softmax."""
+        chosen = self.inputs(value, mean, scale, output.shape[-1])
+        return ops.sum(ops.log_softmax(output, axis=-1) * chosen, -1, keepdims=True)
+
+    def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        """The first of the most probable."""
+        # keras.ops.argmax breaks in ONNX export; comparisons do not.
+        most = ops.cast(ops.equal(output, ops.max(output, -1, keepdims=True)), "float32")
+        backwards = ops.arange(output.shape[-1], 0, -1, dtype="float32")
+        return output.shape[-1] - ops.max(most * backwards, -1, keepdims=True)
+
+
+class Counts(Likelihood):
+    """Negative binomial of dispersion e^spread, whose limit is Poisson's; `output` its log mean."""
+
+    takes_log: ClassVar[bool] = True
+
+    def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
+        """log(1 + value), standardised."""
+        # tf2onnx has no log1p.
+        return (ops.log(1.0 + value) - mean) / scale
+
+    def _expected(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        return ops.exp(ops.clip(output * scale + mean, -10.0, 20.0))
+
+    def log_prob(
+        self, value: Tensor, output: Tensor, mean: Tensor, scale: Tensor, spread: Tensor
+    ) -> Tensor:
+        """Of variance m + m² / dispersion, m the mean."""
+        expected, dispersion = self._expected(output, mean, scale), ops.exp(spread)
+        total = expected + dispersion
+        return (
+            _log_gamma(value + dispersion)
+            - _log_gamma(dispersion)
+            - _log_gamma(value + 1.0)
+            + dispersion * (ops.log(dispersion) - ops.log(total))
+            + value * (ops.log(expected) - ops.log(total))
+        )
+
+    def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
+        """The mean, rounded."""
+        return ops.round(self._expected(output, mean, scale))
+
+
+def _log_gamma(value: Tensor) -> Tensor:
+    """The log of Γ of positive numbers: Stirling's series eight steps up, then back."""
+    shifted = value + 8.0
+    back = sum(ops.log(value + float(step)) for step in range(8))
+    series = 1 / (12 * shifted) - 1 / (360 * shifted**3)
+    return (
+        (shifted - 0.5) * ops.log(shifted) - shifted + 0.5 * math.log(2 * math.pi) + series - back
+    )
+
+
+LIKELIHOODS: dict[str, Likelihood] = {
+    "real": Likelihood(),
+    "binary": Binary(),
+    "categorical": Categories(),
+    "count": Counts(),
+}

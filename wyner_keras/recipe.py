@@ -1,0 +1,197 @@
+"""A recipe: what is built, and how each stage trains it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import keras
+
+from wyner_keras.data.checks import check_number, check_whole
+from wyner_keras.latents import Latent
+from wyner_keras.losses import Loss
+from wyner_keras.modality import CodecSettings
+from wyner_keras.model import SideSettings
+from wyner_keras.received import received
+from wyner_keras.schedules import Ramp
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class StageSettings:
+    """One stage of a recipe.
+
+    Args:
+        name: of the stage, in history and checkpoints.
+        loss: what it minimises.
+        epochs: how many.
+        batch_size: pairs a step.
+        passes: over the pairs, in one epoch: more than one where they are few, since an epoch costs
+            time of its own.
+        learning_rate: of Adam, by epoch.
+        temperature: of the Gumbel-softmax, by epoch.
+        two_epsilon_squared: 2ε² by epoch, in squared feature units.
+        average: momentum of the moving average of the weights, a step, which the stage leaves in
+            place of the last ones; None leaves the last ones.
+        jit_compile: whether XLA compiles the step; it pays for wide dense networks.
+
+    Raises:
+        ValueError: if a count is not positive or the average out of range.
+    """
+
+    name: str
+    loss: Loss
+    epochs: int
+    batch_size: int = 256
+    passes: int = 1
+    learning_rate: Ramp = Ramp(start=1e-3, end=3e-5)
+    temperature: Ramp = Ramp(start=0.5, end=0.5)
+    two_epsilon_squared: Ramp = Ramp(start=0.04, end=0.04)
+    average: float | None = None
+    jit_compile: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "passes"):
+            check_whole(getattr(self, name), f"`{name}`", minimum=1)
+        if self.average is not None:
+            check_number(self.average, "`average`", "in [0, 1)")
+            if not 0 <= self.average < 1:
+                raise ValueError(f"`average` should be in [0, 1). Received: average={self.average}")
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings as JSON-able values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        ramps = {name: value.to_dict() for name, value in values.items() if isinstance(value, Ramp)}
+        return {**values, **ramps, "loss": keras.saving.serialize_keras_object(self.loss)}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The settings again, from `get_config`'s values."""
+        values = dict(config)
+        for name in ("learning_rate", "temperature", "two_epsilon_squared"):
+            values[name] = Ramp(**values[name])
+        loss = keras.saving.deserialize_keras_object(values.pop("loss"))
+        return cls(loss=loss, **values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training run: what is built, and how each stage trains it.
+
+    Args:
+        z: the common latent.
+        sides: settings of each side's networks, by name.
+        codecs: settings of each side's codec, by name; None for one that learns nothing.
+        stages: in their order.
+        learned_prior: whether pairs are generated from a p(z) fitted to the data.
+        seed: of weights, order and noise.
+
+    Example:
+        >>> import wyner_keras as wk
+        >>> recipe = wk.recipes.default(pairs.facts())  # doctest: +SKIP
+        >>> [stage.name for stage in recipe.stages]  # doctest: +SKIP
+        ['alignment', 'joint', 'flow', 'marginal', 'refinement']
+    """
+
+    z: Latent
+    sides: Mapping[str, SideSettings]
+    codecs: Mapping[str, CodecSettings | None]
+    stages: tuple[StageSettings, ...]
+    learned_prior: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_whole(self.seed, "`seed`")
+        if list(self.sides) != list(self.codecs):
+            raise ValueError(
+                "`sides` and `codecs` should be of the same sides. "
+                f"Received: {received(list(self.sides))} and {received(list(self.codecs))}"
+            )
+        names = [stage.name for stage in self.stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"`stages` should have different names. Received: {received(names)}")
+
+    def stage(self, name: str) -> StageSettings:
+        """The stage of that name.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        for stage in self.stages:
+            if stage.name == name:
+                return stage
+        raise ValueError(
+            f"`name` should be one of {[stage.name for stage in self.stages]}. "
+            f"Received: name={received(name)}"
+        )
+
+    def changed(self, name: str, **settings: Any) -> Recipe:
+        """The recipe with other settings of one stage."""
+        changed = dataclasses.replace(self.stage(name), **settings)
+        stages = tuple(changed if stage.name == name else stage for stage in self.stages)
+        return dataclasses.replace(self, stages=stages)
+
+    def scaled(self, factor: float) -> Recipe:
+        """The recipe with `factor` times the epochs of the codecs and of every stage.
+
+        Args:
+            factor: above 0; below 1 is shorter. Epochs are rounded, and at least one.
+
+        Returns:
+            The recipe; ramps still run over the whole of their stage.
+
+        Raises:
+            ValueError: if the factor is not a finite number above 0.
+        """
+        check_number(factor, "`factor`", "a finite number above 0")
+        if not 0 < factor < math.inf:
+            raise ValueError(
+                f"`factor` should be a finite number above 0. Received: factor={factor}"
+            )
+
+        def scaled(part: Any) -> Any:
+            return part and dataclasses.replace(part, epochs=max(1, round(factor * part.epochs)))
+
+        return dataclasses.replace(
+            self,
+            codecs={name: scaled(codec) for name, codec in self.codecs.items()},
+            stages=tuple(map(scaled, self.stages)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able values; `from_dict` reads them."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "z": serialize(self.z),
+            "sides": {name: serialize(side) for name, side in self.sides.items()},
+            "codecs": {
+                name: codec and dataclasses.asdict(codec) for name, codec in self.codecs.items()
+            },
+            "stages": [serialize(stage) for stage in self.stages],
+            "learned_prior": self.learned_prior,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe again, from `to_dict`'s values.
+
+        Raises:
+            KeyError, TypeError, ValueError: if they are not such values.
+        """
+        deserialize = keras.saving.deserialize_keras_object
+        codecs = {
+            name: codec and CodecSettings(**codec) for name, codec in values["codecs"].items()
+        }
+        return cls(
+            **{
+                **values,
+                "z": deserialize(values["z"]),
+                "sides": {name: deserialize(side) for name, side in values["sides"].items()},
+                "codecs": codecs,
+                "stages": tuple(map(deserialize, values["stages"])),
+            }
+        )

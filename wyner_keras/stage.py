@@ -1,0 +1,352 @@
+"""A stage: a loss of a model, trained by Keras' `fit`."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from wyner_keras.data import Pairs
+from wyner_keras.divergence import KeepLastGood
+from wyner_keras.latents import Latent
+from wyner_keras.losses import Loss
+from wyner_keras.losses.loss import rows_of
+from wyner_keras.model import WynerModel
+from wyner_keras.received import received
+
+Tensor = Any
+# Where evaluation's counter of draws begins: those made before a data set is gone through, and
+# those made on the way, have ranges of their own.
+_BEFORE, _ON_THE_WAY = 2**30, 0
+
+
+@dataclass(frozen=True)
+class NoiseDraw:
+    """Samples of one step, from a stream of noise; what a loss calls `draw`.
+
+    Args:
+        stream: of the noise.
+        temperature: of relaxed samples.
+        two_epsilon_squared: 2ε² in squared feature units.
+        heads: the loss's own layers.
+    """
+
+    stream: keras.random.SeedGenerator
+    temperature: Any
+    two_epsilon_squared: Any
+    heads: list[Any]
+
+    def __call__(self, latent: Latent, distribution: Any, exact: bool = False) -> Tensor:
+        """A sample of a distribution of the latent, relaxed at the temperature unless exact."""
+        rows = rows_of({"outputs": distribution.outputs()[0]})
+        noise = latent.random_noise(rows, self.stream)
+        return distribution.sample(noise, None if exact else self.temperature)
+
+    def prior(self, latent: Latent, count: Any) -> Tensor:
+        """Samples of the latent's prior, `(count, size)`."""
+        return latent.prior_sample(latent.random_noise(count, self.stream))
+
+    def normal(self, shape: Any) -> Tensor:
+        """Standard normal noise."""
+        return keras.random.normal(shape, seed=self.stream)
+
+    def uniform(self, shape: Any) -> Tensor:
+        """Uniform noise on [0, 1)."""
+        return keras.random.uniform(shape, seed=self.stream)
+
+
+class _Epoch(keras.callbacks.Callback):
+    """Tells a stage which epoch it is in."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.model.epoch = epoch
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class Stage(keras.Model):
+    """Train some networks of a model by a loss; `fit` takes all that Keras' does.
+
+    Training and evaluation draw noise from a stream each. Evaluation's begins anew at each
+    evaluation: the same weights and data give the same losses, and what is evaluated while
+    training changes nothing in it.
+
+    The variables `temperature` and `two_epsilon_squared` may be scheduled, see `Schedule`.
+
+    Args:
+        model: the W-model.
+        loss: what is minimised, over which of its networks.
+        temperature: of the Gumbel-softmax.
+        two_epsilon_squared: 2ε² in squared feature units (features have unit variance).
+
+    Example:
+        >>> stage = Stage(model, wk.losses.Joint())  # doctest: +SKIP
+        >>> stage.compile(optimizer="adam")  # doctest: +SKIP
+        >>> history = stage.fit(pairs, epochs=3)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: WynerModel,
+        loss: Loss,
+        temperature: float = 0.5,
+        two_epsilon_squared: float = 0.04,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+        if not isinstance(model, WynerModel) or not isinstance(loss, Loss):
+            raise ValueError(
+                "A Stage should be of a WynerModel and a Loss. "
+                f"Received: model={received(model)}, loss={received(loss)}"
+            )
+        self.model = model
+        self.objective = loss
+        self.heads = loss.heads(model)
+        self.seed_generator = keras.random.SeedGenerator(model.seed)
+        # Of Keras' seed generators no file keeps the state.
+        apart = np.random.SeedSequence([model.seed, 1]).generate_state(1)[0]
+        self.evaluation_seed_generator = keras.random.SeedGenerator(int(apart))
+        self.shared_nats: float | None = None
+        self.epoch = 0  # of `fit`: with it a resumed one shuffles as if it had never stopped
+        self._evaluates = False
+
+        def scheduled(name: str, value: float) -> Any:
+            return self.add_weight(
+                name=name,
+                shape=(),
+                initializer=keras.initializers.Constant(value),
+                trainable=False,
+                dtype="float32",
+            )
+
+        self.temperature = scheduled("temperature", temperature)
+        self.two_epsilon_squared = scheduled("two_epsilon_squared", two_epsilon_squared)
+        loss.trained(model)  # which refuses a model that lacks what it trains
+        self.trackers: dict[str, keras.metrics.Metric] = {}
+        for name in ("loss", *loss.weights(model)):
+            self.trackers[name] = keras.metrics.Mean(name=name)
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """One mean a term, reset by Keras at each epoch."""
+        return list(self.trackers.values())
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that the loss trains, nothing else."""
+        layers = [*self.objective.trained(self.model), *self.heads]
+        return [variable for layer in layers for variable in layer.trainable_variables]
+
+    @property
+    def trainable_weights(self) -> list[Any]:
+        """The same; an optimizer's moving averages of them end up in these."""
+        return self.trainable_variables
+
+    def draw(self, training: bool) -> NoiseDraw:
+        """Where a step's samples come from: training's stream of noise, or evaluation's."""
+        evaluates = self._evaluates or not training
+        stream = self.evaluation_seed_generator if evaluates else self.seed_generator
+        return NoiseDraw(stream, self.temperature, self.two_epsilon_squared, self.heads)
+
+    def terms(self, batch: Any, training: bool) -> dict[str, Tensor]:
+        """The loss's terms of a batch, unreduced; see `Loss.__call__`."""
+        return self.objective(self.model, self._named(batch), self.draw(training), training)
+
+    def loss_and_terms(self, batch: Any, training: bool) -> tuple[Tensor, dict[str, Tensor]]:
+        """The weighted loss in nats, a scalar, and the batch mean of each term."""
+        means = {name: ops.mean(term) for name, term in self.terms(batch, training).items()}
+        weights = self.objective.weights(self.model)
+        return sum(weight * means[name] for name, weight in weights.items()), means
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        """One gradient step over the networks that the loss trains."""
+        with tf.GradientTape() as tape:
+            loss, means = self.loss_and_terms(data, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(scaled, variables), variables, strict=True)
+        )
+        return self._report(loss, means)
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """The same terms without a step."""
+        return self._report(*self.loss_and_terms(data, training=False))
+
+    def _report(self, loss: Tensor, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        for name, value in {"loss": loss, **means}.items():
+            self.trackers[name].update_state(value)
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def _named(self, batch: Any) -> Mapping[str, Tensor]:
+        """A batch by name: of a tuple (x, y), as users' datasets have it, the examples."""
+        if isinstance(batch, Mapping):
+            return batch
+        return {
+            side.name: side.modality.prepare(data)
+            for side, data in zip(self.model.sides, batch, strict=False)
+        }
+
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """What is computed inside draws its noise from evaluation's stream."""
+        before, self._evaluates = self._evaluates, True
+        try:
+            yield
+        finally:
+            self._evaluates = before
+
+    def _rewind(self, place: int) -> None:
+        """Put evaluation's stream where an evaluation begins it."""
+        state = self.evaluation_seed_generator.state
+        state.assign([int(state.numpy()[0]), place])
+
+    def _batches(self, pairs: Pairs, batch_size: int, training: bool) -> tf.data.Dataset:
+        """What the loss reads of pairs: features computed once, examples where it reads them."""
+        for side, modality in zip(self.model.sides, pairs.modalities, strict=True):
+            if modality.shape != side.modality.shape:
+                raise ValueError(
+                    f"Examples of {side.name} should have shape {side.modality.shape}. "
+                    f"Received: {modality.shape}"
+                )
+        by_pair = self.objective.arrays(self, pairs)
+        by_row = {
+            f"{side.name}_features": (self.model.features(side, store), column)
+            for column, (side, store) in enumerate(zip(self.model.sides, pairs.stores, strict=True))
+        }
+        return pairs.batches(
+            batch_size,
+            data=self.objective.reads_data
+            and any(side.settings.reader == "data" for side in self.model.sides),
+            by_pair=by_pair,
+            by_row=None if by_pair else by_row,
+            shuffle=training,
+            seed=self.model.seed,
+            # A shorter last batch would make XLA compile the step a second time.
+            drop_remainder=training and len(pairs) >= batch_size,
+            epoch=lambda: self.epoch,
+        )
+
+    def _prepared(self, x: Any, y: Any, batch_size: int, training: bool) -> tf.data.Dataset:
+        """A dataset of batches, of whatever `fit` was given, checked before any work."""
+        if isinstance(x, Pairs):
+            if y is not None:
+                raise ValueError(f"y should be None beside `Pairs`. Received: y={received(y)}")
+            return self._batches(x, batch_size, training)
+        if isinstance(x, tf.data.Dataset):
+            spec = x.element_spec
+            if y is not None or not isinstance(spec, tuple) or len(spec) not in (2, 3):
+                raise ValueError(
+                    "A dataset should hold batches (x, y), beside no y. "
+                    f"Received: {received(x)}, y={received(y)}"
+                )
+            return x
+        if x is None or y is None:
+            raise ValueError(
+                "x should be `Pairs`, a tf.data.Dataset of (x, y) batches, or an array beside y. "
+                f"Received: x={received(x)}, y={received(y)}"
+            )
+        modalities = [side.modality for side in self.model.sides]
+        arrays = [
+            modality.check(np.asarray(values), side.name)
+            for modality, values, side in zip(modalities, (x, y), self.model.sides, strict=True)
+        ]
+        return self._batches(
+            Pairs(*arrays, x_modality=modalities[0], y_modality=modalities[1]),
+            batch_size,
+            training,
+        )
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int = 256,
+        *,
+        validation_data: Any = None,
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> keras.callbacks.History:
+        """Train; as `keras.Model.fit`, and x may be `Pairs`.
+
+        Args:
+            x: `Pairs`, a tf.data.Dataset of (x, y) batches, or examples `(n, ...)`.
+            y: examples `(n, ...)` where x is an array.
+            batch_size: pairs a step.
+            validation_data: `Pairs`, a dataset, or a tuple of arrays.
+            callbacks: as in `keras.Model.fit`.
+            **kwargs: of `keras.Model.fit`.
+
+        Raises:
+            ValueError: if arrays or pairs are malformed.
+            TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
+        """
+        pairs = x if isinstance(x, Pairs) else None
+        if pairs is not None:
+            self.objective.begin(self, pairs)
+        data = self._prepared(x, y, batch_size, training=True)
+        with self._evaluating():
+            self._rewind(_BEFORE)
+            if validation_data is not None:
+                held = validation_data
+                held = held if isinstance(held, tuple) else (held, None)
+                validation_data = self._prepared(held[0], held[1], batch_size, training=False)
+        callbacks = [_Epoch(), *(callbacks or [])]
+        if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
+            callbacks.append(KeepLastGood())
+        # A dataset shuffles itself; Keras would warn that it ignores the flag.
+        history = super().fit(
+            data,
+            validation_data=validation_data,
+            callbacks=callbacks,
+            **{"shuffle": False, **kwargs},
+        )
+        if pairs is not None:
+            self.objective.end(self, pairs)
+        return history
+
+    def evaluate(self, x: Any = None, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
+        """The mean terms; as `keras.Model.evaluate`, and x may be `Pairs`."""
+        # In a `fit` the data has been prepared at its beginning.
+        if not kwargs.get("_use_cached_eval_dataset", False):
+            with self._evaluating():
+                self._rewind(_BEFORE)
+                x, y = self._prepared(x, y, batch_size, training=False), None
+        self._rewind(_ON_THE_WAY)
+        return super().evaluate(x, y, **kwargs)
+
+    def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The model's reconstruction of a batch of pairs."""
+        return self.model(inputs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> tuple[np.ndarray, ...]:
+        """The model's reconstruction of all pairs, as arrays; see `WynerModel.predict`."""
+        return self.model.predict(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.load_weights`; the optimizer's are loaded too."""
+        if self.compiled and not self.optimizer.built:
+            self.optimizer.build(self.trainable_variables)
+        super().load_weights(*args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Model and loss."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "model": serialize(self.model),
+            "loss": serialize(self.objective),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """The stage again, from `get_config`'s values."""
+        deserialize = keras.saving.deserialize_keras_object
+        own = {name: deserialize(config[name]) for name in ("model", "loss")}
+        return cls(**{**config, **own})

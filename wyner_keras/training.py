@@ -1,0 +1,237 @@
+"""`train`, which carries out a recipe on pairs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from wyner_keras import checkpoints, recipes
+from wyner_keras.budget import TimeLimit, budgeted
+from wyner_keras.data import Pairs
+from wyner_keras.divergence import KeepLastGood
+from wyner_keras.modality import CodecSettings
+from wyner_keras.model import WynerModel
+from wyner_keras.networks.codec import Codec
+from wyner_keras.received import received
+from wyner_keras.recipe import Recipe, StageSettings
+from wyner_keras.schedules import Schedule
+from wyner_keras.stage import Stage
+
+logger = logging.getLogger(__name__)
+_MOST_STEPS = 40  # of one execution of a compiled step
+
+
+@dataclass
+class Trained:
+    """What a training run leaves.
+
+    Args:
+        model: the trained model.
+        pairs: the pairs it was trained on.
+        recipe: by which.
+        history: one list a metric, by stage.
+        seconds: wall time, by stage.
+        shared_nats: I(Z_x; Z_y) after the alignment stage, in nats; None without that stage.
+    """
+
+    model: WynerModel
+    pairs: Pairs
+    recipe: Recipe
+    history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    shared_nats: float | None = None
+
+
+def train(
+    pairs: Pairs,
+    recipe: Recipe | None = None,
+    *,
+    seed: int = 0,
+    folder: str | os.PathLike[str] | None = None,
+    after_stage: Callable[[str], None] | None = None,
+    codecs: Mapping[str, Codec] | None = None,
+    budget: str | float | None = None,
+    verbose: Any = "auto",
+) -> Trained:
+    """Train a W-model on pairs.
+
+    Args:
+        pairs: the pairs, see `Pairs`.
+        recipe: what to build and how to train it; None chooses by the data, `recipes.default`.
+        seed: of weights, order and noise, where no recipe says otherwise.
+        folder: where stages keep checkpoints; a call with the same folder goes on from there.
+        after_stage: called with the name of each stage that this call has finished and kept.
+        codecs: trained codecs by side, in place of training the recipe's.
+        budget: a time, "5min" or seconds, that it takes at most, in fewer epochs where need be.
+        verbose: of Keras' progress bars.
+
+    Returns:
+        The model, with what it was trained on and its histories.
+
+    Raises:
+        ValueError: if an argument is not as said.
+        TrainingDiverged: if a loss stops being finite.
+
+    Example:
+        >>> import wyner_keras as wk
+        >>> pairs = wk.data.add_one(wk.data.load("digits").train)  # doctest: +SKIP
+        >>> trained = train(pairs)  # doctest: +SKIP
+        >>> y = trained.model.generate_y(x, seed=0)  # doctest: +SKIP
+    """
+    if not isinstance(pairs, Pairs):
+        raise ValueError(f"`pairs` should be Pairs(x, y). Received: pairs={received(pairs)}")
+    if recipe is None:
+        recipe = recipes.default(pairs.facts(), seed=seed)
+    kept = None if folder is None else Path(folder)
+    keras.utils.set_random_seed(recipe.seed)
+    trained = _reached(kept, pairs, recipe)
+    limits: dict[str, TimeLimit] = {}
+    if budget is not None:
+        recipe, limits = budgeted(recipe, pairs, budget, trained and trained.seconds)
+        if trained is not None:
+            trained.recipe = recipe
+    if trained is None:
+        start, history = time.perf_counter(), dict[str, list[float]]()
+        if codecs is None:
+            codecs, history = train_codecs(pairs, recipe, verbose=verbose)
+        modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
+        model = WynerModel(
+            recipe.z,
+            modalities,
+            codecs=codecs,
+            settings=recipe.sides,
+            learned_prior=recipe.learned_prior,
+            seed=recipe.seed,
+        )
+        trained = Trained(model, pairs, recipe, {"codec": history})
+        _finish(trained, "codec", start, kept)
+    for settings in recipe.stages:
+        if settings.name in trained.history:
+            continue
+        _carry_out(trained, settings, kept, verbose, limits.get(settings.name))
+        if after_stage is not None:
+            after_stage(settings.name)
+    return trained
+
+
+def train_codecs(
+    pairs: Pairs, recipe: Recipe, *, verbose: Any = "auto"
+) -> tuple[dict[str, Codec], dict[str, list[float]]]:
+    """Train the codec of each side on its rows; sides of one store of rows share one.
+
+    Returns:
+        The frozen codecs by side, and their histories: metrics of the first, and with the side's
+        name of the others.
+    """
+    codecs: dict[str, Codec] = {}
+    history: dict[str, list[float]] = {}
+    sides = zip(pairs.names, pairs.stores, pairs.modalities, strict=True)
+    for position, (name, store, modality) in enumerate(sides):
+        settings = recipe.codecs[name]
+        if position and store is pairs.stores[0] and settings == recipe.codecs[pairs.names[0]]:
+            codecs[name] = codecs[pairs.names[0]]
+            continue
+        codec = modality.codec(settings, recipe.seed)
+        rows = Pairs(store, store, x_modality=modality, y_modality=modality)
+        sizes = settings or CodecSettings()
+        made = codec.train_on(
+            rows, epochs=sizes.epochs, batch_size=min(sizes.batch_size, len(rows)), verbose=verbose
+        )
+        history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
+        codecs[name] = codec
+    return codecs, history
+
+
+def _carry_out(
+    trained: Trained,
+    settings: StageSettings,
+    folder: Path | None,
+    verbose: Any,
+    limit: TimeLimit | None,
+) -> None:
+    """One stage, where its loss has something to do."""
+    start, pairs = time.perf_counter(), trained.pairs
+    loss = settings.loss.adapted(trained.model, pairs)
+    if loss is None:
+        logger.info("%s has nothing to do on these pairs", settings.name)
+        trained.history[settings.name] = {}
+        _finish(trained, settings.name, start, folder)
+        return
+    if settings.passes > 1:
+        pairs = pairs.select(np.tile(np.arange(len(pairs)), settings.passes))
+    stage = Stage(trained.model, loss)
+    callbacks: list[keras.callbacks.Callback] = [
+        Schedule(
+            learning_rate=settings.learning_rate,
+            temperature=settings.temperature,
+            two_epsilon_squared=settings.two_epsilon_squared,
+        )
+    ]
+    checkpoint = backup = None
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = folder / f"{settings.name}.weights.h5"
+        backup = checkpoints.Backup(folder / f"{settings.name}.backup.json")
+        callbacks.append(backup)
+    callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
+    batch_size = min(settings.batch_size, len(pairs))
+    stage.compile(
+        optimizer=keras.optimizers.Adam(
+            settings.learning_rate.start,
+            use_ema=settings.average is not None,
+            ema_momentum=settings.average or 0.0,
+        ),
+        steps_per_execution=_steps_per_execution(max(1, len(pairs) // batch_size)),
+        jit_compile=settings.jit_compile,
+    )
+    history = stage.fit(
+        pairs,
+        batch_size=batch_size,
+        epochs=settings.epochs,
+        callbacks=callbacks,
+        verbose=verbose,
+    ).history
+    history = history if backup is None else backup.history
+    trained.history[settings.name] = {
+        name: [float(value) for value in values] for name, values in history.items()
+    }
+    trained.model = stage.model
+    if stage.shared_nats is not None:
+        trained.shared_nats = stage.shared_nats
+    _finish(trained, settings.name, start, folder)
+
+
+def _steps_per_execution(steps: int) -> int:
+    """The largest divisor of an epoch's steps up to 40: no epoch then ends in a remainder."""
+    return max(count for count in range(1, min(steps, _MOST_STEPS) + 1) if steps % count == 0)
+
+
+def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> None:
+    """Note a finished stage's time, and keep what was reached so that a resumed run skips it."""
+    trained.seconds[stage] = round(time.perf_counter() - start, 1)
+    logger.info("%s took %.1f s", stage, trained.seconds[stage])
+    if folder is None:
+        return
+    progress = {
+        "history": trained.history,
+        "seconds": trained.seconds,
+        "shared_nats": trained.shared_nats,
+    }
+    checkpoints.save(folder, trained.model, progress)
+
+
+def _reached(folder: Path | None, pairs: Pairs, recipe: Recipe) -> Trained | None:
+    """What an earlier call with this folder reached, if it finished a stage."""
+    reached = None if folder is None else checkpoints.load(folder)
+    if reached is None:
+        return None
+    model, progress = reached
+    return Trained(model, pairs, recipe, **progress)
