@@ -95,7 +95,9 @@ def train(
     trained = _reached(kept, pairs, recipe)
     limits: dict[str, TimeLimit] = {}
     if budget is not None:
-        recipe, limits = budgeted(recipe, pairs, budget, trained and trained.seconds)
+        recipe, limits = budgeted(
+            recipe, pairs, budget, None if trained is None else trained.seconds
+        )
         if trained is not None:
             trained.recipe = recipe
     if trained is None:
