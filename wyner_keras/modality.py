@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from wyner_serving.rows import check_rows
 
 Tensor = Any
 _LOOKED_AT = 2000  # rows, at most, that a modality is told from
+_LEAST_IMAGE = 8  # rows and columns of an image
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -392,4 +395,13 @@ def modality_of(rows: np.ndarray, name: str) -> Modality:
         )
     if rows.ndim == 4:
         return Image.of(rows[:_LOOKED_AT])
-    return Series.of(rows[:1]) if rows.ndim == 3 else Vector.of(rows)
+    if rows.ndim == 2:
+        return Vector.of(rows)
+    looked_at = rows[:_LOOKED_AT]
+    if min(rows.shape[1:]) >= _LEAST_IMAGE and 0 <= looked_at.min() <= looked_at.max() <= 1:
+        logger.warning(
+            "%s of shape %s is taken for series (n, time, channels). If it is images, "
+            "add the channel axis: %s[..., None]",
+            *(name, rows.shape, name),
+        )
+    return Series.of(rows[:1])
