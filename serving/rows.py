@@ -84,23 +84,27 @@ def _real(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray
     return result
 
 
+# Of each kind of column that holds whole numbers: which, and what all of them are below.
+_WHOLE = {
+    "binary": ("0 or 1", 2),
+    "categorical": ("categories, whole numbers below {}", np.inf),
+    "count": ("counts, whole numbers of 0 or more", np.inf),
+}
+
+
 def _vector(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     result = _real(values, name, entry)
     for place, column in enumerate(entry["columns"]):
         found = result[:, place]
         found = found[~np.isnan(found)]
-        kind, most = column["kind"], column.get("categories")
-        if kind == "real" or not len(found):
+        if column["kind"] not in _WHOLE:
             continue
-        wrong = (found != np.round(found)) | (found < 0)
-        expected = "counts, whole numbers of 0 or more"
-        if kind == "binary":
-            wrong, expected = wrong | (found > 1), "0 or 1"
-        elif kind == "categorical":
-            wrong, expected = wrong | (found >= most), f"categories, whole numbers below {most}"
+        expected, below = _WHOLE[column["kind"]]
+        below = column.get("categories", below)
+        wrong = (found != np.round(found)) | (found < 0) | (found >= below)
         if wrong.any():
             raise InputError(
-                f"`{name}` should hold {expected} in column {column['name']!r}. "
+                f"`{name}` should hold {expected.format(below)} in column {column['name']!r}. "
                 f"Received: {found[wrong][0]:.6g}"
             )
     return result

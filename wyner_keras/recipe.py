@@ -138,7 +138,8 @@ class Recipe:
         """The recipe with `factor` times the epochs of the codecs and of every stage.
 
         Args:
-            factor: above 0; below 1 is shorter. Epochs are rounded, and at least one.
+            factor: above 0; below 1 is shorter. Epochs are rounded, and at least one; where less
+                than one is asked for, it takes fewer passes.
 
         Returns:
             The recipe; ramps still run over the whole of their stage.
@@ -152,13 +153,22 @@ class Recipe:
                 f"`factor` should be a finite number above 0. Received: factor={factor}"
             )
 
-        def scaled(part: Any) -> Any:
-            return part and dataclasses.replace(part, epochs=max(1, round(factor * part.epochs)))
+        def epochs(part: Any) -> int:
+            return max(1, round(factor * part.epochs))
 
-        return dataclasses.replace(
+        def passes(stage: StageSettings) -> int:
+            return max(1, round(min(1.0, factor * stage.epochs) * stage.passes))
+
+        replace = dataclasses.replace
+        return replace(
             self,
-            codecs={name: scaled(codec) for name, codec in self.codecs.items()},
-            stages=tuple(map(scaled, self.stages)),
+            codecs={
+                name: codec and replace(codec, epochs=epochs(codec))
+                for name, codec in self.codecs.items()
+            },
+            stages=tuple(
+                replace(stage, epochs=epochs(stage), passes=passes(stage)) for stage in self.stages
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -200,3 +200,13 @@ def test_every_weighted_term_reaches_what_its_stage_trains_and_nothing_else_is(n
     for variable, old in zip(stage.weights, before, strict=True):
         is_trained = any(variable is each for each in trained)
         assert np.array_equal(variable.numpy(), old) != is_trained, variable.path
+
+
+@pytest.mark.parametrize("factor", [0.001, 0.1, 0.6, 1.0, 3.0])
+def test_a_scaled_recipe_goes_through_the_pairs_as_much_less_often(factor):
+    recipe = recipes.default(facts(("8x8", "8x8"), 80))
+    assert recipe.stage("joint").passes > 1
+    for stage, scaled in zip(recipe.stages, recipe.scaled(factor).stages, strict=True):
+        wanted = max(1.0, factor * stage.epochs * stage.passes)
+        assert scaled.epochs * scaled.passes == pytest.approx(wanted, rel=0.35)
+        assert scaled.passes <= stage.passes
