@@ -5,7 +5,6 @@ from pathlib import Path
 
 import keras
 import pytest
-import tensorflow as tf
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", HOWTO.read_text(encoding="utf-8"), re.M | re.S)
@@ -21,12 +20,8 @@ def eagerly(monkeypatch):
         compile_(self, *args, **settings)
 
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 def test_every_block_runs(eagerly, capsys):
     scope = {"__name__": "howto"}
     for block in BLOCKS:
