@@ -191,31 +191,31 @@ def categorical_mutual_information(p_x: Tensor, p_y: Tensor) -> Tensor:
     return entropies[0] + entropies[1] - entropies[2]
 
 
-def maximal_correlation(f: Tensor, g: Tensor) -> Tensor:
-    """E[f·g] − ½ tr(cov f cov g) of centred features: the soft Hirschfeld–Gebelein–Rényi objective.
+def info_nce(scores: Tensor) -> Tensor:
+    """Lower bound of I(X; Y) by a critic's scores of partners and strangers, nats, a scalar.
 
-    Its maximum over all functions of x and of y is ½ Σ ρ_i², over the largest maximal correlations
-    ρ_i of X and Y; a shared label with k values has k−1 correlations of 1. Unlike mutual
-    information of soft assignments it has no local optima over unrestricted functions.
+    The mean of the bounds that tell y from other y, and x from other x.
 
     Args:
-        f: features of x `(batch, functions)`.
-        g: features of y `(batch, functions)`.
+        scores: of every x with every y, `(batch, batch)`; partners on the diagonal.
 
     Returns:
-        A scalar without unit, at most half the number of functions.
+        At most the log of the batch size.
 
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the scores are no square matrix.
 
-    Source: Wang et al., An Efficient Approach to Informative Feature Extraction, 2019.
+    Source: van den Oord et al., 2018; Poole et al., On variational bounds of mutual information,
+    2019, equation 10.
     """
-    _rank(f, 2, "f")
-    _same_shape(f=f, g=g)
-    f, g = (_float32(side) - ops.mean(_float32(side), axis=0, keepdims=True) for side in (f, g))
-    count = ops.cast(ops.shape(f)[0], "float32")
-    covariances = [ops.matmul(ops.transpose(side), side) / count for side in (f, g)]
-    return ops.sum(f * g) / count - 0.5 * ops.sum(covariances[0] * covariances[1])
+    _rank(scores, 2, "scores")
+    if scores.shape[0] != scores.shape[1]:
+        raise ValueError(f"`scores` should be square. Received: shape={tuple(scores.shape)}")
+    scores = _float32(scores)
+    partners = ops.mean(ops.diagonal(scores))
+    strangers = [ops.mean(ops.logsumexp(scores, axis=axis)) for axis in (0, 1)]
+    count = ops.cast(ops.shape(scores)[0], "float32")
+    return partners - 0.5 * (strangers[0] + strangers[1]) + ops.log(count)
 
 
 def gaussian_mutual_information(a: Tensor, b: Tensor, ridge: float = 1e-4) -> Tensor:

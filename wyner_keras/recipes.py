@@ -18,13 +18,12 @@ _SMALL = 256
 # Pairs that the epochs below were chosen with, of small examples and of others.
 _FEW, _MANY = 10_000, 50_000
 _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples was chosen with
-_MOST_VALUES = 65  # of z, where its number of values is to be found
 
 
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Maximal-correlation alignment of the experts of z; the joint stage, with Gaussian u and v, a
+    Alignment of the experts of z by telling partners from strangers; the joint stage, with Gaussian u and v, a
     residual model and falling 2ε²; flows of u and v; the marginal stage, which distils q(z|x,y)
     into the readers; and a refinement of the decoders, whose concept the readers read.
 
@@ -55,16 +54,14 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
 
     width, rate = (256, 2e-3) if small else (512, 1e-3)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
-    # Values of z: one a class, or as many as there turn out to be.
-    classes = facts.classes or 0
-    found = classes < 2
-    values = min(_MOST_VALUES, max(4, facts.pairs // 8)) if found else classes
+    # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
+    told = facts.classes is not None and facts.classes > 1
     falling = Ramp(start=rate, end=3e-5)
     at_end = Ramp(start=variance, end=variance)
 
     alignment = StageSettings(
         name="alignment",
-        loss=Alignment(functions=values - 1 if found else values + 6, find_values=found),
+        loss=Alignment(dimensions=16 if small else 64, price=0.1, find=not told),
         **lasting(10 if small else 8, 500),
         learning_rate=falling,
         jit_compile=not small,
@@ -102,7 +99,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         two_epsilon_squared=at_end,
     )
     return Recipe(
-        z=Categorical(n=1, k=values),
+        z=Categorical(n=1, k=facts.classes if told else 2),
         sides={
             name: SideSettings(
                 local=DiagonalGaussian(dim=_local_size(modality)),

@@ -112,6 +112,7 @@ class Stage(keras.Model):
         apart = np.random.SeedSequence([model.seed, 1]).generate_state(1)[0]
         self.evaluation_seed_generator = keras.random.SeedGenerator(int(apart))
         self.shared_nats: float | None = None
+        self.found: dict[str, Any] = {}  # what the alignment says of z
         self.epoch = 0  # of `fit`: with it a resumed one shuffles as if it had never stopped
         self._evaluates = False
 
@@ -291,6 +292,7 @@ class Stage(keras.Model):
         if pairs is not None:
             self.objective.begin(self, pairs)
         data = self._prepared(x, y, batch_size, training=True)
+        held_pairs = validation_data if isinstance(validation_data, Pairs) else None
         with self._evaluating():
             self._rewind(_BEFORE)
             if validation_data is not None:
@@ -308,7 +310,7 @@ class Stage(keras.Model):
             **{"shuffle": False, **kwargs},
         )
         if pairs is not None:
-            self.objective.end(self, pairs)
+            self.objective.end(self, pairs, held_pairs)
         return history
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:

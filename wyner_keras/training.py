@@ -39,7 +39,8 @@ class Trained:
         recipe: by which.
         history: one list a metric, by stage.
         seconds: wall time, by stage.
-        shared_nats: I(Z_x; Z_y) after the alignment stage, in nats; None without that stage.
+        shared_nats: what the alignment stage says that x and y share, in nats; None without it.
+        found: what else it says: of which kind that is, and by which figures.
     """
 
     model: WynerModel
@@ -48,6 +49,7 @@ class Trained:
     history: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     shared_nats: float | None = None
+    found: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -167,6 +169,7 @@ def _carry_out(
         trained.history[settings.name] = {}
         _finish(trained, settings.name, start, folder)
         return
+    pairs, validation = loss.parts(pairs, trained.recipe.seed)
     if settings.passes > 1:
         pairs = pairs.select(np.tile(np.arange(len(pairs)), settings.passes))
     stage = Stage(trained.model, loss)
@@ -198,6 +201,7 @@ def _carry_out(
         pairs,
         batch_size=batch_size,
         epochs=settings.epochs,
+        validation_data=validation,
         callbacks=callbacks,
         verbose=verbose,
     ).history
@@ -207,7 +211,7 @@ def _carry_out(
     }
     trained.model = stage.model
     if stage.shared_nats is not None:
-        trained.shared_nats = stage.shared_nats
+        trained.shared_nats, trained.found = stage.shared_nats, stage.found
     _finish(trained, settings.name, start, folder)
 
 
@@ -226,6 +230,7 @@ def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> 
         "history": trained.history,
         "seconds": trained.seconds,
         "shared_nats": trained.shared_nats,
+        "found": trained.found,
     }
     checkpoints.save(folder, trained.model, progress)
 

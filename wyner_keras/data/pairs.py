@@ -13,7 +13,7 @@ from wyner_keras.data.checks import as_array, check_labels, check_share, check_w
 from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels
 from wyner_keras.data.images import shown_classes
 from wyner_keras.data.rows import Rows, Subset
-from wyner_keras.data.splits import held_out_pairs, linked_lots
+from wyner_keras.data.splits import held_out_pairs, linked_lots, validation_parts
 from wyner_keras.data.spool import spool
 from wyner_keras.data.stream import Part, as_part, read_array, read_checked, read_rows, stream
 
@@ -264,6 +264,35 @@ class Pairs:
         fraction = check_share(fraction, "fraction")
         seed = check_whole(seed, "seed")
         return self.hold_out(held_out_pairs(self.stores, self.index, self.groups, fraction, seed))
+
+    def validation(self, fraction: float = 0.2, seed: int = 0) -> tuple[Self, Self]:
+        """Pairs to train on and pairs to choose settings by, which share no row and no group.
+
+        Args:
+            fraction: share that is chosen by, above 0 and below 1.
+            seed: of the draw, 0 or more.
+
+        Returns:
+            Both of the same stores. Where rows or groups link many pairs, as label maps do, the
+            share is of rows and groups, and pairs with one on each side are left out of both.
+
+        Raises:
+            ValueError: for a malformed argument, or where either would have no pair.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((10, 8, 8, 1))
+            >>> [len(part) for part in Pairs(x, x).validation()]
+            [8, 2]
+        """
+        fraction = check_share(fraction, "fraction")
+        seed = check_whole(seed, "seed")
+        parts = validation_parts(self.stores, self.index, self.groups, fraction, seed)
+        if not all(part.any() for part in parts):
+            raise ValueError(
+                "pairs should be enough, and linked loosely enough, to choose settings by some. "
+                f"Received: {len(self)} pairs, of which {parts[1].sum()} could be held apart"
+            )
+        return self.select(parts[0]), self.select(parts[1])
 
     def hold_out(self, chosen: Any) -> tuple[Self, Self]:
         """Pairs to train on and the chosen ones, which are held out; see `split`.

@@ -148,6 +148,19 @@ def linked_lots(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
+    nodes, count = _nodes(stores, index, groups)
+    starts = np.concatenate([nodes[0]] * (len(nodes) - 1))
+    graph = coo_array(
+        (np.ones(len(starts), bool), (starts, nodes[1:].ravel())), shape=(count, count)
+    )
+    _, labels = connected_components(graph, directed=False)
+    return np.unique(labels[nodes[0]], return_inverse=True)[1]
+
+
+def _nodes(
+    stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None
+) -> tuple[_Positions, int]:
+    """Numbers of what a pair uses, its rows and its group, `(2 or 3, n)`, and how many there are."""
     from wyner_keras.data.rows import root
 
     firsts: dict[Rows, int] = {}  # by store, the number of its first row as a node
@@ -162,8 +175,41 @@ def linked_lots(
         _, numbers = np.unique(groups, return_inverse=True)
         nodes.append(count + numbers)
         count += int(numbers.max()) + 1
-    starts = np.concatenate([nodes[0]] * (len(nodes) - 1))
-    ends = np.concatenate(nodes[1:])
-    graph = coo_array((np.ones(len(starts), bool), (starts, ends)), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
-    return np.unique(labels[nodes[0]], return_inverse=True)[1]
+    return np.stack(nodes), count
+
+
+def validation_parts(
+    stores: Sequence[Rows],
+    index: _Positions,
+    groups: NDArray[Any] | None,
+    fraction: float,
+    seed: int,
+) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
+    """Chooses pairs to train on and pairs to choose by, which share no row and no group.
+
+    Args:
+        stores: of x and y; of `Subset`s the rows that they have in common count as one.
+        index: `(n, 2)`.
+        groups: `(n,)`, or None.
+        fraction: share that is chosen by, above 0 and below 1.
+        seed: of the draw.
+
+    Returns:
+        Two masks `(n,)`. Where rows or groups link the pairs into large lots, the share is of rows
+        and groups, and pairs with one on each side are in neither mask.
+
+    Example:
+        >>> from wyner_keras.data.rows import ArrayRows
+        >>> rows = ArrayRows(np.zeros((100, 1)))
+        >>> index = np.indices((100, 100)).reshape(2, -1).T
+        >>> parts = validation_parts([rows, rows], index, None, fraction=0.2, seed=0)
+        >>> [len(np.unique(index[part])) for part in parts]
+        [78, 22]
+    """
+    lots = linked_lots(stores, index, groups)
+    if np.bincount(lots).max() <= fraction * len(index):
+        chosen = held_out_pairs(stores, index, groups, fraction, seed)
+        return ~chosen, chosen
+    nodes, count = _nodes(stores, index, groups)
+    chosen = (np.random.default_rng(seed).random(count) < fraction)[nodes]
+    return ~chosen.any(axis=0), chosen.all(axis=0)

@@ -1,7 +1,9 @@
-"""Stage 0: what x and y share, found by their maximal correlation and handed to the experts."""
+"""Stage 0: what x and y share, found by telling pairs from strangers and handed to the experts."""
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,184 +12,326 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from sklearn.cluster import KMeans
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp
 
 from wyner_keras import objectives
-from wyner_keras.latents import Categorical
+from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.losses.kinds import Clusters, clustered, merged
 from wyner_keras.losses.loss import Draw, Loss, features
 from wyner_keras.model import WynerModel
-from wyner_keras.received import received
+from wyner_keras.networks.critic import GaussianCritic
 
 Tensor = Any
-_CLUSTERED = 20_000  # pairs, at most
-_TRIES = 10  # starts of k-means; the one of least variance within clusters is kept
-_LEAST_GAP = 0.2  # between correlations, to be taken for the end of what is shared
+logger = logging.getLogger(__name__)
+_LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
+_SHUFFLES = 200  # of pairs that share nothing
+_OFFERED = 128  # kinds, at most; one for each 8 pairs at most
+_LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
+_APART = 2000  # pairs, at most, that z is chosen by
+_VALIDATION, _LEAST_VALIDATION = 0.2, 20  # their share of the pairs, and the least number of them
+_PSEUDO_COUNT = 0.5  # of two kinds, where a pair's is to have a logarithm
+_SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
+_SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class Alignment(Loss):
-    """Stage 0: the most correlated functions f(x), g(y); then pairs are clustered by them.
+    """Stage 0: experts e(z;x), e(z;y) that tell partners from strangers by little z.
 
-    Minimises −(E[f·g] − ½ tr(cov f cov g)). Maximising I(Z_x; Z_y) from random experts ends in
-    local optima (two concepts merged, another split); this has none over all functions. Where X
-    and Y share a discrete concept the functions are of it, and pairs lie in one tight cluster a
-    concept: `end` finds the clusters by k-means and sets the experts' output layers to them.
+    Minimises −I + λ E D(q(z|x,y) ‖ p(z)), where I is the InfoNCE bound whose critic is the model's
+    own pointwise mutual information log ∫ q(z|x) q(z|y) / p(z) dz, of a Gaussian z whose experts
+    have one precision for all examples. A critic that fits says that X − Z − Y holds; the price
+    makes z succinct: Wyner's problem without a decoder.
+
+    `end` tells kinds from quantities, on validation pairs. Pairs are clustered by their posterior
+    means, into more clusters than needed, and clusters that tell nothing apart are merged. Where
+    kinds alone tell partners from strangers as well as the Gaussian does, z is a Categorical of
+    them; where pairs in another order are told apart as well, nothing is shared; otherwise z is the
+    Gaussian, less the dimensions that hold nothing.
 
     Args:
-        functions: number of functions sought, at least the number of concepts less one.
-        find_values: whether the number of values of z is found: as many as there are correlations
-            before they fall; all that z has, where they do not.
+        dimensions: of the Gaussian, plenty.
+        price: λ, nats of information a nat that z holds.
+        find: whether the family and size of z are found; else z stays of its family and size.
 
-    Source: Wang et al., An Efficient Approach to Informative Feature Extraction from Multimodal
-    Data, 2019; Huang et al., universal features, is the W-model paper's reference [4].
+    Source: van den Oord et al., Representation learning with contrastive predictive coding, 2018;
+    Poole et al., On variational bounds of mutual information, 2019; Wyner, The common information
+    of two dependent random variables, 1975.
     """
 
-    functions: int = 16
-    find_values: bool = False
+    dimensions: int = 16
+    price: float = 0.1
+    find: bool = False
 
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
-        """The output layers of f and g.
-
-        Raises:
-            ValueError: if z is not categorical.
-        """
-        if not isinstance(model.z, Categorical):
-            raise ValueError(f"Alignment needs a Categorical z. Received: z={received(model.z)}")
-        layers = []
+        """The output layers of e_x and e_y, then the critic."""
+        layers: list[keras.layers.Layer] = []
         for position, side in enumerate(model.sides):
             seed = 1000 * model.seed + 500 + position
             layer = keras.layers.Dense(
-                self.functions,
+                self.dimensions,
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
                 name=f"head_{side.name}",
             )
             layer.build((None, side.settings.hidden[-1]))
             layers.append(layer)
-        return layers
+        critic = GaussianCritic(self.dimensions)
+        critic.build(None)
+        return [*layers, critic]
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The experts' hidden layers."""
         return [layer for side in model.sides for layer in side.expert_network.hidden_layers]
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
-        """−1: it is maximised."""
-        return {"maximal_correlation": -1.0}
+        """−1 for the information, which is maximised, and λ for what z holds."""
+        return {"information": -1.0, "kl_z": self.price}
 
     def __call__(
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
-        """E[f·g] − ½ tr(cov f cov g) on the batch, a scalar without unit."""
-        f, g = self.correlated(model, features(model, batch), draw.heads, training)
-        return {"maximal_correlation": objectives.maximal_correlation(f, g)}
+        """InfoNCE on the batch, nats, at most the log of its size; D(q(z|x,y) ‖ p(z))."""
+        *heads, critic = draw.heads
+        e = self.naturals(model, features(model, batch), heads, training)
+        return {"information": objectives.info_nce(critic.pmi(*e)), "kl_z": critic.kl(*e)}
 
-    def correlated(
+    def naturals(
         self, model: WynerModel, h: Mapping[str, Tensor], heads: list[Any], training: bool = False
     ) -> list[Tensor]:
-        """f(x) and g(y), each `(batch, functions)`, of features."""
+        """e_x and e_y, mean times precision of each expert, `(batch, dimensions)`, of features."""
         return [
             ops.cast(head(side.expert_network.trunk(h[side.name], training=training)), "float32")
             for side, head in zip(model.sides, heads, strict=True)
         ]
 
-    def end(self, stage: Any, pairs: Any) -> None:
-        """Set the experts to the clusters of pairs in (f, g), one k-means a variable of z.
+    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+        """Where z is found it is found on pairs apart, unless there are too few."""
+        if not self.find or len(pairs) < _LEAST_VALIDATION / _VALIDATION:
+            return pairs, None
+        return pairs.validation(_VALIDATION, seed)
 
-        A second variable of z clusters what the first one's centres leave over. The logits of each
-        expert are those of equally likely Gaussian clusters with the clusters' common variance.
+    def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
+        """Find z where it is to be found; hand the experts, and each side's affine map of z, over.
+
+        Args:
+            stage: what was trained.
+            pairs: that it was trained on.
+            validation: pairs that z is chosen by; None chooses by those trained on.
         """
-        model = stage.model
-        pairs = pairs.take(min(len(pairs), _CLUSTERED), seed=model.seed)
+        model, (*heads, critic) = stage.model, stage.heads
+        seen = _Seen.of(self, stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
+        z, labels = model.z, None
+        if self.find:
+            held = pairs if validation is None else validation
+            held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
+            apart = _Seen.of(self, stage, held)
+            z, labels, stage.found = _find(
+                seen, apart, _distinct(held.index), critic, self.price, model.seed
+            )
+            logger.info("Found %s: %s", z, stage.found)
+            model = stage.model = model.with_z(z)
+        outputs = seen.outputs(z, critic, labels, model.seed)
+        for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
+            output = side.expert_network.output_layer
+            output.kernel.assign(head.kernel.numpy() @ kernel)
+            output.bias.assign(bias + head.bias.numpy() @ kernel)
+        experts = [
+            ops.convert_to_tensor(e @ kernel + bias, "float32")
+            for e, (kernel, bias) in zip(seen.naturals, outputs, strict=True)
+        ]
+        if not self.find:
+            stage.found = {"nats": float(z.shared_information(*experts))}
+        stage.shared_nats = stage.found["nats"]
+        modes = np.asarray(z.product(*experts).mode)
+        for side, h in zip(model.sides, seen.features, strict=True):
+            if side.concept is not None:
+                # The affine map of z that fits the features by least squares.
+                mean = h.mean(axis=0)
+                side.concept.kernel.assign(np.linalg.lstsq(modes, h - mean, rcond=None)[0])
+                side.concept.bias.assign(mean)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the experts make of pairs; a row a pair, by side.
+
+    Args:
+        features: `(pairs, width)`.
+        naturals: e_x and e_y, `(pairs, dimensions)`.
+        precisions: of the experts, `(dimensions,)`, without the prior's 1.
+    """
+
+    features: list[np.ndarray]
+    naturals: list[np.ndarray]
+    precisions: list[np.ndarray]
+
+    @classmethod
+    def of(cls, loss: Alignment, stage: Any, pairs: Any) -> _Seen:
+        """Of pairs, in their order."""
+        model, (*heads, critic) = stage.model, stage.heads
         h = {
             side.name: model.features(side, store)[pairs.index[:, column]]
             for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
         }
         step = tf.function(
-            lambda part: self.correlated(model, part, stage.heads), reduce_retracing=True
+            lambda part: loss.naturals(model, part, heads), reduce_retracing=True, autograph=False
         )
         parts = [
             step({name: tf.constant(rows[start : start + 1000]) for name, rows in h.items()})
             for start in range(0, len(pairs), 1000)
         ]
-        sides = [np.concatenate(side) for side in zip(*parts, strict=True)]
-        if self.find_values:
-            values = min(model.z.k, number_of_values(*sides))
-            model = stage.model = model.with_z(Categorical(n=1, k=values))
-        logits = _cluster(model, stage.heads, sides)
-        stage.shared_nats = float(
-            model.z.shared_information(*(ops.convert_to_tensor(each) for each in logits))
-        )
-        modes = model.z.product(*map(ops.convert_to_tensor, logits)).mode.numpy()
-        for side in model.sides:
-            if side.concept is not None:
-                # The affine map of z that fits the features by least squares.
-                mean = h[side.name].mean(axis=0)
-                kernel = np.linalg.lstsq(modes, h[side.name] - mean, rcond=None)[0]
-                side.concept.kernel.assign(kernel)
-                side.concept.bias.assign(mean)
+        naturals = [np.concatenate(side) for side in zip(*parts, strict=True)]
+        return cls(list(h.values()), naturals, critic.precisions)
+
+    @property
+    def means(self) -> tuple[np.ndarray, ...]:
+        """Of q(z|x) and q(z|y), `(pairs, dimensions)`."""
+        both = zip(self.naturals, self.precisions, strict=True)
+        return tuple(e / (1.0 + precision) for e, precision in both)
+
+    def nats(self) -> np.ndarray:
+        """D(q(z|x,y) ‖ p(z)) that each dimension holds, `(dimensions,)`."""
+        precision = 1.0 + sum(self.precisions)
+        mean = sum(self.naturals) / precision
+        second = np.square(mean).mean(axis=0) + 1.0 / precision
+        return 0.5 * (second - 1.0 + np.log(precision))
+
+    def outputs(
+        self, z: Any, critic: Any, labels: np.ndarray | None, seed: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By side kernel and bias from e to the parameters of z's expert.
+
+        Args:
+            z: the family.
+            critic: which it is trained by.
+            labels: the value of each pair, None to cluster them; −1 for all where nothing is shared.
+            seed: of the clustering.
+        """
+        if isinstance(z, DiagonalGaussian):
+            kept = np.sort(np.argsort(-self.nats(), kind="stable")[: z.dim])
+            return [_gaussian(precision, kept) for precision in self.precisions]
+        if labels is not None and (labels < 0).all():
+            size = len(self.precisions[0])
+            return [(np.zeros((size, z.size)), np.zeros(z.size)) for _ in self.precisions]
+        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in self.precisions]
+        centre = [side.mean(axis=0) for side in self.means]
+        rest = tuple(side - mean for side, mean in zip(self.means, centre, strict=True))
+        for _ in range(z.n):
+            own = clustered(rest, z.k, seed) if labels is None else labels
+            clusters = Clusters.of(rest, own)
+            for side, precision in enumerate(self.precisions):
+                kernel, bias = clusters.affine(side)
+                # Fewer different pairs than values of z: some values share a centre.
+                places = np.resize(np.arange(len(bias)), z.k)
+                bias = bias - centre[side] @ kernel
+                found[side].append((kernel[:, places] / (1.0 + precision)[:, None], bias[places]))
+            rest = tuple(
+                side - centres[own] for side, centres in zip(rest, clusters.centres, strict=True)
+            )
+        return [
+            (np.concatenate([k for k, _ in side], axis=1), np.concatenate([b for _, b in side]))
+            for side in found
+        ]
 
 
-def number_of_values(f: np.ndarray, g: np.ndarray) -> int:
-    """How many values a shared label has: one more than there are correlations before they fall.
+def _gaussian(precision: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias from e to mean and log variance of an expert's factor."""
+    size = len(precision)
+    means = np.diag(1.0 / precision)[:, kept]
+    kernel = np.concatenate([means, np.zeros((size, len(kept)))], axis=1)
+    return kernel, np.concatenate([np.zeros(len(kept)), -np.log(precision[kept])])
 
-    A label with k values has k − 1 correlations of 1, and the next belongs to what the label leaves
-    over. The end is where the canonical correlations of f and g fall most.
+
+def _distinct(index: np.ndarray) -> np.ndarray:
+    """Places of pairs of which no two share a row."""
+    kept = np.arange(len(index))
+    for column in range(index.shape[1]):
+        kept = kept[np.sort(np.unique(index[kept, column], return_index=True)[1])]
+    return kept[:_APART]
+
+
+def _nats_told(scores: np.ndarray) -> np.ndarray:
+    """What each pair's score says beyond those of strangers, nats, `(pairs,)`; InfoNCE is the mean.
 
     Args:
-        f: functions of x, `(pairs, functions)`.
-        g: functions of y, `(pairs, functions)`.
+        scores: of every x with every y, `(pairs, pairs)`; partners on the diagonal.
+    """
+    strangers = sum(logsumexp(scores, axis=axis) for axis in (0, 1)) / 2 - np.log(len(scores))
+    return np.diag(scores) - strangers
+
+
+def _table(clusters: Clusters, read: _Seen) -> tuple[list[np.ndarray], np.ndarray]:
+    """By side the clusters that pairs are read to be in, `(pairs,)`, and how often each two are."""
+    values = [
+        np.argmax(means @ kernel + bias, axis=1)
+        for means, (kernel, bias) in zip(read.means, map(clusters.affine, (0, 1)), strict=True)
+    ]
+    table = np.zeros((len(clusters.centres[0]),) * 2)
+    np.add.at(table, tuple(values), 1.0)
+    return values, table
+
+
+def _merged(clusters: Clusters, read: _Seen, price: float, rows: int) -> np.ndarray:
+    """The kind of each cluster, `(clusters,)`, by what the sides of pairs are read to be."""
+    kinds = merged(_table(clusters, read)[1], price, rows)
+    centres = np.concatenate(clusters.centres, axis=1)
+    # Clusters that nothing fell into are of the kind of the nearest into which something did.
+    used = np.flatnonzero(kinds >= 0)
+    return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
+
+
+def _nats_of(clusters: Clusters, seen: _Seen, apart: _Seen) -> np.ndarray:
+    """Nats of mutual information between kinds, of each pair apart by what was seen, `(pairs,)`."""
+    joint = _table(clusters, seen)[1] + _PSEUDO_COUNT
+    joint /= joint.sum()
+    logs = np.log(joint) - np.log(joint.sum(axis=0)) - np.log(joint.sum(axis=1))[:, None]
+    return logs[tuple(_table(clusters, apart)[0])]
+
+
+def _find(
+    seen: _Seen, apart: _Seen, distinct: np.ndarray, critic: Any, price: float, seed: int
+) -> tuple[Any, np.ndarray | None, dict[str, Any]]:
+    """Kinds, a quantity or nothing.
+
+    Args:
+        seen: pairs that z is made of.
+        apart: pairs that it is chosen by.
+        distinct: places of those of which no two share a row.
+        critic: of the Gaussian.
+        price: λ.
+        seed: of clusters and shuffles.
 
     Returns:
-        At least 2; one more than the functions where nothing falls by 0.2 or more: what is shared
-        is then no label of few values.
-
-    Example:
-        >>> label = np.random.default_rng(0).integers(3, size=500)
-        >>> noise = np.random.default_rng(1).normal(size=(2, 500, 6))
-        >>> f, g = np.eye(3)[label] @ np.ones((3, 6)) * 0 + noise + 9 * np.eye(3, 6)[label]
-        >>> number_of_values(f, g)
-        3
+        The family of z, the kind of each pair or None, and what was found.
     """
+    count = len(distinct)
+    scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
+    told = _nats_told(scores)
+    # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
+    orders = np.random.default_rng(seed)
+    shuffled = [scores[np.arange(count), orders.permutation(count)].mean() for _ in range(_SHUFFLES)]
+    p = (1 + np.sum(np.array(shuffled) >= np.diag(scores).mean())) / (1 + _SHUFFLES)
+    if p > _SIGNIFICANT:
+        nothing = np.full(len(seen.naturals[0]), -1)
+        return Categorical(n=1, k=2), nothing, {"shared": "nothing", "nats": 0.0, "p": float(p)}
+    found: dict[str, Any] = {"nats": max(0.0, float(told.mean())), "p": float(p)}
 
-    def white(values: np.ndarray) -> np.ndarray:
-        centred = values - values.mean(axis=0)
-        basis, sizes, _ = np.linalg.svd(centred, full_matrices=False)
-        return basis[:, sizes > 1e-4 * sizes[0]]
-
-    correlations = np.linalg.svd(white(f).T @ white(g), compute_uv=False)
-    falls = correlations - np.append(correlations[1:], 0.0)
-    place = int(np.argmax(falls))
-    if falls[place] < _LEAST_GAP or place == len(falls) - 1:
-        return len(correlations) + 1
-    return max(2, place + 2)
-
-
-def _cluster(model: WynerModel, heads: list[Any], sides: list[np.ndarray]) -> list[np.ndarray]:
-    """Set the experts' output layers to clusters of f and g; the experts' logits on these pairs."""
-    z: Any = model.z
-    means = [side.mean(axis=0) for side in sides]
-    rest = [side - mean for side, mean in zip(sides, means, strict=True)]
-    centres: list[list[np.ndarray]] = [[] for _ in sides]
-    biases: list[list[np.ndarray]] = [[] for _ in sides]
-    for _ in range(z.n):
-        points = np.concatenate(rest, axis=1)
-        # Fewer different pairs than values of z: some values share a centre.
-        count = min(z.k, len(np.unique(points, axis=0)))
-        clusters = KMeans(count, n_init=_TRIES, random_state=model.seed)
-        labels = clusters.fit_predict(points)
-        chosen = np.resize(clusters.cluster_centers_, (z.k, points.shape[1]))
-        for side, centre in enumerate(np.split(chosen, len(sides), axis=1)):
-            error = rest[side] - centre[labels]
-            scale = max(float(error.var(axis=0).mean()), 1e-6)
-            centres[side].append(centre / scale)
-            offset = -0.5 * np.square(centre).sum(axis=1) / scale
-            biases[side].append(offset - centre @ means[side] / scale)
-            rest[side] = error
-    logits = []
-    for position, (side, head) in enumerate(zip(model.sides, heads, strict=True)):
-        kernel, bias = np.concatenate(centres[position]).T, np.concatenate(biases[position])
-        output = side.expert_network.output_layer
-        output.kernel.assign(head.kernel.numpy() @ kernel)
-        output.bias.assign(bias + head.bias.numpy() @ kernel)
-        logits.append(sides[position] @ kernel + bias)
-    return logits
+    labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
+    # On pairs trained on, of which there are more; then on those apart, which nothing was fitted to.
+    for read, rows in ((seen, len(np.unique(seen.means[0], axis=0))), (apart, count)):
+        labels = _merged(Clusters.of(seen.means, labels), read, price, rows)[labels]
+    kinds = int(labels.max()) + 1
+    if kinds > 1:
+        of_kinds = _nats_of(Clusters.of(seen.means, labels), seen, apart)[distinct]
+        lacking = told - of_kinds
+        error = float(lacking.std()) / math.sqrt(count)
+        found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
+        if lacking.mean() <= max(2.0 * error, _SLACK * told.mean()):
+            found["nats"] = max(found["nats"], found["nats_of_kinds"])
+            return Categorical(n=1, k=kinds), labels, {"shared": "kinds", **found}
+    holds = np.sort(seen.nats())[::-1]
+    dimensions = max(1, int(np.sum(holds > _LEAST_NATS)))
+    found |= {"dimensions": dimensions}
+    return DiagonalGaussian(dim=dimensions), None, {"shared": "a quantity", **found}

@@ -17,33 +17,32 @@ from wyner_keras.model import Side, WynerModel
 Tensor = Any
 
 
-_LEGIBLE = 0.75  # share of pairs that tell their z on one side, for concepts to be asked for
+_LEGIBLE = 0.75  # share of what z holds that one side tells, for concepts to be asked for
 _LOOKED_AT = 5000  # pairs, at most
 
 
 def legible(model: WynerModel, pairs: Any) -> float:
-    """How often one side alone tells z: its expert's mode is that of q(z|x,y).
+    """How much of what z holds the sides agree on: I(Z_x; Z_y) / H(Z).
 
-    Where z stands for a concept this is nearly always so. Where x and y share a quantity, of which
-    the values of z are parts, one side tells it roughly; to ask decoders to show the part exactly
-    would make them exaggerate.
+    Where z is a kind that both sides show this is nearly 1. Otherwise to ask decoders to show the
+    value exactly would make them exaggerate.
 
     Returns:
-        A share of the pairs in [0, 1], the least of the sides'; 1 where z has no finite values.
+        A share in [0, 1]; 0 where z has no finite values, or always the same.
     """
-    if model.z.values() is None:
-        return 1.0
+    values = model.z.values()
+    if values is None:
+        return 0.0
     pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
     h = {
         side.name: ops.convert_to_tensor(model.features(side, store)[pairs.index[:, column]])
         for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
     }
-    both = model.joint_z(h).mode
-    agreed = [
-        float(ops.mean(both * model.z.product(side.expert(h[side.name])).mode))
-        for side in model.sides
-    ]
-    return min(agreed) / float(ops.mean(both))
+    experts = [side.expert(h[side.name]) for side in model.sides]
+    (share,) = model.z.product(*experts).outputs()
+    share = ops.reshape(ops.mean(share, axis=0), (-1, model.z.size))
+    entropy = -float(ops.sum(share * ops.log(ops.maximum(share, 1e-12))))
+    return float(model.z.shared_information(*experts)) / max(entropy, 1e-6)
 
 
 def _mixed(

@@ -89,8 +89,12 @@ class Loss:
         """What batches hold by name, a row a pair, in place of features; None for those."""
         return None
 
-    def end(self, stage: Any, pairs: Any) -> None:
-        """What is done after the last step, with all pairs."""
+    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+        """Pairs to train on, and pairs to choose by or None."""
+        return pairs, None
+
+    def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
+        """What is done after the last step, with all pairs, and those of validation if there are."""
 
     def get_config(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

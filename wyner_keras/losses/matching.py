@@ -100,7 +100,7 @@ class Matching(Loss):
         """`codes` of all pairs, z drawn once for each."""
         return _all_codes(stage, pairs)
 
-    def end(self, stage: Any, pairs: Any) -> None:
+    def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Give samples the mean and covariance that codes have, concept by concept.
 
         A velocity learnt by regression falls short of the codes' variance, by the more the less it

@@ -1,0 +1,139 @@
+"""Kinds: values of a discrete z, of points that fall into clusters."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import chi2
+from sklearn.cluster import KMeans
+
+_TRIES = 4  # starts of k-means; the one of least variance within clusters is kept
+_CERTAINTY = 0.99  # that two values differ
+
+
+class Clusters(NamedTuple):
+    """Clusters of pairs, seen from both sides.
+
+    Args:
+        centres: by side, `(clusters, size)`.
+        variances: by side, within clusters, of a coordinate.
+    """
+
+    centres: tuple[np.ndarray, ...]
+    variances: tuple[float, ...]
+
+    @classmethod
+    def of(cls, points: tuple[np.ndarray, ...], labels: np.ndarray) -> Clusters:
+        """The clusters of points `(pairs, size)` by side, whose numbers from 0 on are `labels`."""
+        members = np.eye(labels.max() + 1)[labels]
+        centres = tuple(members.T @ side / members.sum(axis=0)[:, None] for side in points)
+        errors = (side - centre[labels] for side, centre in zip(points, centres, strict=True))
+        return cls(centres, tuple(max(float(np.square(e).mean()), 1e-6) for e in errors))
+
+    def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(size, clusters)` and bias of equally likely Gaussian clusters' logits."""
+        centre, variance = self.centres[side], self.variances[side]
+        return centre.T / variance, -0.5 * np.square(centre).sum(axis=1) / variance
+
+
+def clustered(points: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarray:
+    """The cluster of each pair by k-means, `(pairs,)`, numbered from 0 on.
+
+    Args:
+        points: by side, `(pairs, size)`.
+        count: of clusters; fewer where there are not as many different pairs.
+        seed: of the starts.
+    """
+    joined = np.concatenate(points, axis=1)
+    count = min(count, len(np.unique(joined, axis=0)))
+    return KMeans(count, n_init=_TRIES, random_state=seed).fit_predict(joined)
+
+
+def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
+    """Merge values that tell nothing apart: the kinds that two sides agree on.
+
+    Two values become one where that loses less than `price` times the entropy it saves, so that
+    I(Z_x; Z_y) − price · H(Z) grows, or where x and y, each read to have one of the two, agree no
+    more than chance would have it (G-test). The pair that loses least a nat saved is first.
+
+    Args:
+        table: joint probabilities of the values that x and y are read to have, `(k, k)`.
+        price: λ, nats of information a nat of entropy.
+        rows: different examples behind the table, at the least of the sides.
+
+    Returns:
+        The kind of each value, `(k,)`, from 0 on; −1 for values that nothing has.
+
+    Example:
+        >>> merged(np.kron(np.eye(2), np.full((2, 2), 0.125)), price=0.1, rows=1000).tolist()
+        [0, 0, 1, 1]
+
+    Source: Slonim and Tishby, Agglomerative information bottleneck, 1999.
+    """
+    kinds = np.arange(len(table))
+    used = table.sum(axis=0) + table.sum(axis=1) > 0
+    kinds[~used] = -1
+    groups = [[value] for value in np.flatnonzero(used)]
+    joint = table[np.ix_(used, used)] / table.sum()
+    chance = chi2.ppf(_CERTAINTY, 1)
+    while len(joint) > 1:
+        lost, saved = _losses(joint)
+        needless = (lost < price * saved) | (2 * rows * _agreement(joint) < chance)
+        np.fill_diagonal(needless, False)
+        if not needless.any():
+            break
+        ratio = np.where(needless, lost / saved, np.inf)
+        i, j = sorted(np.unravel_index(np.argmin(ratio), ratio.shape))
+        joint = _joined(joint, i, j)
+        groups[i] += groups.pop(j)
+    for kind, group in enumerate(groups):
+        kinds[group] = kind
+    return kinds
+
+
+def _joined(joint: np.ndarray, i: int, j: int) -> np.ndarray:
+    for axis in (0, 1):
+        joint = np.moveaxis(joint, axis, 0).copy()
+        joint[i] += joint[j]
+        joint = np.moveaxis(np.delete(joint, j, axis=0), 0, axis)
+    return joint
+
+
+def _term(p: np.ndarray) -> np.ndarray:
+    return p * np.log(np.where(p > 0, p, 1.0))
+
+
+def _agreement(joint: np.ndarray) -> np.ndarray:
+    """Nats of I(Z_x; Z_y) between every two values, where both sides have one of them, `(k, k)`."""
+    own = np.diag(joint)
+    cells = np.stack(np.broadcast_arrays(own[:, None], joint, joint.T, own[None]))  # ii, ij, ji, jj
+    sums = np.stack([cells[a] + cells[b] for a, b in ((0, 1), (2, 3), (0, 2), (1, 3))])
+    return _term(cells).sum(axis=0) - _term(sums).sum(axis=0) + _term(cells.sum(axis=0))
+
+
+def _losses(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of I(Z_x; Z_y) lost, and of H(Z) saved, by joining two values, `(k, k)`; inf, 1 of one."""
+    p_x, p_y = joint.sum(axis=1), joint.sum(axis=0)
+    p = (p_x + p_y) / 2
+
+    def drop(values: np.ndarray) -> np.ndarray:
+        """How much Σ p log p falls short of (p_i + p_j) log (p_i + p_j)."""
+        return _term(values[:, None] + values[None]) - _term(values)[:, None] - _term(values)[None]
+
+    terms, diagonal = _term(joint), np.diag(joint)
+    # Cells (i, m) and (j, m) become one, for m of neither; then the four that i and j share.
+    rows = _term(joint[:, None] + joint[None]) - terms[:, None] - terms[None]  # (i, j, m)
+    columns = _term(joint.T[:, None] + joint.T[None]) - terms.T[:, None] - terms.T[None]
+    index = np.arange(len(joint))
+    gained = np.zeros_like(joint)
+    for cells in (rows, columns):
+        own = cells[index[:, None], index[None], index[:, None]]  # m = i
+        gained += cells.sum(axis=-1) - own - own.T
+    four = diagonal[:, None] + diagonal[None] + joint + joint.T
+    gained += _term(four) - terms - terms.T - _term(diagonal)[:, None] - _term(diagonal)[None]
+    lost = drop(p_x) + drop(p_y) - gained
+    saved = drop(p)
+    np.fill_diagonal(lost, np.inf)
+    np.fill_diagonal(saved, 1.0)
+    return lost, np.maximum(saved, 1e-12)

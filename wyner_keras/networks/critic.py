@@ -1,0 +1,70 @@
+"""The pointwise mutual information of a Gaussian z whose experts have one precision each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class GaussianCritic(keras.layers.Layer):
+    """log ∫ q(z|x) q(z|y) / p(z) dz for p(z) = N(0, I) and experts of constant precisions s, t.
+
+    q(z|x) has precision a = 1 + s and natural parameter e_x, q(z|y) b = 1 + t and e_y, and q(z|x,y)
+    c = a + b − 1 and e_x + e_y. All scores of a batch are then one product of matrices.
+
+    Args:
+        size: dimensions of z.
+
+    Example:
+        >>> critic = GaussianCritic(2)
+        >>> critic.build(None)
+        >>> critic.pmi(np.zeros((3, 2), "f"), np.zeros((4, 2), "f")).shape
+        TensorShape([3, 4])
+
+    `DiagonalGaussian.log_pmi` is the general case.
+    """
+
+    def __init__(self, size: int, **kwargs: Any) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+        self.size = size
+
+    def build(self, _: Any) -> None:
+        """Create the logs of the precisions s and t."""
+        self.logs = [
+            self.add_weight(name=f"log_precision_{side}", shape=(self.size,), initializer="zeros")
+            for side in ("x", "y")
+        ]
+        self.built = True
+
+    @property
+    def precisions(self) -> list[np.ndarray]:
+        """s and t, each `(size,)`."""
+        return [np.exp(log.numpy()) for log in self.logs]
+
+    def pmi(self, e_x: Tensor, e_y: Tensor) -> Tensor:
+        """Nats of every x with every y, `(rows_x, rows_y)`, of natural parameters."""
+        a, b, c = self._precisions()
+        logs = 0.5 * ops.sum(ops.log(a) + ops.log(b) - ops.log(c))
+        own_x = 0.5 * ops.sum(ops.square(e_x) * (1.0 / a - 1.0 / c), axis=1)
+        own_y = 0.5 * ops.sum(ops.square(e_y) * (1.0 / b - 1.0 / c), axis=1)
+        return logs - own_x[:, None] - own_y[None] + ops.matmul(e_x / c, ops.transpose(e_y))
+
+    def kl(self, e_x: Tensor, e_y: Tensor) -> Tensor:
+        """D(q(z|x,y) ‖ N(0, I)), nats, `(rows,)`."""
+        c = self._precisions()[-1]
+        mean = (e_x + e_y) / c
+        return 0.5 * ops.sum(1.0 / c + ops.square(mean) - 1.0 + ops.log(c), axis=1)
+
+    def _precisions(self) -> tuple[Tensor, Tensor, Tensor]:
+        a, b = (1.0 + ops.exp(log) for log in self.logs)
+        return a, b, a + b - 1.0
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "size": self.size}
