@@ -13,14 +13,17 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.networks.augmentation import warp
 from wyner_keras.networks.codec import Codec, ConvCodec, FlatCodec, VectorCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
 from wyner_keras.networks.likelihoods import LIKELIHOODS
+from wyner_keras.networks.pair_encoder import PairEncoder
 from wyner_keras.received import received
 from wyner_serving.rows import check_rows
 
 Tensor = Any
 _LOOKED_AT = 2000  # rows, at most, that a modality is told from
+AUGMENTATION_NOISE = 6  # numbers that a change of one example takes
 _LEAST_IMAGE = 8  # rows and columns of an image
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,21 @@ class Modality(Protocol):
 
     def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
         """A network from examples `(batch, *shape)` to `outputs` parameters of q(z|x)."""
+
+    def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """A network from examples to e(z;x), where `SideSettings.expert` is "data".
+
+        It has `trunk`, `hidden_layers` and `output_layer` as `MLP` has.
+        """
+
+    def augmented(self, batch: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """Examples changed at random, by uniform noise `(batch, AUGMENTATION_NOISE)` on [0, 1).
+
+        Args:
+            batch: examples, as `prepare` gives them.
+            shared: of changes that the other side of the pair undergoes too.
+            own: of small ones that it does not.
+        """
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, JSON-able, by which a saved model makes it again."""
@@ -192,6 +210,14 @@ class Image(_Described):
         """Convolutions with pooling, on images shifted and sheared while training."""
         return ConvEncoder(outputs, filters=_filters(*self.shape[:2]), seed=seed)
 
+    def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """Convolutions with group norm."""
+        return PairEncoder(outputs, seed=seed)
+
+    def augmented(self, batch: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """Images shifted, scaled, turned and mirrored; what comes in is like the nearest edge."""
+        return warp(batch, shared, own)
+
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
@@ -242,6 +268,14 @@ class Series(_Described):
     def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
         """Convolutions over time, with pooling."""
         return ConvEncoder(outputs, filters=_filters(self.shape[0]), shift=0.0, seed=seed)
+
+    def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """Convolutions over time with group norm."""
+        return PairEncoder(outputs, seed=seed)
+
+    def augmented(self, batch: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """The series as they are."""
+        return batch
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -376,6 +410,14 @@ class Vector(_Described):
         raise ValueError(
             "A vector's q(z|x) should read features: `reader` 'features'. Received: 'data'"
         )
+
+    def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
+        """Refused: columns have features of their own."""
+        raise ValueError("A vector's e(z;x) should read 'features'. Received: expert='data'")
+
+    def augmented(self, batch: Tensor, shared: Tensor, own: Tensor) -> Tensor:
+        """The vectors as they are."""
+        return batch
 
 
 def modality_of(rows: np.ndarray, name: str) -> Modality:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NoReturn, Self
 
@@ -22,7 +22,8 @@ from wyner_keras.received import received
 from wyner_serving.tasks import Tasks
 
 Tensor = Any
-_READERS = ("data", "features")
+_EXPERTS = ("features", "data")
+_READERS = ("data", "features", "expert")
 _LOCALS = {"x": "u", "y": "v"}
 _AT_ONCE = 1000  # rows encoded at once
 
@@ -35,8 +36,11 @@ class SideSettings:
     Args:
         local: the local latent U of x, V of y; None for none.
         hidden: widths of the hidden layers of every network.
+        expert: what e(z;x) reads: the "features" of the codec, or the "data" themselves, by the
+            modality's own network, which tells apart what a codec leaves out.
         reader: what q(z|x) reads: the "data", by the modality's own network, which reads concepts
-            better than a codec's features let it, or the "features".
+            better than a codec's features let it; or the "features"; or the "expert" alone, which
+            q(z|x) ∝ p(z) e(z;x) makes do.
         residual: whether features are modelled as an affine map of z plus the rest: the decoder
             adds that map to its output, and q(u|x,z) sees features less it.
         flow_steps: steps of the flow between u and what the decoder reads; 0 goes without. With it
@@ -51,6 +55,7 @@ class SideSettings:
 
     local: Any = field(default_factory=lambda: DiagonalGaussian(dim=32))
     hidden: tuple[int, ...] = (512, 512, 512)
+    expert: str = "features"
     reader: str = "data"
     residual: bool = True
     flow_steps: int = 1
@@ -69,10 +74,12 @@ class SideSettings:
                 f"`hidden` should be positive integers. Received: hidden={received(self.hidden)}"
             )
         object.__setattr__(self, "hidden", hidden)
-        if not isinstance(self.reader, str) or self.reader not in _READERS:
-            raise ValueError(
-                f"`reader` should be one of {_READERS}. Received: reader={received(self.reader)}"
-            )
+        for name, allowed in (("expert", _EXPERTS), ("reader", _READERS)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in allowed:
+                raise ValueError(
+                    f"`{name}` should be one of {allowed}. Received: {name}={received(value)}"
+                )
         steps = self.flow_steps
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
             raise ValueError(
@@ -137,11 +144,18 @@ class Side(keras.layers.Layer):
             return made
 
         regularised = {"dropout": settings.dropout, "noise": settings.noise}
-        self.expert_network = network("expert", z.parameter_size, width, **regularised)
+        # Any: None where the expert is the reader.
+        self.expert_network: Any
+        self.reader_network: Any = None
+        if settings.expert == "data":
+            self.expert_network = modality.expert(z.parameter_size, seeds["expert"])
+            self.expert_network.build((None, *modality.shape))
+        else:
+            self.expert_network = network("expert", z.parameter_size, width, **regularised)
         if settings.reader == "data":
             self.reader_network = modality.reader(z.parameter_size, seeds["reader"])
             self.reader_network.build((None, *modality.shape))
-        else:
+        elif settings.reader == "features":
             self.reader_network = network("reader", z.parameter_size, width, **regularised)
         # Any: None where a side has none.
         self.posterior_network: Any = None
@@ -166,17 +180,28 @@ class Side(keras.layers.Layer):
         """Features `(batch, width)` of examples `(batch, *shape)`."""
         return ops.cast(self.codec.encode(data), "float32")
 
-    def expert(self, features: Tensor, training: bool = False) -> Tensor:
-        """Parameters of the expert e(z;x), `(batch, parameter_size)`."""
-        return ops.cast(self.expert_network([features], training=training), "float32")
+    @property
+    def reads_data(self) -> bool:
+        """Whether q(z|x) reads examples, not their features alone."""
+        reader = self.settings.reader
+        return (self.settings.expert if reader == "expert" else reader) == "data"
+
+    def read_by_expert(self, data: Tensor | None, features: Tensor) -> Tensor:
+        """What the expert reads: examples or their features."""
+        return data if self.settings.expert == "data" else features
+
+    def expert(self, read: Tensor, training: bool = False) -> Tensor:
+        """Parameters of the expert e(z;x), `(batch, parameter_size)`, of `read_by_expert`."""
+        return ops.cast(self.expert_network(read, training=training), "float32")
 
     def read(self, data: Tensor, features: Tensor | None = None, training: bool = False) -> Any:
         """q(z|x) of examples, whose features may be given."""
-        if self.settings.reader == "data":
-            outputs = self.reader_network(data, training=training)
-        else:
-            features = self.encode(data) if features is None else features
-            outputs = self.reader_network([features], training=training)
+        reader = self.settings.reader
+        if features is None and not self.reads_data:
+            features = self.encode(data)
+        if reader == "expert":
+            return self.z.product(self.expert(self.read_by_expert(data, features), training))
+        outputs = self.reader_network(data if reader == "data" else features, training=training)
         return self.z.product(ops.cast(outputs, "float32"))
 
     def posterior(self, features: Tensor, z: Tensor) -> Any:
@@ -461,25 +486,70 @@ class WynerModel(keras.Model, Tasks):
         given = {key: tf.constant(value) for key, value in inputs.items()}
         return [output.numpy() for output in self._compiled_graphs[name](**given)]
 
-    def features(self, side: Side, pairs_rows: Any) -> np.ndarray:
+    def features(self, side: Side, rows: Any) -> np.ndarray:
         """Features of all rows of a store, `(rows, width)`, computed once a store and codec."""
-        cached: Any = _FEATURES.setdefault(pairs_rows, weakref.WeakKeyDictionary())
+        cached: Any = _FEATURES.setdefault(rows, weakref.WeakKeyDictionary())
         if side.codec not in cached:
-            encode = tf.function(
-                lambda batch: side.encode(side.modality.prepare(batch)), reduce_retracing=True
-            )
-            count = len(pairs_rows)
-            cached[side.codec] = np.concatenate(
-                [
-                    encode(pairs_rows.take(np.arange(start, min(count, start + _AT_ONCE)))).numpy()
-                    for start in range(0, count, _AT_ONCE)
-                ]
-            )
+            cached[side.codec] = self.by_rows(side, rows, side.encode)
         return cached[side.codec]
 
-    def joint_z(self, features: Mapping[str, Tensor]) -> Any:
-        """q(z|x,y), the product of the sides' experts, of features `(batch, width)` by side."""
-        return self.z.product(*(side.expert(features[side.name]) for side in self.sides))
+    def by_rows(self, side: Side, rows: Any, made: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """What is made of the examples in all rows of a store, `(rows, width)`."""
+        step = tf.function(lambda batch: made(side.modality.prepare(batch)), reduce_retracing=True)
+        count = len(rows)
+        return np.concatenate(
+            [
+                step(rows.take(np.arange(start, min(count, start + _AT_ONCE)))).numpy()
+                for start in range(0, count, _AT_ONCE)
+            ]
+        )
+
+    def rows(self, pairs: Pairs, experts: bool = True) -> dict[str, tuple[np.ndarray, int]]:
+        """What losses read of the rows of pairs, and each one's column of `pairs.index`.
+
+        Args:
+            pairs: the pairs.
+            experts: whether what experts of data make of their examples is there, as "x_expert".
+        """
+        found = {}
+        for column, (side, store) in enumerate(zip(self.sides, pairs.stores, strict=True)):
+            found[f"{side.name}_features"] = (self.features(side, store), column)
+            if experts and side.settings.expert == "data":
+                found[f"{side.name}_expert"] = (self.by_rows(side, store, side.expert), column)
+        return found
+
+    def parts(self, pairs: Pairs) -> Iterator[dict[str, Tensor]]:
+        """Batches of `rows` of all pairs in their order, of 1,000 each."""
+        rows = self.rows(pairs)
+        for start in range(0, len(pairs), _AT_ONCE):
+            index = pairs.index[start : start + _AT_ONCE]
+            yield {
+                name: tf.constant(values[index[:, column]])
+                for name, (values, column) in rows.items()
+            }
+
+    def features_of(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Features `(batch, width)` by side: those that the batch holds, or its examples'."""
+        return {
+            side.name: batch[f"{side.name}_features"]
+            if f"{side.name}_features" in batch
+            else ops.stop_gradient(side.encode(batch[side.name]))
+            for side in self.sides
+        }
+
+    def experts(self, batch: Mapping[str, Tensor]) -> list[Tensor]:
+        """Parameters of e(z;x) and e(z;y): those that the batch holds, or of what it holds."""
+        h = self.features_of(batch)
+        return [
+            batch[f"{side.name}_expert"]
+            if f"{side.name}_expert" in batch
+            else side.expert(side.read_by_expert(batch.get(side.name), h[side.name]))
+            for side in self.sides
+        ]
+
+    def joint_z(self, batch: Mapping[str, Tensor]) -> Any:
+        """q(z|x,y), the product of the sides' experts, of a batch by name."""
+        return self.z.product(*self.experts(batch))
 
     def with_z(self, z: Latent) -> WynerModel:
         """A new model with another z and the experts' hidden layers of this one."""
@@ -510,29 +580,19 @@ class WynerModel(keras.Model, Tasks):
                 f"Received: z={received(self.z)}, learned_prior={self.learned_prior}"
             )
         step = tf.function(
-            lambda h: self.joint_z(h).outputs(), reduce_retracing=True, autograph=False
+            lambda part: self.joint_z(part).outputs(), reduce_retracing=True, autograph=False
         )
-        rows = {
-            side.name: self.features(side, store)
-            for side, store in zip(self.sides, pairs.stores, strict=True)
-        }
-        self.prior.fit(
-            step(
-                {
-                    side.name: tf.constant(rows[side.name][part[:, column]])
-                    for column, side in enumerate(self.sides)
-                }
-            )
-            for part in np.array_split(pairs.index, -(-len(pairs) // _AT_ONCE))
-        )
+        self.prior.fit(map(step, self.parts(pairs)))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Reconstructions of a batch of pairs, at the modes of the posteriors."""
-        features = {
-            side.name: side.encode(side.modality.prepare(data))
-            for side, data in zip(self.sides, inputs, strict=True)
+        data = {
+            side.name: side.modality.prepare(rows)
+            for side, rows in zip(self.sides, inputs, strict=True)
         }
-        z = self.joint_z(features).mode
+        features = self.features_of(data)
+        named = {f"{name}_features": values for name, values in features.items()}
+        z = self.joint_z(data | named).mode
         return tuple(
             side.codec.decode(
                 side.decode(

@@ -17,15 +17,17 @@ from wyner_keras.schedules import Ramp
 _SMALL = 256
 # Pairs that the epochs below were chosen with, of small examples and of others.
 _FEW, _MANY = 10_000, 50_000
+_FEW_IMAGES = 5_000  # pairs, up to which experts read images themselves
 _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples was chosen with
 
 
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z by telling partners from strangers; the joint stage, with Gaussian u and v, a
-    residual model and falling 2ε²; flows of u and v; the marginal stage, which distils q(z|x,y)
-    into the readers; and a refinement of the decoders, whose concept the readers read.
+    Alignment of the experts of z by telling partners from strangers; the joint stage, with
+    Gaussian u and v, a residual model and falling 2ε²; flows of u and v; the marginal stage, which
+    distils q(z|x,y) into the readers; and a refinement of the decoders, whose concept the readers
+    read. Experts of few images, of which each pair may be its own concept, read them whole.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
@@ -54,17 +56,22 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
 
     width, rate = (256, 2e-3) if small else (512, 1e-3)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
+    # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
+    whole = not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
+    whole = whole and all(len(modality.shape) == 3 for modality in facts.modalities)
+
     # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
-    told = facts.classes is not None and facts.classes > 1
+    classes = facts.classes or 0
+    told = classes > 1
     falling = Ramp(start=rate, end=3e-5)
     at_end = Ramp(start=variance, end=variance)
 
     alignment = StageSettings(
         name="alignment",
-        loss=Alignment(dimensions=16 if small else 64, price=0.1, find=not told),
-        **lasting(10 if small else 8, 500),
+        loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
+        **({"epochs": 40, "batch_size": 256} if whole else lasting(10 if small else 8, 500)),
         learning_rate=falling,
-        jit_compile=not small,
+        jit_compile=not (small or whole),
     )
     joint = StageSettings(
         name="joint",
@@ -99,12 +106,13 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         two_epsilon_squared=at_end,
     )
     return Recipe(
-        z=Categorical(n=1, k=facts.classes if told else 2),
+        z=Categorical(n=1, k=classes if told else 2),
         sides={
             name: SideSettings(
                 local=DiagonalGaussian(dim=_local_size(modality)),
                 hidden=(width,) * 3,
-                reader="data" if of_grid and not small else "features",
+                expert="data" if whole else "features",
+                reader="expert" if whole else "data" if of_grid and not small else "features",
             )
             for name, modality, of_grid in zip(names, facts.modalities, images, strict=True)
         },

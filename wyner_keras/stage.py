@@ -217,16 +217,15 @@ class Stage(keras.Model):
                     f"Received: {modality.shape}"
                 )
         by_pair = self.objective.arrays(self, pairs)
-        by_row = {
-            f"{side.name}_features": (self.model.features(side, store), column)
-            for column, (side, store) in enumerate(zip(self.model.sides, pairs.stores, strict=True))
-        }
+        # Experts that are trained change from step to step.
+        trained = self.objective.trained(self.model)
+        kept = all(side.expert_network not in trained for side in self.model.sides)
+        by_row = None if by_pair else self.model.rows(pairs, experts=kept)
         return pairs.batches(
             batch_size,
-            data=self.objective.reads_data
-            and any(side.settings.reader == "data" for side in self.model.sides),
+            data=self.objective.reads(self.model),
             by_pair=by_pair,
-            by_row=None if by_pair else by_row,
+            by_row=by_row,
             shuffle=training,
             seed=self.model.seed,
             # A shorter last batch would make XLA compile the step a second time.

@@ -60,7 +60,7 @@ def _vary_z(first: Configuration, title: str) -> Group:
         for stage in recipe.stages:
             # Its size is what is varied: nothing is to find another.
             if isinstance(stage.loss, Alignment):
-                loss = dataclasses.replace(stage.loss, find_values=False)
+                loss = dataclasses.replace(stage.loss, find=False)
                 recipe = recipe.changed(stage.name, loss=loss)
         configurations.append(first.varied(recipe, f"|Z| = {size_text(z)}"))
     return Group(title=title, configurations=tuple(configurations))

@@ -34,9 +34,9 @@ class FreeModel(WynerModel):
         super().__init__(*args, **kwargs)
         self.free_network = _network(self, self.z.parameter_size, 0, "free")
 
-    def joint_z(self, features: Mapping[str, Tensor]) -> Any:
-        """q(z|x,y) of features `(batch, width)` by side."""
-        return self.z.product(free_parameters(self, self.free_network, features))
+    def joint_z(self, batch: Mapping[str, Tensor]) -> Any:
+        """q(z|x,y) of a batch by name."""
+        return self.z.product(free_parameters(self, self.free_network, self.features_of(batch)))
 
 
 def free_parameters(model: WynerModel, network: MLP, h: Mapping[str, Tensor]) -> Tensor:
@@ -99,7 +99,7 @@ class PaperJoint(Loss):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """KL and reconstruction terms."""
-        h, (free, *locals_) = features(model, batch), draw.heads
+        h, (free, *locals_) = model.features_of(batch), draw.heads
         q_z = model.z.product(free_parameters(model, free, h))  # q(z|x,y)
         z, terms = draw(model.z, q_z), {"kl_z": q_z.kl()}
         for side in model.sides:
@@ -115,7 +115,7 @@ class PaperJoint(Loss):
             terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
         return terms
 
-    def end(self, stage: Any, pairs: Any) -> None:
+    def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Hand q(z|x,y) over to a model that keeps it."""
         old = stage.model
         new = FreeModel(
@@ -177,9 +177,10 @@ class TrainedExpertsJoint(Joint):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """The joint stage's terms, and D(q(z|x,y) ‖ p(z)) and I(Z_x; Z_y)."""
-        terms, h = super().__call__(model, batch, draw, training), features(model, batch)
-        terms["kl_z"] = model.joint_z(h).kl()
+        terms = super().__call__(model, batch, draw, training)
+        h = model.features_of(batch)
+        terms["kl_z"] = model.joint_z(batch).kl()
         if self.alignment_weight:
-            experts = [side.expert(h[side.name], training=training) for side in model.sides]
+            experts = [side.expert(h[side.name], training) for side in model.sides]
             terms["alignment"] = model.z.shared_information(*experts)
         return terms

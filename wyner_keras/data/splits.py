@@ -160,7 +160,7 @@ def linked_lots(
 def _nodes(
     stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None
 ) -> tuple[_Positions, int]:
-    """Numbers of what a pair uses, its rows and its group, `(2 or 3, n)`, and how many there are."""
+    """Numbers of a pair's rows and its group, `(2 or 3, n)`, and how many there are."""
     from wyner_keras.data.rows import root
 
     firsts: dict[Rows, int] = {}  # by store, the number of its first row as a node
@@ -212,4 +212,4 @@ def validation_parts(
         return ~chosen, chosen
     nodes, count = _nodes(stores, index, groups)
     chosen = (np.random.default_rng(seed).random(count) < fraction)[nodes]
-    return ~chosen.any(axis=0), chosen.all(axis=0)
+    return np.logical_not(chosen.any(axis=0)), np.asarray(chosen.all(axis=0))

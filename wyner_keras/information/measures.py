@@ -137,13 +137,14 @@ class _Read:
         features: dict[str, list[np.ndarray]] = {name: [] for name in names}
         edges = sorted({*range(0, contrasted, _AT_ONCE), *range(contrasted, len(pairs), _AT_ONCE)})
         for places in np.split(pairs.index, edges[1:]):
-            h = {}
+            batch: dict[str, Any] = {}
             for column, side in enumerate(model.sides):
                 data = side.modality.prepare(pairs.stores[column].take(places[:, column]))
-                h[side.name] = side.encode(data)
-                marginal[side.name].append(side.read(data, h[side.name]))
-                features[side.name].append(np.asarray(h[side.name]))
-            joint.append(model.joint_z(h))
+                own = side.encode(data)
+                marginal[side.name].append(side.read(data, own))
+                features[side.name].append(np.asarray(own))
+                batch |= {side.name: data, f"{side.name}_features": own}
+            joint.append(model.joint_z(batch))
         return cls(joint, marginal, {name: np.concatenate(h) for name, h in features.items()})
 
 

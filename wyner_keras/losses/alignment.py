@@ -18,12 +18,14 @@ from scipy.special import logsumexp
 from wyner_keras import objectives
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.kinds import Clusters, clustered, merged
-from wyner_keras.losses.loss import Draw, Loss, features
-from wyner_keras.model import WynerModel
+from wyner_keras.losses.loss import Draw, Loss, rows_of
+from wyner_keras.modality import AUGMENTATION_NOISE
+from wyner_keras.model import Side, WynerModel
 from wyner_keras.networks.critic import GaussianCritic
 
 Tensor = Any
 logger = logging.getLogger(__name__)
+_AT_ONCE = 1000  # rows
 _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
 _SHUFFLES = 200  # of pairs that share nothing
 _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
@@ -55,6 +57,8 @@ class Alignment(Loss):
         dimensions: of the Gaussian, plenty.
         price: λ, nats of information a nat that z holds.
         find: whether the family and size of z are found; else z stays of its family and size.
+        augmented: whether experts that read data see both sides of a pair changed alike, as their
+            modalities do: a pair turned on both sides is a pair.
 
     Source: van den Oord et al., Representation learning with contrastive predictive coding, 2018;
     Poole et al., On variational bounds of mutual information, 2019; Wyner, The common information
@@ -64,6 +68,7 @@ class Alignment(Loss):
     dimensions: int = 16
     price: float = 0.1
     find: bool = False
+    augmented: bool = True
 
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The output layers of e_x and e_y, then the critic."""
@@ -75,7 +80,7 @@ class Alignment(Loss):
                 kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
                 name=f"head_{side.name}",
             )
-            layer.build((None, side.settings.hidden[-1]))
+            layer.build((None, side.expert_network.output_layer.kernel.shape[0]))
             layers.append(layer)
         critic = GaussianCritic(self.dimensions)
         critic.build(None)
@@ -94,17 +99,18 @@ class Alignment(Loss):
     ) -> dict[str, Tensor]:
         """InfoNCE on the batch, nats, at most the log of its size; D(q(z|x,y) ‖ p(z))."""
         *heads, critic = draw.heads
-        e = self.naturals(model, features(model, batch), heads, training)
-        return {"information": objectives.info_nce(critic.pmi(*e)), "kl_z": critic.kl(*e)}
-
-    def naturals(
-        self, model: WynerModel, h: Mapping[str, Tensor], heads: list[Any], training: bool = False
-    ) -> list[Tensor]:
-        """e_x and e_y, mean times precision of each expert, `(batch, dimensions)`, of features."""
-        return [
-            ops.cast(head(side.expert_network.trunk(h[side.name], training=training)), "float32")
+        if training and self.augmented:
+            batch = {**batch, **_augmented(model, batch, draw)}
+        h = model.features_of(batch)
+        e = [
+            _natural(side, head, side.read_by_expert(batch.get(side.name), h[side.name]), training)
             for side, head in zip(model.sides, heads, strict=True)
         ]
+        return {"information": objectives.info_nce(critic.pmi(*e)), "kl_z": critic.kl(*e)}
+
+    def reads(self, model: WynerModel) -> bool:
+        """Where an expert does."""
+        return any(side.settings.expert == "data" for side in model.sides)
 
     def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
         """Where z is found it is found on pairs apart, unless there are too few."""
@@ -121,12 +127,12 @@ class Alignment(Loss):
             validation: pairs that z is chosen by; None chooses by those trained on.
         """
         model, (*heads, critic) = stage.model, stage.heads
-        seen = _Seen.of(self, stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
+        seen = _Seen.of(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
         z, labels = model.z, None
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
-            apart = _Seen.of(self, stage, held)
+            apart = _Seen.of(stage, held)
             z, labels, stage.found = _find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
@@ -153,6 +159,30 @@ class Alignment(Loss):
                 side.concept.bias.assign(mean)
 
 
+def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:
+    """e, mean times precision of the expert, `(batch, dimensions)`, of what it reads."""
+    return ops.cast(head(side.expert_network.trunk(read, training=training)), "float32")
+
+
+def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
+    """The examples that experts read, changed: much alike on all sides, a little by themselves."""
+    rows = rows_of(batch)
+    shared = draw.uniform((rows, AUGMENTATION_NOISE))
+    return {
+        side.name: side.modality.augmented(
+            batch[side.name], shared, draw.uniform((rows, AUGMENTATION_NOISE))
+        )
+        for side in model.sides
+        if side.settings.expert == "data"
+    }
+
+
+def _by_parts(made: Any, rows: np.ndarray) -> np.ndarray:
+    step = tf.function(made, reduce_retracing=True, autograph=False)
+    parts = range(0, len(rows), _AT_ONCE)
+    return np.concatenate([step(tf.constant(rows[i : i + _AT_ONCE])).numpy() for i in parts])
+
+
 @dataclass(frozen=True)
 class _Seen:
     """What the experts make of pairs; a row a pair, by side.
@@ -168,22 +198,23 @@ class _Seen:
     precisions: list[np.ndarray]
 
     @classmethod
-    def of(cls, loss: Alignment, stage: Any, pairs: Any) -> _Seen:
+    def of(cls, stage: Any, pairs: Any) -> _Seen:
         """Of pairs, in their order."""
         model, (*heads, critic) = stage.model, stage.heads
-        h = {
-            side.name: model.features(side, store)[pairs.index[:, column]]
-            for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
-        }
-        step = tf.function(
-            lambda part: loss.naturals(model, part, heads), reduce_retracing=True, autograph=False
-        )
-        parts = [
-            step({name: tf.constant(rows[start : start + 1000]) for name, rows in h.items()})
-            for start in range(0, len(pairs), 1000)
-        ]
-        naturals = [np.concatenate(side) for side in zip(*parts, strict=True)]
-        return cls(list(h.values()), naturals, critic.precisions)
+        features, naturals = [], []
+        for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True)):
+            h = model.features(side, store)
+
+            def made(read: Tensor, side: Side = side, head: Any = heads[column]) -> Tensor:
+                return _natural(side, head, read)
+
+            if side.settings.expert == "data":
+                e = model.by_rows(side, store, made)
+            else:
+                e = _by_parts(made, h)
+            features.append(h[pairs.index[:, column]])
+            naturals.append(e[pairs.index[:, column]])
+        return cls(features, naturals, critic.precisions)
 
     @property
     def means(self) -> tuple[np.ndarray, ...]:
@@ -206,7 +237,7 @@ class _Seen:
         Args:
             z: the family.
             critic: which it is trained by.
-            labels: the value of each pair, None to cluster them; −1 for all where nothing is shared.
+            labels: the value of each pair, None to cluster them; −1 where nothing is shared.
             seed: of the clustering.
         """
         if isinstance(z, DiagonalGaussian):
@@ -310,8 +341,8 @@ def _find(
     scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
     told = _nats_told(scores)
     # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
-    orders = np.random.default_rng(seed)
-    shuffled = [scores[np.arange(count), orders.permutation(count)].mean() for _ in range(_SHUFFLES)]
+    rng, every = np.random.default_rng(seed), np.arange(count)
+    shuffled = [scores[every, rng.permutation(count)].mean() for _ in range(_SHUFFLES)]
     p = (1 + np.sum(np.array(shuffled) >= np.diag(scores).mean())) / (1 + _SHUFFLES)
     if p > _SIGNIFICANT:
         nothing = np.full(len(seen.naturals[0]), -1)
@@ -319,7 +350,7 @@ def _find(
     found: dict[str, Any] = {"nats": max(0.0, float(told.mean())), "p": float(p)}
 
     labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
-    # On pairs trained on, of which there are more; then on those apart, which nothing was fitted to.
+    # On pairs trained on, of which there are more, then on those apart, which nothing has fitted.
     for read, rows in ((seen, len(np.unique(seen.means[0], axis=0))), (apart, count)):
         labels = _merged(Clusters.of(seen.means, labels), read, price, rows)[labels]
     kinds = int(labels.max()) + 1

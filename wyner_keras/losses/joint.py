@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from wyner_keras import objectives
-from wyner_keras.losses.loss import Draw, Loss, features, rows_of
+from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import Side, WynerModel
 
 Tensor = Any
@@ -34,11 +34,8 @@ def legible(model: WynerModel, pairs: Any) -> float:
     if values is None:
         return 0.0
     pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
-    h = {
-        side.name: ops.convert_to_tensor(model.features(side, store)[pairs.index[:, column]])
-        for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
-    }
-    experts = [side.expert(h[side.name]) for side in model.sides]
+    parts = [model.experts(part) for part in model.parts(pairs)]
+    experts = [ops.concatenate(side, axis=0) for side in zip(*parts, strict=True)]
     (share,) = model.z.product(*experts).outputs()
     share = ops.reshape(ops.mean(share, axis=0), (-1, model.z.size))
     entropy = -float(ops.sum(share * ops.log(ops.maximum(share, 1e-12))))
@@ -116,8 +113,8 @@ class Joint(Loss):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """KL, reconstruction (without the constant of its Gaussian) and concept terms."""
-        h = features(model, batch)  # (batch, width) a side
-        q_z = model.joint_z(h)  # q(z|x,y) ∝ p(z) e(z;x) e(z;y)
+        h = model.features_of(batch)  # (batch, width) a side
+        q_z = model.joint_z(batch)  # q(z|x,y) ∝ p(z) e(z;x) e(z;y)
         z, terms = draw(model.z, q_z), {}
         for side in model.sides:
             code = None
@@ -129,7 +126,8 @@ class Joint(Loss):
                 mixed, other_z = _mixed(model, side, code, z, draw, rows_of(h), flows=False)
                 if training and self.concept_noise:
                     mixed = mixed + self.concept_noise * draw.normal(ops.shape(mixed))
-                read = model.z.product(side.expert(mixed, training=training))
+                data = side.codec.decode(mixed) if side.settings.expert == "data" else None
+                read = model.z.product(side.expert(side.read_by_expert(data, mixed), training))
                 terms[f"concept_{side.name}"] = -read.log_prob(other_z)
             error = objectives.squared_error(h[side.name], side.decode(code, z))
             terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
@@ -170,14 +168,14 @@ class Refinement(Loss):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """Reconstruction and concept terms."""
-        h = features(model, batch)
-        z, terms = draw(model.z, model.joint_z(h)), {}  # z ~ q(z|x,y)
+        h = model.features_of(batch)
+        z, terms = draw(model.z, model.joint_z(batch)), {}  # z ~ q(z|x,y)
         for side in model.sides:
             code = None
             if side.local is not None:
                 code = draw(side.local, side.posterior(h[side.name], z))  # q(u|x,z)
             mixed, other_z = _mixed(model, side, code, z, draw, rows_of(h), flows=True)
-            data = side.codec.decode(mixed) if side.settings.reader == "data" else None
+            data = side.codec.decode(mixed) if side.reads_data else None
             read = side.read(data, mixed)  # q(z|x'), without dropout
             terms[f"concept_{side.name}"] = -read.log_prob(other_z)
             error = objectives.squared_error(h[side.name], side.decode(code, z))

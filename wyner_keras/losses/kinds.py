@@ -84,7 +84,7 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
         if not needless.any():
             break
         ratio = np.where(needless, lost / saved, np.inf)
-        i, j = sorted(np.unravel_index(np.argmin(ratio), ratio.shape))
+        i, j = sorted(map(int, np.unravel_index(np.argmin(ratio), ratio.shape)))
         joint = _joined(joint, i, j)
         groups[i] += groups.pop(j)
     for kind, group in enumerate(groups):
@@ -113,7 +113,7 @@ def _agreement(joint: np.ndarray) -> np.ndarray:
 
 
 def _losses(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats of I(Z_x; Z_y) lost, and of H(Z) saved, by joining two values, `(k, k)`; inf, 1 of one."""
+    """Nats of I(Z_x; Z_y) lost and of H(Z) saved by joining two values, `(k, k)`; inf, 1 of one."""
     p_x, p_y = joint.sum(axis=1), joint.sum(axis=0)
     p = (p_x + p_y) / 2
 

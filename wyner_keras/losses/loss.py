@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, Protocol, Self
 
 import keras
 from keras import ops
@@ -51,11 +51,13 @@ class Draw(Protocol):
 class Loss:
     """A stage's objective. Subclasses are frozen dataclasses: their fields are weights."""
 
-    reads_data: ClassVar[bool] = False  # whether it needs the examples, not their features alone
-
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The networks that it trains."""
         raise NotImplementedError
+
+    def reads(self, model: WynerModel) -> bool:
+        """Whether it needs the examples, not their features alone."""
+        return False
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
         """The weight of each term that is minimised."""
@@ -94,7 +96,7 @@ class Loss:
         return pairs, None
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
-        """What is done after the last step, with all pairs, and those of validation if there are."""
+        """What is done after the last step, with all pairs, and with those to choose by if any."""
 
     def get_config(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -104,16 +106,6 @@ class Loss:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The loss again, from `get_config`'s values."""
         return cls(**config)
-
-
-def features(model: WynerModel, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Features `(batch, width)` by side: those that the batch holds, or its examples'."""
-    return {
-        side.name: batch[f"{side.name}_features"]
-        if f"{side.name}_features" in batch
-        else ops.stop_gradient(side.encode(batch[side.name]))
-        for side in model.sides
-    }
 
 
 def rows_of(batch: Mapping[str, Tensor]) -> Any:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 
 from wyner_keras import objectives
-from wyner_keras.losses.loss import Draw, Loss, features
-from wyner_keras.model import WynerModel
+from wyner_keras.losses.loss import Draw, Loss
+from wyner_keras.model import Side, WynerModel
 
 Tensor = Any
 
@@ -30,17 +30,28 @@ class Marginal(Loss):
     Source: the last term is JMVAE-kl's (Suzuki et al., 2016).
     """
 
-    reads_data: ClassVar[bool] = True
     distillation_weight: float = 1000.0
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
-        """The readers of z."""
-        return [side.reader_network for side in model.sides]
+        """The readers of z, where they are networks of their own."""
+        networks = [side.reader_network for side in model.sides]
+        return [network for network in networks if network is not None]
+
+    def reads(self, model: WynerModel) -> bool:
+        """Where a reader does."""
+        return any(side.reads_data for side in self._sides(model))
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Marginal | None:
+        """None where experts are the readers; p(z) is fitted all the same."""
+        if self.trained(model):
+            return self
+        self._fit_prior(model, pairs)
+        return None
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
         """1 for KL and reconstruction, δ for the distillation."""
         found = {}
-        for side in model.sides:
+        for side in self._sides(model):
             found[f"kl_z_{side.name}"] = 1.0
             found[f"reconstruction_{side.name}"] = 1.0
             if side.local is not None:
@@ -53,10 +64,10 @@ class Marginal(Loss):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """KL, reconstruction and distillation terms."""
-        h = features(model, batch)
-        joint = model.joint_z(h)  # q(z|x,y): of experts that are not trained
+        h = model.features_of(batch)
+        joint = model.joint_z(batch)  # q(z|x,y): of experts that are not trained
         terms = {}
-        for side in model.sides:
+        for side in self._sides(model):
             q_z = side.read(batch.get(side.name), h[side.name], training)  # q(z|x)
             z, code = draw(model.z, q_z), None
             terms[f"kl_z_{side.name}"] = q_z.kl()
@@ -73,8 +84,15 @@ class Marginal(Loss):
     def begin(self, stage: Any, pairs: Any) -> None:
         """Fit p(z) where it can be, and start readers of features from the experts."""
         model = stage.model
+        self._fit_prior(model, pairs)
+        for side in model.sides:
+            if side.settings.reader == side.settings.expert == "features":
+                side.reader_network.set_weights(side.expert_network.get_weights())
+
+    def _fit_prior(self, model: WynerModel, pairs: Any) -> None:
         if model.prior is not None:
             model.fit_prior(pairs)
-        for side in model.sides:
-            if side.settings.reader == "features":
-                side.reader_network.set_weights(side.expert_network.get_weights())
+
+    def _sides(self, model: WynerModel) -> list[Side]:
+        """Those that have a reader of their own."""
+        return [side for side in model.sides if side.reader_network is not None]

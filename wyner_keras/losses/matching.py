@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.latents import Latent
-from wyner_keras.losses.loss import Draw, Loss, features, rows_of
+from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import Side, WynerModel
 from wyner_keras.networks.affine import Affine
 from wyner_keras.received import received
@@ -72,7 +72,7 @@ class Matching(Loss):
         """Squared units of the codes, `(batch,)`."""
         rows, terms = rows_of(batch), {}
         if f"{model.sides[0].name}_codes" not in batch:
-            batch = codes(model, features(model, batch), draw)
+            batch = codes(model, batch, draw)
         for side in model.sides:
             if side.flow is None:
                 continue
@@ -118,9 +118,10 @@ class Matching(Loss):
             side.flow.assign_affine(side.flow.affine.after_inverse_of(reached))
 
 
-def codes(model: WynerModel, h: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
-    """What the flows are learnt from, of features: by side parameters of q(u|x,z), then z."""
-    z = draw(model.z, model.joint_z(h), exact=True)  # q(z|x,y)
+def codes(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
+    """What the flows are learnt from, of a batch: by side parameters of q(u|x,z), then z."""
+    h = model.features_of(batch)
+    z = draw(model.z, model.joint_z(batch), exact=True)  # q(z|x,y)
     return {
         f"{side.name}_codes": ops.concatenate(
             [ops.concatenate(side.posterior(h[side.name], z).outputs(), -1), z], -1
@@ -133,22 +134,10 @@ def codes(model: WynerModel, h: Mapping[str, Tensor], draw: Draw) -> dict[str, T
 def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
     """`codes` of all pairs, by name."""
     model = stage.model
-    h = {
-        side.name: model.features(side, store)
-        for side, store in zip(model.sides, pairs.stores, strict=True)
-    }
     step = tf.function(
         lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True, autograph=False
     )
-    batches = [
-        step(
-            {
-                side.name: tf.constant(h[side.name][rows[:, column]])
-                for column, side in enumerate(model.sides)
-            }
-        )
-        for rows in (pairs.index[start : start + 1000] for start in range(0, len(pairs), 1000))
-    ]
+    batches = [step(part) for part in model.parts(pairs)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 

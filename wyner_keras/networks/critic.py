@@ -44,7 +44,7 @@ class GaussianCritic(keras.layers.Layer):
 
     @property
     def precisions(self) -> list[np.ndarray]:
-        """s and t, each `(size,)`."""
+        """S and t, each `(size,)`."""
         return [np.exp(log.numpy()) for log in self.logs]
 
     def pmi(self, e_x: Tensor, e_y: Tensor) -> Tensor:

@@ -1,0 +1,124 @@
+"""A convolutional encoder for few pairs, whose examples are told apart by detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+_GROUPS = 8  # of channels, normalised together
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+class PairEncoder(keras.layers.Layer):
+    """Images or series to the parameters of an expert: convolutions with group norm, then dense.
+
+    Args:
+        outputs: width of the linear output.
+        filters: of the 3×3 convolutions; every second one halves the size. Multiples of 8.
+        hidden: width of the dense layer.
+        dropout: rate before the dense layer, while training.
+        seed: of the initial weights and dropout.
+
+    Example:
+        >>> PairEncoder(10)(np.zeros((4, 32, 32, 3))).shape
+        TensorShape([4, 10])
+
+    Source: Wu and He, Group normalization, 2018.
+    """
+
+    def __init__(
+        self,
+        outputs: int,
+        filters: Sequence[int] = (32, 64, 64, 96, 96, 128),
+        hidden: int = 256,
+        dropout: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.outputs, self.filters, self.hidden = outputs, tuple(filters), hidden
+        self.dropout, self.seed = dropout, seed
+        self.dropout_layer = keras.layers.Dropout(dropout, seed=seed)
+        self.hidden_layer = self._dense(hidden, 98, "hidden", activation="relu")
+        self.output_layer = self._dense(outputs, 99, "output")
+
+    def _initializer(self, position: int) -> keras.initializers.Initializer:
+        return keras.initializers.GlorotUniform(seed=self.seed * 100 + position)
+
+    def _dense(self, width: int, position: int, name: str, **settings: Any) -> keras.layers.Dense:
+        return keras.layers.Dense(
+            width,
+            kernel_initializer=self._initializer(position),
+            dtype=self.dtype_policy,
+            name=name,
+            **settings,
+        )
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for examples `(batch, h, w, c)` or `(batch, time, channels)`."""
+        # A series is a grid of one column.
+        height, width, channels = (
+            input_shape[1:] if len(input_shape) == 4 else (input_shape[1], 1, input_shape[2])
+        )
+        self.grid = (height, width, channels)
+        self.convolutions, self.norms = [], []
+        for position, count in enumerate(self.filters):
+            stride = 2 if position % 2 else 1
+            size = tuple(3 if length > 1 else 1 for length in (height, width))
+            layer = keras.layers.Conv2D(
+                count,
+                size,
+                strides=tuple(stride if length > 1 else 1 for length in (height, width)),
+                padding="same",
+                kernel_initializer=self._initializer(position),
+                dtype=self.dtype_policy,
+                name=f"convolution_{position}",
+            )
+            layer.build((None, height, width, channels))
+            height, width, channels = -(-height // stride), -(-width // stride), count
+            norm = keras.layers.GroupNormalization(
+                _GROUPS, dtype=self.dtype_policy, name=f"norm_{position}"
+            )
+            norm.build((None, height, width, channels))
+            self.convolutions.append(layer)
+            self.norms.append(norm)
+        self.hidden_layer.build((None, height * width * channels))
+        self.output_layer.build((None, self.hidden))
+        self.built = True
+
+    @property
+    def hidden_layers(self) -> list[keras.layers.Layer]:
+        """All layers but the last."""
+        return [*self.convolutions, *self.norms, self.hidden_layer]
+
+    def trunk(self, data: Tensor, training: bool = False) -> Tensor:
+        """The dense layer's activations, `(batch, hidden)`, of images in [0, 1] or of series."""
+        hidden = ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid))
+        for layer, norm in zip(self.convolutions, self.norms, strict=True):
+            hidden = ops.relu(norm(layer(hidden)))
+        width = self.hidden_layer.kernel.shape[0]
+        hidden = self.dropout_layer(ops.reshape(hidden, (-1, width)), training=training)
+        return self.hidden_layer(hidden)
+
+    def call(self, data: Tensor, training: bool = False) -> Tensor:
+        """Outputs `(batch, outputs)` of images in [0, 1], or of series."""
+        return self.output_layer(self.trunk(data, training=training))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """`(batch, outputs)`."""
+        return (input_shape[0], self.outputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "outputs": self.outputs,
+            "filters": list(self.filters),
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
