@@ -17,6 +17,7 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.gumbel import gumbel, one_hot
+from wyner_keras.networks.mixture_prior import MixturePrior
 from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
 from wyner_serving.noise import draw_noise
@@ -368,8 +369,11 @@ class DiagonalGaussian(_Family):
     def values(self) -> None:
         """None: a continuum."""
 
-    def prior_layer(self) -> None:
-        """None: z is drawn from N(0, I)."""
+    def prior_layer(self) -> Any:
+        """A mixture of Gaussians."""
+        prior = MixturePrior(self.dim)
+        prior.build(None)
+        return prior
 
     def describe(self) -> dict[str, Any]:
         """Family, size and noise."""

@@ -69,8 +69,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     alignment = StageSettings(
         name="alignment",
         loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
-        **({"epochs": 40, "batch_size": 256} if whole else lasting(10 if small else 8, 500)),
-        learning_rate=falling,
+        **({"epochs": 120, "batch_size": 256} if whole else lasting(10 if small else 8, 500)),
+        learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
     )
     joint = StageSettings(
