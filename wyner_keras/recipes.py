@@ -54,6 +54,11 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         passes = 1 if steps >= 16 else max(1, min(whole // 8, 64 // steps))
         return {"epochs": -(-whole // passes), "passes": passes, "batch_size": batch_size}
 
+    def steps(count: int, batch_size: int) -> dict[str, Any]:
+        """Epochs and batch size of a stage that takes about `count` steps, 40 epochs at least."""
+        batch_size = max(1, min(batch_size, facts.pairs // 4))
+        return {"epochs": max(40, count * batch_size // facts.pairs), "batch_size": batch_size}
+
     width, rate = (256, 2e-3) if small else (512, 1e-3)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
@@ -69,7 +74,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     alignment = StageSettings(
         name="alignment",
         loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
-        **({"epochs": 120, "batch_size": 256} if whole else lasting(10 if small else 8, 500)),
+        **(steps(480, 256) if whole else lasting(10 if small else 8, 500)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
     )

@@ -120,22 +120,26 @@ def test_mutual_information_of_independent_labels_is_zero():
     assert float(information) == pytest.approx(0, abs=1e-5)
 
 
-def test_maximal_correlation_is_its_definition_in_numpy(rng):
-    f = rng.normal(1, 1, size=(40, 3))
-    g = f @ rng.normal(size=(3, 3)) + rng.normal(size=(40, 3))
-    f0, g0 = f - f.mean(axis=0), g - g.mean(axis=0)
-    covariances = np.cov(f.T, bias=True) @ np.cov(g.T, bias=True)
-    expected = (f0 * g0).sum(axis=1).mean() - 0.5 * np.trace(covariances)
-    np.testing.assert_allclose(objectives.maximal_correlation(f, g), expected, rtol=1e-4)
+def test_info_nce_is_its_definition_in_numpy(rng):
+    scores = rng.normal(size=(30, 30))
+    told = [
+        2 * scores[i, i] - np.log(np.exp(scores[i]).mean()) - np.log(np.exp(scores[:, i]).mean())
+        for i in range(30)
+    ]
+    np.testing.assert_allclose(objectives.info_nce(scores), np.mean(told) / 2, rtol=1e-5)
 
 
-def test_maximal_correlation_of_a_shared_label_is_half_of_k_less_one():
-    k = 4
-    one_hot = np.eye(k)[np.arange(40) % k] * math.sqrt(k)
-    best = float(objectives.maximal_correlation(one_hot, one_hot))
-    assert best == pytest.approx((k - 1) / 2, abs=1e-5)
-    assert float(objectives.maximal_correlation(1.1 * one_hot, 0.9 * one_hot)) < best
-    assert float(objectives.maximal_correlation(1.1 * one_hot, 1.1 * one_hot)) < best
+def test_info_nce_of_partners_told_for_sure_is_the_log_of_the_batch():
+    assert float(objectives.info_nce(1e3 * np.eye(50))) == pytest.approx(math.log(50), abs=1e-4)
+
+
+def test_info_nce_by_the_true_pmi_is_the_mutual_information(rng):
+    x, noise = rng.normal(size=(2, 3000))
+    y = 0.8 * x + 0.6 * noise
+    pmi = (
+        -0.5 * math.log(0.36) - (0.64 * x[:, None] ** 2 + 0.64 * y**2 - 1.6 * x[:, None] * y) / 0.72
+    )
+    assert float(objectives.info_nce(pmi)) == pytest.approx(-0.5 * math.log(0.36), abs=0.03)
 
 
 def test_gaussian_mutual_information_is_half_the_log_ratio_of_determinants(rng):
@@ -187,11 +191,8 @@ def test_gaussian_mutual_information_of_a_correlation_is_its_closed_form(rng):
             lambda: objectives.categorical_mutual_information(*np.zeros((2, 2, 3))),
             "rank 3.*Received",
         ),
-        (
-            lambda: objectives.maximal_correlation(np.zeros((2, 3)), np.zeros((2, 4))),
-            "same.*Received",
-        ),
-        (lambda: objectives.maximal_correlation(*np.zeros((2, 2, 3, 1))), "rank 2.*Received"),
+        (lambda: objectives.info_nce(np.zeros((2, 3))), r"square. Received: shape=\(2, 3\)"),
+        (lambda: objectives.info_nce(np.zeros(3)), "rank 2.*Received"),
     ],
 )
 def test_shapes_are_checked_before_arithmetic(call, match):

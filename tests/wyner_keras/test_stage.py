@@ -13,7 +13,7 @@ from wyner_keras.divergence import TrainingDiverged
 from wyner_keras.losses import Alignment, Joint, Loss, Marginal, Matching, Refinement
 from wyner_keras.schedules import Ramp, Schedule
 
-LOSSES = [Alignment(functions=4), Joint(), Matching(), Marginal(), Refinement()]
+LOSSES = [Alignment(dimensions=4), Joint(), Matching(), Marginal(), Refinement()]
 
 
 @pytest.fixture(autouse=True)
@@ -225,7 +225,7 @@ def test_a_checkpoint_of_weights_restores_model_optimizer_and_schedule(
     small, pairs, weights, tmp_path
 ):
     path = tmp_path / "stage.weights.h5"
-    stage = small(Alignment(functions=4))
+    stage = small(Alignment(dimensions=4))
     stage.temperature.assign(0.25)
     stage.fit(
         pairs,
@@ -234,7 +234,7 @@ def test_a_checkpoint_of_weights_restores_model_optimizer_and_schedule(
         verbose=0,
     )
     # `end` sets the experts after the last epoch: the checkpoint is of before.
-    again = small(Alignment(functions=4), seed=4)
+    again = small(Alignment(dimensions=4), seed=4)
     again.load_weights(path)
     side, old = again.model.side("x"), stage.model.side("x")
     assert weights(*side.expert_network.hidden_layers) == weights(*old.expert_network.hidden_layers)

@@ -39,7 +39,7 @@ TINY = Recipe(
     sides={"x": SIDE, "y": SIDE},
     codecs={"x": None, "y": None},
     stages=(
-        stage("alignment", losses.Alignment(functions=4)),
+        stage("alignment", losses.Alignment(dimensions=4)),
         stage("joint", losses.Joint(), two_epsilon_squared=Ramp(start=0.5, end=0.1)),
         stage("flow", losses.Matching(), average=0.9),
         stage("marginal", losses.Marginal()),

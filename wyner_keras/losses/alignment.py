@@ -16,6 +16,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from wyner_keras import objectives
+from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.kinds import Clusters, clustered, merged
 from wyner_keras.losses.loss import Draw, Loss, rows_of
@@ -70,8 +71,25 @@ class Alignment(Loss):
     find: bool = False
     augmented: bool = True
 
+    def __post_init__(self) -> None:
+        check_whole(self.dimensions, "`dimensions`", minimum=1)
+        check_number(self.price, "`price`", "a finite number of at least 0")
+        if not 0 <= self.price < math.inf:
+            raise ValueError(
+                f"`price` should be a finite number of at least 0. Received: {self.price}"
+            )
+
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
-        """The output layers of e_x and e_y, then the critic."""
+        """The output layers of e_x and e_y, then the critic.
+
+        Raises:
+            ValueError: if z is a Gaussian of more dimensions.
+        """
+        if isinstance(model.z, DiagonalGaussian) and model.z.dim > self.dimensions:
+            raise ValueError(
+                f"`dimensions` should be at least {model.z.dim}, which z has. "
+                f"Received: {self.dimensions}"
+            )
         layers: list[keras.layers.Layer] = []
         for position, side in enumerate(model.sides):
             seed = 1000 * model.seed + 500 + position

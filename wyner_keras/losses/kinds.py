@@ -9,7 +9,7 @@ from scipy.stats import chi2
 from sklearn.cluster import KMeans
 
 _TRIES = 4  # starts of k-means; the one of least variance within clusters is kept
-_CERTAINTY = 0.99  # that two values differ
+_CERTAINTY = 0.9999  # that two values differ, of the many pairs of values that there are
 
 
 class Clusters(NamedTuple):

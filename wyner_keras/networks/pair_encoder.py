@@ -9,12 +9,15 @@ import keras
 from keras import ops
 
 Tensor = Any
+_LENGTH = 32  # places that convolutions begin with
 _GROUPS = 8  # of channels, normalised together
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class PairEncoder(keras.layers.Layer):
     """Images or series to the parameters of an expert: convolutions with group norm, then dense.
+
+    What is longer than 48 places is averaged over as many as bring it to 32 or so first.
 
     Args:
         outputs: width of the linear output.
@@ -65,6 +68,10 @@ class PairEncoder(keras.layers.Layer):
             input_shape[1:] if len(input_shape) == 4 else (input_shape[1], 1, input_shape[2])
         )
         self.grid = (height, width, channels)
+        self.pool = keras.layers.AveragePooling2D(
+            tuple(max(1, round(length / _LENGTH)) for length in (height, width)), padding="same"
+        )
+        height, width = self.pool.compute_output_shape((None, *self.grid))[1:3]
         self.convolutions, self.norms = [], []
         for position, count in enumerate(self.filters):
             stride = 2 if position % 2 else 1
@@ -97,7 +104,7 @@ class PairEncoder(keras.layers.Layer):
 
     def trunk(self, data: Tensor, training: bool = False) -> Tensor:
         """The dense layer's activations, `(batch, hidden)`, of images in [0, 1] or of series."""
-        hidden = ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid))
+        hidden = self.pool(ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid)))
         for layer, norm in zip(self.convolutions, self.norms, strict=True):
             hidden = ops.relu(norm(layer(hidden)))
         width = self.hidden_layer.kernel.shape[0]
