@@ -495,14 +495,11 @@ class WynerModel(keras.Model, Tasks):
 
     def by_rows(self, side: Side, rows: Any, made: Callable[[Tensor], Tensor]) -> np.ndarray:
         """What is made of the examples in all rows of a store, `(rows, width)`."""
-        step = tf.function(lambda batch: made(side.modality.prepare(batch)), reduce_retracing=True)
-        count = len(rows)
-        return np.concatenate(
-            [
-                step(rows.take(np.arange(start, min(count, start + _AT_ONCE)))).numpy()
-                for start in range(0, count, _AT_ONCE)
-            ]
-        )
+
+        def of(batch: Tensor) -> Tensor:
+            return made(side.modality.prepare(batch))
+
+        return in_parts(of, len(rows), lambda places: rows.take(places))
 
     def rows(self, pairs: Pairs, experts: bool = True) -> dict[str, tuple[np.ndarray, int]]:
         """What losses read of the rows of pairs, and each one's column of `pairs.index`.
@@ -713,6 +710,22 @@ class WynerModel(keras.Model, Tasks):
             settings={name: deserialize(side["settings"]) for name, side in sides.items()},
             **values,
         )
+
+
+def in_parts(
+    made: Callable[[Tensor], Tensor], count: int, taken: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """What is made of rows, 1,000 at a time.
+
+    Args:
+        made: of a batch of rows.
+        count: of the rows.
+        taken: gives the rows at some places.
+    """
+    places = np.split(np.arange(count), range(_AT_ONCE, count, _AT_ONCE))
+    # To trace it for one call would take longer than the call.
+    step = tf.function(made, reduce_retracing=True, autograph=False) if len(places) > 1 else made
+    return np.concatenate([np.asarray(step(tf.constant(taken(part)))) for part in places])
 
 
 # By store of rows, then by codec; an entry goes with either.

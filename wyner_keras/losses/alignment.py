@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
@@ -21,12 +20,11 @@ from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.kinds import Clusters, clustered, merged
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import Side, WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic
 
 Tensor = Any
 logger = logging.getLogger(__name__)
-_AT_ONCE = 1000  # rows
 _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
 _SHUFFLES = 200  # of pairs that share nothing
 _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
@@ -195,12 +193,6 @@ def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> di
     }
 
 
-def _by_parts(made: Any, rows: np.ndarray) -> np.ndarray:
-    step = tf.function(made, reduce_retracing=True, autograph=False)
-    parts = range(0, len(rows), _AT_ONCE)
-    return np.concatenate([step(tf.constant(rows[i : i + _AT_ONCE])).numpy() for i in parts])
-
-
 @dataclass(frozen=True)
 class _Seen:
     """What the experts make of pairs; a row a pair, by side.
@@ -229,7 +221,7 @@ class _Seen:
             if side.settings.expert == "data":
                 e = model.by_rows(side, store, made)
             else:
-                e = _by_parts(made, h)
+                e = in_parts(made, len(h), h.__getitem__)
             features.append(h[pairs.index[:, column]])
             naturals.append(e[pairs.index[:, column]])
         return cls(features, naturals, critic.precisions)
