@@ -440,7 +440,7 @@ def test_a_third_family_is_common_and_local_latent_of_a_model(tmp_path):
         assert np.isfinite(list(history.values())).all()
         after = stage.trainable_variables
         assert all(np.any(old != new) for old, new in zip(before, after, strict=True))
-    with pytest.raises(ValueError, match=r"Alignment needs a Categorical z. Received: z=Bernoulli"):
+    with pytest.raises(ValueError, match=r"Alignment needs .*Received: z=Bernoulli"):
         wk.Stage(model, wk.losses.Alignment())
     x = pairs.arrays()[0]
     encoded = model.encode_x(x, seed=0)

@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
-from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.latents import Categorical
 from wyner_keras.model import SideSettings, WynerModel
 
 COUNTS = {"x": 7, "y": 5}
@@ -463,7 +463,18 @@ def test_the_prior_becomes_the_aggregated_posterior_and_is_for_pairs_alone(
 
 
 def test_a_model_without_a_prior_cannot_fit_it(make_model, pairs):
-    with pytest.raises(
-        ValueError, match=r"fit_prior needs .*Received: z=DiagonalGaussian\(dim=2\)"
-    ):
-        make_model(z=DiagonalGaussian(dim=2)).fit_prior(pairs)
+    config = make_model().get_config() | {"learned_prior": False}
+    with pytest.raises(ValueError, match=r"fit_prior needs .*Received: z=.*learned_prior=False"):
+        wk.WynerModel.from_config(config).fit_prior(pairs)
+
+
+def test_a_gaussian_zs_prior_is_that_of_its_posteriors(make_model, pairs):
+    model = make_model(z=DiagonalGaussian(dim=2))
+    for side in model.sides:
+        output = side.expert_network.output_layer
+        output.bias.assign([3.0, -1.0, -3.0, -3.0])
+    model.fit_prior(pairs)
+    q = model.joint_z(dict(zip("xy", pairs.arrays(), strict=True)))
+    noise = np.random.default_rng(0).normal(size=(5000, 2)).astype("f")
+    z = np.asarray(model.sample_prior(noise))
+    np.testing.assert_allclose(z.mean(axis=0), q.mean.numpy().mean(axis=0), atol=0.1)

@@ -20,7 +20,7 @@ LOSSES = [Alignment(dimensions=4), Joint(), Matching(), Marginal(), Refinement()
 def no_calibration(monkeypatch):
     """What the flows' affine maps are is no matter here, and takes long."""
     for name in ("begin", "end"):
-        monkeypatch.setattr(Matching, name, lambda self, stage, pairs: None)
+        monkeypatch.setattr(Matching, name, lambda self, stage, pairs, validation=None: None)
 
 
 @pytest.fixture(scope="module")

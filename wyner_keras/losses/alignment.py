@@ -22,6 +22,7 @@ from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE
 from wyner_keras.model import Side, WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic
+from wyner_keras.received import received
 
 Tensor = Any
 logger = logging.getLogger(__name__)
@@ -81,12 +82,17 @@ class Alignment(Loss):
         """The output layers of e_x and e_y, then the critic.
 
         Raises:
-            ValueError: if z is a Gaussian of more dimensions.
+            ValueError: if z, where it is told, is of another family, or of more dimensions.
         """
-        if isinstance(model.z, DiagonalGaussian) and model.z.dim > self.dimensions:
+        z: Any = model.z
+        if not self.find and not isinstance(z, Categorical | DiagonalGaussian):
             raise ValueError(
-                f"`dimensions` should be at least {model.z.dim}, which z has. "
-                f"Received: {self.dimensions}"
+                "Alignment needs a Categorical or DiagonalGaussian z, or to find it. "
+                f"Received: z={received(z)}"
+            )
+        if not self.find and isinstance(z, DiagonalGaussian) and z.dim > self.dimensions:
+            raise ValueError(
+                f"`dimensions` should be at least {z.dim}, which z has. Received: {self.dimensions}"
             )
         layers: list[keras.layers.Layer] = []
         for position, side in enumerate(model.sides):

@@ -75,7 +75,8 @@ def test_what_the_first_stage_found_of_z_is_kept(pairs, tmp_path):
     h = {name: np.random.default_rng(1).normal(size=(4, 64)).astype("f") for name in "xy"}
     expected = kept.z.product(stage.heads[0]([h["x"], h["y"]]))
     for each in (kept, loaded):
-        np.testing.assert_array_equal(each.joint_z(h).probabilities, expected.probabilities)
+        batch = {f"{name}_features": own for name, own in h.items()}
+        np.testing.assert_array_equal(each.joint_z(batch).probabilities, expected.probabilities)
         for old, new in zip(model.sides, each.sides, strict=True):
             for a, b in zip(old.get_weights(), new.get_weights(), strict=True):
                 np.testing.assert_array_equal(a, b)

@@ -36,7 +36,7 @@ def posteriors(model, pairs):
     data = dict(zip("xy", pairs.arrays(), strict=True))
     h = {side.name: side.encode(data[side.name]) for side in model.sides}
     each = (side.read(data[side.name], h[side.name]) for side in model.sides)
-    return [np.asarray(q.outputs()[0], float) for q in (model.joint_z(h), *each)]
+    return [np.asarray(q.outputs()[0], float) for q in (model.joint_z(data), *each)]
 
 
 def test_what_z_holds_is_the_information_of_the_joint_table(plain, pairs):

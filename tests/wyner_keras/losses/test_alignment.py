@@ -8,7 +8,8 @@ from scipy.special import logsumexp
 import wyner_keras as wk
 from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses import Alignment
+from wyner_keras.losses import Alignment, Joint, Refinement
+from wyner_keras.losses.joint import legible
 
 
 @pytest.fixture(scope="module")
@@ -101,10 +102,11 @@ def test_a_shared_number_is_a_quantity_and_its_nats_are_found(make_model):
     x[:, :1] = 0.5 + 0.12 * seen[0]
     y = np.concatenate([np.tanh(seen[1]), rng.normal(size=(3000, 2))], axis=1)
     pairs = Pairs(x.reshape(-1, 4, 4, 1).clip(0, 1), y)
-    stage, _ = found(make_model, pairs, epochs=6)
+    stage, _ = found(make_model, pairs, epochs=20)
     assert stage.found["shared"] == "a quantity"
     assert stage.model.z == DiagonalGaussian(dim=stage.found["dimensions"])
-    assert stage.shared_nats == pytest.approx(-0.5 * math.log(1 - 0.8**2), abs=0.1)
+    # A lower bound of I(X; Y), of what experts of noisy features tell.
+    assert 0.3 < stage.shared_nats < -0.5 * math.log(1 - 0.8**2) + 0.05
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -115,8 +117,8 @@ def test_shuffled_pairs_share_nothing(make_model, labelled, seed):
     assert stage.found["shared"] == "nothing"
     assert stage.shared_nats == 0
     model = stage.model
-    for q in (model.joint_z(dict(zip(("x", "y"), (x[:4], y[:4]), strict=True))),):
-        np.testing.assert_allclose(q.outputs()[0], 1 / model.z.k, rtol=1e-5)
+    q = model.joint_z({"x": x[:4], "y": y[:4]})
+    np.testing.assert_allclose(q.outputs()[0], 1 / model.z.k, rtol=1e-5)
 
 
 def test_what_is_found_is_chosen_on_pairs_apart(labelled):
@@ -157,6 +159,13 @@ def test_a_gaussian_z_has_the_experts_that_were_trained(make_model, pairs):
 
 def _kl(stage, pairs):
     return np.asarray(stage.terms(pairs.arrays(), training=False)["kl_z"])
+
+
+def test_kinds_are_concepts_that_decoders_can_be_asked_for(aligned, labelled):
+    model = aligned[0].model
+    assert legible(model, labelled) > 0.9
+    for loss in (Joint(), Refinement()):
+        assert loss.adapted(model, labelled) is loss
 
 
 def test_experts_read_the_label_as_gaussian_clusters_do(aligned, labelled, labels):
@@ -211,5 +220,5 @@ def test_fewer_different_pairs_than_values_leave_finite_experts(make_model, pair
 
 
 def test_a_gaussian_z_wider_than_what_is_trained_is_refused(make_model):
-    with pytest.raises(ValueError, match=r"`dimensions` .* at least 4.*Received: 3"):
+    with pytest.raises(ValueError, match=r"`dimensions` should be at least 4.*Received: 3"):
         wk.Stage(make_model(z=DiagonalGaussian(dim=4)), Alignment(dimensions=3))
