@@ -36,7 +36,7 @@ def test_who_judged_is_said_only_where_someone_did():
         assert f"accuracies and coherence are {CLASSIFIER}." in card({"figures": figures})
     alone = card({"figures": UNREAD})
     assert f"| {TITLES['diversity_y']} | ratio | 0.250 | 1.000 | ceiling |" in alone
-    assert "Measured on held-out pairs, without a classifier." in alone
+    assert "Measured on held-out pairs, without labels." in alone
     for metrics in ({"figures": UNREAD}, {"figures": {}}, None):
         assert CLASSIFIER not in card(metrics)
     for metrics in (None, {}, {"figures": {}}, {"figures": None}):
