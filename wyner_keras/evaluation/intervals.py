@@ -52,8 +52,9 @@ def mann_whitney(share: float, first: int, second: int) -> tuple[float, float]:
         variance = theta * (1 - theta) * (1 + more * spread) / (first * second)
         return float((share - theta) ** 2 - _Z**2 * variance)
 
-    low = 0.0 if share <= 0 else brentq(excess, 0.0, share)
-    high = 1.0 if share >= 1 else brentq(excess, share, 1.0)
+    # At 0 and at 1 it is 0 as well: the ends that are sought lie beyond what was found.
+    low = 0.0 if share <= 0 else brentq(excess, 0.0, share - 1e-9)
+    high = 1.0 if share >= 1 else brentq(excess, share + 1e-9, 1.0)
     return low, high
 
 

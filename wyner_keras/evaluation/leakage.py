@@ -152,7 +152,8 @@ def _told(smoothers: np.ndarray, aim: np.ndarray) -> tuple[float, float]:
         critic = (m * precision) @ t.T - 0.5 * np.square(t) @ (precision - 1 / elsewhere[-1])
         critic -= critic.max(axis=1, keepdims=True)
         gained += float((np.diagonal(critic) - np.log(np.exp(critic).mean(axis=1))).sum())
-    return gained / len(aim), 1 - left / max(float(np.square(aim).sum()), 1e-9)
+    total = float(np.square(aim).sum())
+    return gained / len(aim), 1 - left / total if total > 0 else 0.0
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
