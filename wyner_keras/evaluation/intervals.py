@@ -40,7 +40,7 @@ def mann_whitney(share: float, first: int, second: int) -> tuple[float, float]:
 
     Example:
         >>> [round(end, 2) for end in mann_whitney(1.0, 100, 100)]
-        [0.96, 1.0]
+        [0.98, 1.0]
 
     Source: Newcombe, Confidence intervals for an effect size measure based on the Mann–Whitney
     statistic, part 2, 2006, method 5; the variance is Hanley and McNeil's of 1982.
