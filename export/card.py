@@ -74,7 +74,8 @@ def _row(name: str, figure: Any) -> str:
     kind = NAMED.get(name)
     title, unit, what, digits = (name, "", "", 3)
     if kind is not None:
-        what = kind.stands_beside(_of(figure, "interval"), _of(figure, "p_value"))
+        ends = [_of(figure, "low"), _of(figure, "high")]
+        what = kind.stands_beside(None if None in ends else ends, _of(figure, "p_value"))
         title, unit, digits = kind.title, kind.unit, kind.digits
     values = (_of(figure, of) for of in ("model", "beside"))
     model, beside = ("–" if value is None else f"{value:.{digits}f}" for value in values)
@@ -83,7 +84,7 @@ def _row(name: str, figure: Any) -> str:
 
 def _how_judged(figures: Mapping[str, Any]) -> str:
     if not any(name.startswith(_OF_A_CLASSIFIER) for name in figures):
-        return "Measured on held-out pairs, without labels."
+        return "Measured on held-out pairs, without a classifier of labels."
     return (
         "Measured on held-out pairs; accuracies and coherence are read by a classifier that was "
         "trained on training data only."

@@ -130,13 +130,13 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON; `left_out` and `nearest` are there where something is.
 
-        A figure that has an interval or a p value has them beside "model" and "beside".
+        A figure that has an interval has "low" and "high" too, and "p_value" if it is a test.
         """
         figures: dict[str, Any] = {}
         for name, figure in self.figures.items():
             figures[name] = figure._asdict()
             if name in self.intervals:
-                figures[name]["interval"] = list(self.intervals[name])
+                figures[name] |= zip(("low", "high"), self.intervals[name], strict=True)
             if name in self.p_values:
                 figures[name]["p_value"] = self.p_values[name]
         extra: dict[str, Any] = {"left_out": dict(self.left_out)} if self.left_out else {}

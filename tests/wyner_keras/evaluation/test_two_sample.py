@@ -109,9 +109,8 @@ def test_figures_of_a_right_model_of_a_deaf_one_and_of_a_dull_one() -> None:
         right["two_sample_shuffled"], abs=0.06
     )
     assert "perfect; 95 %: 0." in right.table()
-    assert right.to_dict()["figures"]["two_sample_y"]["interval"] == list(
-        right.intervals["two_sample_y"]
-    )
+    listed = right.to_dict()["figures"]["two_sample_y"]
+    assert (listed["low"], listed["high"]) == right.intervals["two_sample_y"]
 
 
 def test_inputs_that_are_not_asked_for_are_not_compared() -> None:
