@@ -96,8 +96,10 @@ def memory_test(
     samples, held_out = (
         _checked(rows, name) for name, rows in (("samples", samples), ("held_out", held_out))
     )
+    _same_width(samples, held_out=held_out)
     if not callable(train):
         rows = _checked(train, "train")
+        _same_width(samples, train=rows)
         train = lambda: _cut(rows)  # noqa: E731
     check_whole(shown, "`shown`", minimum=1)
     draw = np.random.default_rng(check_whole(seed, "`seed`"))
@@ -166,6 +168,15 @@ def _checked(rows: Any, name: str) -> np.ndarray:
     if array.ndim != 2 or len(array) < 2 or not np.isfinite(array).all():
         raise ValueError(f"`{name}` should be {expected}. Received: {received(array)}")
     return array
+
+
+def _same_width(samples: np.ndarray, **others: np.ndarray) -> None:
+    for name, rows in others.items():
+        if rows.shape[1] != samples.shape[1]:
+            raise ValueError(
+                f"`samples` and `{name}` should have equally many features. "
+                f"Received: {samples.shape[1]} and {rows.shape[1]}"
+            )
 
 
 def _cut(rows: np.ndarray) -> Iterator[np.ndarray]:

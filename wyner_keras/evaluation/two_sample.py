@@ -103,6 +103,11 @@ def shifted(rows: np.ndarray) -> np.ndarray:
 def _parts(real: Sequence[np.ndarray], generated: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Each part's real rows, then its generated ones."""
     expected = "vectors (n, features), one array a part, 10 rows or more and equally many"
+    if not all(isinstance(parts, list | tuple) and parts for parts in (real, generated)):
+        raise ValueError(
+            "`real` and `generated` should be lists of arrays, one array a part. "
+            f"Received: {received(real)} and {received(generated)}"
+        )
     pair = [
         [as_real(part, f"`{name}`", expected) for part in parts]
         for name, parts in (("real", real), ("generated", generated))
