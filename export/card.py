@@ -59,7 +59,7 @@ def _figures_text(metrics: Mapping[str, Any] | None) -> list[str]:
         lines += ["| figure | unit | model | beside it | which is |", "|---|---|---|---|---|"]
         lines += [_row(name, figure) for name, figure in figures.items()]
         lines += ["", _how_judged(figures)]
-        values = [_value(figure, of) for figure in figures.values() for of in ("model", "beside")]
+        values = [_of(figure, of) for figure in figures.values() for of in ("model", "beside")]
         if None in values:
             lines += ["", "A – stands for what came out as no finite number."]
     for reason in dict.fromkeys(left_out.values()):
@@ -74,22 +74,24 @@ def _row(name: str, figure: Any) -> str:
     kind = NAMED.get(name)
     title, unit, what, digits = (name, "", "", 3)
     if kind is not None:
-        title, unit, what, digits = kind.title, kind.unit, kind.beside, kind.digits
-    values = (_value(figure, of) for of in ("model", "beside"))
+        ends = [_of(figure, "low"), _of(figure, "high")]
+        what = kind.stands_beside(None if None in ends else ends, _of(figure, "p_value"))
+        title, unit, digits = kind.title, kind.unit, kind.digits
+    values = (_of(figure, of) for of in ("model", "beside"))
     model, beside = ("–" if value is None else f"{value:.{digits}f}" for value in values)
     return f"| {title} | {unit} | {model} | {beside} | {what} |"
 
 
 def _how_judged(figures: Mapping[str, Any]) -> str:
     if not any(name.startswith(_OF_A_CLASSIFIER) for name in figures):
-        return "Measured on held-out pairs, without a classifier."
+        return "Measured on held-out pairs, without a classifier of labels."
     return (
         "Measured on held-out pairs; accuracies and coherence are read by a classifier that was "
         "trained on training data only."
     )
 
 
-def _value(figure: Any, of: str) -> float | None:
+def _of(figure: Any, of: str) -> Any:
     return figure.get(of) if isinstance(figure, Mapping) else None
 
 

@@ -36,11 +36,17 @@ def test_who_judged_is_said_only_where_someone_did():
         assert f"accuracies and coherence are {CLASSIFIER}." in card({"figures": figures})
     alone = card({"figures": UNREAD})
     assert f"| {TITLES['diversity_y']} | ratio | 0.250 | 1.000 | ceiling |" in alone
-    assert "Measured on held-out pairs, without a classifier." in alone
+    assert "Measured on held-out pairs, without a classifier of labels." in alone
     for metrics in ({"figures": UNREAD}, {"figures": {}}, None):
         assert CLASSIFIER not in card(metrics)
     for metrics in (None, {}, {"figures": {}}, {"figures": None}):
         assert "exported without judged figures" in card(metrics)
+
+
+def test_intervals_and_p_values_stand_in_the_last_column():
+    test = {"model": 0.6, "beside": 0.5, "low": 0.55, "high": 0.65, "p_value": 0.01}
+    found = card({"figures": {"two_sample_joint": test}})
+    assert "| 0.600 | 0.500 | perfect; 95 %: 0.550 to 0.650; p = 0.010 |" in found
 
 
 def test_what_was_left_out_is_named_under_its_reason():

@@ -109,6 +109,13 @@ CALLS = [
     ),
     (evaluation.slant, {"images": SMALL.images}),
     (evaluation.stroke_thickness, {"images": SMALL.images}),
+    (evaluation.dependence_test, {"pairs": PAIRS, "permutations": 19, "rows": 20, "seed": 0}),
+    (evaluation.leakage_test, {"latent": np.eye(20), "target": np.eye(20), "permutations": 19}),
+    (
+        evaluation.memory_test,
+        {"samples": np.eye(3), "held_out": np.eye(3), "train": np.eye(3), "shown": 1},
+    ),
+    (evaluation.two_sample_test, {"real": [np.eye(10)], "generated": [np.eye(10)]}),
     (
         evaluation.evaluate,
         {"inputs": 10, "samples": 2, "styles": 3, "concepts": 1},

@@ -1,24 +1,35 @@
 """Quality of a model of pairs, always against held-out real ones."""
 
+from wyner_keras.evaluation.dependence import DependenceTest, dependence_test
 from wyner_keras.evaluation.digits import slant, stroke_thickness, style_correlation
 from wyner_keras.evaluation.distances import frechet_distance, precision_recall
 from wyner_keras.evaluation.diversity import within_input_diversity
 from wyner_keras.evaluation.evaluator import evaluate
 from wyner_keras.evaluation.fit import energy_score
 from wyner_keras.evaluation.judge import Judge, judges_for
+from wyner_keras.evaluation.leakage import Leakage, leakage_test
+from wyner_keras.evaluation.memory import Memory, memory_test
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.report import Figure, Report
 from wyner_keras.evaluation.retrieval import pmi_scores, recall_at
+from wyner_keras.evaluation.two_sample import TwoSampleTest, two_sample_test
 
 __all__ = [
+    "DependenceTest",
     "Figure",
     "Judge",
+    "Leakage",
+    "Memory",
     "Plan",
     "Report",
+    "TwoSampleTest",
+    "dependence_test",
     "energy_score",
     "evaluate",
     "frechet_distance",
     "judges_for",
+    "leakage_test",
+    "memory_test",
     "plans",
     "pmi_scores",
     "precision_recall",
@@ -26,5 +37,6 @@ __all__ = [
     "slant",
     "stroke_thickness",
     "style_correlation",
+    "two_sample_test",
     "within_input_diversity",
 ]

@@ -9,7 +9,18 @@ from tqdm import tqdm
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation import digits, distances, diversity, fit, labels, retrieval
+from wyner_keras.evaluation import (
+    dependence,
+    digits,
+    distances,
+    diversity,
+    fit,
+    labels,
+    leakage,
+    memory,
+    retrieval,
+    two_sample,
+)
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.report import TITLES, Figure, Report
@@ -17,7 +28,11 @@ from wyner_keras.received import received
 
 # What is measured: one more is a function here, and its kind in `report.KINDS`.
 _FIGURES: tuple[Callable[[Evaluation], dict[str, Figure | str]], ...] = (
+    dependence.figures,
     retrieval.figures,
+    two_sample.figures,
+    leakage.figures,
+    memory.figures,
     fit.reconstruction,
     labels.figures,
     fit.conditional,
@@ -42,10 +57,13 @@ def evaluate(
 ) -> Report:
     """Evaluate a model of pairs on held-out pairs.
 
-    Without labels: whether the model's pointwise mutual information finds an example's partner
-    among 1,000; what x through (z, u) keeps of x; the energy score of `samples` given x, for 500
-    inputs, and their variance; Fréchet distance, precision and recall (k = 3) of conditional and
-    joint samples against one half of the real examples, whose other half is the ceiling.
+    Without labels: whether x and y depend on one another at all; whether the model's pointwise
+    mutual information finds an example's partner among 1,000; how well a classifier tells
+    generated pairs from real ones; what u and v tell of z and of the other side; given `train`,
+    whether samples are copies of training rows; what x through (z, u) keeps of x; the energy score
+    of `samples` given x, for 500 inputs, and their variance; Fréchet distance, precision and recall
+    (k = 3) of conditional and joint samples against one half of the real examples, whose other half
+    is the ceiling.
 
     Where labels are known, a judge that `train` taught reads the label of the pair off conditional
     samples and transfers, `styles` by `concepts`, and labels that fit each other off joint pairs.
@@ -58,7 +76,8 @@ def evaluate(
             `generate_pairs`, `transfer_x` and `transfer_y`. One that cannot do all of it names
             what it can in an attribute `tasks`: "conditional", "joint", "transfer".
         held_out: pairs that the model was not trained on; of more than 10,000 a random part.
-        train: pairs whose labels teach the judges.
+        train: the pairs that the model was trained on: samples are compared with their rows, and
+            their labels teach the judges.
         judges: by side, in place of `judges_for(train)`.
         inputs: how many examples of a side to use, drawn at random; by default all.
         samples: samples an input, at least 2.
@@ -88,13 +107,14 @@ def evaluate(
         if not isinstance(pairs, Pairs) and (name, pairs) != ("train", None):
             raise ValueError(f"`{name}` should be Pairs. Received: {received(pairs)}")
     shapes = dict(zip("xy", (each.shape for each in held_out.modalities), strict=True))
-    for name, shape in shapes.items():
-        expected = getattr(model, "example_shape", shapes.get)(name)
-        if expected != shape:
-            raise ValueError(
-                f"`held_out` should hold {name} of shape {expected}, as the model does. "
-                f"Received: shape {shape}"
-            )
+    for name, pairs in (("held_out", held_out), ("train", train)):
+        for side, modality in zip("xy", () if pairs is None else pairs.modalities, strict=False):
+            expected = getattr(model, "example_shape", shapes.get)(side)
+            if expected != modality.shape:
+                raise ValueError(
+                    f"`{name}` should hold {side} of shape {expected}, as the model does. "
+                    f"Received: shape {modality.shape}"
+                )
     if judges is None:
         judges = {} if train is None else judges_for(train, verbose="auto" if verbose else 0)
     if any(judge.modality.shape != shapes.get(name) for name, judge in judges.items()):
@@ -106,6 +126,7 @@ def evaluate(
         model,
         held_out,
         judges,
+        train=train,
         inputs=inputs,
         samples=samples,
         styles=styles,
@@ -121,4 +142,7 @@ def evaluate(
         counts=evaluation.counts,
         seed=seed,
         left_out={name: each for name, each in listed.items() if isinstance(each, str)},
+        intervals=evaluation.intervals,
+        p_values=evaluation.p_values,
+        nearest=evaluation.nearest,
     )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data import Pairs
+from wyner_keras.evaluation.apart import pairs_apart
 from wyner_keras.evaluation.judge import Judge
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.spaces import Space, Standard, chunked
@@ -30,6 +31,7 @@ class Held:
         entry: what the model, or else the modality, says of them.
         examples: float32 `(n, *shape)`.
         partner: of each the position, among the other side's, of one that it is paired with.
+        of_pair: of each held-out pair the position of its example.
         labels: `(n,)`, or None.
         judge: of examples like these; None where none can be had.
         side: the model's; None of a model that shows none.
@@ -46,7 +48,9 @@ class Held:
         self.evaluation, self.judge, self.name = evaluation, judge, pairs.names[column]
         self.modality: Any = pairs.modalities[column]
         # Its rows, ascending, and of each the first pair that it is in.
-        rows, first = np.unique(pairs.index[:, column], return_index=True)
+        rows, first, self.of_pair = np.unique(
+            pairs.index[:, column], return_index=True, return_inverse=True
+        )
         self.examples = self.modality.check(pairs.stores[column].take(rows), self.name)
         others = np.unique(pairs.index[:, 1 - column])
         self.partner = np.searchsorted(others, pairs.index[first, 1 - column])
@@ -130,7 +134,12 @@ class Evaluation:
     Attributes:
         sides: x and y, by name.
         tasks: what the model can do.
-        counts: how many examples figures rest on; figures add theirs.
+        pairs: those held out that are looked at.
+        train: pairs that the model was trained on, or None.
+        counts: how many examples figures rest on; figures add theirs, and so to the next three.
+        intervals: of figures, 95 %.
+        p_values: of figures that are tests.
+        nearest: by side, what samples lie nearest to training rows.
     """
 
     def __init__(
@@ -139,6 +148,7 @@ class Evaluation:
         pairs: Pairs,
         judges: Mapping[str, Judge],
         *,
+        train: Pairs | None = None,
         inputs: int | None,
         samples: int,
         styles: int,
@@ -151,10 +161,15 @@ class Evaluation:
             raise ValueError(
                 f"`tasks` of the model should be some of {TASKS}. Received: {received(self.tasks)}"
             )
+        self.train = train
         self.counts: dict[str, int] = {}
+        self.intervals: dict[str, tuple[float, float]] = {}
+        self.p_values: dict[str, float] = {}
+        self.nearest: dict[str, Any] = {}
         room = _ROOM // (4 * max(math.prod(modality.shape) for modality in pairs.modalities))
         if len(pairs) > max(2, min(_MOST, room)):
             pairs = pairs.take(max(2, min(_MOST, room)), seed=seed)
+        self.pairs = pairs
         self.sides = {
             name: Held(self, pairs, column, judges.get(name))
             for column, name in enumerate(pairs.names)
@@ -169,6 +184,15 @@ class Evaluation:
         )
         for side, other in zip(self.sides.values(), reversed(self.sides.values()), strict=True):
             side.other, side.plan = other, drawn[side.name]
+
+    @functools.cached_property
+    def apart(self) -> dict[str, np.ndarray] | None:
+        """Of pairs that nothing links the places of x and of y; None where there are too few."""
+        try:
+            chosen = pairs_apart(self.pairs, seed=self.seed)
+        except ValueError:
+            return None
+        return {name: side.of_pair[chosen] for name, side in self.sides.items()}
 
     def made(self, task: str) -> list[Held]:
         """The sides that a task makes, y first; none if the model cannot do it."""

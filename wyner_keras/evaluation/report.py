@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from wyner_keras.evaluation.memory import Memory
 
 
 class Kind(NamedTuple):
-    """What a figure is, and what stands beside it; its title names {made} and {given} sides."""
+    """What a figure is, and what stands beside it; its title names {made} and {given} sides.
+
+    {local} is the local latent of {made}.
+    """
 
     title: str
     unit: str
     beside: str
     digits: int = 3  # after the point, in a table
+
+    def stands_beside(self, interval: Sequence[float] | None, p_value: float | None) -> str:
+        """What stands beside it in a table, its interval and its p value where it has them."""
+        said = self.beside
+        if interval is not None:
+            low, high = (f"{end:.{self.digits}f}" for end in interval)
+            said += f"; 95 %: {low} to {high}"
+        return said if p_value is None else f"{said}; p = {p_value:.3f}"
 
 
 KINDS = {
@@ -23,6 +37,26 @@ KINDS = {
     "found_first": Kind("own {made} ranked first by {given} (R@1)", "share", "chance"),
     "found_in_5": Kind("own {made} in the first 5 by {given} (R@5)", "share", "chance"),
     "partner_nats": Kind("what z tells of the partner (InfoNCE)", "nats", "most, log n", 2),
+    "dependence": Kind("x and y depend on one another", "deviations", "shuffled, 95 %", 1),
+    "two_sample_joint": Kind("joint pairs told from real ones", "share", "perfect"),
+    "two_sample": Kind("{made} from {given} told from real {made}", "share", "perfect"),
+    "two_sample_shuffled": Kind(
+        "generated x and y of different z told from real pairs", "share", "real x and y, shuffled"
+    ),
+    "leakage_z": Kind("what {local} tells of z (InfoNCE)", "nats", "shuffled, 95 %"),
+    "leakage_z_variance": Kind("variance of z that {local} explains", "share", "shuffled, 95 %"),
+    "leakage_partner": Kind("what {local} tells of {given} (InfoNCE)", "nats", "shuffled, 95 %"),
+    "leakage_partner_variance": Kind(
+        "variance of {given} that {local} explains", "share", "shuffled, 95 %"
+    ),
+    "memory": Kind(
+        "nearer to training rows than held-out rows are, {made} from {given}", "share", "no copies"
+    ),
+    "memory_joint": Kind(
+        "nearer to training rows than held-out rows are, {made} of joint pairs",
+        "share",
+        "no copies",
+    ),
     "fit": Kind("conditional fit, {made}: gain on a shuffled {given}", "share", "no use of it"),
     "fit_joint": Kind("conditional fit, {made}: gain on joint samples", "share", "no use of it"),
     "reconstruction": Kind("variance of {made} reconstructed", "share", "ceiling"),
@@ -45,11 +79,13 @@ KINDS = {
 
 def _of_sides(name: str, kind: Kind) -> dict[str, Kind]:
     """The figure of either side by its name, "frechet_joint_y" say."""
-    if "{made}" not in kind.title:
+    if "{" not in kind.title:
         return {name: kind}
     return {
-        f"{name}_{made}": kind._replace(title=kind.title.format(made=made, given=given))
-        for made, given in (("y", "x"), ("x", "y"))
+        f"{name}_{made}": kind._replace(
+            title=kind.title.format(made=made, given=given, local=local)
+        )
+        for made, given, local in (("y", "x", "v"), ("x", "y", "u"))
     }
 
 
@@ -73,22 +109,40 @@ class Report:
         counts: how many examples each group of figures rests on.
         seed: of the evaluation.
         left_out: what a figure that is not there needs, by the figure's name.
+        intervals: of figures that have one, 95 %.
+        p_values: of figures that are tests: how often shuffled examples give as much.
+        nearest: by figure ("memory_y" say) the samples that lie nearest to training rows, and
+            the positions of those rows in their store; see `wyner_keras.evaluation.Memory`.
     """
 
     figures: Mapping[str, Figure]
     counts: Mapping[str, int]
     seed: int
     left_out: Mapping[str, str] = field(default_factory=dict)
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    p_values: Mapping[str, float] = field(default_factory=dict)
+    nearest: Mapping[str, Memory] = field(default_factory=dict, compare=False)
 
     def __getitem__(self, name: str) -> float:
         """The model's figure of that name."""
         return self.figures[name].model
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; `left_out` is there where something was."""
-        figures = {name: figure._asdict() for name, figure in self.figures.items()}
-        left_out = {"left_out": dict(self.left_out)} if self.left_out else {}
-        return {"figures": figures, "counts": dict(self.counts), "seed": self.seed, **left_out}
+        """Plain values, ready for JSON; `left_out` and `nearest` are there where something is.
+
+        A figure that has an interval has "low" and "high" too, and "p_value" if it is a test.
+        """
+        figures: dict[str, Any] = {}
+        for name, figure in self.figures.items():
+            figures[name] = figure._asdict()
+            if name in self.intervals:
+                figures[name] |= zip(("low", "high"), self.intervals[name], strict=True)
+            if name in self.p_values:
+                figures[name]["p_value"] = self.p_values[name]
+        extra: dict[str, Any] = {"left_out": dict(self.left_out)} if self.left_out else {}
+        if self.nearest:
+            extra["nearest"] = {name: each.to_dict() for name, each in self.nearest.items()}
+        return {"figures": figures, "counts": dict(self.counts), "seed": self.seed, **extra}
 
     def table(self) -> str:
         """An aligned table in plain text, then what was left out and what that needs."""
@@ -96,7 +150,8 @@ class Report:
         for name, figure in self.figures.items():
             kind = NAMED[name]
             model, beside = (f"{value:.{kind.digits}f}" for value in figure)
-            rows.append((kind.title, kind.unit, model, beside, kind.beside))
+            said = kind.stands_beside(self.intervals.get(name), self.p_values.get(name))
+            rows.append((kind.title, kind.unit, model, beside, said))
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = [
             f"{a:<{wide[0]}}  {b:<{wide[1]}}  {c:>{wide[2]}}  {d:>{wide[3]}}  {e:<{wide[4]}}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from sklearn.decomposition import PCA
 
 Space = Callable[[np.ndarray], np.ndarray]
 """From examples `(n, *shape)` to vectors `(n, features)`, float32."""
@@ -63,3 +64,28 @@ def chunked(function: Callable[[Any], Any], examples: np.ndarray) -> np.ndarray:
     """A function of examples, computed for 1,000 at a time and put together."""
     parts = np.array_split(examples, -(-len(examples) // _AT_ONCE))
     return np.concatenate([np.asarray(function(ops.convert_to_tensor(part))) for part in parts])
+
+
+def scores(vectors: np.ndarray, most: int) -> np.ndarray:
+    """Few uncorrelated columns of deviation 1 in place of many; columns that do not vary go.
+
+    Args:
+        vectors: `(n, features)`.
+        most: columns that are kept as they are, but for their scale; of more, the first so many
+            principal components are taken.
+
+    Returns:
+        float64 `(n, columns)`, of mean 0, at most `most` columns and at least one.
+
+    Example:
+        >>> scores(np.array([[1.0, 5.0], [3.0, 5.0]]), 4).tolist()
+        [[-1.0], [1.0]]
+    """
+    centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
+    varies = centred.std(axis=0) > 1e-6 * max(1.0, float(np.abs(vectors).max()))
+    centred = centred[:, varies] if varies.any() else centred[:, :1]
+    if centred.shape[1] > most:
+        size = min(most, len(centred) - 1)
+        centred = PCA(size, random_state=0).fit_transform(centred)
+    deviation = centred.std(axis=0)
+    return centred / np.where(deviation > 1e-12, deviation, 1)

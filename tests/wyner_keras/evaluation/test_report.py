@@ -29,6 +29,24 @@ def test_table_and_dictionary_say_the_same() -> None:
     }
 
 
+def test_intervals_and_p_values_stand_beside_their_figures() -> None:
+    report = Report(
+        figures={"two_sample_y": Figure(0.6, 0.5), "leakage_z_x": Figure(0.1, 0.02)},
+        counts={},
+        seed=0,
+        intervals={"two_sample_y": (0.55, 0.6512)},
+        p_values={"leakage_z_x": 0.01},
+    )
+    told, leak = report.table().splitlines()[2:]
+    assert told.endswith("0.600   0.500  perfect; 95 %: 0.550 to 0.651")
+    assert leak.startswith("what u tells of z (InfoNCE) ")
+    assert leak.endswith("0.100   0.020  shuffled, 95 %; p = 0.010")
+    assert report.to_dict()["figures"] == {
+        "two_sample_y": {"model": 0.6, "beside": 0.5, "low": 0.55, "high": 0.6512},
+        "leakage_z_x": {"model": 0.1, "beside": 0.02, "p_value": 0.01},
+    }
+
+
 def test_names_and_titles_are_of_both_sides() -> None:
     assert TITLES["frechet_joint_y"] == "Fréchet distance, y of joint pairs"
     assert TITLES["found_first_x"] == "own x ranked first by y (R@1)"
