@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wyner_serving.errors import BundleError
+from wyner_serving.pmi import parts_of
 
 # Format 1 was of images alone: it had their shapes, under `images`, where format 2 has `sides`.
 FORMAT = 2
@@ -128,6 +130,16 @@ def _check(folder: Path, values: dict[str, Any]) -> None:
 def _check_latent(name: str, entry: Any) -> None:
     if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
         raise BundleError(f"latents/{name} should have noise and size. Received: {entry}")
+    parts = parts_of(entry)
+    if parts is None:
+        return
+    sizes = [[size for key, size in part.items() if key != "form"] for part in parts]
+    whole = all(_is_size(size) for own in sizes for size in own)
+    if not whole or sum(map(math.prod, sizes)) != entry["size"]:
+        raise BundleError(
+            f"latents/{name} should have parts whose sizes add up to {entry['size']}. "
+            f"Received: {parts}"
+        )
 
 
 def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:

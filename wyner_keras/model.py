@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.data import Pairs
-from wyner_keras.latents import DiagonalGaussian, Latent
+from wyner_keras.latents import DiagonalGaussian, Latent, can_rank
 from wyner_keras.modality import Modality
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
@@ -178,6 +180,12 @@ class Side(keras.layers.Layer):
             features = self.encode(data) if features is None else features
             outputs = self.reader_network([features], training=training)
         return self.z.product(ops.cast(outputs, "float32"))
+
+    @property
+    def reader_weights(self) -> list[Any]:
+        """The weights of q(z|x), in a fixed order."""
+        codec = [] if self.settings.reader == "data" else self.codec.weights
+        return [*codec, *self.reader_network.weights]
 
     def posterior(self, features: Tensor, z: Tensor) -> Any:
         """q(u|x,z) before the flow: of the code that the decoder reads."""
@@ -388,7 +396,17 @@ class WynerModel(keras.Model, Tasks):
                 for side in self.sides
             )
 
-        return {**found, "generate_pairs": generate_pairs}
+        def score_pairs(**posteriors: Tensor) -> tuple[Tensor]:
+            x, y = (
+                [posteriors[f"{side.name}_{name}"] for name in self.z.output_names]
+                for side in self.sides
+            )
+            return (self.z.log_pmi(x, y),)
+
+        found["generate_pairs"] = generate_pairs
+        if can_rank(self.z):
+            found["score_pairs"] = score_pairs
+        return found
 
     def _graphs_of(self, side: Side) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
         (other,) = (each for each in self.sides if each is not side)
@@ -447,6 +465,21 @@ class WynerModel(keras.Model, Tasks):
             name: None if latent is None else latent.describe()
             for name, latent in {"z": self.z, **locals_}.items()
         }
+
+    @property
+    def posterior_names(self) -> Sequence[str]:
+        """Names of what `posteriors` gives, in its order."""
+        return self.z.output_names
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of what q(z|x) and q(z|y) are made of: a gallery's model is known by it."""
+        told = {"sides": self.side_entries, "z": self.z.describe()}
+        found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for side in self.sides:
+            for weight in side.reader_weights:
+                found.update(np.ascontiguousarray(weight.numpy()))
+        return found.hexdigest()
 
     @functools.cached_property
     def _compiled_graphs(self) -> dict[str, Any]:
