@@ -69,9 +69,10 @@ def unit_of(info: TensorInfo, sides: Mapping[str, Any], values: np.ndarray) -> U
     """The unit of an output.
 
     That of images is their range, that of latents and what tells their posteriors is 1, that of
-    nats the deviation of all of them, at least 1 nat. Other data have units of their own: a channel's, or a column's, is the deviation of its values. The columns
-    of a vector are compared one by one, because a decision that rounding takes the other way in one
-    of them says nothing of the others.
+    nats the deviation of all of them, at least 1 nat. Other data have units of their own: a
+    channel's, or a column's, is the deviation of its values. The columns of a vector are compared
+    one by one, because a decision that rounding takes the other way in one of them says nothing of
+    the others.
 
     Args:
         info: of the output; a row is what its free sizes count.

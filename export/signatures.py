@@ -190,7 +190,7 @@ def _png(name: str, seeded: Signature) -> Signature:
 
 
 def _score_rows(model: WynerModel, example: Mapping[str, Any]) -> Signature:
-    """What the two of a pair tell of each other, row by row, so that a server may batch requests."""
+    """What x and y of a pair tell of each other, row by row, so that a server may batch them."""
     tensors = Tensors(model)
 
     def score(**data: Tensor) -> tuple[Tensor]:
@@ -236,8 +236,8 @@ def signatures(
 
     Every graph under its own name; `transfer_*` also row by row, as `…_rows`; the tasks also
     from seeds, as `…_seeded`, and where all sides are images of one or three channels, from and to
-    PNG bytes, as `…_png`; `score_pairs` also row by row; `sides`, which tells what the data are, and
-    `about`, which tells what the model and its latents are. All but the `transfer_*` grids and
+    PNG bytes, as `…_png`; `score_pairs` also row by row; `sides`, which tells what the data are,
+    and `about`, which tells what the model and its latents are. All but the `transfer_*` grids and
     `score_pairs` tie their inputs and outputs to one batch size.
     """
     sides, latents = model.side_entries, model.latent_entries

@@ -61,7 +61,9 @@ class Gallery:
             "latent": dict(self.latent),
             "model": self.model,
         }
-        arrays = {f"{_OUTPUT}{place}": each for place, each in enumerate(self.outputs)}
+        arrays: dict[str, Any] = {
+            f"{_OUTPUT}{place}": each for place, each in enumerate(self.outputs)
+        }
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as folder:
             # Given a stream, NumPy adds no suffix of its own.

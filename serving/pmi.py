@@ -112,7 +112,7 @@ def parts_of(entry: Mapping[str, Any]) -> list[Part] | None:
         >>> parts_of({"family": "categorical", "n": 2, "k": 3, "size": 6, "noise": "uniform"})
         [{'form': 'categorical', 'n': 2, 'k': 3}]
     """
-    found = []
+    found: list[Part] = []
     for part in entry.get("pmi") or [{**entry, "form": entry["family"]}]:
         form = FORMS.get(part["form"])
         if form is None:

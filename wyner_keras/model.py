@@ -478,7 +478,7 @@ class WynerModel(keras.Model, Tasks):
         found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for side in self.sides:
             for weight in side.reader_weights:
-                found.update(np.ascontiguousarray(weight.numpy()))
+                found.update(weight.numpy().tobytes())
         return found.hexdigest()
 
     @functools.cached_property
@@ -490,7 +490,16 @@ class WynerModel(keras.Model, Tasks):
         }
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The outputs of a graph, in their order."""
+        """The outputs of a graph, in their order.
+
+        Raises:
+            ValueError: if the model has no such graph.
+        """
+        if name not in self._compiled_graphs:
+            raise ValueError(
+                f"`name` should be of {', '.join(self._compiled_graphs)}; score_pairs needs a z "
+                f"with log_pmi. Received: name={received(name)}, z={received(self.z)}"
+            )
         given = {key: tf.constant(value) for key, value in inputs.items()}
         return [output.numpy() for output in self._compiled_graphs[name](**given)]
 

@@ -8,7 +8,7 @@ from wyner_keras.evaluation.fit import energy_score
 from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.report import Figure, Report
-from wyner_keras.evaluation.retrieval import pmi_scores, recall_at
+from wyner_keras.evaluation.retrieval import median_rank, pmi_scores, recall_at
 
 __all__ = [
     "Figure",
@@ -19,6 +19,7 @@ __all__ = [
     "evaluate",
     "frechet_distance",
     "judges_for",
+    "median_rank",
     "plans",
     "pmi_scores",
     "precision_recall",

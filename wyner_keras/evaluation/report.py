@@ -22,6 +22,7 @@ KINDS = {
     "style_accuracy": Kind("style transfer accuracy, {made}", "share", "ceiling"),
     "found_first": Kind("own {made} ranked first by {given} (R@1)", "share", "chance"),
     "found_in_5": Kind("own {made} in the first 5 by {given} (R@5)", "share", "chance"),
+    "median_rank": Kind("median rank of own {made} by {given}", "rank", "chance", 1),
     "partner_nats": Kind("what z tells of the partner (InfoNCE)", "nats", "most, log n", 2),
     "fit": Kind("conditional fit, {made}: gain on a shuffled {given}", "share", "no use of it"),
     "fit_joint": Kind("conditional fit, {made}: gain on joint samples", "share", "no use of it"),
