@@ -61,14 +61,13 @@ class Gallery:
             "latent": dict(self.latent),
             "model": self.model,
         }
-        arrays: dict[str, Any] = {
-            f"{_OUTPUT}{place}": each for place, each in enumerate(self.outputs)
-        }
+        arrays: dict[str, Any] = {_FACTS: np.array(json.dumps(facts))}
+        arrays |= {f"{_OUTPUT}{place}": each for place, each in enumerate(self.outputs)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with beside(path) as folder:
             # Given a stream, NumPy adds no suffix of its own.
             with (folder / "gallery").open("wb") as stream:
-                np.savez(stream, **{_FACTS: np.array(json.dumps(facts))}, **arrays)
+                np.savez(stream, **arrays)
             os.replace(folder / "gallery", path)
         return path
 
@@ -86,9 +85,12 @@ class Gallery:
                     raise ValueError(f"format {facts['format']!r}, not {FORMAT}")
                 count = sum(name.startswith(_OUTPUT) for name in arrays.files)
                 outputs = [arrays[f"{_OUTPUT}{place}"] for place in range(count)]
-            shapes = [(each.dtype.name, each.ndim, len(each)) for each in outputs]
-            if facts["side"] not in ("x", "y") or set(shapes) != {("float32", 2, len(outputs[0]))}:
-                raise ValueError(f"side {facts['side']!r}, outputs {shapes}")
+            shapes = {(each.dtype.name, each.ndim, len(each)) for each in outputs}
+            texts = isinstance(facts["model"], str) and facts["side"] in ("x", "y")
+            if not texts or shapes != {("float32", 2, len(outputs[0]))} or not len(outputs[0]):
+                raise ValueError(f"a gallery of {facts['side']!r} with outputs {shapes}")
+            if not all(np.isfinite(each).all() for each in outputs):
+                raise ValueError("NaN or infinity")
             return cls(facts["side"], outputs, facts["latent"], facts["model"])
         except Exception as error:  # a damaged archive fails in its zip, its header or its arrays
             raise InputError(

@@ -121,6 +121,25 @@ def parts_of(entry: Mapping[str, Any]) -> list[Part] | None:
     return found
 
 
+def sizes_of(parts: Sequence[Part]) -> list[int]:
+    """Width of each part's outputs.
+
+    Raises:
+        ValueError: if a size is no positive integer.
+
+    Example:
+        >>> sizes_of([{"form": "categorical", "n": 2, "k": 3}, {"form": "gaussian", "dim": 4}])
+        [6, 4]
+    """
+    found = []
+    for part in parts:
+        sizes = [part[name] for name in FORMS[part["form"]].sizes]
+        if not all(type(size) is int and size > 0 for size in sizes):
+            raise ValueError(f"Sizes should be positive integers. Received: {dict(part)}")
+        found.append(math.prod(sizes))
+    return found
+
+
 def log_pmi(
     parts: Sequence[Part], outputs_x: Sequence[Tensor], outputs_y: Sequence[Tensor], ops: Any = np
 ) -> Tensor:
@@ -162,11 +181,22 @@ class Blocks:
 
     Args:
         parts: of z, see `parts_of`.
-        outputs: what tells q(z|y) of each row, float32, each `(rows, ...)`.
+        outputs: what tells q(z|y) of each row, float32, each `(rows, size)`.
+
+    Raises:
+        ValueError: if there are other outputs than the parts have.
     """
 
     def __init__(self, parts: Sequence[Part], outputs: Sequence[np.ndarray]) -> None:
         self._parts = parts
+        wanted = [
+            size
+            for part, size in zip(parts, sizes_of(parts), strict=True)
+            for _ in range(FORMS[part["form"]].outputs)
+        ]
+        widths = [each.shape[1] for each in outputs]
+        if widths != wanted:
+            raise ValueError(f"Posteriors should be of widths {wanted}. Received: {widths}")
         # Variables of z: numbers that an operation makes of a query and a row.
         self._width = sum(part[FORMS[part["form"]].sizes[0]] for part in parts)
         self._rows = len(outputs[0])

@@ -139,22 +139,23 @@ class Ranking:
             InputError: if an argument is not as said, or the result cannot fit in memory.
             BundleError: if a bundle lacks a graph that this needs.
         """
+        check_memory("x", {"rows of x": _count(x), "rows of y": _count(y)}, (2,))
         gallery, queries = self.gallery_y(y), self._told(x, "x")
-        check_memory("x", {"rows of x": len(queries[0]), "rows of y": len(gallery)}, (1,))
         return np.concatenate(list(self._nats(queries, gallery)))
 
     def _rank(
         self, given: np.ndarray, gallery: Gallery | np.ndarray, side: str, k: int | None
     ) -> Ranked:
         k = None if k is None else check_count(k, "k")
+        most = _count(gallery) if k is None else min(k, _count(gallery))
+        # Of three numbers' size: positions are twice as wide as nats.
+        check_memory("k", {"queries": _count(given), "rows": most}, (3,))
         if not isinstance(gallery, Gallery):
             gallery = self._gallery(gallery, side)
         self._check_gallery(gallery, side)
         (query,) = (name for name in self.side_entries if name != side)
         told = self._told(given, query)
         k = len(gallery) if k is None else min(k, len(gallery))
-        # Two arrays of results, one of them of twice the width.
-        check_memory("k", {"queries": len(told[0]), "rows": k}, (3,))
         rows = np.empty((len(told[0]), k), np.int64)
         nats = np.empty((len(told[0]), k), np.float32)
         place = 0
@@ -203,3 +204,10 @@ class Ranking:
                 (nats,) = self.run_graph("score_pairs", inputs)
                 found.append(nats.reshape(1, -1))
             yield np.concatenate(found, axis=1)
+
+
+def _count(values: Any) -> int:
+    """Rows, as far as can be told before they are checked."""
+    if isinstance(values, Gallery):
+        return len(values)
+    return len(values) if isinstance(values, np.ndarray) and values.ndim else 0
