@@ -64,14 +64,18 @@ def scores(gallery: Gallery, queries: list[np.ndarray], place: int) -> np.ndarra
 
 
 def timed(call: Callable[[int], Any], queries: int) -> str:
-    """Median, 95th percentile and largest milliseconds."""
-    seconds = []
+    """Milliseconds: of the clock the least, median and 95th percentile; of processors the median.
+
+    The clock counts what other processes take, the processors' time does not.
+    """
+    clock, used = [], []
     for place in range(queries):
-        begin = time.perf_counter()
+        begin, before = time.perf_counter(), time.process_time()
         call(place)
-        seconds.append(time.perf_counter() - begin)
-    middle, high = np.quantile(seconds, (0.5, 0.95))
-    return f"{1e3 * middle:8.1f}{1e3 * high:8.1f}{1e3 * max(seconds):8.1f}"
+        clock.append(time.perf_counter() - begin)
+        used.append(time.process_time() - before)
+    found = [min(clock), *np.quantile(clock, (0.5, 0.95)), np.median(used)]
+    return "".join(f"{1e3 * seconds:8.1f}" for seconds in found)
 
 
 def main() -> None:
@@ -109,7 +113,10 @@ def main() -> None:
             lambda x, y: exact_categorical(x[:1], y[:1], 1, 64) + exact_gaussian(x[1:], y[1:]),
         ),
     }
-    print(f"{rows} rows, ms a query: median, 95 %, largest; nats off, of the ten best and of all")
+    print(
+        f"{rows} rows, ms a query: clock least, median, 95 %, processors median; nats off, of the "
+        "ten best and of all"
+    )
     for name, (parts, draw, exact) in cases.items():
         queries, outputs = draw(options.queries), draw(rows)
         gallery = Gallery("y", outputs, {"family": "drawn", "pmi": parts}, "drawn")
