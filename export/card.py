@@ -11,7 +11,7 @@ from wyner_keras.evaluation.report import NAMED, TITLES
 
 # How the names begin of figures that a classifier reads off.
 _OF_A_CLASSIFIER = ("conditional_accuracy", "joint_coherence", "style_accuracy")
-_OF_EVERY_LATENT = ("family", "size", "noise")
+_OF_EVERY_LATENT = ("family", "size", "noise", "pmi")
 _MOST_COLUMNS = 20  # that are named
 
 

@@ -32,7 +32,7 @@ def run_examples(
     """Evaluate every graph by a reference engine, the encoders first.
 
     Examples between two concepts come before the given ones. Samples of latents that a graph takes
-    are those that the encoders gave for the same examples.
+    are those that the encoders gave for the same examples, and so are posteriors.
 
     Args:
         graphs: encoders before what takes their samples.
@@ -53,6 +53,7 @@ def run_examples(
         for side, given in data.items()
     }
     streams, found = NoiseStreams(seed, latents), {}
+    posteriors: dict[str, np.ndarray] = {}
     samples: dict[tuple[str, str], np.ndarray] = {}
     for graph in graphs:
         side = graph.side
@@ -62,7 +63,12 @@ def run_examples(
         counts: dict[int | str, int] = {}
         for info in graph.inputs:
             free = info.shape[0]
-            if info.latent is None:
+            if info.name in posteriors:
+                # Rows of the sides differ in number, so that a mix-up shows.
+                batch = posteriors[info.name]
+                short = info.name.startswith(f"{others[0]}_")
+                inputs[info.name] = batch[: max(1, len(batch) // 4)] if short else batch
+            elif info.latent is None:
                 batch = rows[own.get(info.name, info.name)]
                 # Styles and concepts differ in number, so that a mix-up shows.
                 batch = batch[: max(1, len(batch) // 4)] if free == "styles" else batch
@@ -80,6 +86,8 @@ def run_examples(
         for info in graph.outputs:
             if info.latent is not None:
                 samples[side, info.latent] = outputs[info.name]
+            if graph.name == f"posterior_{side}_z":
+                posteriors[f"{side}_{info.name}"] = outputs[info.name]
     return found
 
 

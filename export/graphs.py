@@ -86,17 +86,25 @@ class Tensors:
             ),
         )
 
-    def posterior(self, side: str) -> tuple[TensorInfo, ...]:
+    def posterior(self, side: str, prefix: str = "", free: str = "n") -> tuple[TensorInfo, ...]:
         """What tells q(z|x)."""
         family: Any = self._families["z"]
         return tuple(
             TensorInfo(
-                name=name,
-                shape=("n", family.size),
+                name=f"{prefix}{name}",
+                shape=(free, family.size),
                 range=family.output_range,
                 meaning=f"{name.replace('_', ' ')} of q(z|{side})",
             )
             for name in family.output_names
+        )
+
+    def pmi(self, *free: str) -> TensorInfo:
+        """Pointwise mutual information of rows of the sides."""
+        return TensorInfo(
+            name="nats",
+            shape=free,
+            meaning=f"log ∫ {' '.join(f'q(z|{side})' for side in self.sides)} / p(z) dz, in nats",
         )
 
 
@@ -129,6 +137,16 @@ def _described(tensors: Tensors, name: str) -> dict[str, Any]:
                 "meaning": f"{side} = {side}_θ({given})",
                 "inputs": inputs,
                 "outputs": (tensors.data(side),),
+            }
+        case ["score", "pairs"]:
+            return {
+                "meaning": f"what every {' and every '.join(tensors.sides)} tell of each other",
+                "inputs": tuple(
+                    info
+                    for side in tensors.sides
+                    for info in tensors.posterior(side, f"{side}_", f"rows_{side}")
+                ),
+                "outputs": (tensors.pmi(*(f"rows_{side}" for side in tensors.sides)),),
             }
         case ["generate", "pairs"]:
             return {

@@ -49,6 +49,15 @@ _LATENT = {
         "family": {"type": "string"},
         "size": {"type": "integer", "minimum": 1},
         "noise": {"enum": ["uniform", "normal"]},
+        "pmi": {
+            "type": "array",
+            "minItems": 1,
+            "items": {
+                "type": "object",
+                "required": ["form"],
+                "properties": {"form": {"type": "string"}},
+            },
+        },
     },
 }
 _SIDE = {
@@ -92,6 +101,8 @@ SCHEMA: dict[str, Any] = {
         "created": {"type": "string"},
         "versions": {"type": "object", "additionalProperties": {"type": "string"}},
         "opset": {"type": "integer"},
+        # Of the model, which a gallery is known by; earlier bundles have none.
+        "identity": {"type": "string", "minLength": 1},
         "sides": {
             "type": "object",
             "required": ["x", "y"],
@@ -190,6 +201,7 @@ def manifest_of(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {package: runs.version(package) for package in _VERSIONED},
         "opset": OPSET,
+        "identity": model.identity,
         "sides": model.side_entries,
         "latents": model.latent_entries,
         "pairing": {

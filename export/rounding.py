@@ -68,10 +68,11 @@ class Unit(NamedTuple):
 def unit_of(info: TensorInfo, sides: Mapping[str, Any], values: np.ndarray) -> Unit:
     """The unit of an output.
 
-    That of images is their range, that of latents and what tells their posteriors is 1. Other data
-    have units of their own: a channel's, or a column's, is the deviation of its values. The columns
-    of a vector are compared one by one, because a decision that rounding takes the other way in one
-    of them says nothing of the others.
+    That of images is their range, that of latents and what tells their posteriors is 1, that of
+    nats the deviation of all of them, at least 1 nat. Other data have units of their own: a
+    channel's, or a column's, is the deviation of its values. The columns of a vector are compared
+    one by one, because a decision that rounding takes the other way in one of them says nothing of
+    the others.
 
     Args:
         info: of the output; a row is what its free sizes count.
@@ -80,6 +81,10 @@ def unit_of(info: TensorInfo, sides: Mapping[str, Any], values: np.ndarray) -> U
     """
     free = sum(isinstance(size, str) for size in info.shape)
     axes, entry = tuple(range(free, len(info.shape))), sides.get(info.name)
+    if info.name == "nats":
+        with np.errstate(invalid="ignore"):
+            deviation = np.asarray(values, np.float64).std()
+        return Unit(np.fmax(deviation, 1.0), _CEILING, axes)
     if entry is None or info.latent is not None:
         return Unit(np.ones(()), _CEILING, axes)
     if entry["kind"] == "image":

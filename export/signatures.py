@@ -189,18 +189,41 @@ def _png(name: str, seeded: Signature) -> Signature:
     return Signature(graph=graph, example=example)
 
 
-def _of_sides(sides: Mapping[str, Any]) -> Signature:
-    """What the sides' data are, so that a client knows it: the manifest's entries, in every row."""
-    text = json.dumps(sides)
+def _score_rows(model: WynerModel, example: Mapping[str, Any]) -> Signature:
+    """What x and y of a pair tell of each other, row by row, so that a server may batch them."""
+    tensors = Tensors(model)
+
+    def score(**data: Tensor) -> tuple[Tensor]:
+        told = [side.read(data[side.name]).outputs() for side in model.sides]
+
+        def pair(row: Any) -> Tensor:
+            x, y = ([part[None] for part in posterior] for posterior in row)
+            return tf.reshape(model.z.log_pmi(x, y), ())
+
+        return (tf.map_fn(pair, told, fn_output_signature=tf.TensorSpec((), tf.float32)),)
+
+    graph = Graph(
+        name="score_pairs_rows",
+        meaning="what x and y of each pair tell of each other: mispaired ones have few nats",
+        inputs=tuple(tensors.data(side) for side in tensors.sides),
+        outputs=(tensors.pmi("n"),),
+        function=score,
+    )
+    return Signature(graph=graph, example=[example[side] for side in tensors.sides])
+
+
+def _told(name: str, meaning: str, values: Mapping[str, Any]) -> Signature:
+    """Something that a client has to know, as JSON in every row."""
+    text = json.dumps(values)
 
     def call(row: Tensor) -> tuple[Tensor]:
         return (tf.fill(tf.shape(row), text),)
 
     graph = Graph(
-        name="sides",
-        meaning="what the data of the sides are",
+        name=name,
+        meaning=meaning,
         inputs=(TensorInfo(name="row", shape=("n",), dtype="int32", meaning="any number"),),
-        outputs=(TensorInfo(name="json", shape=("n",), dtype="string", meaning="by side"),),
+        outputs=(TensorInfo(name="json", shape=("n",), dtype="string", meaning="as JSON"),),
         function=call,
     )
     return Signature(graph=graph, example=[np.zeros(1, np.int32)])
@@ -213,18 +236,30 @@ def signatures(
 
     Every graph under its own name; `transfer_*` also row by row, as `…_rows`; the tasks also
     from seeds, as `…_seeded`, and where all sides are images of one or three channels, from and to
-    PNG bytes, as `…_png`; `sides`, which tells what the data are. All but the `transfer_*` grids
-    tie their inputs and outputs to one batch size.
+    PNG bytes, as `…_png`; `score_pairs` also row by row; `sides`, which tells what the data are,
+    and `about`, which tells what the model and its latents are. All but the `transfer_*` grids and
+    `score_pairs` tie their inputs and outputs to one batch size.
     """
     sides, latents = model.side_entries, model.latent_entries
     pngs = all(
         side["kind"] == "image" and side["shape"][-1] in _PNG_CHANNELS for side in sides.values()
     )
-    found = [_of_sides(sides)]
+    about = {
+        "identity": model.identity,
+        "latents": latents,
+        "posterior_names": list(model.posterior_names),
+    }
+    found = [
+        _told("sides", "what the data of the sides are", sides),
+        _told("about", "what the model and its latents are", about),
+    ]
     for graph in graphs:
         example = [examples[graph.name].inputs[info.name] for info in graph.inputs]
         noisy = Signature(graph=graph, example=example)
         found.append(noisy)
+        if graph.name == "score_pairs":
+            rows = {side: examples[f"posterior_{side}_z"].inputs[side] for side in sides}
+            found.append(_score_rows(model, rows))
         if graph.name.startswith("transfer"):
             noisy = _rows(model, graph, example)
             found.append(noisy)

@@ -9,6 +9,16 @@ Example:
 
 from wyner_serving.bundle import Bundle
 from wyner_serving.errors import BundleError, InputError, ServingError
+from wyner_serving.gallery import Gallery
+from wyner_serving.ranking import Ranked
 from wyner_serving.tasks import Encoded
 
-__all__ = ["Bundle", "BundleError", "Encoded", "InputError", "ServingError"]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Encoded",
+    "Gallery",
+    "InputError",
+    "Ranked",
+    "ServingError",
+]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wyner_serving.checks import check_count
+from wyner_serving.errors import BundleError
 from wyner_serving.manifest import read_file, read_sealed
 from wyner_serving.sessions import Sessions
 from wyner_serving.tasks import Tasks
@@ -91,12 +92,32 @@ class Bundle(Tasks):
         """By latent, "z" first, what it says of itself; None for one that the model lacks."""
         return self._manifest["latents"]
 
+    @property
+    def identity(self) -> str:
+        """Which model it is: of its weights, or the manifest's SHA-256 in an earlier bundle."""
+        return self._manifest.get("identity", self._seal)
+
+    @property
+    def posterior_names(self) -> Sequence[str]:
+        """Names of what `posteriors` gives, in its order."""
+        return [output["name"] for output in self._graph("posterior_x_z")["outputs"]]
+
+    def _graph(self, name: str) -> dict[str, Any]:
+        graphs = self._manifest["graphs"]
+        if name not in graphs:
+            raise BundleError(
+                f"{self._folder} should hold the graph {name}: export the model again. "
+                f"Received: a bundle of {', '.join(graphs)}"
+            )
+        return graphs[name]
+
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of a graph, in their order.
 
         Raises:
-            BundleError: if its file is not as the manifest says, or no graph.
+            BundleError: if there is no such graph, or its file is not as the manifest says.
         """
+        self._graph(name)
         return self._sessions.run(name, dict(inputs))
 
     def samples(self, side: str) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wyner_serving.errors import BundleError
+from wyner_serving.pmi import parts_of, sizes_of
 
 # Format 1 was of images alone: it had their shapes, under `images`, where format 2 has `sides`.
 FORMAT = 2
@@ -49,7 +50,9 @@ def read_sealed(folder: Path, seal: str | None = None) -> tuple[dict[str, Any], 
     values = parse_manifest(path, content)
     try:
         _check(folder, values)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except BundleError:
+        raise
+    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise BundleError(
             f"{path} should describe sides, latents, graphs and files. "
             f"Received: {type(error).__name__}: {error}"
@@ -96,6 +99,8 @@ def _is_size(value: Any) -> bool:
 
 
 def _check(folder: Path, values: dict[str, Any]) -> None:
+    if not isinstance(values.get("identity", ""), str):
+        raise BundleError(f"identity should be a text. Received: {values['identity']}")
     latents = values["latents"]
     for name, latent in latents.items():
         if name == "z" or latent is not None:
@@ -128,6 +133,12 @@ def _check(folder: Path, values: dict[str, Any]) -> None:
 def _check_latent(name: str, entry: Any) -> None:
     if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
         raise BundleError(f"latents/{name} should have noise and size. Received: {entry}")
+    parts = parts_of(entry)
+    if parts is not None and sum(sizes_of(parts)) != entry["size"]:
+        raise BundleError(
+            f"latents/{name} should have parts whose sizes add up to {entry['size']}. "
+            f"Received: {parts}"
+        )
 
 
 def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:

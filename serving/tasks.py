@@ -5,7 +5,7 @@ Keras' model and the bundle are two engines of the same tasks: both run graphs b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from wyner_serving.checks import check_count, check_latent, check_memory, check_seed
 from wyner_serving.errors import InputError
 from wyner_serving.noise import NoiseStreams
+from wyner_serving.ranking import Ranking
 from wyner_serving.rows import check_rows
 
 
@@ -28,27 +29,25 @@ class Encoded(NamedTuple):
     local: np.ndarray | None
 
 
-class Tasks:
+class Tasks(Ranking):
     """The public methods of a W-model, over an engine's graphs.
 
-    An engine offers `side_entries`, `latent_entries`, `batch_size` and `run_graph`.
+    An engine offers `side_entries`, `latent_entries`, `batch_size` and `run_graph`, and for ranking
+    `identity` and `posterior_names`.
     """
 
     batch_size: int  # rows in one pass of a graph; it bounds memory and changes no result
 
-    @property
-    def side_entries(self) -> Mapping[str, Mapping[str, Any]]:
-        """By side what its modality says of itself, and `local`, its local latent's name."""
-        raise NotImplementedError
-
-    @property
-    def latent_entries(self) -> Mapping[str, Mapping[str, Any] | None]:
-        """By latent, "z" first, what it says of itself; None for one that the model lacks."""
-        raise NotImplementedError
-
-    def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The outputs of a graph, in their order."""
-        raise NotImplementedError
+    def posteriors(self, values: np.ndarray, side: str) -> list[np.ndarray]:
+        """What tells q(z|x) of examples of a side, in the latent's order, each `(n, ...)`."""
+        values = self._check(values, side, side)
+        common: Any = self.latent_entries["z"]
+        check_memory(side, {"rows": len(values)}, (len(self.posterior_names), common["size"]))
+        parts = [
+            self._run(f"posterior_{side}_z", **{side: values[part]})
+            for part in self._chunks(len(values))
+        ]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def example_shape(self, side: str) -> tuple[int, ...]:
         """Shape of one example of a side: `(h, w, c)` of an image."""

@@ -6,8 +6,7 @@ one seed gives one answer in every runtime. A third family is one more class lik
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -21,9 +20,9 @@ from wyner_keras.networks.mixture_prior import MixturePrior
 from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
 from wyner_serving.noise import draw_noise
+from wyner_serving.pmi import log_pmi
 
 Tensor = Any
-_LEAST_AGREEMENT = float(np.finfo(np.float32).tiny)  # keeps a logarithm finite
 
 
 class Distribution(Protocol):
@@ -84,7 +83,8 @@ class Latent(Protocol):
     def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
         """Pointwise mutual information of every x with every y, nats, `(rows_x, rows_y)`.
 
-        It is log ∫ q(z|x) q(z|y) / p(z) dz; if X − Z − Y holds, log p(x,y) / p(x) p(y).
+        It is log ∫ q(z|x) q(z|y) / p(z) dz; if X − Z − Y holds, log p(x,y) / p(x) p(y). A family
+        that leaves it out cannot rank.
 
         Args:
             posteriors_x: of q(z|x) what `Distribution.outputs` gives.
@@ -98,7 +98,12 @@ class Latent(Protocol):
         """A p(z) that can be fitted to data, a layer from noise to samples; None for none."""
 
     def describe(self) -> dict[str, Any]:
-        """What a bundle's manifest says of the latent, JSON-able."""
+        """What a bundle's manifest says of the latent, JSON-able.
+
+        It has `family`, `size` and `noise`; and `pmi`, the independent parts of z in the order of
+        `output_names`, each of a form of `wyner_serving.pmi`. Without it a bundle ranks by the
+        graph of `log_pmi`, more slowly.
+        """
 
 
 def _positive_int(name: str, value: Any) -> None:
@@ -111,6 +116,7 @@ def _positive_int(name: str, value: Any) -> None:
 class _Family:
     noise: ClassVar[str]
     size: int
+    describe: Callable[[], dict[str, Any]]
 
     def _checked(self, parameters: Tensor, width: int) -> Tensor:
         if len(parameters.shape) != 2 or parameters.shape[-1] != width:
@@ -128,6 +134,17 @@ class _Family:
         """Noise for `count` samples, `(count, size)` float32, inside a training graph."""
         draw = {"uniform": keras.random.uniform, "normal": keras.random.normal}[self.noise]
         return draw((count, self.size), seed=seed, dtype="float32")
+
+    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Pointwise mutual information of every x with every y; see `Latent.log_pmi`.
+
+        By the forms that `describe` names: the arithmetic of bundles, traced by Keras.
+        """
+        x, y = (
+            [ops.cast(each, "float32") for each in posterior]
+            for posterior in (posteriors_x, posteriors_y)
+        )
+        return log_pmi(self.describe()["pmi"], x, y, ops)
 
     def get_config(self) -> dict[str, int]:
         """The constructor's arguments."""
@@ -202,16 +219,6 @@ class Categorical(_Family):
             self(expert_x).probabilities, self(expert_y).probabilities
         )
 
-    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
-        """Every log Σ_z q(z|x) q(z|y) / p(z), nats, `(rows_x, rows_y)`."""
-        q_x, q_y = (
-            ops.reshape(ops.cast(probabilities, "float32"), (-1, self.n, self.k))
-            for (probabilities,) in (posteriors_x, posteriors_y)
-        )
-        agreement = ops.einsum("xnk,ynk->nxy", q_x, q_y)  # Σ_z q(z|x) q(z|y), a variable
-        terms = ops.log(ops.maximum(agreement, _LEAST_AGREEMENT)) + math.log(self.k)
-        return ops.sum(terms, axis=0)  # the variables are independent
-
     def values(self) -> np.ndarray | None:
         """Every one-hot value, `(k**n, n*k)`; None for more than 10,000."""
         if self.k**self.n > self._MOST_VALUES:
@@ -226,13 +233,14 @@ class Categorical(_Family):
         return prior
 
     def describe(self) -> dict[str, Any]:
-        """Family, sizes and noise."""
+        """Family, sizes, noise, and the form of its pmi."""
         return {
             "family": "categorical",
             "n": self.n,
             "k": self.k,
             "size": self.size,
             "noise": self.noise,
+            "pmi": [{"form": "categorical", "n": self.n, "k": self.k}],
         }
 
 
@@ -352,20 +360,6 @@ class DiagonalGaussian(_Family):
             self.product(expert_x).mean, self.product(expert_y).mean
         )
 
-    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
-        """Every log ∫ q(z|x) q(z|y) / p(z) dz in closed form, nats, `(rows_x, rows_y)`."""
-        (mean_x, log_variance_x), (mean_y, log_variance_y) = (
-            [ops.cast(part, "float32") for part in posterior]
-            for posterior in (posteriors_x, posteriors_y)
-        )
-        # Precisions a, b, and e, the mean times the precision: (x, 1, dim) and (1, y, dim).
-        a, b = ops.exp(-log_variance_x)[:, None], ops.exp(-log_variance_y)[None]
-        e_x, e_y = mean_x[:, None] * a, mean_y[None] * b
-        c = a + b - 1.0  # precision of q(z|x,y)
-        logs = ops.log(a) + ops.log(b) - ops.log(c)
-        squares = e_x**2 / a + e_y**2 / b - (e_x + e_y) ** 2 / c
-        return 0.5 * ops.sum(logs - squares, axis=-1)
-
     def values(self) -> None:
         """None: a continuum."""
 
@@ -376,8 +370,14 @@ class DiagonalGaussian(_Family):
         return prior
 
     def describe(self) -> dict[str, Any]:
-        """Family, size and noise."""
-        return {"family": "gaussian", "dim": self.dim, "size": self.size, "noise": self.noise}
+        """Family, size, noise, and the form of its pmi."""
+        return {
+            "family": "gaussian",
+            "dim": self.dim,
+            "size": self.size,
+            "noise": self.noise,
+            "pmi": [{"form": "gaussian", "dim": self.dim}],
+        }
 
 
 @dataclass(frozen=True)
@@ -414,6 +414,16 @@ class Gaussian:
     def outputs(self) -> tuple[Tensor, ...]:
         """Mean and log variance."""
         return self.mean, self.log_variance
+
+
+def can_rank(family: Latent) -> bool:
+    """Whether a family has a pointwise mutual information; see `Latent.log_pmi`.
+
+    Example:
+        >>> can_rank(DiagonalGaussian(dim=3))
+        True
+    """
+    return getattr(type(family), "log_pmi", Latent.log_pmi) is not Latent.log_pmi
 
 
 _FAMILIES = {"categorical": Categorical, "gaussian": DiagonalGaussian}

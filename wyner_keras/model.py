@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.data import Pairs
-from wyner_keras.latents import DiagonalGaussian, Latent
+from wyner_keras.latents import DiagonalGaussian, Latent, can_rank
 from wyner_keras.modality import Modality
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
@@ -203,6 +205,12 @@ class Side(keras.layers.Layer):
             return self.z.product(self.expert(self.read_by_expert(data, features), training))
         outputs = self.reader_network(data if reader == "data" else features, training=training)
         return self.z.product(ops.cast(outputs, "float32"))
+
+    @property
+    def reader_weights(self) -> list[Any]:
+        """The weights of q(z|x), in a fixed order."""
+        codec = [] if self.settings.reader == "data" else self.codec.weights
+        return [*codec, *self.reader_network.weights]
 
     def posterior(self, features: Tensor, z: Tensor) -> Any:
         """q(u|x,z) before the flow: of the code that the decoder reads."""
@@ -413,7 +421,17 @@ class WynerModel(keras.Model, Tasks):
                 for side in self.sides
             )
 
-        return {**found, "generate_pairs": generate_pairs}
+        def score_pairs(**posteriors: Tensor) -> tuple[Tensor]:
+            x, y = (
+                [posteriors[f"{side.name}_{name}"] for name in self.z.output_names]
+                for side in self.sides
+            )
+            return (self.z.log_pmi(x, y),)
+
+        found["generate_pairs"] = generate_pairs
+        if can_rank(self.z):
+            found["score_pairs"] = score_pairs
+        return found
 
     def _graphs_of(self, side: Side) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
         (other,) = (each for each in self.sides if each is not side)
@@ -473,6 +491,21 @@ class WynerModel(keras.Model, Tasks):
             for name, latent in {"z": self.z, **locals_}.items()
         }
 
+    @property
+    def posterior_names(self) -> Sequence[str]:
+        """Names of what `posteriors` gives, in its order."""
+        return self.z.output_names
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of what q(z|x) and q(z|y) are made of: a gallery's model is known by it."""
+        told = {"sides": self.side_entries, "z": self.z.describe()}
+        found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
+        for side in self.sides:
+            for weight in side.reader_weights:
+                found.update(weight.numpy().tobytes())
+        return found.hexdigest()
+
     @functools.cached_property
     def _compiled_graphs(self) -> dict[str, Any]:
         # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
@@ -482,7 +515,16 @@ class WynerModel(keras.Model, Tasks):
         }
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The outputs of a graph, in their order."""
+        """The outputs of a graph, in their order.
+
+        Raises:
+            ValueError: if the model has no such graph.
+        """
+        if name not in self._compiled_graphs:
+            raise ValueError(
+                f"`name` should be of {', '.join(self._compiled_graphs)}; score_pairs needs a z "
+                f"with log_pmi. Received: name={received(name)}, z={received(self.z)}"
+            )
         given = {key: tf.constant(value) for key, value in inputs.items()}
         return [output.numpy() for output in self._compiled_graphs[name](**given)]
 

@@ -11,7 +11,6 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.losses import Draw, Joint, Loss, Marginal
-from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.model import WynerModel
 from wyner_keras.networks import MLP
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from wyner_serving.checks import check_array, check_count, check_memory, check_seed
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
+from wyner_serving.ranking import Ranking
 from wyner_serving.rows import check_rows
 from wyner_serving.tf_serving.png import from_png, to_png
 from wyner_serving.tf_serving.rest import Rest
@@ -39,13 +40,14 @@ def row_seeds(seed: int, count: int) -> np.ndarray:
     return (drawn >> 1).astype(np.int32)
 
 
-class Client:
+class Client(Ranking):
     """A model on a server; safe in threads, and in forked processes by REST.
 
     Pickled or copied, it travels as its arguments: every process has connections of its own.
 
     One seed gives one answer, whatever the number of rows in a request and whoever else asks. It
-    is not the answer that `Bundle` gives: the server draws its own noise.
+    is not the answer that `Bundle` gives: the server draws its own noise. Ranking draws none: the
+    server encodes, galleries stay here, and ranks are those of `Bundle`.
 
     Args:
         url: `http://host:8501` or `https://…` for REST, `grpc://host:8500` for gRPC, which needs
@@ -102,6 +104,7 @@ class Client:
         else:
             self._transport = Rest(url, model, label, version, float(timeout))
         self._sides: Mapping[str, Mapping[str, Any]] | None = None
+        self._about: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
         begins_anew(self)
 
@@ -162,6 +165,59 @@ class Client:
             if self._sides is None:
                 self._sides = self._asked_sides()
             return self._sides
+
+    def _about_model(self, name: str) -> Any:
+        """What the server says of the model and its latents; asked once."""
+        with self._lock:
+            if self._about is None:
+                try:
+                    answer = self._transport.predict("about", {"row": np.zeros(1, np.int32)})
+                    self._about = dict(json.loads(answer["json"].tolist()[0]))
+                except (KeyError, IndexError, TypeError, ValueError) as error:
+                    raise ServingError(
+                        f"The signature about should give JSON. Received: {error}"
+                    ) from error
+            about = self._about
+        if name not in about:
+            raise ServingError(f"The signature about should tell {name}. Received: {list(about)}")
+        return about[name]
+
+    @property
+    def latent_entries(self) -> Mapping[str, Mapping[str, Any] | None]:
+        """By latent, "z" first, what it says of itself; None for one that the model lacks."""
+        return self._about_model("latents")
+
+    @property
+    def identity(self) -> str:
+        """Which model it is; that of the model that was exported."""
+        return self._about_model("identity")
+
+    @property
+    def posterior_names(self) -> Sequence[str]:
+        """Names of what `posteriors` gives, in its order."""
+        return self._about_model("posterior_names")
+
+    def posteriors(self, values: np.ndarray, side: str) -> list[np.ndarray]:
+        """What tells q(z|x) of examples of a side, in the latent's order, each `(n, ...)`."""
+        values, names = self._check(values, side, side), self.posterior_names
+        width = self.latent_entries["z"]
+        check_memory(side, {"rows": len(values)}, (len(names), width["size"] if width else 1))
+        parts = []
+        for start in range(0, len(values), self._rows):
+            part = values[start : start + self._rows]
+            answer = self.predict(f"posterior_{side}_z", **{side: part})
+            found = {name: answer[name].shape[:1] for name in names if name in answer}
+            if set(found) != set(names) or set(found.values()) != {(len(part),)}:
+                raise ServingError(
+                    f"posterior_{side}_z should answer with {len(part)} rows of {names}. "
+                    f"Received: {found}"
+                )
+            parts.append([answer[name] for name in names])
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of a signature, in any order: only `score_pairs`, of one output, is asked."""
+        return list(self.predict(name, **inputs).values())
 
     def example_shape(self, side: str) -> tuple[int, ...]:
         """Shape of one example of a side: `(h, w, c)` of an image."""

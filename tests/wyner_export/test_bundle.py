@@ -17,7 +17,7 @@ from wyner_keras.latents import Categorical, DiagonalGaussian
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
     *("posterior_x_z", "posterior_y_z"),
-    *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
+    *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y", "score_pairs"),
 }
 
 
@@ -48,7 +48,8 @@ def test_a_manifest_says_what_its_bundle_holds(bundle):
     }
     assert list(manifest["latents"]) == ["z", "u", "v"]
     assert manifest["latents"]["z"] == {
-        "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform"
+        "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform",
+        "pmi": [{"form": "categorical", "n": 1, "k": 3}],
     }  # fmt: skip
     assert manifest["latents"]["v"]["size"] == 4
     assert manifest["pairing"]["label_map"] == {"0": 1, "1": 2, "2": 0}
@@ -91,7 +92,8 @@ def test_files_have_free_batches_named_and_outputs_in_order(bundle):
     for name, graph in manifest_of(bundle)["graphs"].items():
         model = onnx.load(bundle / graph["file"])
         (first, *_) = model.graph.input[0].type.tensor_type.shape.dim
-        assert first.dim_param == ("styles" if name.startswith("transfer") else "n")
+        free = {"transfer": "styles", "score": "rows_x"}
+        assert first.dim_param == free.get(name.split("_")[0], "n")
         for key, values in (("inputs", model.graph.input), ("outputs", model.graph.output)):
             assert [info["name"] for info in graph[key]] == [value.name for value in values]
 

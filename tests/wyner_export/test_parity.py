@@ -311,6 +311,9 @@ def test_a_bundle_verifies_on_another_processor(bundle_of, tmp_path, processor):
     )
     assert done.returncode == 0, done.stderr
     first, *rest = done.stderr.splitlines()
-    assert first == "SavedModel: 13 graphs"
-    assert [line.split(":")[0] for line in rest] == [f"ONNX {n}/13" for n in range(1, 14)]
+    count = len(json.loads((folder / "manifest.json").read_text())["graphs"])
+    assert first == f"SavedModel: {count} graphs" and count >= 13
+    assert [line.split(":")[0] for line in rest] == [
+        f"ONNX {n}/{count}" for n in range(1, count + 1)
+    ]
     assert done.stdout.startswith(f"{folder} is whole, and its engines agree")

@@ -3,18 +3,20 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_bundle
 from tensorflow_serving.apis import prediction_log_pb2
 
 from wyner_export import read_manifest
 from wyner_export.signatures import seeded_noise, streams
+from wyner_serving import Bundle
 
 TASKS = ("generate_x", "generate_y", "generate_pairs", "transfer_x", "transfer_y")
 
 
 def test_signatures_have_named_inputs_and_free_batches(judged):
     seeded = {f"{task}_{how}" for task in TASKS for how in ("seeded", "png")}
-    rows = {"transfer_x_rows", "transfer_y_rows"}
-    assert set(judged.graphs) | seeded | rows | {"sides"} == set(judged.loaded.signatures)
+    rows = {"transfer_x_rows", "transfer_y_rows", "score_pairs_rows"}
+    assert set(judged.graphs) | seeded | rows | {"sides", "about"} == set(judged.loaded.signatures)
     _, inputs = judged.loaded.signatures["transfer_x"].structured_input_signature
     assert {name: tuple(spec.shape) for name, spec in inputs.items()} == {
         "style": (None, 8, 8, 1),
@@ -35,7 +37,14 @@ def test_only_images_on_both_sides_travel_as_png(judged_of, name):
 def test_a_server_can_tell_what_its_data_are(judged_of):
     judged = judged_of("columns")
     told = judged.loaded.signatures["sides"](row=tf.zeros(3, tf.int32))["json"].numpy()
-    assert [json.loads(text) for text in told] == [read_manifest(judged.folder)["sides"]] * 3
+    manifest = read_manifest(judged.folder)
+    assert [json.loads(text) for text in told] == [manifest["sides"]] * 3
+    (about,) = judged.loaded.signatures["about"](row=tf.zeros(1, tf.int32))["json"].numpy()
+    assert json.loads(about) == {
+        "identity": manifest["identity"],
+        "latents": manifest["latents"],
+        "posterior_names": ["mean", "log_variance"],
+    }
 
 
 def test_a_seeded_row_depends_on_its_own_seed_and_image_alone(loaded, tiny_images):
@@ -79,6 +88,16 @@ def test_a_transfer_has_a_seed_for_its_style_and_one_for_its_concept(loaded, tin
     assert spread(style_seed=same, concept_seed=same) < 1e-6
     assert spread(style_seed=other, concept_seed=same) > 1e-3
     assert spread(style_seed=same, concept_seed=other) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["columns", "mixed"])
+def test_scores_of_pairs_by_rows_are_the_diagonal_of_all(judged_of, tiny_of, name):
+    data = tiny_bundle.tiny_rows(tiny_of(name))
+    call = judged_of(name).loaded.signatures["score_pairs_rows"]
+    found = call(**{side: tf.constant(rows) for side, rows in data.items()})["nats"].numpy()
+    every = Bundle.load(judged_of(name).folder, threads=1).log_pmi(*data.values())
+    np.testing.assert_allclose(found, np.diagonal(every), rtol=1e-4, atol=1e-5)
+    assert np.ptp(found) > 0.01
 
 
 def entry(noise, size):

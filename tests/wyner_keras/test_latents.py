@@ -7,6 +7,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -284,6 +285,35 @@ def test_pointwise_information_is_the_log_of_the_integral(rng):
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
+def test_pointwise_information_has_the_gradient_of_its_closed_form(rng):
+    """A critic is trained by it; dimensions that tell nothing, too, have one that is finite."""
+    factor = np.exp(rng.normal(0, 2, (2, 5, 3))).astype(np.float32)
+    factor[:, 0, 0] = 0
+    outputs = [
+        tf.Variable(each.astype(np.float32))
+        for side in factor
+        for each in (side / (1 + side) * rng.normal(size=side.shape), -np.log1p(side))
+    ]
+
+    def symmetric(x, y):
+        (m, a), (w, b) = ([tf.cast(each, tf.float64) for each in side] for side in (x, y))
+        m, s, t = m[:, None], tf.exp(a)[:, None], tf.exp(b)
+        v = s + t - s * t
+        return tf.reduce_sum((t * m**2 + s * w**2 - (m - w) ** 2) / v - tf.math.log(v), -1) / 2
+
+    gradients = []
+    for score in (DiagonalGaussian(dim=3).log_pmi, symmetric):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(score(outputs[:2], outputs[2:]))
+        gradients.append(tape.gradient(total, outputs))
+    for place, (found, expected) in enumerate(zip(*gradients, strict=True)):
+        assert np.isfinite(found).all()
+        found, expected = np.array(found), np.array(expected)
+        if place == 1:  # where x is as wide as the prior, its width is held fixed
+            expected[0, 0] = found[0, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_all_values_of_a_latent_are_listed_where_they_can_be():
     values = Categorical(n=2, k=3).values()
     assert values.shape == (9, 6)
@@ -446,10 +476,25 @@ def test_a_third_family_is_common_and_local_latent_of_a_model(tmp_path):
     encoded = model.encode_x(x, seed=0)
     assert set(np.unique(encoded.z)) == set(np.unique(encoded.local)) == {0, 1}
     assert (encoded.z.shape, encoded.local.shape) == ((16, 3), (16, 2))
+    # Of no form that bundles know: by its own log_pmi.
+    ranked = model.rank(x, pairs.arrays()[1], k=16)
+    p, q = (
+        model.posteriors(rows, side)[0] for side, rows in zip("xy", pairs.arrays(), strict=True)
+    )
+    scores = np.asarray(Bernoulli(size=3).log_pmi([p], [q]))
+    np.testing.assert_allclose(
+        ranked.nats, np.take_along_axis(scores, ranked.rows, axis=1), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(ranked.nats, -np.sort(-scores, axis=1), rtol=1e-4, atol=1e-5)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     assert again.z == Bernoulli(size=3)
+    assert again.identity == model.identity
     np.testing.assert_array_equal(again.generate_y(x, seed=1), model.generate_y(x, seed=1))
+    # Trained on, it is another model to a gallery.
+    weight = again.side("y").reader_weights[0]
+    weight.assign(weight + 1e-3)
+    assert again.identity != model.identity
 
 
 def test_the_third_familys_closed_forms():

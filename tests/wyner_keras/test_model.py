@@ -16,7 +16,7 @@ from scipy.special import softmax
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
-from wyner_keras.latents import Categorical
+from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.model import SideSettings, WynerModel
 
 COUNTS = {"x": 7, "y": 5}

@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, generate, transfer, export.
+"""The `wyner` command: train, evaluate, generate, transfer, rank, export.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import evaluate, export, generate, train, transfer
+from wyner_keras.cli import evaluate, export, generate, rank, train, transfer
 from wyner_keras.cli.options import CommandFailed
 from wyner_keras.files import to_json
 
@@ -26,7 +26,7 @@ Learn what two kinds of data have in common, and use it.
 
 The W-model (a variational Wyner model) is trained on pairs (x, y) of images, vectors or series.
 It splits what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
-model generates pairs, generates one side given the other, and transfers styles.
+model generates pairs, generates one side given the other, transfers styles and finds partners.
 """
 
 _EPILOG = """\
@@ -34,6 +34,7 @@ example:
   wyner train --pairs DIR --out runs/mine          (DIR/x/NAME.png with DIR/y/NAME.png)
   wyner generate runs/mine --from x --samples 8 --out samples.png
   wyner transfer runs/mine --side x --out transfer.png
+  wyner rank runs/mine --from x --gallery DIR --out partners.csv
   wyner export runs/mine --out bundle
 
 Each command explains itself: wyner COMMAND --help
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, generate, transfer, export):
+    for module in (train, evaluate, generate, transfer, rank, export):
         module.add_parser(commands)
     return parser
 

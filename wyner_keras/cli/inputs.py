@@ -38,7 +38,7 @@ def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -
             another shape.
     """
     kind, first = entry["kind"], paths[0]
-    if len(paths) == 1 and split_key(first)[0].suffix.lower() in ARRAY_SUFFIXES:
+    if _is_array_file(paths):
         rows = read_array_file(first, name)
         return check_rows(rows.take(np.arange(len(rows))), name, entry)
     if kind == "vector" and len(paths) == 1 and Path(first).suffix.lower() in TABLE_SUFFIXES:
@@ -50,6 +50,17 @@ def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -
             f"Received: {received(list(paths))}"
         )
     return _images(_files(paths, name), tuple(entry["shape"]), name)
+
+
+def names(paths: Sequence[str], entry: Mapping[str, Any], name: str) -> list[str] | None:
+    """The file of each example that `read` reads, in its order; None where one file holds all."""
+    if entry["kind"] != "image" or _is_array_file(paths):
+        return None
+    return [str(file) for file in _files(paths, name, warn=False)]
+
+
+def _is_array_file(paths: Sequence[str]) -> bool:
+    return len(paths) == 1 and split_key(paths[0])[0].suffix.lower() in ARRAY_SUFFIXES
 
 
 def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
@@ -73,12 +84,13 @@ def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
     return np.array(found, np.float64).T
 
 
-def _files(paths: Sequence[str], name: str) -> list[Path]:
+def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if os.path.isdir(path):
             found, others = _walk(path, name)
-            warn_left_out(others, path)
+            if warn:
+                warn_left_out(others, path)
         else:
             found = [path] if path.suffix.lower() in SUFFIXES and os.path.lexists(path) else []
         if not found:

@@ -1,4 +1,4 @@
-"""What `wyner generate` and `wyner transfer` work with: a run folder, or a bundle."""
+"""What `wyner generate`, `wyner transfer` and `wyner rank` work with: a run folder, or a bundle."""
 
 from __future__ import annotations
 

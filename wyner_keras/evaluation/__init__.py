@@ -11,7 +11,7 @@ from wyner_keras.evaluation.leakage import Leakage, leakage_test
 from wyner_keras.evaluation.memory import Memory, memory_test
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.report import Figure, Report
-from wyner_keras.evaluation.retrieval import pmi_scores, recall_at
+from wyner_keras.evaluation.retrieval import median_rank, pmi_scores, recall_at
 from wyner_keras.evaluation.two_sample import TwoSampleTest, two_sample_test
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "judges_for",
     "leakage_test",
     "memory_test",
+    "median_rank",
     "plans",
     "pmi_scores",
     "precision_recall",

@@ -9,11 +9,11 @@ import numpy as np
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.information.aggregated import contrastive_bounds
-from wyner_keras.latents import latent_of
+from wyner_keras.latents import can_rank
+from wyner_serving.errors import BundleError
 
 _MOST = 1000  # pairs that are told apart
-_AT_ONCE = 100  # rows scored at once, which bounds memory
-_NEEDS = "a W-model, in Keras or as a bundle, with a z of wyner_keras.latents"
+_NEEDS = "a W-model, in Keras or as a bundle, that can rank"
 
 
 def recall_at(scores: np.ndarray, k: int) -> float:
@@ -30,54 +30,66 @@ def recall_at(scores: np.ndarray, k: int) -> float:
         >>> recall_at(np.zeros((5, 5)), 1)
         0.2
     """
-    own = np.diagonal(scores)[:, None]
-    better, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+    better, equal = _ranks(scores)
     return float(np.clip((k - better) / equal, 0, 1).mean())
 
 
-def pmi_scores(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-    """The model's pointwise mutual information of every x with every y; see `Latent.log_pmi`.
+def median_rank(scores: np.ndarray) -> float:
+    """The median over rows of the place of a row's own partner, 1 the best.
+
+    Of partners with equal scores any may come first: the mean of their places.
 
     Args:
-        model: a WynerModel or a bundle.
+        scores: `(n, n)`, the higher the better; a row's own is that of the diagonal.
+
+    Example:
+        >>> median_rank(np.zeros((5, 5)))
+        3.0
+    """
+    better, equal = _ranks(scores)
+    return float(np.median(better + (equal + 1) / 2))
+
+
+def _ranks(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many of each row are better than its own, and how many as good, itself too."""
+    own = np.diagonal(scores)[:, None]
+    return (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+
+
+def pmi_scores(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+    """The model's pointwise mutual information of every x with every y, as it ranks by them.
+
+    Args:
+        model: a WynerModel, a bundle or a client of one.
         x: examples `(n, *shape)`.
         y: examples `(m, *shape)`.
 
     Returns:
-        Nats `(n, m)`; None of a model that does not show its posteriors.
+        Nats `(n, m)`; None of a model that cannot rank.
     """
-    if not hasattr(model, "run_graph"):
+    if not hasattr(model, "log_pmi") or (hasattr(model, "z") and not can_rank(model.z)):
         return None
-    latent = getattr(model, "z", None) or latent_of(model.latent_entries["z"])
-    if latent is None:
+    try:
+        return np.asarray(model.log_pmi(x, y), np.float64)
+    except BundleError:
         return None
-
-    def posteriors(name: str, examples: np.ndarray) -> list[np.ndarray]:
-        parts = np.array_split(examples, -(-len(examples) // model.batch_size))
-        outputs = [model.run_graph(f"posterior_{name}_z", {name: part}) for part in parts]
-        return [np.concatenate(output) for output in zip(*outputs, strict=True)]
-
-    of_x, of_y = posteriors("x", x), posteriors("y", y)
-    blocks = [
-        np.asarray(latent.log_pmi([part[start : start + _AT_ONCE] for part in of_x], of_y))
-        for start in range(0, len(x), _AT_ONCE)
-    ]
-    return np.concatenate(blocks).astype(np.float64)
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
-    """R@1 and R@5 both ways, and InfoNCE, on at most 1,000 pairs of different x."""
+    """R@1, R@5 and the median rank both ways, and InfoNCE, on at most 1,000 pairs of other x."""
     x, y = evaluation.sides.values()
     order = np.random.default_rng(evaluation.seed).permutation(len(x.examples))[:_MOST]
     scores = pmi_scores(evaluation.model, x.examples[order], y.examples[x.partner[order]])
     if scores is None:
-        names = [f"found_{which}_{made}" for which in ("first", "in_5") for made in "yx"]
+        kinds = ("found_first", "found_in_5", "median_rank")
+        names = [f"{kind}_{made}" for kind in kinds for made in "yx"]
         return dict.fromkeys([*names, "partner_nats"], _NEEDS)
     n = evaluation.counts["partners"] = len(scores)
     found: dict[str, Figure | str] = {}
-    for which, k in (("first", 1), ("in_5", 5)):
-        for made, table in (("y", scores), ("x", scores.T)):
+    for made, table in (("y", scores), ("x", scores.T)):
+        for which, k in (("first", 1), ("in_5", 5)):
             found[f"found_{which}_{made}"] = Figure(recall_at(table, k), min(1.0, k / n))
+        found[f"median_rank_{made}"] = Figure(median_rank(table), (n + 1) / 2)
     if n > 1:
         found["partner_nats"] = Figure(contrastive_bounds(scores)[0], float(np.log(n)))
     return found

@@ -11,8 +11,8 @@ from kserve.logging import configure_logging
 
 from wyner_kserve.model import TaskModel
 from wyner_kserve.server import Address, serve
-from wyner_kserve.tasks import tasks_of
-from wyner_serving import Bundle, BundleError
+from wyner_kserve.tasks import ranking_of, tasks_of
+from wyner_serving import Bundle, BundleError, Gallery, InputError
 
 
 def _positive(text: str) -> int:
@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="0.0.0.0", help="address to listen on")
     add("--max_bytes", type=_positive, default=2**24, help="limit on the size of a request")
     add("--max_results", type=_positive, default=256, help="limit on what a request asks for")
+    add("--gallery", nargs="+", default=[], help="files of `Gallery.save` to rank, one a side")
     add("--concurrency", type=_positive, default=processors, help="requests computed at once")
     add("--threads", type=_positive, default=1, help="threads of one computation")
     return parser
@@ -50,9 +51,18 @@ def main() -> None:
     try:
         bundle = Bundle.load(options.model_dir, threads=options.threads)
         executor = ThreadPoolExecutor(options.concurrency, thread_name_prefix="bundle")
+        tasks = [
+            *tasks_of(bundle.manifest, options.max_results),
+            *(
+                ranking_of(bundle, Gallery.load(path), options.max_results)
+                for path in options.gallery
+            ),
+        ]
+        names = [f"{options.model_name}-{task.name.replace('_', '-')}" for task in tasks]
+        if len(set(names)) < len(names):
+            raise InputError(f"--gallery should be one a side. Received: {options.gallery}")
         models = [
-            TaskModel(f"{options.model_name}-{task.name.replace('_', '-')}", task, bundle, executor)
-            for task in tasks_of(bundle.manifest, options.max_results)
+            TaskModel(name, task, bundle, executor) for name, task in zip(names, tasks, strict=True)
         ]
         for model in models:
             model.load()
@@ -60,7 +70,7 @@ def main() -> None:
             host=options.host, http_port=options.http_port, grpc_port=options.grpc_port
         )
         serve(models, address, options.max_bytes)
-    except (BundleError, RuntimeError) as error:
+    except (BundleError, InputError, RuntimeError) as error:
         sys.exit(f"wyner-kserve: {error}")
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from kserve.errors import InvalidInput
 
-from wyner_serving import Bundle
+from wyner_serving import Bundle, Gallery
 
-_DEFAULTS = {"count": 1, "seed": 0}
+_DEFAULTS = {"count": 1, "k": 10, "seed": 0}
+_OTHER = {"x": "y", "y": "x"}
 # The graphs that a method of `Bundle` runs, and the settings that it takes.
 _TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generate_y": (("generate_y",), ("seed",)),
@@ -37,17 +38,19 @@ class Tensor:
         shape: sizes; a name where a size is free.
         image: whether its rows are images.
         missing: whether a value may be missing, null in JSON.
+        datatype: of the protocol.
     """
 
     name: str
     shape: tuple[int | str, ...]
-    image: bool
-    missing: bool
+    image: bool = False
+    missing: bool = False
+    datatype: str = "FP32"
 
     def describe(self) -> dict[str, Any]:
         """The entry of the protocol's model metadata; a free size is -1."""
         shape = [-1 if isinstance(size, str) else size for size in self.shape]
-        return {"name": self.name, "datatype": "FP32", "shape": shape}
+        return {"name": self.name, "datatype": self.datatype, "shape": shape}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,9 @@ class Task:
         name: of the method.
         inputs: its data or latents; noise is drawn from the seed.
         outputs: in the order of its results.
-        settings: "seed" and "count", where it takes them.
+        settings: "seed", "count" and "k", where it takes them.
         max_results: that a request may ask for (of each output).
+        kept: arguments that the server holds, a gallery say.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Task:
     outputs: tuple[Tensor, ...]
     settings: tuple[str, ...]
     max_results: int
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def check_names(self, given: Iterable[str]) -> None:
         """Every input once, and nothing else.
@@ -81,7 +86,7 @@ class Task:
             )
 
     def check_settings(self, given: Any) -> dict[str, int]:
-        """Settings as integers, defaults filled in: seed 0, count 1.
+        """Settings as integers, defaults filled in: seed 0, count 1, k 10.
 
         Raises:
             InvalidInput: for unknown ones, or values that are no integers.
@@ -101,8 +106,7 @@ class Task:
             InvalidInput: if it asks for more.
         """
         sizes = {str(tensor.shape[0]): rows[tensor.name] for tensor in self.inputs}
-        if "count" in settings:
-            sizes["count"] = settings["count"]
+        sizes |= {name: settings[name] for name in ("count", "k") if name in settings}
         asked = math.prod(sizes.values())
         if asked > self.max_results:
             raise InvalidInput(
@@ -113,7 +117,7 @@ class Task:
     def run(
         self, bundle: Bundle, tensors: Mapping[str, np.ndarray], settings: Mapping[str, int]
     ) -> dict[str, np.ndarray]:
-        """The outputs by name, float32.
+        """The outputs by name, float32; positions int64.
 
         Args:
             bundle: that computes.
@@ -126,7 +130,7 @@ class Task:
         """
         rows = {name: len(array) if array.ndim else 0 for name, array in tensors.items()}
         self.check_size(rows, settings)
-        result = getattr(bundle, self.name)(**tensors, **settings)
+        result = getattr(bundle, self.name)(**tensors, **settings, **self.kept)
         values = result if isinstance(result, tuple) else (result,)
         present = [value for value in values if value is not None]
         return dict(zip((tensor.name for tensor in self.outputs), present, strict=True))
@@ -140,6 +144,29 @@ class Task:
             for tensor in self.inputs
         }
         self.run(bundle, tensors, self.check_settings({}))
+
+
+def ranking_of(bundle: Bundle, gallery: Gallery, max_results: int) -> Task:
+    """The task of finding a query's partners in a gallery that the server holds."""
+    side = gallery.side
+    query = bundle.side_entries[_OTHER[side]]
+    given = Tensor(
+        name=_OTHER[side],
+        shape=("n", *query["shape"]),
+        image=query["kind"] == "image",
+        missing=bool(query.get("missing")),
+    )
+    return Task(
+        name=f"rank_{side}",
+        inputs=(given,),
+        outputs=(
+            Tensor(name="rows", shape=("n", "k"), datatype="INT64"),
+            Tensor(name="nats", shape=("n", "k")),
+        ),
+        settings=("k",),
+        max_results=max_results,
+        kept={"gallery": gallery},
+    )
 
 
 def tasks_of(manifest: dict[str, Any], max_results: int) -> tuple[Task, ...]:

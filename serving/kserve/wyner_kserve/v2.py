@@ -17,6 +17,7 @@ from wyner_kserve.arrays import numbers
 from wyner_kserve.tasks import Task
 
 _DATATYPES = ("FP16", "FP32", "FP64", "UINT8")
+_ANSWERS = {"float32": "FP32", "int64": "INT64"}
 
 
 def read(request: InferRequest, task: Task) -> tuple[dict[str, np.ndarray], dict[str, int]]:
@@ -51,7 +52,8 @@ def write(
         )
     outputs = []
     for name in names:
-        outputs.append(InferOutput(name, list(results[name].shape), "FP32"))
+        datatype = _ANSWERS[results[name].dtype.name]
+        outputs.append(InferOutput(name, list(results[name].shape), datatype))
         # As bytes, of which kserve makes JSON where asked to; over gRPC it fails on arrays.
         outputs[-1].set_data_from_numpy(results[name])
     response = InferResponse(

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from wyner_keras import runs
+from wyner_keras.cli.opened import open_folder
 from wyner_serving import Bundle
 
 SIDES = [((8, 8, 1), (9, 12, 3)), ("vector", "vector"), ((8, 8, 1), "series")]
@@ -239,3 +240,78 @@ def test_tensorflow_writes_nothing_beside_the_result(trained, tmp_path):
         lines = done.stdout if code == 0 else done.stderr
         assert (done.stdout, done.stderr) == ((lines, "") if code == 0 else ("", lines))
         assert len(lines.splitlines()) == 1
+
+
+def ranked(path):
+    """Columns of a table that `wyner rank` wrote, by name."""
+    with path.open(newline="") as stream:
+        return {
+            name: [row[name] for row in rows]
+            for rows in [list(csv.DictReader(stream))]
+            for name in rows[0]
+        }
+
+
+@pytest.mark.parametrize(("x", "y"), SIDES)
+def test_partners_of_held_out_examples_are_the_models(make_run, call, tmp_path, x, y):
+    folder, model = make_run(x, y), runs.Run.open(make_run(x, y)).load_model()
+    rows = runs.Run.open(folder).examples().rows
+    for side in "xy":
+        path = tmp_path / f"{side}.csv"
+        code, out, _ = call("rank", folder, "--from", side, "--count", 8, "--out", path, "--json")
+        assert code == 0
+        said = json.loads(out)
+        assert (said["count"], said["gallery"], said["top"]) == (8, 8, 8)
+        table = ranked(path)
+        assert list(table) == ["query", "place", "row", "nats"]
+        assert table["place"] == [str(place) for place in range(1, 9)] * 8
+        # Queries are drawn; each is one of the rows.
+        every = (model.rank_y if side == "x" else model.rank_x)(
+            rows[side], rows["yx"["xy".index(side)]]
+        )
+        found = np.array(table["row"], int).reshape(8, 8)
+        nats = np.array(table["nats"], np.float32).reshape(8, 8)
+        _, places = open_folder(str(folder)).chosen(side, 0, 8)
+        np.testing.assert_array_equal(found, every.rows[places])
+        np.testing.assert_allclose(nats, every.nats[places], rtol=1e-5, atol=1e-6)
+
+
+def test_partners_are_found_in_files_by_name_and_in_a_kept_gallery(
+    make_run, call, refused, tmp_path
+):
+    folder = make_run((8, 8, 1), (9, 12, 3))
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 9, 12, 3), np.uint8)
+    (tmp_path / "y").mkdir()
+    for place, image in enumerate(pixels):
+        Image.fromarray(image).save(tmp_path / "y" / f"{place}.png")
+    words = ("rank", folder, "--from", "x", "--count", 2, "--top", 3)
+    kept = tmp_path / "y.gallery"
+    first = (*words, "--gallery", tmp_path / "y", "--save-gallery", kept)
+    assert call(*first, "--out", tmp_path / "a.csv")[0] == 0
+    table = ranked(tmp_path / "a.csv")
+    assert table["row_file"] == [str(tmp_path / "y" / f"{row}.png") for row in table["row"]]
+    assert table["place"] == ["1", "2", "3"] * 2 and "query_file" not in table
+    assert call(*words, "--gallery", kept, "--out", tmp_path / "b.json")[0] == 0
+    records = json.loads((tmp_path / "b.json").read_text())
+    assert [str(each["row"]) for each in records] == table["row"]
+    assert [each["nats"] for each in records] == [float(each) for each in table["nats"]]
+    words = ("rank", folder, "--from", "y", "--input", tmp_path / "y", "--count", 2)
+    assert call(*words, "--out", tmp_path / "c.csv")[0] == 0
+    names = ranked(tmp_path / "c.csv")["query_file"]
+    assert list(dict.fromkeys(names)) == [str(tmp_path / "y" / f"{row}.png") for row in (0, 1)]
+    new = ("--out", tmp_path / "d.csv")
+    assert "of x. Received: a gallery of y" in refused(*words, *new, "--gallery", kept)
+    other = make_run("vector", "vector")
+    assert "should be of this model" in refused(
+        "rank", other, "--from", "x", "--gallery", kept, *new
+    )
+    for message, wrong in (
+        ("one .gallery file", ("--gallery", kept, kept, *new)),
+        ("should be a gallery", ("--gallery", tmp_path / "none.gallery", *new)),
+        ("--out should end in .csv, .json", ("--out", tmp_path / "d.png")),
+        ("should not exist yet", ("--out", tmp_path / "c.csv")),
+        ("should not exist yet", ("--save-gallery", kept, *new)),
+        ("--save-gallery should end in .gallery", ("--save-gallery", tmp_path / "e.npz", *new)),
+    ):
+        assert message in refused(*words, *wrong)
+    assert not (tmp_path / "d.csv").exists()

@@ -18,9 +18,8 @@ ACCURACIES = (
 )
 SMALL = {"inputs": 60, "samples": 2, "styles": 5, "concepts": 7, "verbose": False}
 CORRELATIONS = {name for name in TITLES if "correlation" in name}
-OF_A_MODEL = {
-    name for name in TITLES if name.startswith(("found", "partner", "reconstruction", "leakage"))
-}
+_MODELS = ("found", "leakage", "median", "partner", "reconstruction")
+OF_A_MODEL = {name for name in TITLES if name.startswith(_MODELS)}
 OF_TRAINING = {name for name in TITLES if name.startswith("memory")}
 # What needs twenty pairs that nothing links.
 TESTS = {name for name in TITLES if name.startswith(("dependence", "two_sample"))}

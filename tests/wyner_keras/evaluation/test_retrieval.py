@@ -1,4 +1,5 @@
 import itertools
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -6,7 +7,9 @@ from scipy import integrate, stats
 from scipy.special import logsumexp, softmax
 
 from wyner_keras import Categorical, DiagonalGaussian
-from wyner_keras.evaluation import pmi_scores, recall_at
+from wyner_keras.evaluation import median_rank, pmi_scores, recall_at
+from wyner_serving.errors import BundleError
+from wyner_serving.tasks import Tasks
 
 
 @pytest.fixture
@@ -66,6 +69,12 @@ def test_recall_of_known_ranks() -> None:
     assert recall_at(scores, 9) == 1
 
 
+def test_median_rank_of_known_ranks() -> None:
+    scores = np.array([[3, 1, 2, 0], [9, 8, 0, 0], [1, 2, 0, 3], [5, 5, 5, 5]])
+    assert median_rank(scores) == pytest.approx(np.median([1, 2, 4, 2.5]))
+    assert median_rank(np.zeros((50, 50))) == 25.5
+
+
 def test_scores_that_tell_nothing_find_by_chance(rng) -> None:
     assert recall_at(np.zeros((50, 50)), 1) == pytest.approx(1 / 50)
     assert recall_at(np.zeros((50, 50)), 5) == pytest.approx(5 / 50)
@@ -73,13 +82,14 @@ def test_scores_that_tell_nothing_find_by_chance(rng) -> None:
     assert recall_at((two[:, None] == two).astype(float), 1) == pytest.approx(1 / 25)
 
 
-class Bundle:
+class Bundle(Tasks):
     """Reads z off the values themselves, in chunks; says of its latent what a manifest does."""
 
     batch_size = 7
-
-    def __init__(self, latent) -> None:
-        self.latent_entries = {"z": latent.describe()}
+    identity = "of this test"
+    side_entries: ClassVar = {side: {"kind": "series", "shape": [3]} for side in "xy"}
+    posterior_names = ("mean", "log_variance")
+    latent_entries: ClassVar = {"z": DiagonalGaussian(dim=3).describe()}
 
     def run_graph(self, name, inputs):
         ((side, values),) = inputs.items()
@@ -90,7 +100,7 @@ class Bundle:
 
 def test_a_bundle_is_asked_for_its_posteriors(rng) -> None:
     family, values = DiagonalGaussian(dim=3), rng.normal(size=(120, 3)).astype("float32")
-    scores = pmi_scores(Bundle(family), values, values)
+    scores = pmi_scores(Bundle(), values, values)
     posterior = [values, np.full_like(values, -3)]
     np.testing.assert_allclose(scores, family.log_pmi(posterior, posterior), rtol=1e-4, atol=1e-3)
     assert recall_at(scores, 1) > 0.9
@@ -98,6 +108,14 @@ def test_a_bundle_is_asked_for_its_posteriors(rng) -> None:
 
 def test_a_model_that_shows_no_posterior_has_no_scores() -> None:
     assert pmi_scores(object(), np.zeros((2, 1)), np.zeros((2, 1))) is None
-    strange = Bundle(DiagonalGaussian(dim=1))
-    strange.latent_entries = {"z": {"family": "strange"}}
-    assert pmi_scores(strange, np.zeros((2, 1)), np.zeros((2, 1))) is None
+
+    class Strange(Bundle):
+        latent_entries: ClassVar = {"z": {"family": "strange", "size": 3}}
+
+        def run_graph(self, name, inputs):
+            if name == "score_pairs":
+                raise BundleError("no such graph")
+            return super().run_graph(name, inputs)
+
+    values = np.zeros((2, 3), np.float32)
+    assert pmi_scores(Strange(), values, values) is None

@@ -12,7 +12,7 @@ import pytest
 from model_server import listening
 from tiny_bundle import tiny_rows
 
-from wyner_serving import Bundle, InputError, ServingError, tf_serving
+from wyner_serving import Bundle, Gallery, InputError, ServingError, tf_serving
 from wyner_serving.noise import NoiseStreams
 from wyner_serving.tf_serving.client import row_seeds
 
@@ -58,6 +58,23 @@ def test_shapes_are_the_bundles_and_requests_change_nothing(url, client, tiny_im
     for name, value in results(Client(url, rows=4), *tiny_images).items():
         assert value.dtype == np.float32
         np.testing.assert_allclose(value, found[name], atol=1e-6, err_msg=name)
+
+
+def test_a_client_ranks_as_the_bundle_does(url, bundle, tiny_images, tmp_path):
+    client, x, y = Client(url, rows=3), *tiny_images
+    bundle = Bundle.load(bundle, threads=1)
+    for side, query in (("y", x), ("x", y)):
+        gallery = getattr(bundle, f"gallery_{side}")(tiny_images["xy".index(side)])
+        expected = bundle.rank(query, gallery)
+        # The bundle's gallery serves the client, and the client's the bundle.
+        again = getattr(client, f"gallery_{side}")(tiny_images["xy".index(side)])
+        again = Gallery.load(again.save(tmp_path / side))
+        for ranker, of in ((client, gallery), (client, again), (bundle, again)):
+            found = ranker.rank(query, of)
+            np.testing.assert_allclose(found.nats, expected.nats, rtol=1e-4, atol=1e-5)
+            apart = np.abs(np.diff(expected.nats)).min(axis=1) > 1e-4
+            np.testing.assert_array_equal(found.rows[apart], expected.rows[apart])
+    np.testing.assert_allclose(client.log_pmi(x, y), bundle.log_pmi(x, y), rtol=1e-4, atol=1e-5)
 
 
 def asked(client, servable):

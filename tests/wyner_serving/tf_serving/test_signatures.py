@@ -41,8 +41,8 @@ def test_every_signature_takes_and_gives_rows(servable, requests):
     forms = {f"{task}{form}" for task in tasks for form in ("", "_seeded", "_png")}
     forms |= {f"transfer_{side}_{form}" for side in "xy" for form in ("rows", "seeded", "png")}
     parts = {"encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"}
-    parts |= {"posterior_x_z", "posterior_y_z"}
-    assert offered == forms | parts | {"sides"}
+    parts |= {"posterior_x_z", "posterior_y_z", "score_pairs_rows"}
+    assert offered == forms | parts | {"sides", "about"}
     for name in offered:
         signature = servable.signatures[name]
         assert leading(signature.inputs) == leading(signature.outputs) == {-1}, name

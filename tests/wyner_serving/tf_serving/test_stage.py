@@ -15,7 +15,7 @@ from wyner_serving.tf_serving import stage
 from wyner_serving.tf_serving.__main__ import main
 from wyner_serving.tf_serving.wire import fields, without_requests, without_signatures
 
-GRIDS = {"transfer_x", "transfer_y"}
+GRIDS = {"score_pairs", "transfer_x", "transfer_y"}
 WARM_UP = "assets.extra/tf_serving_warmup_requests"
 
 
