@@ -6,19 +6,25 @@ from wyner_keras.evaluation.diversity import within_input_diversity
 from wyner_keras.evaluation.evaluator import evaluate
 from wyner_keras.evaluation.fit import energy_score
 from wyner_keras.evaluation.judge import Judge, judges_for
+from wyner_keras.evaluation.likelihood import Bound, log_likelihood
+from wyner_keras.evaluation.noise import Noise, fit_noise
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.report import Figure, Report
 from wyner_keras.evaluation.retrieval import pmi_scores, recall_at
 
 __all__ = [
+    "Bound",
     "Figure",
     "Judge",
+    "Noise",
     "Plan",
     "Report",
     "energy_score",
     "evaluate",
+    "fit_noise",
     "frechet_distance",
     "judges_for",
+    "log_likelihood",
     "plans",
     "pmi_scores",
     "precision_recall",

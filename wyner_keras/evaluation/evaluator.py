@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation import digits, distances, diversity, fit, labels, retrieval
+from wyner_keras.evaluation import digits, distances, diversity, fit, labels, likelihood, retrieval
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.report import TITLES, Figure, Report
@@ -19,6 +19,7 @@ from wyner_keras.received import received
 _FIGURES: tuple[Callable[[Evaluation], dict[str, Figure | str]], ...] = (
     retrieval.figures,
     fit.reconstruction,
+    likelihood.figures,
     labels.figures,
     fit.conditional,
     diversity.figures,
@@ -43,7 +44,8 @@ def evaluate(
     """Evaluate a model of pairs on held-out pairs.
 
     Without labels: whether the model's pointwise mutual information finds an example's partner
-    among 1,000; what x through (z, u) keeps of x; the energy score of `samples` given x, for 500
+    among 1,000; what x through (z, u) keeps of x; bounds of the log-likelihood of 200 pairs, noise
+    fitted to 200 others, see `log_likelihood`; the energy score of `samples` given x, for 500
     inputs, and their variance; Fréchet distance, precision and recall (k = 3) of conditional and
     joint samples against one half of the real examples, whose other half is the ceiling.
 

@@ -233,15 +233,19 @@ class ContinuousFlow(keras.layers.Layer):
 
     def log_determinant(self, images: Any, condition: Any) -> np.ndarray:
         """The log of |d values / d images| of `inverse`, `(batch,)` float64; eager, for reports."""
+        return np.linalg.slogdet(self.jacobian(images, condition).astype(np.float64))[1]
+
+    def jacobian(self, images: Any, condition: Any) -> np.ndarray:
+        """Derivative of `inverse`, d values / d images `(batch, size, size)`; eager, for reports.
+
+        It is that of the steps taken, exactly, not of the equation that they follow.
+        """
         images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
+        parts = -(-len(images) // _JACOBIAN_ROWS)
         found = [
-            np.linalg.slogdet(np.asarray(self._jacobian(*part), np.float64))[1]
+            np.asarray(self._jacobian(*part))
             for part in zip(
-                *(
-                    np.array_split(whole, -(-len(whole) // _JACOBIAN_ROWS))
-                    for whole in (images, condition)
-                ),
-                strict=True,
+                np.array_split(images, parts), np.array_split(condition, parts), strict=True
             )
         ]
         return np.concatenate(found)

@@ -1,0 +1,258 @@
+"""Bounds of log-likelihood, of models whose likelihood has a closed form or can be summed up."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+from scipy.special import logsumexp
+
+import wyner_keras as wk
+from wyner_keras.data import Pairs
+from wyner_keras.evaluation import Noise, evaluate, fit_noise, log_likelihood
+from wyner_keras.evaluation.importance import Locals, log_mean, over_equal
+from wyner_keras.networks.affine import Affine
+
+# X = a z + b c + m + σ ε and Y likewise, c = stretch · u + shift what a flow makes of u.
+SIGMA = {"x": 0.5, "y": 0.3}
+A = {"x": np.array([1.0, -0.5, 0.3]), "y": np.array([0.7, 0.4])}
+B = {"x": np.array([0.2, 0.9, 0.4]), "y": np.array([-0.3, 1.0])}
+STRETCH, SHIFT = {"x": 2.0, "y": 0.5}, {"x": 0.3, "y": -1.0}
+
+
+def moments(*names):
+    """Mean and covariance of the sides, one after the other."""
+    mean = np.concatenate([B[name] * SHIFT[name] for name in names])
+    a = np.concatenate([A[name] for name in names])
+    covariance = np.outer(a, a)
+    at = 0
+    for name in names:
+        own = slice(at, at + len(A[name]))
+        covariance[own, own] += STRETCH[name] ** 2 * np.outer(B[name], B[name])
+        covariance[own, own] += SIGMA[name] ** 2 * np.eye(len(A[name]))
+        at += len(A[name])
+    return mean, covariance
+
+
+def exact(x, y):
+    """Log p of each pair, by the names of `log_likelihood`."""
+    found = {
+        "joint": stats.multivariate_normal(*moments("x", "y")).logpdf(np.hstack([x, y])),
+        "x": stats.multivariate_normal(*moments("x")).logpdf(x),
+        "y": stats.multivariate_normal(*moments("y")).logpdf(y),
+    }
+    found["y_given_x"] = found["joint"] - found["x"]
+    found["x_given_y"] = found["joint"] - found["y"]
+    return found
+
+
+def linear_gaussian(off=0.0, narrow=1.0):
+    """A model of such pairs, whose posteriors are exact, or off the mean and too narrow."""
+    vectors = {name: wk.Vector(kinds=("real",) * len(A[name])) for name in "xy"}
+    model = wk.WynerModel(
+        wk.DiagonalGaussian(dim=1),
+        vectors,
+        codecs={name: vector.codec(None, 0) for name, vector in vectors.items()},
+        settings={
+            name: wk.SideSettings(
+                local=wk.DiagonalGaussian(dim=1), hidden=(4,), reader="features", flow_steps=1
+            )
+            for name in "xy"
+        },
+    )
+    for side in model.sides:
+        overwrite(side, off, narrow)
+    return model
+
+
+def overwrite(side, off, narrow):
+    name = side.name
+    a, b, sigma = (np.asarray(each[name], "f") for each in (A, B, SIGMA))
+    stretch, shift = STRETCH[name], SHIFT[name]
+    side.flow.assign_affine(
+        Affine(np.zeros((1, 1)), np.zeros((1, 1, 1)), np.full(1, shift), np.full((1, 1), stretch))
+    )
+    inverse = np.linalg.inv(stretch**2 * np.outer(b, b) + sigma**2 * np.eye(len(a)))
+    precision_z, precision_u = a @ inverse @ a, 1 / stretch**2 + b @ b / sigma**2
+    to_z = (inverse @ a / precision_z)[:, None].astype("f")
+    to_u = (b / sigma**2 / precision_u)[:, None].astype("f")
+
+    def gaussian(mean, precision):
+        log_variance = tf.fill(tf.shape(mean), np.float32(np.log(narrow / precision)))
+        return tf.concat([mean + np.float32(off * precision**-0.5), log_variance], axis=1)
+
+    def expert(features, training=False):
+        return gaussian((features - np.float32(shift) * b) @ to_z, precision_z)
+
+    def posterior(features, z):
+        mean = (features - z * a) @ to_u + np.float32(shift / stretch**2 / precision_u)
+        return side.local(gaussian(mean, precision_u))
+
+    side.expert, side.posterior = expert, posterior
+    side.read = lambda data, features=None, training=False: side.z.product(expert(features))
+    side.decode = lambda code, z: code * b + z * a
+
+
+@pytest.fixture(scope="module")
+def correlated():
+    rng = np.random.default_rng(0)
+    rows = rng.multivariate_normal(*moments("x", "y"), size=300).astype("f")
+    return Pairs(rows[:, :3], rows[:, 3:])
+
+
+@pytest.fixture(scope="module")
+def noise():
+    """The model's own."""
+    return Noise(
+        spread={n: np.full(len(A[n]), 2 * np.log(SIGMA[n]), "f") for n in "xy"},
+        scale={n: np.full(len(A[n]), SIGMA[n]) for n in "xy"},
+        width={n: np.ones(1, "f") for n in "xy"},
+    )
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_exact_posteriors_give_the_likelihood_itself(correlated, noise, samples):
+    found = log_likelihood(linear_gaussian(), correlated, noise, samples=samples)
+    truth = exact(*correlated.arrays())
+    for name in ("joint", "x", "y"):
+        np.testing.assert_allclose(found[name].nats, truth[name], atol=2e-4)
+    assert found["joint"].mean == pytest.approx(truth["joint"].mean(), abs=1e-4)
+    assert found["joint"].standard_error == pytest.approx(truth["joint"].std(ddof=1) / 300**0.5)
+    assert found["x"].bits == pytest.approx(-truth["x"].mean() / 3 / np.log(2), abs=1e-4)
+    assert found["joint"].bits_error == pytest.approx(found["joint"].standard_error / 5 / np.log(2))
+
+
+def test_bounds_are_below_the_likelihood_and_reach_it_as_k_grows(correlated, noise):
+    model, truth = linear_gaussian(off=0.5, narrow=0.6), exact(*correlated.arrays())
+    gaps = []
+    for samples in (1, 8, 64, 512):
+        found = log_likelihood(model, correlated, noise, samples=samples, seed=1)
+        assert list(found) == ["joint", "x", "y", "x_given_y", "y_given_x"]
+        gap = {name: truth[name] - bound.nats for name, bound in found.items()}
+        for name, each in gap.items():
+            # No z that q(z|x) of this model draws is p(z|x)'s, so conditionals have no such truth.
+            if "given" not in name:
+                assert each.mean() > -2 * each.std() / 300**0.5, (name, samples)
+        gaps.append([gap[name].mean() for name in ("joint", "x", "y")])
+    gaps = np.array(gaps)
+    assert gaps[0].min() > 0.15
+    assert (np.diff(gaps, axis=0) < 0.01).all()
+    assert gaps[-1].max() < 0.03
+
+
+def test_conditionals_of_exact_posteriors_reach_the_likelihood(correlated, noise):
+    model, truth = linear_gaussian(narrow=1.0), exact(*correlated.arrays())
+    few, many = (log_likelihood(model, correlated, noise, samples=k) for k in (1, 256))
+    for name in ("y_given_x", "x_given_y"):
+        gap = truth[name] - many[name].nats
+        assert -0.01 < gap.mean() < 0.02
+        assert np.abs(gap).max() < 0.3
+        assert (truth[name] - few[name].nats).mean() > gap.mean() + 0.03
+
+
+def test_noise_is_found_whatever_the_posteriors_are(correlated):
+    model = linear_gaussian(off=0.3, narrow=0.4)
+    found = fit_noise(model, correlated, seed=1)
+    for name in "xy":
+        np.testing.assert_allclose(found.scale[name], SIGMA[name], rtol=0.15)
+        np.testing.assert_allclose(2 * np.log(found.scale[name]), found.spread[name], atol=1e-5)
+        assert found.width[name][0] > 1.15  # too narrow by √0.4
+    again = fit_noise(model, correlated, seed=1)
+    np.testing.assert_array_equal(again.scale["x"], found.scale["x"])
+
+
+def enumerated(model, x, y, spread):
+    """Log p of pairs by a sum over the values of z, of a model without locals."""
+    z = model.z.values()
+    log_p = np.asarray(model.log_prior(z), float)
+    assert logsumexp(log_p) == pytest.approx(0, abs=1e-5)
+    of_side = {}
+    for side, rows in zip(model.sides, (x, y), strict=True):
+        made = np.asarray(side.render(None, z), float).reshape(len(z), -1)
+        deviation = np.sqrt(np.exp(spread[side.name])) * side.codec.noise_units
+        rows = rows.reshape(len(rows), -1)
+        of_side[side.name] = stats.norm(made[None], deviation).logpdf(rows[:, None]).sum(axis=2)
+    found = {"joint": log_p + of_side["x"] + of_side["y"]}
+    for side, rows in zip(model.sides, (x, y), strict=True):
+        found[side.name] = log_p + of_side[side.name]
+        other = "xy".replace(side.name, "")
+        q = side.read(rows, side.encode(rows))
+        read = np.stack([np.asarray(q.log_prob(np.tile(v, (len(rows), 1)))) for v in z], axis=1)
+        found[f"{other}_given_{side.name}"] = read + of_side[other]
+    return {name: logsumexp(each, axis=1) for name, each in found.items()}
+
+
+@pytest.mark.parametrize("z", [wk.Categorical(n=1, k=3), wk.Categorical(n=2, k=3)])
+def test_the_bound_of_a_categorical_model_is_the_sum_over_its_values(make_model, z):
+    rng = np.random.default_rng(0)
+    model = make_model(z=z, u=False, v=False, flow_steps=0)
+    pairs = Pairs(rng.random((30, 4, 4, 1)), rng.normal(size=(30, 3)))
+    model.fit_prior(pairs)
+    x, y = pairs.arrays()
+    noise = Noise(
+        spread={"x": np.zeros(1, "f"), "y": np.array([0.5, 1.0, 1.5], "f")},
+        scale={"x": np.ones(1), "y": np.ones(3)},
+        width={"x": np.ones(1, "f"), "y": np.ones(1, "f")},
+    )
+    truth = enumerated(model, x, y, noise.spread)
+    found = log_likelihood(model, pairs, noise, samples=600)
+    for name, bound in found.items():
+        gap = truth[name] - bound.nats
+        assert np.ptp(truth[name]) > 0.1
+        assert -0.02 < gap.mean() < 0.02, name
+        assert np.abs(gap).max() < 0.4, name
+
+
+def test_weights_of_equal_z_are_averaged():
+    z = np.array([[[1.0, 0], [0, 1], [1, 0]]])
+    logs = np.log([[2.0, 5.0, 4.0]])
+    np.testing.assert_allclose(np.exp(over_equal(logs, z)), [[3, 5, 3]])
+    assert log_mean(logs)[0] == pytest.approx(np.log(11 / 3))
+
+
+def test_proposals_through_a_curved_flow_are_normalised(make_model):
+    """E over q(u) of p(u) / q(u) is 1, whatever the flow; without its determinant it is not."""
+    model = make_model(flow_steps=2, seed=3)
+    side = model.side("x")
+    for variable in side.flow.trainable_variables:
+        variable.assign(2.0 * variable)
+    rng = np.random.default_rng(0)
+    data = rng.random((4, 4, 4, 1)).astype("f")
+    features, z = np.asarray(side.encode(data)), np.eye(3, dtype="f")[[[0, 1, 2, 0]]]
+    z = np.repeat(np.swapaxes(z, 0, 1), 20_000, axis=1)
+    spread = np.zeros(1, "f")
+    drawn = Locals(side)(data, features, z, spread=spread, width=np.full(2, 2.0, "f"), rng=rng)
+    given = np.asarray(
+        side.codec.log_prob(np.repeat(data, 20_000, 0), drawn.features.reshape(80_000, -1), spread)
+    ).reshape(4, -1)
+    means = np.exp(log_mean(drawn.log_weights - given))
+    determinants = side.flow.log_determinant(side.posterior(features, z[:, 0]).mode, z[:, 0])
+    assert np.abs(determinants).min() > 0.1
+    np.testing.assert_allclose(means, 1, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("z", "local", "flows"),
+    list(
+        itertools.product(
+            [wk.Categorical(n=1, k=3), wk.DiagonalGaussian(dim=2)],
+            [None, False, wk.Categorical(n=2, k=2)],
+            [0],
+        )
+    )
+    + [(wk.Categorical(n=1, k=3), None, 1), (wk.DiagonalGaussian(dim=2), None, 1)],
+)
+def test_every_family_has_figures(make_model, z, local, flows):
+    model = make_model(z=z, u=local, v=local, flow_steps=flows)
+    rng = np.random.default_rng(0)
+    pairs = Pairs(rng.random((24, 4, 4, 1)), rng.normal(size=(24, 3)))
+    report = evaluate(model, pairs, samples=2, styles=3, concepts=2, verbose=False)
+    for name in ("y", "marginal_x", "joint"):
+        nats, error = report.figures[f"log_likelihood_{name}"]
+        assert np.isfinite([nats, error]).all()
+        values = {"y": 3, "marginal_x": 16, "joint": 19}[name]
+        assert report[f"bits_{name}"] == pytest.approx(-nats / values / np.log(2))
+    assert 0.001 < report["noise_scale_x"] < 1
+    assert report.counts["likelihood"], report.counts["noise_scale"] == (16, 8)
+    assert "log-likelihood, at least, of y given x, K = 64" in report.table()
