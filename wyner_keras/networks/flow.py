@@ -14,7 +14,7 @@ from wyner_keras.networks.affine import Affine
 from wyner_keras.networks.velocity import Velocity
 
 Tensor = Any
-_JACOBIAN_ROWS = 100  # as many rows at once, each with as many tangents as it has coordinates
+_TANGENTS = 3200  # at once: of each row as many as it has coordinates
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -241,7 +241,7 @@ class ContinuousFlow(keras.layers.Layer):
         It is that of the steps taken, exactly, not of the equation that they follow.
         """
         images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
-        parts = -(-len(images) // _JACOBIAN_ROWS)
+        parts = -(-len(images) * self.size // _TANGENTS)
         found = [
             np.asarray(self._jacobian(*part))
             for part in zip(
