@@ -18,7 +18,8 @@ ACCURACIES = (
 )
 SMALL = {"inputs": 60, "samples": 2, "styles": 5, "concepts": 7, "verbose": False}
 CORRELATIONS = {name for name in TITLES if "correlation" in name}
-OF_A_MODEL = {name for name in TITLES if name.startswith(("found", "partner", "reconstruction"))}
+_OF_A_MODEL = ("found", "partner", "reconstruction", "log_likelihood", "bits", "noise_scale")
+OF_A_MODEL = {name for name in TITLES if name.startswith(_OF_A_MODEL)}
 NEIGHBOURS = {name for name in TITLES if name.startswith(("precision", "recall"))}
 DISTANCES = {name for name in TITLES if name.startswith("frechet")}
 DIVERSITY = {"diversity_x", "diversity_y"}

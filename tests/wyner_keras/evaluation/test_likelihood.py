@@ -1,7 +1,5 @@
 """Bounds of log-likelihood, of models whose likelihood has a closed form or can be summed up."""
 
-import itertools
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,7 +95,7 @@ def overwrite(side, off, narrow):
 @pytest.fixture(scope="module")
 def correlated():
     rng = np.random.default_rng(0)
-    rows = rng.multivariate_normal(*moments("x", "y"), size=300).astype("f")
+    rows = rng.multivariate_normal(*moments("x", "y"), size=100).astype("f")
     return Pairs(rows[:, :3], rows[:, 3:])
 
 
@@ -118,7 +116,7 @@ def test_exact_posteriors_give_the_likelihood_itself(correlated, noise, samples)
     for name in ("joint", "x", "y"):
         np.testing.assert_allclose(found[name].nats, truth[name], atol=2e-4)
     assert found["joint"].mean == pytest.approx(truth["joint"].mean(), abs=1e-4)
-    assert found["joint"].standard_error == pytest.approx(truth["joint"].std(ddof=1) / 300**0.5)
+    assert found["joint"].standard_error == pytest.approx(truth["joint"].std(ddof=1) / 100**0.5)
     assert found["x"].bits == pytest.approx(-truth["x"].mean() / 3 / np.log(2), abs=1e-4)
     assert found["joint"].bits_error == pytest.approx(found["joint"].standard_error / 5 / np.log(2))
 
@@ -126,28 +124,28 @@ def test_exact_posteriors_give_the_likelihood_itself(correlated, noise, samples)
 def test_bounds_are_below_the_likelihood_and_reach_it_as_k_grows(correlated, noise):
     model, truth = linear_gaussian(off=0.5, narrow=0.6), exact(*correlated.arrays())
     gaps = []
-    for samples in (1, 8, 64, 512):
+    for samples in (1, 8, 64):
         found = log_likelihood(model, correlated, noise, samples=samples, seed=1)
         assert list(found) == ["joint", "x", "y", "x_given_y", "y_given_x"]
         gap = {name: truth[name] - bound.nats for name, bound in found.items()}
         for name, each in gap.items():
             # No z that q(z|x) of this model draws is p(z|x)'s, so conditionals have no such truth.
             if "given" not in name:
-                assert each.mean() > -2 * each.std() / 300**0.5, (name, samples)
+                assert each.mean() > -2 * each.std() / 100**0.5, (name, samples)
         gaps.append([gap[name].mean() for name in ("joint", "x", "y")])
     gaps = np.array(gaps)
     assert gaps[0].min() > 0.15
     assert (np.diff(gaps, axis=0) < 0.01).all()
-    assert gaps[-1].max() < 0.03
+    assert gaps[-1].max() < 0.04
 
 
 def test_conditionals_of_exact_posteriors_reach_the_likelihood(correlated, noise):
     model, truth = linear_gaussian(narrow=1.0), exact(*correlated.arrays())
-    few, many = (log_likelihood(model, correlated, noise, samples=k) for k in (1, 256))
+    few, many = (log_likelihood(model, correlated, noise, samples=k) for k in (1, 100))
     for name in ("y_given_x", "x_given_y"):
         gap = truth[name] - many[name].nats
-        assert -0.01 < gap.mean() < 0.02
-        assert np.abs(gap).max() < 0.3
+        assert -0.02 < gap.mean() < 0.03
+        assert np.abs(gap).max() < 0.5
         assert (truth[name] - few[name].nats).mean() > gap.mean() + 0.03
 
 
@@ -232,27 +230,80 @@ def test_proposals_through_a_curved_flow_are_normalised(make_model):
     np.testing.assert_allclose(means, 1, atol=0.1)
 
 
-@pytest.mark.parametrize(
-    ("z", "local", "flows"),
-    list(
-        itertools.product(
-            [wk.Categorical(n=1, k=3), wk.DiagonalGaussian(dim=2)],
-            [None, False, wk.Categorical(n=2, k=2)],
-            [0],
-        )
-    )
-    + [(wk.Categorical(n=1, k=3), None, 1), (wk.DiagonalGaussian(dim=2), None, 1)],
+FAMILIES = (
+    (wk.Categorical(n=1, k=3), None, 1),
+    (wk.DiagonalGaussian(dim=2), False, 0),
+    (wk.DiagonalGaussian(dim=2), wk.Categorical(n=2, k=2), 0),
 )
-def test_every_family_has_figures(make_model, z, local, flows):
+
+
+@pytest.mark.parametrize(("z", "local", "flows"), FAMILIES)
+def test_every_family_has_bounds(make_model, few, z, local, flows):
     model = make_model(z=z, u=local, v=local, flow_steps=flows)
+    noise = fit_noise(model, few, samples=4, rounds=1)
+    found = log_likelihood(model, few, noise, samples=2)
+    for bound in found.values():
+        assert bound.nats.shape == (24,)
+        assert np.isfinite(bound.nats).all()
+    # Nats of a density of 16 values in [0, 1] are comparable to its noise's entropy.
+    entropy = 16 * 0.5 * np.log(2 * np.pi * np.e * noise.scale["x"][0] ** 2)
+    assert found["x"].mean == pytest.approx(-entropy, abs=8)
+    with pytest.raises(ValueError, match=r"`samples` should be.*Received: 0"):
+        log_likelihood(model, few, noise, samples=0)
+
+
+@pytest.fixture(scope="session")
+def few():
     rng = np.random.default_rng(0)
-    pairs = Pairs(rng.random((24, 4, 4, 1)), rng.normal(size=(24, 3)))
-    report = evaluate(model, pairs, samples=2, styles=3, concepts=2, verbose=False)
-    for name in ("y", "marginal_x", "joint"):
+    return Pairs(rng.random((24, 4, 4, 1)), rng.normal(size=(24, 3)))
+
+
+def test_evaluate_has_the_bounds_their_errors_and_the_noise(make_model, few):
+    model = make_model(u=False, v=False, flow_steps=0)
+    report = evaluate(model, few, samples=2, styles=3, concepts=2, verbose=False)
+    for name, values in (("y", 3), ("marginal_x", 16), ("joint", 19)):
         nats, error = report.figures[f"log_likelihood_{name}"]
-        assert np.isfinite([nats, error]).all()
-        values = {"y": 3, "marginal_x": 16, "joint": 19}[name]
         assert report[f"bits_{name}"] == pytest.approx(-nats / values / np.log(2))
-    assert 0.001 < report["noise_scale_x"] < 1
-    assert report.counts["likelihood"], report.counts["noise_scale"] == (16, 8)
+        assert report.figures[f"bits_{name}"].beside == pytest.approx(error / values / np.log(2))
+    # Uniform values, which z tells nothing of.
+    noise, alone = report.figures["noise_scale_x"]
+    assert alone == pytest.approx(12**-0.5, abs=0.03)
+    assert noise > 0.9 * alone
+    assert (report.counts["likelihood"], report.counts["noise_scale"]) == (16, 8)
     assert "log-likelihood, at least, of y given x, K = 64" in report.table()
+
+
+def test_columns_of_every_kind_are_scored_as_far_as_they_are_known(few):
+    rng = np.random.default_rng(0)
+    columns = np.stack([rng.normal(5, 3, 40), np.arange(40) % 2, np.arange(40) % 3], axis=1)
+    columns[::4, 0] = np.nan
+    vector = wk.Vector(kinds=("real", "binary", "categorical"), categories=(0, 0, 3), missing=True)
+    pairs = Pairs(columns, columns[::-1], x_modality=vector, y_modality=vector)
+    model = wk.WynerModel(
+        wk.Categorical(n=1, k=2),
+        {"x": vector, "y": vector},
+        codecs={"x": vector.codec(wk.CodecSettings(code_size=2), 0)}
+        | dict(y=vector.codec(wk.CodecSettings(code_size=2), 1)),
+        settings={
+            name: wk.SideSettings(local=None, hidden=(4,), reader="features", flow_steps=0)
+            for name in "xy"
+        },
+    )
+    noise = fit_noise(model, pairs, rounds=1)
+    assert np.isnan(noise.scale["x"]).tolist() == [False, True, True]
+    found = log_likelihood(model, pairs, noise, samples=4)
+    assert found["x"].dimensions.tolist() == [2 if row % 4 == 0 else 3 for row in range(40)]
+    assert found["x_given_y"].bits == pytest.approx(
+        -found["x_given_y"].nats.sum() / 110 / np.log(2)
+    )
+
+
+def test_a_codec_without_a_density_is_named_and_not_asked(make_model, few, monkeypatch):
+    model = make_model(u=False, v=False, flow_steps=0)
+    kind = type(model.side("x").codec)
+    monkeypatch.setattr(kind, "noise_units", None)
+    report = evaluate(model, few, samples=2, styles=3, concepts=2, verbose=False)
+    needs = "a W-model in Keras, whose codecs and learned prior have `log_prob`"
+    assert report.left_out["log_likelihood_y"] == report.left_out["noise_scale_x"] == needs
+    with pytest.raises(ValueError, match="`model` should be a W-model in Keras, whose codecs"):
+        fit_noise(model, few)

@@ -52,6 +52,7 @@ def test_figures_of_a_gaussian_pair_are_its_closed_forms() -> None:
         "labels of 2 to 100 classes, in `train` too, to teach a judge",
         "labels",
         "a W-model, in Keras or as a bundle, with a z of wyner_keras.latents",
+        "a W-model in Keras, whose codecs and learned prior have `log_prob`",
         "a model that encodes and decodes",
     }
 
