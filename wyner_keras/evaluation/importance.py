@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from keras import ops
 from scipy.special import logsumexp
 
 from wyner_keras.latents import Latent, prior_log_prob
@@ -21,8 +20,23 @@ from wyner_keras.model import Side, WynerModel
 Tensor = Any
 Array = np.ndarray
 _AT_ONCE = 100  # pairs, each with all its samples
+_TANGENTS = 3200  # of Jacobians, at once
 _ROWS = 4096  # examples rendered at once, and
 _ROOM = 2**26  # bytes that they may take
+
+
+class SideNoise(NamedTuple):
+    """What a side's renderings and proposals need.
+
+    Args:
+        spread: of the codec's noise, see `Codec.log_prob`.
+        metric: variance of each feature around that of u and z, `(feature_size,)`.
+        width: factor of the deviation of proposals.
+    """
+
+    spread: Array
+    metric: Array
+    width: float
 
 
 class Drawn(NamedTuple):
@@ -31,8 +45,7 @@ class Drawn(NamedTuple):
     Args:
         log_weights: log [p(u) p(x|u,z) / q(u)], `(n, samples)`; of no local log p(x|z).
         features: what x|u,z is decoded from, `(n, samples, width)`.
-        noise: that q(u) was drawn by, `(n, samples, size)`; None of a latent whose noise is not
-            normal, or of none.
+        noise: that a normal q(u) was drawn by, `(n, samples, size)`; None of another.
     """
 
     log_weights: Array
@@ -40,8 +53,8 @@ class Drawn(NamedTuple):
     noise: Array | None
 
 
-def is_widened(side: Side) -> bool:
-    """Whether the proposals of the side's u can be widened: whether their noise is normal."""
+def is_normal(side: Side) -> bool:
+    """Whether the side has a local whose noise is normal: of a density that can be followed."""
     return side.local is not None and side.local.noise == "normal"
 
 
@@ -51,12 +64,14 @@ def rows_at_once(side: Side) -> int:
 
 
 class Locals:
-    """Draws u of one side from its proposal q(u), near q(u|x,z), and weighs it.
+    """Draws u of one side from a proposal q(u), and weighs it.
 
-    A code is a sample of q(code|x,z), its noise widened by a factor in each dimension. u is that
-    code through the inverse of the flow, linearised at the code's mode: u = G(m) + J (code − m).
-    The density of such a u is closed, q(code) / |det J|, whether or not the flow's steps can be
-    undone, and J is one for all the samples of an example and a z.
+    A local of normal noise starts at the mode of q(u|x,z), takes one Gauss-Newton step from there
+    towards the mode of p(u) N(features of x | features of u and z, metric), and is drawn from the
+    Gaussian of that mode and its curvature. Of any other local q(u) is q(u|x,z).
+
+    As q(u) is a Gaussian of u itself, no flow's determinant is in its density, and whether the
+    flow's steps can be undone does not matter: only `Side.code` is asked what u stands for.
 
     Args:
         side: of the model.
@@ -65,16 +80,10 @@ class Locals:
     def __init__(self, side: Side) -> None:
         self.side = side
         self._step = tf.function(self._weigh, reduce_retracing=True, autograph=False)
+        self._begin = tf.function(self._start, reduce_retracing=True, autograph=False)
 
     def __call__(
-        self,
-        data: Array,
-        features: Array,
-        z: Array,
-        *,
-        spread: Array,
-        width: Array,
-        rng: np.random.Generator,
+        self, data: Array, features: Array, z: Array, noise: SideNoise, rng: np.random.Generator
     ) -> Drawn:
         """One u for each z.
 
@@ -82,78 +91,87 @@ class Locals:
             data: examples `(n, *shape)`.
             features: of theirs, `(n, feature_size)`.
             z: `(n, samples, size)`.
-            spread: of the codec's noise, see `Codec.log_prob`.
-            width: factors of the noise of q(code|x,z), `(local size,)`.
-            rng: of the noise.
+            noise: of the side.
+            rng: of the draws.
         """
         side, (n, samples) = self.side, z.shape[:2]
         example, z = np.repeat(np.arange(n), samples), z.reshape(n * samples, -1)
         given: list[Array] = []
-        if side.local is not None:
-            drawn = side.local.draw_noise(rng, len(z))
-            given = [drawn * width if is_widened(side) else drawn]
-        if side.flow is not None:
-            mode, centre, jacobian, which = _linearised(side, features, example, z)
+        drawn = None if side.local is None else side.local.draw_noise(rng, len(z))
+        log_q: Any = 0.0
+        if is_normal(side):
+            mean, lower, which = self._proposal(features, example, z, noise.metric)
+            # Precision L Lᵀ: u = mean + L⁻ᵀ ε.
+            spread = np.linalg.solve(
+                np.swapaxes(lower, 1, 2)[which], (noise.width * drawn)[:, :, None]
+            )
+            given = [(mean[which] + spread[:, :, 0]).astype(np.float32)]
+            logs = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[which]
+            log_q = logs - 0.5 * np.square(drawn).sum(axis=1, dtype=np.float64)
+            log_q -= drawn.shape[1] * (np.log(noise.width) + 0.5 * math.log(2 * math.pi))
+        elif drawn is not None:
+            given = [drawn]
         rows, parts = rows_at_once(side), []
         for start in range(0, len(z), rows):
             part = slice(start, start + rows)
             chosen = example[part]
-            inputs = [data[chosen], features[chosen], z[part], *(noise[part] for noise in given)]
-            if side.flow is not None:
-                inputs += [whole[which[part]] for whole in (mode, centre, jacobian)]
-            found = self._step(tf.constant(spread), tf.constant(width), *map(tf.constant, inputs))
+            inputs = [data[chosen], features[chosen], z[part], *(each[part] for each in given)]
+            found = self._step(tf.constant(noise.spread), *map(tf.constant, inputs))
             parts.append([np.asarray(value) for value in found])
         weights, made = (np.concatenate(whole) for whole in zip(*parts, strict=True))
-        weights = weights.astype(np.float64)
-        if side.flow is not None:
-            weights += np.linalg.slogdet(jacobian.astype(np.float64))[1][which]
         return Drawn(
-            weights.reshape(n, samples),
+            (weights.astype(np.float64) - log_q).reshape(n, samples),
             made.reshape(n, samples, -1),
-            given[0].reshape(n, samples, -1) if is_widened(side) else None,
+            (noise.width * drawn).reshape(n, samples, -1) if is_normal(side) else None,
         )
 
     def _weigh(
-        self,
-        spread: Tensor,
-        width: Tensor,
-        data: Tensor,
-        features: Tensor,
-        z: Tensor,
-        noise: Tensor | None = None,
-        mode: Tensor | None = None,
-        centre: Tensor | None = None,
-        jacobian: Tensor | None = None,
+        self, spread: Tensor, data: Tensor, features: Tensor, z: Tensor, drawn: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Log weights `(rows,)` but for log |det J|, and features."""
+        """Log weights `(rows,)`, of a normal u without q(u), and features of what is rendered."""
         side = self.side
         if side.local is None:
             made = side.decode(None, z)
             return side.codec.log_prob(data, made, spread), made
-        q = side.posterior(features, z)
-        local = code = q.sample(noise)
-        log_q = q.log_prob(code)
-        if is_widened(side):
-            # The density of the noise that was drawn, over that which q(code|x,z) draws.
-            own = ops.square(noise) - ops.square(noise / width)
-            log_q = log_q + ops.sum(0.5 * own - ops.log(width), axis=-1)
-        if jacobian is not None:
-            local = centre + ops.matmul(jacobian, (code - mode)[:, :, None])[:, :, 0]
+        local, log_q = drawn, 0.0  # u, or of another local its noise
+        if not is_normal(side):
+            q = side.posterior(features, z)
+            local = q.sample(drawn)
+            log_q = q.log_prob(local)
         made = side.decode(side.code(local, z), z)
         log_p = prior_log_prob(side.local, local) + side.codec.log_prob(data, made, spread)
         return log_p - log_q, made
 
+    def _proposal(
+        self, features: Array, example: Array, z: Array, metric: Array
+    ) -> tuple[Array, Array, Array]:
+        """Mean, Cholesky factor of the precision, for each example with each of its z; of rows."""
+        keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
+        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        of_x, of_z = features[example[first]], z[first]
+        rows, parts = max(1, _TANGENTS // self.side.local.size), []
+        for start in range(0, len(first), rows):
+            part = slice(start, start + rows)
+            found = self._begin(tf.constant(of_x[part]), tf.constant(of_z[part]))
+            parts.append([np.asarray(value, np.float64) for value in found])
+        start_, made, jacobian = (np.concatenate(whole) for whole in zip(*parts, strict=True))
+        weighed = jacobian / metric  # (rows, size, width), d features / d u over variances
+        precision = weighed @ np.swapaxes(jacobian, 1, 2) + np.eye(start_.shape[1])
+        slope = (weighed @ (of_x - made)[:, :, None])[:, :, 0] - start_
+        mean = start_ + np.linalg.solve(precision, slope[:, :, None])[:, :, 0]
+        return mean, np.linalg.cholesky(precision), which.ravel()
 
-def _linearised(
-    side: Side, features: Array, example: Array, z: Array
-) -> tuple[Array, Array, Array, Array]:
-    """Mode m of the code, G(m), J for each example with each of its z, and which each row has."""
-    keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
-    _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-    of_z = z[first]
-    mode = np.asarray(side.posterior(tf.constant(features[example[first]]), of_z).mode)
-    centre = np.asarray(side.local_of(mode, of_z))
-    return mode, centre, side.flow.jacobian(mode, of_z), which.ravel()
+    def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The mode of q(u|x,z), features made of it, and their Jacobian `(rows, size, width)`."""
+        side, size = self.side, self.side.local.size
+        rows = tf.shape(z)[0]
+        start = side.local_of(side.posterior(features, z).mode, z)
+        tangents = tf.tile(tf.eye(size), (rows, 1))
+        spread, of_z = (tf.repeat(each, size, axis=0) for each in (start, z))
+        with tf.autodiff.ForwardAccumulator(spread, tangents) as accumulator:
+            made = side.decode(side.code(spread, of_z), of_z)
+        jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
+        return start, made[::size], jacobian
 
 
 class Commons:
@@ -205,7 +223,7 @@ class Weighed:
         model: of the pairs.
         data: examples by side.
         locals_: by side.
-        noise: of `Locals`: spread and width by side.
+        noise: by side.
         samples: K.
         rng: of the draws.
     """
@@ -215,7 +233,7 @@ class Weighed:
         model: WynerModel,
         data: Mapping[str, Array],
         locals_: Mapping[str, Locals],
-        noise: Mapping[str, Mapping[str, Array]],
+        noise: Mapping[str, SideNoise],
         samples: int,
         rng: np.random.Generator,
     ) -> None:
@@ -232,7 +250,7 @@ class Weighed:
     def draw(self, name: str, z: Array) -> Drawn:
         """Samples of the side's u given z."""
         return self.locals[name](
-            self.data[name], self.features[name], z, **self.noise[name], rng=self.rng
+            self.data[name], self.features[name], z, self.noise[name], self.rng
         )
 
     def bounds(self) -> dict[str, Array]:

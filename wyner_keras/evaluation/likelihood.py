@@ -84,8 +84,9 @@ def log_likelihood(
       from; z is proposed by q(z|x) for one half of the samples, by q(z|x,y) for the other. And
       "x_given_y". As q(z|x) is not p(z|x), they are not what "joint" less "x" would be.
 
-    There p(x|z) = E over p(u) of p(x|u,z). u is proposed by q(u|x,z): its code, drawn `noise.width`
-    times as widely, goes back through the flow's inverse as linearised at its mean.
+    There p(x|z) = E over p(u) of p(x|u,z). u is proposed by a Gaussian around the mode of q(u|x,z)
+    after one Gauss-Newton step, `noise.width` times as wide as its curvature says; a u whose noise
+    is not normal by q(u|x,z).
 
     Args:
         model: trained.
@@ -161,7 +162,7 @@ def _log_likelihood(
     rng: np.random.Generator,
 ) -> dict[str, Bound]:
     locals_ = {side.name: Locals(side) for side in model.sides}
-    given = {name: {"spread": noise.spread[name], "width": noise.width[name]} for name in locals_}
+    given = {name: noise.of(name) for name in locals_}
     parts = [Weighed(model, part, locals_, given, samples, rng).bounds() for part in parts_of(data)]
     known = {
         name: (~np.isnan(rows)).reshape(len(rows), -1).sum(axis=1) for name, rows in data.items()

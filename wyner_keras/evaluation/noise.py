@@ -12,7 +12,14 @@ from scipy.optimize import minimize
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation.importance import Array, Locals, Weighed, parts_of, rows_at_once
+from wyner_keras.evaluation.importance import (
+    Array,
+    Locals,
+    SideNoise,
+    Weighed,
+    parts_of,
+    rows_at_once,
+)
 from wyner_keras.model import Side, WynerModel
 from wyner_keras.received import received
 
@@ -21,7 +28,8 @@ _ENOUGH = 400  # rendered examples that noise is fitted to, if there are pairs e
 _STEPS = 15  # of its optimizer
 # Log variance: a deviation of at least e^-6 units, which is below one of 256 grey levels.
 _SPREADS = (-12.0, 8.0)
-_WIDTHS = (0.25, 4.0)
+_WIDTHS = (0.5, 3.0)
+_LEAST_METRIC = 1e-4
 NEEDS = "a W-model in Keras, whose codecs and learned prior have `log_prob`"
 
 
@@ -33,12 +41,19 @@ class Noise:
         spread: by side, the log variance of each noise, see `Codec.log_prob`.
         scale: by side, its standard deviation in the data's units, NaN where it is no deviation;
             one for images, one for each channel of series and each column of vectors.
-        width: by side, factors of the deviation of q(u|x,z) in each dimension of its proposal.
+        metric: by side, the variance of each feature around what u and z make of it, by which u is
+            proposed, `(feature_size,)`.
+        width: by side, the factor of the deviation of proposals.
     """
 
     spread: Mapping[str, Array]
     scale: Mapping[str, Array]
-    width: Mapping[str, Array]
+    metric: Mapping[str, Array]
+    width: Mapping[str, float]
+
+    def of(self, name: str) -> SideNoise:
+        """What a side needs."""
+        return SideNoise(self.spread[name], self.metric[name], self.width[name])
 
 
 def fit_noise(
@@ -114,39 +129,52 @@ def fitted(
 ) -> Noise:
     """`fit_noise` of examples `(n, *shape)` by side."""
     locals_ = {side.name: Locals(side) for side in model.sides}
-    spread = {side.name: np.zeros(len(side.codec.noise_units), "f") for side in model.sides}
-    width = {
-        side.name: np.ones(1 if side.local is None else side.local.size, "f")
+    noise = {
+        side.name: SideNoise(
+            np.zeros(len(side.codec.noise_units), "f"), np.ones(side.codec.feature_size), 1.0
+        )
         for side in model.sides
     }
     fit = {side.name: _Fit(side) for side in model.sides}
     copies = max(1, _ENOUGH // len(next(iter(data.values()))))
     for step in range(rounds + 1):
-        given = {name: {"spread": spread[name], "width": width[name]} for name in locals_}
-        rendered: dict[str, list[Array]] = {name: [] for name in locals_}
-        squares: dict[str, list[Array]] = {name: [] for name in locals_}
+        rendered: dict[str, list[Array]] = {name: [] for name in noise}
+        missed: dict[str, list[Array]] = {name: [] for name in noise}
+        squares: dict[str, list[Array]] = {name: [] for name in noise}
         for part in parts_of(data):
-            weighed = Weighed(model, part, locals_, given, samples, rng)
+            weighed = Weighed(model, part, locals_, noise, samples, rng)
             for name, drawn in weighed.drawn.items():
                 shares = weighed.responsibilities(name)
                 if not step:  # of no noise yet that could tell samples apart
                     shares = np.full_like(shares, 1 / samples)
                 chosen = _chosen(shares, copies, rng)
                 rendered[name].append(np.take_along_axis(drawn.features, chosen[:, :, None], 1))
+                errors = np.square(rendered[name][-1] - weighed.features[name][:, None])
+                missed[name].append(errors.mean(axis=1))
                 if drawn.noise is not None:
                     squares[name].append((shares[:, :, None] * np.square(drawn.noise)).sum(axis=1))
         for name, rows in data.items():
             features = np.concatenate(rendered[name])
             rows = np.repeat(rows, features.shape[1], axis=0)
-            spread[name] = fit[name](rows, features.reshape(len(rows), -1), spread[name])
+            width = noise[name].width
             if step and squares[name]:
-                moment = np.concatenate(squares[name]).mean(axis=0)
-                width[name] = np.clip(np.sqrt(moment), *_WIDTHS).astype("f")
+                width = float(np.clip(np.sqrt(np.concatenate(squares[name]).mean()), *_WIDTHS))
+            noise[name] = SideNoise(
+                fit[name](rows, features.reshape(len(rows), -1), noise[name].spread),
+                np.maximum(np.concatenate(missed[name]).mean(axis=0), _LEAST_METRIC),
+                width,
+            )
     scale = {
-        side.name: np.asarray(side.codec.noise_units) * np.exp(0.5 * spread[side.name])
+        side.name: np.asarray(side.codec.noise_units) * np.exp(0.5 * noise[side.name].spread)
         for side in model.sides
     }
-    return Noise(spread=spread, scale=scale, width=width)
+    return Noise(
+        scale=scale,
+        **{
+            field: {name: getattr(each, field) for name, each in noise.items()}
+            for field in SideNoise._fields
+        },
+    )
 
 
 def _chosen(shares: Array, copies: int, rng: np.random.Generator) -> Array:
@@ -166,7 +194,8 @@ class _Fit:
         with tf.GradientTape() as tape:
             tape.watch(spread)
             loss = -tf.reduce_sum(self.side.codec.log_prob(data, features, spread))
-        return loss, tape.gradient(loss, spread)
+        # Columns taken from the spread leave a gradient of slices.
+        return loss, tf.convert_to_tensor(tape.gradient(loss, spread))
 
     def __call__(self, data: Array, features: Array, spread: Array) -> Array:
         rows = rows_at_once(self.side)

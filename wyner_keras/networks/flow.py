@@ -14,7 +14,7 @@ from wyner_keras.networks.affine import Affine
 from wyner_keras.networks.velocity import Velocity
 
 Tensor = Any
-_TANGENTS = 3200  # at once: of each row as many as it has coordinates
+_JACOBIAN_ROWS = 100  # as many rows at once, each with as many tangents as it has coordinates
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -233,19 +233,15 @@ class ContinuousFlow(keras.layers.Layer):
 
     def log_determinant(self, images: Any, condition: Any) -> np.ndarray:
         """The log of |d values / d images| of `inverse`, `(batch,)` float64; eager, for reports."""
-        return np.linalg.slogdet(self.jacobian(images, condition).astype(np.float64))[1]
-
-    def jacobian(self, images: Any, condition: Any) -> np.ndarray:
-        """Derivative of `inverse`, d values / d images `(batch, size, size)`; eager, for reports.
-
-        It is that of the steps taken, exactly, not of the equation that they follow.
-        """
         images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
-        parts = -(-len(images) * self.size // _TANGENTS)
         found = [
-            np.asarray(self._jacobian(*part))
+            np.linalg.slogdet(np.asarray(self._jacobian(*part), np.float64))[1]
             for part in zip(
-                np.array_split(images, parts), np.array_split(condition, parts), strict=True
+                *(
+                    np.array_split(whole, -(-len(whole) // _JACOBIAN_ROWS))
+                    for whole in (images, condition)
+                ),
+                strict=True,
             )
         ]
         return np.concatenate(found)

@@ -9,7 +9,7 @@ from scipy.special import logsumexp
 import wyner_keras as wk
 from wyner_keras.data import Pairs
 from wyner_keras.evaluation import Noise, evaluate, fit_noise, log_likelihood
-from wyner_keras.evaluation.importance import Locals, log_mean, over_equal
+from wyner_keras.evaluation.importance import Locals, SideNoise, log_mean, over_equal
 from wyner_keras.networks.affine import Affine
 
 # X = a z + b c + m + σ ε and Y likewise, c = stretch · u + shift what a flow makes of u.
@@ -99,19 +99,19 @@ def correlated():
     return Pairs(rows[:, :3], rows[:, 3:])
 
 
-@pytest.fixture(scope="module")
-def noise():
-    """The model's own."""
+def noise_of(narrow=1.0, width=1.0):
+    """The model's own noise, by which u is proposed too narrowly, or so many times as widely."""
     return Noise(
         spread={n: np.full(len(A[n]), 2 * np.log(SIGMA[n]), "f") for n in "xy"},
         scale={n: np.full(len(A[n]), SIGMA[n]) for n in "xy"},
-        width={n: np.ones(1, "f") for n in "xy"},
+        metric={n: np.full(len(A[n]), narrow * SIGMA[n] ** 2) for n in "xy"},
+        width=dict.fromkeys("xy", width),
     )
 
 
 @pytest.mark.parametrize("samples", [1, 5])
-def test_exact_posteriors_give_the_likelihood_itself(correlated, noise, samples):
-    found = log_likelihood(linear_gaussian(), correlated, noise, samples=samples)
+def test_exact_posteriors_give_the_likelihood_itself(correlated, samples):
+    found = log_likelihood(linear_gaussian(), correlated, noise_of(), samples=samples)
     truth = exact(*correlated.arrays())
     for name in ("joint", "x", "y"):
         np.testing.assert_allclose(found[name].nats, truth[name], atol=2e-4)
@@ -121,11 +121,11 @@ def test_exact_posteriors_give_the_likelihood_itself(correlated, noise, samples)
     assert found["joint"].bits_error == pytest.approx(found["joint"].standard_error / 5 / np.log(2))
 
 
-def test_bounds_are_below_the_likelihood_and_reach_it_as_k_grows(correlated, noise):
+def test_bounds_are_below_the_likelihood_and_reach_it_as_k_grows(correlated):
     model, truth = linear_gaussian(off=0.5, narrow=0.6), exact(*correlated.arrays())
     gaps = []
     for samples in (1, 8, 64):
-        found = log_likelihood(model, correlated, noise, samples=samples, seed=1)
+        found = log_likelihood(model, correlated, noise_of(0.5), samples=samples, seed=1)
         assert list(found) == ["joint", "x", "y", "x_given_y", "y_given_x"]
         gap = {name: truth[name] - bound.nats for name, bound in found.items()}
         for name, each in gap.items():
@@ -139,9 +139,9 @@ def test_bounds_are_below_the_likelihood_and_reach_it_as_k_grows(correlated, noi
     assert gaps[-1].max() < 0.04
 
 
-def test_conditionals_of_exact_posteriors_reach_the_likelihood(correlated, noise):
+def test_conditionals_of_exact_posteriors_reach_the_likelihood(correlated):
     model, truth = linear_gaussian(narrow=1.0), exact(*correlated.arrays())
-    few, many = (log_likelihood(model, correlated, noise, samples=k) for k in (1, 100))
+    few, many = (log_likelihood(model, correlated, noise_of(), samples=k) for k in (1, 100))
     for name in ("y_given_x", "x_given_y"):
         gap = truth[name] - many[name].nats
         assert -0.02 < gap.mean() < 0.03
@@ -155,7 +155,8 @@ def test_noise_is_found_whatever_the_posteriors_are(correlated):
     for name in "xy":
         np.testing.assert_allclose(found.scale[name], SIGMA[name], rtol=0.15)
         np.testing.assert_allclose(2 * np.log(found.scale[name]), found.spread[name], atol=1e-5)
-        assert found.width[name][0] > 1.15  # too narrow by √0.4
+        np.testing.assert_allclose(found.metric[name], SIGMA[name] ** 2, rtol=0.35)
+        assert 0.8 < found.width[name] < 1.25
     again = fit_noise(model, correlated, seed=1)
     np.testing.assert_array_equal(again.scale["x"], found.scale["x"])
 
@@ -191,7 +192,8 @@ def test_the_bound_of_a_categorical_model_is_the_sum_over_its_values(make_model,
     noise = Noise(
         spread={"x": np.zeros(1, "f"), "y": np.array([0.5, 1.0, 1.5], "f")},
         scale={"x": np.ones(1), "y": np.ones(3)},
-        width={"x": np.ones(1, "f"), "y": np.ones(1, "f")},
+        metric={"x": np.ones(16), "y": np.ones(3)},
+        width={"x": 1.0, "y": 1.0},
     )
     truth = enumerated(model, x, y, noise.spread)
     found = log_likelihood(model, pairs, noise, samples=600)
@@ -209,25 +211,30 @@ def test_weights_of_equal_z_are_averaged():
     assert log_mean(logs)[0] == pytest.approx(np.log(11 / 3))
 
 
-def test_proposals_through_a_curved_flow_are_normalised(make_model):
-    """E over q(u) of p(u) / q(u) is 1, whatever the flow; without its determinant it is not."""
-    model = make_model(flow_steps=2, seed=3)
+@pytest.mark.parametrize("width", [1.0, 1.5])
+def test_weights_of_a_curved_flow_are_those_of_quadrature(make_model, width):
+    """log p(x|z) of a u of one dimension is an integral that a grid gives."""
+    model = make_model(u=wk.DiagonalGaussian(dim=1), flow_steps=2, seed=3)
     side = model.side("x")
     for variable in side.flow.trainable_variables:
         variable.assign(2.0 * variable)
     rng = np.random.default_rng(0)
-    data = rng.random((4, 4, 4, 1)).astype("f")
-    features, z = np.asarray(side.encode(data)), np.eye(3, dtype="f")[[[0, 1, 2, 0]]]
-    z = np.repeat(np.swapaxes(z, 0, 1), 20_000, axis=1)
-    spread = np.zeros(1, "f")
-    drawn = Locals(side)(data, features, z, spread=spread, width=np.full(2, 2.0, "f"), rng=rng)
-    given = np.asarray(
-        side.codec.log_prob(np.repeat(data, 20_000, 0), drawn.features.reshape(80_000, -1), spread)
-    ).reshape(4, -1)
-    means = np.exp(log_mean(drawn.log_weights - given))
-    determinants = side.flow.log_determinant(side.posterior(features, z[:, 0]).mode, z[:, 0])
-    assert np.abs(determinants).min() > 0.1
-    np.testing.assert_allclose(means, 1, atol=0.1)
+    data, z = rng.random((3, 4, 4, 1)).astype("f"), np.eye(3, dtype="f")
+    spread = np.full(1, -2.0, "f")
+    grid = np.linspace(-7, 7, 4001, dtype="f")[:, None]
+    expected = []
+    for example, value in zip(data, z, strict=True):
+        of_z = np.tile(value, (len(grid), 1))
+        code = np.asarray(side.code(grid, of_z))
+        logs = side.codec.log_prob(example[None], side.decode(code, of_z), spread)
+        logs = np.asarray(logs, float) + stats.norm.logpdf(grid[:, 0])
+        expected.append(logsumexp(logs) + np.log(14 / 4000))
+    # Curved: no line through the ends leads through the middle.
+    assert abs(code[0] + code[-1] - 2 * code[2000]) > 0.5
+    noise = SideNoise(spread, np.full(16, 0.3), width)
+    features = np.asarray(side.encode(data))
+    drawn = Locals(side)(data, features, np.repeat(z[:, None], 4000, axis=1), noise, rng)
+    np.testing.assert_allclose(log_mean(drawn.log_weights), expected, atol=0.05)
 
 
 FAMILIES = (
