@@ -97,7 +97,7 @@ class Locals:
         side, (n, samples) = self.side, z.shape[:2]
         example, z = np.repeat(np.arange(n), samples), z.reshape(n * samples, -1)
         given: list[Array] = []
-        drawn = None if side.local is None else side.local.draw_noise(rng, len(z))
+        drawn: Any = None if side.local is None else side.local.draw_noise(rng, len(z))
         log_q: Any = 0.0
         if is_normal(side):
             mean, lower, which = self._proposal(features, example, z, noise.metric)

@@ -131,7 +131,7 @@ def fitted(
     locals_ = {side.name: Locals(side) for side in model.sides}
     noise = {
         side.name: SideNoise(
-            np.zeros(len(side.codec.noise_units), "f"), np.ones(side.codec.feature_size), 1.0
+            np.zeros(np.shape(side.codec.noise_units), "f"), np.ones(side.codec.feature_size), 1.0
         )
         for side in model.sides
     }
@@ -208,7 +208,7 @@ class _Fit:
             given = tf.constant(spread, tf.float32)
             found = [self._step(*part, given) for part in parts]
             value = sum(float(each) for each, _ in found)
-            gradient = sum(np.asarray(each, np.float64) for _, each in found)
+            gradient: Any = sum(np.asarray(each, np.float64) for _, each in found)
             return value / data.size, gradient / data.size
 
         found = minimize(

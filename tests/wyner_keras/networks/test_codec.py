@@ -193,7 +193,7 @@ def test_densities_are_in_the_users_units(columns):
         codec.log_prob(rows, features, spread), expected.sum(axis=1), rtol=1e-4
     )
     # The spread given counts, not the one learnt.
-    wider = codec.log_prob(ROWS[:1], features[:1], np.add(spread, [1, 0, 0, 0, 0]))
+    wider = codec.log_prob(ROWS[:1], features[:1], np.add(spread, np.eye(5, dtype="f")[0]))
     moved = stats.norm(10.6, 2 * np.exp(0.15)).logpdf(11) - stats.norm(
         10.6, 2 * np.exp(-0.35)
     ).logpdf(11)
