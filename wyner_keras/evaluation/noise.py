@@ -131,7 +131,9 @@ def fitted(
     locals_ = {side.name: Locals(side) for side in model.sides}
     noise = {
         side.name: SideNoise(
-            np.zeros(np.shape(side.codec.noise_units), "f"), np.ones(side.codec.feature_size), 1.0
+            np.zeros_like(np.asarray(side.codec.noise_units), "f"),
+            np.ones(side.codec.feature_size),
+            1.0,
         )
         for side in model.sides
     }
