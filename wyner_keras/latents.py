@@ -63,7 +63,7 @@ class Latent(Protocol):
         """Width of a flattened sample."""
 
     def __call__(self, parameters: Tensor) -> Any:
-        """The distribution of parameters `(batch, parameter_size)`."""
+        """The distribution of parameters `(batch, parameter_size)`; of zeros the prior."""
 
     def product(self, *experts: Tensor) -> Any:
         """The distribution prior × experts, normalised; of each expert its parameters."""
@@ -95,7 +95,10 @@ class Latent(Protocol):
         """Every value `(values, size)` that a sample can take; None where there are too many."""
 
     def prior_layer(self) -> Any:
-        """A p(z) that can be fitted to data, a layer from noise to samples; None for none."""
+        """A p(z) that can be fitted to data, a layer from noise to samples; None for none.
+
+        Its `log_prob` of values `(batch, size)` gives nats `(batch,)`.
+        """
 
     def describe(self) -> dict[str, Any]:
         """What a bundle's manifest says of the latent, JSON-able.
@@ -424,6 +427,16 @@ def can_rank(family: Latent) -> bool:
         True
     """
     return getattr(type(family), "log_pmi", Latent.log_pmi) is not Latent.log_pmi
+
+
+def prior_log_prob(latent: Latent, value: Tensor) -> Tensor:
+    """The log of p(value) of the family's prior, nats per example, `(batch,)`.
+
+    Example:
+        >>> round(float(prior_log_prob(Categorical(n=1, k=4), np.eye(4))[2]), 4)  # -log 4
+        -1.3863
+    """
+    return latent(ops.zeros((ops.shape(value)[0], latent.parameter_size))).log_prob(value)
 
 
 _FAMILIES = {"categorical": Categorical, "gaussian": DiagonalGaussian}

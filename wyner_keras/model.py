@@ -16,7 +16,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.data import Pairs
-from wyner_keras.latents import DiagonalGaussian, Latent, can_rank
+from wyner_keras.latents import DiagonalGaussian, Latent, can_rank, prior_log_prob
 from wyner_keras.modality import Modality
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
@@ -345,6 +345,12 @@ class WynerModel(keras.Model, Tasks):
     def sample_prior(self, noise: Tensor) -> Tensor:
         """A sample of p(z), `(batch, size)`."""
         return self.z.prior_sample(noise) if self.prior is None else self.prior(noise)
+
+    def log_prior(self, z: Tensor) -> Tensor:
+        """The log of p(z) of the p(z) that `sample_prior` draws from, nats `(batch,)`."""
+        if self.prior is not None:
+            return self.prior.log_prob(z)
+        return prior_log_prob(self.z, z)
 
     def generate(
         self, made: Side, given: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None

@@ -7,7 +7,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("module", ["experiments.figures", "experiments.theory"])
+@pytest.mark.parametrize(
+    "module", ["experiments.figures", "experiments.halves", "experiments.theory"]
+)
 def test_help_needs_neither_tensorflow_nor_keras(module):
     code = (
         "import runpy, sys\n"

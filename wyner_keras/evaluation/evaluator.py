@@ -17,6 +17,7 @@ from wyner_keras.evaluation import (
     fit,
     labels,
     leakage,
+    likelihood,
     memory,
     retrieval,
     two_sample,
@@ -34,6 +35,7 @@ _FIGURES: tuple[Callable[[Evaluation], dict[str, Figure | str]], ...] = (
     leakage.figures,
     memory.figures,
     fit.reconstruction,
+    likelihood.figures,
     labels.figures,
     fit.conditional,
     diversity.figures,
@@ -60,8 +62,8 @@ def evaluate(
     Without labels: whether x and y depend on one another at all; whether the model's pointwise
     mutual information finds an example's partner among 1,000; how well a classifier tells
     generated pairs from real ones; what u and v tell of z and of the other side; given `train`,
-    whether samples are copies of training rows; what x through (z, u) keeps of x; the energy score
-    of `samples` given x, for 500 inputs, and their variance; Fréchet distance, precision and recall
+    whether samples are copies of training rows; what x through (z, u) keeps of x; bounds of the
+    log-likelihood of 200 pairs, see `log_likelihood`; the energy score of `samples` given x, for 500 inputs, and their variance; Fréchet distance, precision and recall
     (k = 3) of conditional and joint samples against one half of the real examples, whose other half
     is the ceiling.
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from wyner_keras.evaluation.memory import Memory
 
+IMPORTANCE_SAMPLES = 64  # K of the bounds of log-likelihood
+
 
 class Kind(NamedTuple):
     """What a figure is, and what stands beside it; its title names {made} and {given} sides.
@@ -63,6 +65,21 @@ KINDS = {
     "reconstruction": Kind("variance of {made} reconstructed", "share", "ceiling"),
     "reconstruction_binary": Kind("binary columns of {made} right", "share", "commonest value"),
     "reconstruction_categorical": Kind("categories of {made} right", "share", "commonest value"),
+    **{
+        f"{name}{which}": Kind(f"{title} of {of}, K = {IMPORTANCE_SAMPLES}", *rest)
+        for which, of in (
+            ("", "{made} given {given}"),
+            ("_marginal", "{made}"),
+            ("_joint", "x and y"),
+        )
+        for name, title, *rest in (
+            ("log_likelihood", "log-likelihood, at least,", "nats", "standard error", 2),
+            ("bits", "code length, at most,", "bits a value", "standard error"),
+        )
+    },
+    "noise_scale": Kind(
+        "noise of {made}: of an image's range, else of deviations", "share", "no use of latents"
+    ),
     "slant_correlation": Kind("slant kept, {made}, in class", "correlation", "ceiling"),
     "slant_correlation_pooled": Kind("slant kept, {made}", "correlation", "ceiling"),
     "thickness_correlation": Kind("thickness kept, {made}, in class", "correlation", "ceiling"),

@@ -52,6 +52,28 @@ class Codec(keras.Model):
         """Examples `(batch, *shape)` of features `(batch, feature_size)`."""
         raise NotImplementedError
 
+    @property
+    def noise_units(self) -> np.ndarray | None:
+        """Standard deviation, in the data's units, of each noise that `log_prob` has at spread 0.
+
+        `(noises,)`, NaN for one that is no deviation; None of a codec without `log_prob`.
+        """
+        return None
+
+    def log_prob(self, data: Tensor, features: Tensor, spread: Tensor) -> Tensor:
+        """The log of p(example | features), the density in the data's units.
+
+        Args:
+            data: examples `(batch, *shape)`.
+            features: `(batch, feature_size)`.
+            spread: of the noise around what is decoded, the log of its variance in squares of
+                `noise_units`, `(noises,)`.
+
+        Returns:
+            Nats per example, `(batch,)`; values that are NaN count as nothing.
+        """
+        raise NotImplementedError
+
     def train_on(
         self, pairs: Any, *, epochs: int, batch_size: int, verbose: Any = "auto"
     ) -> dict[str, list[float]]:
@@ -114,6 +136,14 @@ def _moments(
     return mean, np.sqrt(np.maximum(squares / count - np.square(mean), 0.0))
 
 
+def _log_gaussian(data: Tensor, mean: Tensor, spread: Tensor, units: Tensor) -> Tensor:
+    """Log N(data | mean, e^spread units²) summed over all axes but the first, `(batch,)`."""
+    log_variance = spread + 2.0 * ops.log(units)
+    error = ops.square(ops.cast(data, "float32") - mean) * ops.exp(-log_variance)
+    terms = -0.5 * (error + log_variance + math.log(2 * math.pi))
+    return ops.sum(terms, axis=tuple(range(1, len(terms.shape))))
+
+
 def _scale(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """What to divide by, whatever the units: 1 for what never varies."""
     return np.where(deviation > np.maximum(_LEAST_SCALE * np.abs(mean), 1e-30), deviation, 1.0)
@@ -167,6 +197,21 @@ class FlatCodec(Codec):
         if self.lowest is not None or self.highest is not None:
             flat = ops.clip(flat, self.lowest, self.highest)
         return ops.reshape(flat, (-1, *self.shape))
+
+    @property
+    def noise_units(self) -> np.ndarray:
+        """1 for bounded values, which have one noise; else the deviations of the last axis."""
+        return np.asarray(self._units())
+
+    def _units(self) -> Tensor:
+        if self.lowest is not None or self.highest is not None:
+            return ops.ones(1)
+        scale = ops.reshape(self.scale, (-1, self.shape[-1]))
+        return ops.sqrt(ops.mean(ops.square(scale), axis=0))
+
+    def log_prob(self, data: Tensor, features: Tensor, spread: Tensor) -> Tensor:
+        """Gaussian around the decoded values; see `Codec.log_prob`."""
+        return _log_gaussian(data, self.decode(features), spread, self._units())
 
     def call(self, data: Tensor, training: bool = False) -> Tensor:
         """The examples again."""
@@ -344,6 +389,16 @@ class ConvCodec(Codec):
             data = self.shear(data, -features[:, -1] * self.slant_scale)
         return data if self.is_image else data * self.scale + self.mean
 
+    @property
+    def noise_units(self) -> np.ndarray:
+        """1 for images, which have one noise; of series the deviation of each channel."""
+        return np.ones(1, np.float32) if self.is_image else np.asarray(self.scale)
+
+    def log_prob(self, data: Tensor, features: Tensor, spread: Tensor) -> Tensor:
+        """Gaussian around the decoded example; see `Codec.log_prob`."""
+        units = ops.ones(1) if self.is_image else self.scale
+        return _log_gaussian(data, self.decode(features), spread, units)
+
     def call(self, data: Tensor, training: bool = False) -> Tensor:
         """Reconstructions `(batch, *shape)`."""
         features = self.encode(data, training=training)
@@ -473,9 +528,11 @@ class VectorCodec(Codec):
         inputs = ops.concatenate([*parts, known], axis=-1)
         return ops.cast(self.standardise(self.encoder(inputs), training=training), "float32")
 
-    def _each_group(self) -> Iterator[tuple[Likelihood, int, np.ndarray, Tensor, Tensor, Tensor]]:
+    def _each_group(
+        self, spread: Tensor | None = None
+    ) -> Iterator[tuple[Likelihood, int, np.ndarray, Tensor, Tensor, Tensor]]:
         """Likelihood, width, places, and of these mean, scale and spread, each `(columns, 1)`."""
-        spread = ops.clip(self.spread, -8.0, 8.0)
+        spread = ops.clip(self.spread, -8.0, 8.0) if spread is None else spread
         for (kind, width), places in self.groups.items():
             moments = (
                 ops.take(values, places, axis=0)[:, None]
@@ -505,13 +562,36 @@ class VectorCodec(Codec):
         order = np.argsort(np.concatenate([*self.groups.values()]))
         return ops.take(ops.concatenate(modes, axis=-1), order, axis=-1)
 
-    def log_likelihood(self, data: Tensor, features: Tensor) -> Tensor:
-        """The log of p(vector | features), nats an example `(batch,)`; NaN counts as nothing."""
+    @property
+    def noise_units(self) -> np.ndarray:
+        """Of each column its deviation, of its logarithm where it is; NaN for discrete kinds."""
+        return np.where(self._discrete(), np.nan, np.asarray(self.scale))
+
+    def _discrete(self) -> np.ndarray:
+        return np.array([LIKELIHOODS[kind].discrete for kind in self.kinds])
+
+    def log_prob(self, data: Tensor, features: Tensor, spread: Tensor) -> Tensor:
+        """By each column's likelihood; see `Codec.log_prob`. Counts have dispersion e^spread."""
+        _, known = _known(data)
+        # A density of standardised values over their unit is one of the user's.
+        stretch = ops.where(self._discrete(), 0.0, ops.log(self.scale))
+        return self.log_likelihood(data, features, spread) - ops.sum(known * stretch, axis=1)
+
+    def log_likelihood(
+        self, data: Tensor, features: Tensor, spread: Tensor | None = None
+    ) -> Tensor:
+        """The log of p(standardised vector | features), nats an example `(batch,)`.
+
+        Args:
+            data: vectors `(batch, columns)`; NaN counts as nothing.
+            features: `(batch, feature_size)`.
+            spread: of each column, `(columns,)`; None for what training learnt.
+        """
         data, known = _known(data)
         terms = [
-            likelihood.log_prob(_of(data, places), output, mean, scale, spread) * _of(known, places)
-            for (likelihood, _, places, mean, scale, spread), output in zip(
-                self._each_group(), self._outputs(features), strict=True
+            likelihood.log_prob(_of(data, places), output, mean, scale, own) * _of(known, places)
+            for (likelihood, _, places, mean, scale, own), output in zip(
+                self._each_group(spread), self._outputs(features), strict=True
             )
         ]
         return ops.sum(ops.concatenate(terms, axis=1), axis=(1, 2))

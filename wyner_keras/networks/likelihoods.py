@@ -1,7 +1,8 @@
 """Likelihoods of a column, one class a kind: what an encoder reads, log p, and the mode.
 
 Mean and scale are those of the column's values, of their logarithm log(1 + value) where a kind
-`takes_log`. A column of another kind is one more class here, in `LIKELIHOODS`.
+`takes_log`. `log_prob` is the density of what is standardised by them, and the probability of a
+value of a `discrete` kind. A column of another kind is one more class here, in `LIKELIHOODS`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class Likelihood:
     """The likelihood of real columns: N(value | output, e^spread), both standardised."""
 
     takes_log: ClassVar[bool] = False
+    discrete: ClassVar[bool] = False
 
     def width(self, categories: int) -> int:
         """How many numbers a decoder puts out."""
@@ -42,6 +44,8 @@ class Likelihood:
 class Binary(Likelihood):
     """Bernoulli, `output` its logit."""
 
+    discrete: ClassVar[bool] = True
+
     def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
         """The value, 0 or 1."""
         return value
@@ -59,6 +63,8 @@ class Binary(Likelihood):
 
 class Categories(Likelihood):
     """Categorical, `output` its logits; values are whole numbers below their number."""
+
+    discrete: ClassVar[bool] = True
 
     def width(self, categories: int) -> int:
         """One logit a category."""
@@ -87,6 +93,7 @@ class Counts(Likelihood):
     """Negative binomial of dispersion e^spread, whose limit is Poisson's; `output` its log mean."""
 
     takes_log: ClassVar[bool] = True
+    discrete: ClassVar[bool] = True
 
     def inputs(self, value: Tensor, mean: Tensor, scale: Tensor, width: int) -> Tensor:
         """log(1 + value), standardised."""

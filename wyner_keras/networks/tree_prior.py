@@ -130,6 +130,16 @@ class TreePrior(keras.layers.Layer):
             found = found + self.variable[step][None, :, None] * sample[:, None, :]
         return ops.reshape(found, (-1, n * k))
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """The log of p(z) of one-hot values `(batch, n*k)`, nats per example, `(batch,)`."""
+        value = ops.reshape(ops.cast(value, "float32"), (-1, self.n, self.k))
+        # Of each step the variable's value and its parent's, `(batch, step, k)`.
+        own, before = ops.matmul(self.variable, value), ops.matmul(self.parent, value)
+        before = before + (1.0 - ops.sum(self.parent, axis=1)[:, None]) / self.k
+        conditional = ops.log_softmax(self.logits, axis=-1)  # uniform until fitted
+        terms = ops.matmul(before[:, :, None], conditional)[:, :, 0] * own
+        return ops.sum(terms, axis=(1, 2))
+
     def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
         """The shape of the noise."""
         return tuple(noise_shape)

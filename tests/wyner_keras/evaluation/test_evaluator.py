@@ -18,7 +18,10 @@ ACCURACIES = (
 )
 SMALL = {"inputs": 60, "samples": 2, "styles": 5, "concepts": 7, "verbose": False}
 CORRELATIONS = {name for name in TITLES if "correlation" in name}
-_MODELS = ("found", "leakage", "median", "partner", "reconstruction")
+_MODELS = (
+    *("found", "leakage", "median", "partner", "reconstruction"),
+    *("log_likelihood", "bits", "noise_scale"),
+)
 OF_A_MODEL = {name for name in TITLES if name.startswith(_MODELS)}
 OF_TRAINING = {name for name in TITLES if name.startswith("memory")}
 # What needs twenty pairs that nothing links.

@@ -180,6 +180,52 @@ def test_likelihoods_are_scipys(columns):
     np.testing.assert_allclose(found, by_scipy(outputs).sum(axis=1), rtol=1e-4)
 
 
+def test_densities_are_in_the_users_units(columns):
+    codec, outputs = columns
+    np.testing.assert_array_equal(codec.noise_units, [2, np.nan, np.nan, np.nan, 3])
+    expected = by_scipy(outputs) - np.log([2, 1, 1, 1, 3])
+    rows, features, spread = ROWS.copy(), np.zeros((3, 2), "f"), codec.spread
+    found = codec.log_prob(rows, features, spread)
+    np.testing.assert_allclose(found, expected.sum(axis=1), rtol=1e-4)
+    rows[0, 0] = rows[1, 4] = np.nan
+    expected[0, 0] = expected[1, 4] = 0
+    np.testing.assert_allclose(
+        codec.log_prob(rows, features, spread), expected.sum(axis=1), rtol=1e-4
+    )
+    # The spread given counts, not the one learnt.
+    wider = codec.log_prob(ROWS[:1], features[:1], np.add(spread, np.eye(5, dtype="f")[0]))
+    moved = stats.norm(10.6, 2 * np.exp(0.15)).logpdf(11) - stats.norm(
+        10.6, 2 * np.exp(-0.35)
+    ).logpdf(11)
+    assert float(wider[0] - found[0]) == pytest.approx(moved, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "noises"),
+    [
+        (FlatCodec((2, 3, 1), lowest=0.0, highest=1.0), 1),
+        (FlatCodec((6,)), 6),
+        (FlatCodec((3, 2)), 2),
+        (ConvCodec((4, 4, 3), code_size=3, filters=(2, 2)), 1),
+        (ConvCodec((8, 2), code_size=3, filters=(2, 2)), 2),
+    ],
+)
+def test_densities_are_gaussian_around_what_is_decoded(codec, noises):
+    rng = np.random.default_rng(0)
+    if not (isinstance(codec, ConvCodec) and codec.is_image):
+        codec.scale.assign(0.5 + rng.random(codec.scale.shape))
+    units = codec.noise_units
+    assert units.shape == (noises,)
+    data = rng.random((5, *codec.shape)).astype("f")
+    features = rng.normal(size=(5, codec.feature_size)).astype("f")
+    spread = rng.normal(size=noises).astype("f")
+    mean = np.asarray(codec.decode(features), float)
+    expected = stats.norm(mean, units * np.exp(spread / 2)).logpdf(data)
+    np.testing.assert_allclose(
+        codec.log_prob(data, features, spread), expected.reshape(5, -1).sum(1), rtol=1e-4
+    )
+
+
 def test_what_is_not_known_counts_for_nothing(columns):
     codec, outputs = columns
     rows, features = ROWS.copy(), tf.Variable(np.ones((3, 2), "f"))

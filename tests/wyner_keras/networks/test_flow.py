@@ -117,6 +117,18 @@ def test_the_determinant_is_that_of_the_jacobian(batch):
     np.testing.assert_allclose(flow.log_determinant(*batch), expected, atol=1e-4)
 
 
+def test_the_determinant_is_that_of_finite_differences(batch):
+    flow, (images, condition), step = made(), batch, 1e-2
+    jacobian = np.empty((7, 5, 5))
+    for place, tangent in enumerate(step * np.eye(5, dtype="f")):
+        ahead, behind = (
+            np.asarray(flow.inverse(images + sign * tangent, condition), float) for sign in (1, -1)
+        )
+        jacobian[:, :, place] = (ahead - behind) / (2 * step)
+    expected = np.log(np.abs(np.linalg.det(jacobian)))
+    np.testing.assert_allclose(flow.log_determinant(images, condition), expected, atol=0.02)
+
+
 def test_an_affine_map_of_any_condition_is_undone_where_its_matrix_is_one():
     rng = np.random.default_rng(3)
     flow = ContinuousFlow(4, hidden=(8,))

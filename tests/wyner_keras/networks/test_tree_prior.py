@@ -48,6 +48,16 @@ def test_a_distribution_that_is_a_tree_is_found(seed):
     assert np.abs(found - truth).max() < 5 * np.sqrt(0.25 / 200_000)
 
 
+def test_its_probabilities_are_the_trees():
+    truth = tree_distribution(0)
+    z = Categorical(n=4, k=3).values()
+    found = np.exp(np.asarray(fitted(truth).log_prob(z))).reshape(truth.shape)
+    np.testing.assert_allclose(found, truth, rtol=1e-3, atol=1e-7)
+    unfitted = TreePrior(4, 3)
+    unfitted.build(None)
+    np.testing.assert_allclose(unfitted.log_prob(z), -4 * np.log(3), rtol=1e-5)
+
+
 def test_of_another_distribution_it_is_the_best_tree():
     """By enumeration of all trees of four variables: D(q ‖ p) least, singles and edges exact."""
     q = np.random.default_rng(7).dirichlet(np.full(16, 0.4)).reshape((2,) * 4)

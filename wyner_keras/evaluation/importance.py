@@ -1,0 +1,306 @@
+"""Importance weights of a model's latents, for bounds of its log-likelihood.
+
+Given z the sides are independent, so each side's u has a weight of its own. Everything is exact for
+the model as it samples: a weight is p(u) p(x|u,z) / q(u), x|u,z rendered from that u.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from scipy.special import logsumexp
+
+from wyner_keras.latents import Latent, prior_log_prob
+from wyner_keras.model import Side, WynerModel
+
+Tensor = Any
+Array = np.ndarray
+_AT_ONCE = 100  # pairs, each with all its samples
+_TANGENTS = 3200  # of Jacobians, at once
+_ROWS = 4096  # examples rendered at once, and
+_ROOM = 2**26  # bytes that they may take
+
+
+class SideNoise(NamedTuple):
+    """What a side's renderings and proposals need.
+
+    Args:
+        spread: of the codec's noise, see `Codec.log_prob`.
+        metric: variance of each feature around that of u and z, `(feature_size,)`.
+        width: factor of the deviation of proposals.
+    """
+
+    spread: Array
+    metric: Array
+    width: float
+
+
+class Drawn(NamedTuple):
+    """Samples of u, `samples` for each of `n` examples, each given its own z.
+
+    Args:
+        log_weights: log [p(u) p(x|u,z) / q(u)], `(n, samples)`; of no local log p(x|z).
+        features: what x|u,z is decoded from, `(n, samples, width)`.
+        noise: that a normal q(u) was drawn by, `(n, samples, size)`; None of another.
+    """
+
+    log_weights: Array
+    features: Array
+    noise: Array | None
+
+
+def is_normal(side: Side) -> bool:
+    """Whether the side has a local whose noise is normal: of a density that can be followed."""
+    return side.local is not None and side.local.noise == "normal"
+
+
+def rows_at_once(side: Side) -> int:
+    """How many examples may be rendered at once."""
+    return max(1, min(_ROWS, _ROOM // (4 * math.prod(side.modality.shape))))
+
+
+class Locals:
+    """Draws u of one side from a proposal q(u), and weighs it.
+
+    A local of normal noise starts at the mode of q(u|x,z), takes one Gauss-Newton step from there
+    towards the mode of p(u) N(features of x | features of u and z, metric), and is drawn from the
+    Gaussian of that mode and its curvature. Of any other local q(u) is q(u|x,z).
+
+    As q(u) is a Gaussian of u itself, no flow's determinant is in its density, and whether the
+    flow's steps can be undone does not matter: only `Side.code` is asked what u stands for.
+
+    Args:
+        side: of the model.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self._step = tf.function(self._weigh, reduce_retracing=True, autograph=False)
+        self._begin = tf.function(self._start, reduce_retracing=True, autograph=False)
+
+    def __call__(
+        self, data: Array, features: Array, z: Array, noise: SideNoise, rng: np.random.Generator
+    ) -> Drawn:
+        """One u for each z.
+
+        Args:
+            data: examples `(n, *shape)`.
+            features: of theirs, `(n, feature_size)`.
+            z: `(n, samples, size)`.
+            noise: of the side.
+            rng: of the draws.
+        """
+        side, (n, samples) = self.side, z.shape[:2]
+        example, z = np.repeat(np.arange(n), samples), z.reshape(n * samples, -1)
+        given: list[Array] = []
+        drawn: Any = None if side.local is None else side.local.draw_noise(rng, len(z))
+        log_q: Any = 0.0
+        if is_normal(side):
+            mean, lower, which = self._proposal(features, example, z, noise.metric)
+            # Precision L Lᵀ: u = mean + L⁻ᵀ ε.
+            spread = np.linalg.solve(
+                np.swapaxes(lower, 1, 2)[which], (noise.width * drawn)[:, :, None]
+            )
+            given = [(mean[which] + spread[:, :, 0]).astype(np.float32)]
+            logs = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[which]
+            log_q = logs - 0.5 * np.square(drawn).sum(axis=1, dtype=np.float64)
+            log_q -= drawn.shape[1] * (np.log(noise.width) + 0.5 * math.log(2 * math.pi))
+        elif drawn is not None:
+            given = [drawn]
+        rows, parts = rows_at_once(side), []
+        for start in range(0, len(z), rows):
+            part = slice(start, start + rows)
+            chosen = example[part]
+            inputs = [data[chosen], features[chosen], z[part], *(each[part] for each in given)]
+            found = self._step(tf.constant(noise.spread), *map(tf.constant, inputs))
+            parts.append([np.asarray(value) for value in found])
+        weights, made = (np.concatenate(whole) for whole in zip(*parts, strict=True))
+        return Drawn(
+            (weights.astype(np.float64) - log_q).reshape(n, samples),
+            made.reshape(n, samples, -1),
+            (noise.width * drawn).reshape(n, samples, -1) if is_normal(side) else None,
+        )
+
+    def _weigh(
+        self, spread: Tensor, data: Tensor, features: Tensor, z: Tensor, drawn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Log weights `(rows,)`, of a normal u without q(u), and features of what is rendered."""
+        side = self.side
+        if side.local is None:
+            made = side.decode(None, z)
+            return side.codec.log_prob(data, made, spread), made
+        local, log_q = drawn, 0.0  # u, or of another local its noise
+        if not is_normal(side):
+            q = side.posterior(features, z)
+            local = q.sample(drawn)
+            log_q = q.log_prob(local)
+        made = side.decode(side.code(local, z), z)
+        log_p = prior_log_prob(side.local, local) + side.codec.log_prob(data, made, spread)
+        return log_p - log_q, made
+
+    def _proposal(
+        self, features: Array, example: Array, z: Array, metric: Array
+    ) -> tuple[Array, Array, Array]:
+        """Mean, Cholesky factor of the precision, for each example with each of its z; of rows."""
+        keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
+        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        of_x, of_z = features[example[first]], z[first]
+        rows, parts = max(1, _TANGENTS // self.side.local.size), []
+        for start in range(0, len(first), rows):
+            part = slice(start, start + rows)
+            found = self._begin(tf.constant(of_x[part]), tf.constant(of_z[part]))
+            parts.append([np.asarray(value, np.float64) for value in found])
+        start_, made, jacobian = (np.concatenate(whole) for whole in zip(*parts, strict=True))
+        weighed = jacobian / metric  # (rows, size, width), d features / d u over variances
+        precision = weighed @ np.swapaxes(jacobian, 1, 2) + np.eye(start_.shape[1])
+        slope = (weighed @ (of_x - made)[:, :, None])[:, :, 0] - start_
+        mean = start_ + np.linalg.solve(precision, slope[:, :, None])[:, :, 0]
+        return mean, np.linalg.cholesky(precision), which.ravel()
+
+    def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The mode of q(u|x,z), features made of it, and their Jacobian `(rows, size, width)`."""
+        side, size = self.side, self.side.local.size
+        rows = tf.shape(z)[0]
+        start = side.local_of(side.posterior(features, z).mode, z)
+        tangents = tf.tile(tf.eye(size), (rows, 1))
+        spread, of_z = (tf.repeat(each, size, axis=0) for each in (start, z))
+        with tf.autodiff.ForwardAccumulator(spread, tangents) as accumulator:
+            made = side.decode(side.code(spread, of_z), of_z)
+        jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
+        return start, made[::size], jacobian
+
+
+class Commons:
+    """Distributions of z for a batch of pairs, and samples of them.
+
+    Args:
+        model: of the pairs.
+        data: examples `(n, *shape)` by side.
+        features: of theirs by side.
+        samples: K.
+        rng: of the draws.
+
+    Attributes:
+        of: q(z|x,y) as "joint", q(z|x) and q(z|y) by side.
+        z: samples of these, `(n, K, size)` each.
+    """
+
+    def __init__(
+        self,
+        model: WynerModel,
+        data: Mapping[str, Array],
+        features: Mapping[str, Array],
+        samples: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.model = model
+        self.of: dict[str, Any] = {"joint": model.joint_z(features)}
+        for side in model.sides:
+            self.of[side.name] = side.read(data[side.name], features[side.name])
+        self.z = {name: _sampled(model.z, q, samples, rng) for name, q in self.of.items()}
+
+    def log_prob(self, name: str, z: Array) -> Array:
+        """The log of q(z) of z `(n, samples, size)`, `(n, samples)`; p(z) by the name "prior"."""
+        at = self.model.log_prior if name == "prior" else self.of[name].log_prob
+        found = [np.asarray(at(z[:, place]), np.float64) for place in range(z.shape[1])]
+        return np.stack(found, axis=1)
+
+
+def _sampled(latent: Latent, q: Any, samples: int, rng: np.random.Generator) -> Array:
+    n = len(q.outputs()[0])
+    drawn = [np.asarray(q.sample(latent.draw_noise(rng, n))) for _ in range(samples)]
+    return np.stack(drawn, axis=1)
+
+
+class Weighed:
+    """Samples of q(z|x,y) and of what follows, for a batch of pairs, weighed.
+
+    Args:
+        model: of the pairs.
+        data: examples by side.
+        locals_: by side.
+        noise: by side.
+        samples: K.
+        rng: of the draws.
+    """
+
+    def __init__(
+        self,
+        model: WynerModel,
+        data: Mapping[str, Array],
+        locals_: Mapping[str, Locals],
+        noise: Mapping[str, SideNoise],
+        samples: int,
+        rng: np.random.Generator,
+    ) -> None:
+        self.data, self.locals, self.noise, self.rng = data, locals_, noise, rng
+        self.features = {
+            side.name: np.asarray(side.encode(data[side.name])) for side in model.sides
+        }
+        self.commons = Commons(model, data, self.features, samples, rng)
+        z = self.commons.z["joint"]
+        self.drawn = {side.name: self.draw(side.name, z) for side in model.sides}
+        self.ratio = self.commons.log_prob("prior", z) - self.commons.log_prob("joint", z)
+        self.means = {name: over_equal(drawn.log_weights, z) for name, drawn in self.drawn.items()}
+
+    def draw(self, name: str, z: Array) -> Drawn:
+        """Samples of the side's u given z."""
+        return self.locals[name](
+            self.data[name], self.features[name], z, self.noise[name], self.rng
+        )
+
+    def bounds(self) -> dict[str, Array]:
+        """Log mean weights `(n,)`, by the names of `log_likelihood`."""
+        commons, found = self.commons, {}
+        found["joint"] = log_mean(self.ratio + sum(self.means.values()))
+        for name in self.drawn:
+            z = commons.z[name]
+            ratio = commons.log_prob("prior", z) - commons.log_prob(name, z)
+            found[name] = log_mean(ratio + self.draw(name, z).log_weights)
+        for name, given in (tuple(self.drawn), tuple(reversed(self.drawn))):
+            joint, samples = commons.z["joint"], commons.z["joint"].shape[1]
+            half = samples // 2
+            z = commons.z[given][:, half:]
+            weights = [self.drawn[name].log_weights[:, :half], self.draw(name, z).log_weights]
+            z = np.concatenate([joint[:, :half], z], axis=1)
+            target = commons.log_prob(given, z)
+            # Both halves are one draw of the mixture of their proposals.
+            shares = np.reshape([half / samples, 1 - half / samples], (2, 1, 1))
+            proposal = logsumexp([commons.log_prob("joint", z), target], axis=0, b=shares)
+            found[f"{name}_given_{given}"] = log_mean(
+                target - proposal + np.concatenate(weights, axis=1)
+            )
+        return found
+
+    def responsibilities(self, name: str) -> Array:
+        """Of each sample of the side its share of the posterior, `(n, K)`."""
+        (other,) = (mean for side, mean in self.means.items() if side != name)
+        logs = self.ratio + self.drawn[name].log_weights + other
+        return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+
+
+def log_mean(log_weights: Array) -> Array:
+    """The log of the mean of weights `(n, samples)`, `(n,)`."""
+    return logsumexp(log_weights, axis=1) - np.log(log_weights.shape[1])
+
+
+def over_equal(log_weights: Array, z: Array) -> Array:
+    """Of each sample the log mean of the weights of all samples with its z, `(n, samples)`.
+
+    Given z the weights of one side are independent of the other's, so that of equal z the mean of
+    a product is the product of means, which varies less.
+    """
+    same = (z[:, :, None] == z[:, None]).all(axis=-1)
+    sums = logsumexp(np.where(same, log_weights[:, None], -np.inf), axis=2)
+    return sums - np.log(same.sum(axis=2))
+
+
+def parts_of(data: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """Examples by side, so many pairs at once as are weighed together."""
+    count = len(next(iter(data.values())))
+    for start in range(0, count, _AT_ONCE):
+        yield {name: rows[start : start + _AT_ONCE] for name, rows in data.items()}
