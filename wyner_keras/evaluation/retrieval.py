@@ -9,7 +9,7 @@ import numpy as np
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.information.aggregated import contrastive_bounds
-from wyner_keras.latents import latent_of
+from wyner_keras.latents import Latent, latent_of
 
 _MOST = 1000  # pairs that are told apart
 _AT_ONCE = 100  # rows scored at once, which bounds memory
@@ -46,23 +46,32 @@ def pmi_scores(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     Returns:
         Nats `(n, m)`; None of a model that does not show its posteriors.
     """
-    if not hasattr(model, "run_graph"):
-        return None
-    latent = getattr(model, "z", None) or latent_of(model.latent_entries["z"])
+    latent = latent_of_model(model)
     if latent is None:
         return None
-
-    def posteriors(name: str, examples: np.ndarray) -> list[np.ndarray]:
-        parts = np.array_split(examples, -(-len(examples) // model.batch_size))
-        outputs = [model.run_graph(f"posterior_{name}_z", {name: part}) for part in parts]
-        return [np.concatenate(output) for output in zip(*outputs, strict=True)]
-
-    of_x, of_y = posteriors("x", x), posteriors("y", y)
+    of_x, of_y = (posteriors(model, name, rows) for name, rows in (("x", x), ("y", y)))
     blocks = [
         np.asarray(latent.log_pmi([part[start : start + _AT_ONCE] for part in of_x], of_y))
         for start in range(0, len(x), _AT_ONCE)
     ]
     return np.concatenate(blocks).astype(np.float64)
+
+
+def latent_of_model(model: Any, name: str = "z") -> Latent | None:
+    """A latent of a model or a bundle by its name, "z", "u" or "v"; None where it shows none."""
+    if not hasattr(model, "run_graph"):
+        return None
+    own = {"z": getattr(model, "z", None)}
+    own |= {side.local_name: side.local for side in getattr(model, "sides", ())}
+    entry = model.latent_entries[name]
+    return own.get(name) or (entry and latent_of(entry))
+
+
+def posteriors(model: Any, name: str, examples: np.ndarray) -> list[np.ndarray]:
+    """What tells q(z|x) of each example, see `Distribution.outputs`; in parts of a batch."""
+    parts = np.array_split(examples, -(-len(examples) // model.batch_size))
+    outputs = [model.run_graph(f"posterior_{name}_z", {name: part}) for part in parts]
+    return [np.concatenate(output) for output in zip(*outputs, strict=True)]
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:

@@ -1,0 +1,311 @@
+"""What a page is made of; each block says itself as text for a terminal and as HTML.
+
+Whatever comes from the user's data is escaped here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+_WIDTH = 88  # characters of a line of text
+_BAR = 24  # characters of the longest bar in text
+
+
+def escaped(words: str) -> str:
+    """Words as HTML."""
+    return html.escape(printable(words), quote=True)
+
+
+def printable(words: str) -> str:
+    """Words without what moves a terminal's cursor or changes its colours."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in words)
+
+
+def wrapped(words: str, indent: str = "", hanging: str | None = None) -> str:
+    """Words in lines of 88 characters."""
+    hanging = indent if hanging is None else hanging
+    return textwrap.fill(printable(words), _WIDTH, initial_indent=indent, subsequent_indent=hanging)
+
+
+class Block(Protocol):
+    """A part of a section."""
+
+    def text(self) -> str:
+        """For a terminal."""
+
+    def html(self) -> str:
+        """For a browser."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph."""
+
+    words: str
+
+    def text(self) -> str:
+        """In lines of 88 characters."""
+        return wrapped(self.words)
+
+    def html(self) -> str:
+        """A paragraph."""
+        return f"<p>{escaped(self.words)}</p>"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Items, each a short heading and what is said of it."""
+
+    items: Sequence[tuple[str, str]]
+
+    def text(self) -> str:
+        """Items behind dashes."""
+        return "\n".join(wrapped(" ".join(filter(None, each)), "- ", "  ") for each in self.items)
+
+    def html(self) -> str:
+        """A list."""
+        items = (
+            f"<li><strong>{escaped(head)}</strong> {escaped(words)}</li>"
+            for head, words in self.items
+        )
+        return f"<ul>{''.join(items)}</ul>"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells; numbers, all but the first column, to the right."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str
+
+    def text(self) -> str:
+        """Aligned columns under their heads."""
+        rows = [[printable(cell) for cell in row] for row in (self.head, *self.rows)]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.rjust(width) if place else cell.ljust(width)
+                for place, (cell, width) in enumerate(zip(row, wide, strict=True))
+            ).rstrip()
+            for row in rows
+        ]
+        lines.insert(1, "-" * (sum(wide) + 2 * len(wide) - 2))
+        return f"{wrapped(self.caption)}\n\n" + "\n".join(lines)
+
+    def html(self) -> str:
+        """A table with a caption."""
+        head = "".join(f'<th scope="col">{escaped(cell)}</th>' for cell in self.head)
+        rows = "".join(
+            f'<tr><th scope="row">{escaped(row[0])}</th>'
+            + "".join(f'<td class="number">{escaped(cell)}</td>' for cell in row[1:])
+            + "</tr>"
+            for row in self.rows
+        )
+        return (
+            f'<div class="wide"><table><caption>{escaped(self.caption)}</caption>'
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One figure with its sentences.
+
+    Args:
+        title: what it is.
+        model: the model's value, with its unit.
+        beside: what stands beside it, with its name.
+        means: one sentence.
+        good: what a good value is.
+    """
+
+    title: str
+    model: str
+    beside: str
+    means: str
+    good: str
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures of one group."""
+
+    name: str
+    figures: Sequence[Measured]
+
+    def text(self) -> str:
+        """A figure a line, its sentences below."""
+        wide = max(len(each.title) for each in self.figures)
+        lines = [printable(self.name), "." * len(self.name)]
+        for each in self.figures:
+            lines.append(printable(f"{each.title:<{wide}}  {each.model}  ({each.beside})"))
+            lines.append(wrapped(f"{each.means} {each.good}".strip(), "    "))
+        return "\n".join(line for line in lines if line.strip())
+
+    def html(self) -> str:
+        """A table: the figure and what it means, the value, what stands beside it."""
+        rows = "".join(
+            f'<tr><th scope="row">{escaped(each.title)}'
+            f'<span class="means">{escaped(each.means)} {escaped(each.good)}</span></th>'
+            f'<td class="number value">{escaped(each.model)}</td>'
+            f'<td class="number">{escaped(each.beside)}</td></tr>'
+            for each in self.figures
+        )
+        return (
+            f"<h3>{escaped(self.name)}</h3>"
+            '<div class="wide"><table class="figures"><thead><tr><th scope="col">figure</th>'
+            '<th scope="col">model</th><th scope="col">beside</th></tr></thead>'
+            f"<tbody>{rows}</tbody></table></div>"
+        )
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG with words for those who do not see it.
+
+    Args:
+        png: the file's bytes.
+        size: width and height on the page, CSS pixels.
+        alt: what it shows.
+        caption: said below it.
+    """
+
+    png: bytes
+    size: tuple[int, int]
+    alt: str
+    caption: str
+
+    def text(self) -> str:
+        """Its words alone."""
+        return wrapped(f"[picture: {self.alt}]", "    ")
+
+    def html(self) -> str:
+        """The picture itself, inside the page."""
+        source = base64.b64encode(self.png).decode()
+        width, height = self.size
+        return (
+            f'<figure><img src="data:image/png;base64,{source}" width="{width}" '
+            f'height="{height}" alt="{escaped(self.alt)}">'
+            f"<figcaption>{escaped(self.caption)}</figcaption></figure>"
+        )
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Amounts by name, to the right where above 0, else to the left.
+
+    Args:
+        bars: name and amount.
+        unit: of the amounts.
+        caption: said below them.
+    """
+
+    bars: Sequence[tuple[str, float]]
+    unit: str
+    caption: str
+
+    def _longest(self) -> float:
+        return max([abs(value) for _, value in self.bars] + [1e-9])
+
+    def text(self) -> str:
+        """A bar of signs a line."""
+        names = [printable(name) for name, _ in self.bars]
+        wide, longest = max(map(len, names), default=0), self._longest()
+        lines = [
+            f"    {name:<{wide}}  {value:+7.2f} {self.unit}  "
+            f"{('+' if value > 0 else '-') * round(_BAR * abs(value) / longest)}".rstrip()
+            for name, (_, value) in zip(names, self.bars, strict=True)
+        ]
+        return "\n".join([wrapped(f"{self.caption}:", "    "), *lines])
+
+    def html(self) -> str:
+        """A table whose cells hold the bars."""
+        longest = self._longest()
+        rows = []
+        for name, value in self.bars:
+            width = 50 * abs(value) / longest
+            left = 50 if value > 0 else 50 - width
+            side = "more" if value > 0 else "less"
+            rows.append(
+                f'<tr><th scope="row">{escaped(name)}</th>'
+                f'<td class="bar"><span class="{side}" '
+                f'style="left:{left:.1f}%;width:{width:.1f}%"></span></td>'
+                f'<td class="number">{value:+.2f}</td></tr>'
+            )
+        caption = f"{self.caption}, {self.unit}"
+        return (
+            f'<table class="bars"><caption>{escaped(caption)}</caption>'
+            f"<tbody>{''.join(rows)}</tbody></table>"
+        )
+
+
+@dataclass(frozen=True)
+class Card:
+    """One thing that is pictured: a value, a direction, a pair.
+
+    Args:
+        title: what it is.
+        note: figures of it.
+        parts: pictures and bars.
+    """
+
+    title: str
+    note: str
+    parts: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Cards:
+    """Cards beside each other, where the page is wide enough.
+
+    Args:
+        cards: in their order.
+        pictured: whether the text for a terminal names the pictures one by one.
+    """
+
+    cards: Sequence[Card]
+    pictured: bool = False
+
+    def text(self) -> str:
+        """Title, note and bars of each."""
+        lines = []
+        for card in self.cards:
+            lines.append(wrapped(f"{card.title}: {card.note}", "- ", "  "))
+            lines += [
+                part.text() for part in card.parts if self.pictured or not isinstance(part, Picture)
+            ]
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """A grid."""
+        cards = (
+            f'<article class="card"><h4>{escaped(card.title)}</h4>'
+            f'<p class="note">{escaped(card.note)}</p>'
+            f"{''.join(part.html() for part in card.parts)}</article>"
+            for card in self.cards
+        )
+        return f'<div class="cards">{"".join(cards)}</div>'
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    blocks: Sequence[Block]
+
+    def text(self) -> str:
+        """The heading underlined."""
+        parts = [f"{printable(self.title)}\n{'=' * len(self.title)}"]
+        return "\n\n".join([*parts, *(block.text() for block in self.blocks)])
+
+    def html(self) -> str:
+        """A section."""
+        blocks = "\n".join(block.html() for block in self.blocks)
+        return f"<section><h2>{escaped(self.title)}</h2>\n{blocks}\n</section>"
