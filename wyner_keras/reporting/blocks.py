@@ -32,6 +32,11 @@ def wrapped(words: str, indent: str = "", hanging: str | None = None) -> str:
     return textwrap.fill(printable(words), _WIDTH, initial_indent=indent, subsequent_indent=hanging)
 
 
+def percent(share: float, digits: int = 1) -> str:
+    """A share in per cent: "2.5 %"."""
+    return f"{100 * share:.{digits}f} %"
+
+
 class Block(Protocol):
     """A part of a section."""
 
@@ -114,20 +119,31 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """What the blocks after it are about."""
+
+    words: str
+
+    def text(self) -> str:
+        """The words, dotted below."""
+        return f"{printable(self.words)}\n{'.' * len(self.words)}"
+
+    def html(self) -> str:
+        """A heading of the third rank."""
+        return f"<h3>{escaped(self.words)}</h3>"
+
+
+@dataclass(frozen=True)
 class Measured:
-    """One figure with its sentences.
+    """Figures of one kind, with what they mean.
 
     Args:
-        title: what it is.
-        model: the model's value, with its unit.
-        beside: what stands beside it, with its name.
+        rows: title, value of the model and what stands beside it, of each.
         means: one sentence.
         good: what a good value is.
     """
 
-    title: str
-    model: str
-    beside: str
+    rows: Sequence[tuple[str, str, str]]
     means: str
     good: str
 
@@ -137,31 +153,37 @@ class Figures:
     """Figures of one group."""
 
     name: str
-    figures: Sequence[Measured]
+    kinds: Sequence[Measured]
 
     def text(self) -> str:
-        """A figure a line, its sentences below."""
-        wide = max(len(each.title) for each in self.figures)
-        lines = [printable(self.name), "." * len(self.name)]
-        for each in self.figures:
-            lines.append(printable(f"{each.title:<{wide}}  {each.model}  ({each.beside})"))
-            lines.append(wrapped(f"{each.means} {each.good}".strip(), "    "))
+        """A figure a line; after those of one kind what they mean."""
+        rows = [row for kind in self.kinds for row in kind.rows]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [Heading(self.name).text()]
+        for kind in self.kinds:
+            for title, model, beside in kind.rows:
+                lines.append(printable(f"{title:<{wide[0]}}  {model:>{wide[1]}}  ({beside})"))
+            lines.append(wrapped(f"{kind.means} {kind.good}".strip(), "    "))
         return "\n".join(line for line in lines if line.strip())
 
     def html(self) -> str:
-        """A table: the figure and what it means, the value, what stands beside it."""
-        rows = "".join(
-            f'<tr><th scope="row">{escaped(each.title)}'
-            f'<span class="means">{escaped(each.means)} {escaped(each.good)}</span></th>'
-            f'<td class="number value">{escaped(each.model)}</td>'
-            f'<td class="number">{escaped(each.beside)}</td></tr>'
-            for each in self.figures
-        )
+        """A table: the figure, its value, what stands beside it; below, what it means."""
+        bodies = []
+        for kind in self.kinds:
+            rows = "".join(
+                f'<tr><th scope="row">{escaped(title)}</th>'
+                f'<td class="number value">{escaped(model)}</td>'
+                f'<td class="number">{escaped(beside)}</td></tr>'
+                for title, model, beside in kind.rows
+            )
+            said = escaped(f"{kind.means} {kind.good}".strip())
+            means = f'<tr><td class="means" colspan="3">{said}</td></tr>' if said else ""
+            bodies.append(f"<tbody>{rows}{means}</tbody>")
         return (
-            f"<h3>{escaped(self.name)}</h3>"
+            f"{Heading(self.name).html()}"
             '<div class="wide"><table class="figures"><thead><tr><th scope="col">figure</th>'
             '<th scope="col">model</th><th scope="col">beside</th></tr></thead>'
-            f"<tbody>{rows}</tbody></table></div>"
+            f"{''.join(bodies)}</table></div>"
         )
 
 
@@ -182,8 +204,8 @@ class Picture:
     caption: str
 
     def text(self) -> str:
-        """Its words alone."""
-        return wrapped(f"[picture: {self.alt}]", "    ")
+        """Nothing: what a picture shows is said by the card that it is in."""
+        return ""
 
     def html(self) -> str:
         """The picture itself, inside the page."""
@@ -262,24 +284,16 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards beside each other, where the page is wide enough.
-
-    Args:
-        cards: in their order.
-        pictured: whether the text for a terminal names the pictures one by one.
-    """
+    """Cards beside each other, where the page is wide enough."""
 
     cards: Sequence[Card]
-    pictured: bool = False
 
     def text(self) -> str:
         """Title, note and bars of each."""
         lines = []
         for card in self.cards:
-            lines.append(wrapped(f"{card.title}: {card.note}", "- ", "  "))
-            lines += [
-                part.text() for part in card.parts if self.pictured or not isinstance(part, Picture)
-            ]
+            lines.append(wrapped(": ".join(filter(None, (card.title, card.note))), "- ", "  "))
+            lines += filter(None, (part.text() for part in card.parts))
         return "\n".join(lines)
 
     def html(self) -> str:
@@ -287,7 +301,7 @@ class Cards:
         cards = (
             f'<article class="card"><h4>{escaped(card.title)}</h4>'
             f'<p class="note">{escaped(card.note)}</p>'
-            f"{''.join(part.html() for part in card.parts)}</article>"
+            f'<div class="parts">{"".join(part.html() for part in card.parts)}</div></article>'
             for card in self.cards
         )
         return f'<div class="cards">{"".join(cards)}</div>'

@@ -47,7 +47,10 @@ th[scope=row] { font-weight: 550; }
 thead th:not(:first-child) { text-align: right; }
 .figures { width: 100%; }
 .figures .value { font-weight: 650; }
-.means { display: block; font-weight: 400; color: var(--faint); max-width: 40rem; }
+.figures tbody tr:not(:last-child) > * { border-bottom: 0; padding-bottom: 0; }
+.means { color: var(--faint); padding-top: .1rem; }
+.parts { display: flex; flex-wrap: wrap; gap: .1rem 1rem; }
+.parts > .bars { flex: 1 0 100%; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr));
   gap: .9rem; margin: 1rem 0; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: .8rem .9rem;

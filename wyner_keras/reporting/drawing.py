@@ -50,7 +50,8 @@ class _Images:
 
     def _strip(self, *groups: tuple[np.ndarray, bool]) -> tuple[bytes, tuple[int, int]]:
         """Images in one row, groups of real and of generated ones apart."""
-        placed, left, gap = [], 0, gap_of(self.shape, _TILE)
+        left, gap = 0, gap_of(self.shape, _TILE)
+        placed: list[tuple[Image.Image, int]] = []
         for images, real in groups:
             if not len(images):
                 continue

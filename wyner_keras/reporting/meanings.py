@@ -5,6 +5,7 @@ A figure that is not in the table is shown all the same, under "Other figures".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from wyner_keras.evaluation.report import NAMED, Figure, Kind
@@ -132,27 +133,21 @@ def kind_of(name: str) -> str:
     return stem if name not in MEANINGS and stem in MEANINGS else name
 
 
-def grouped(figures: dict[str, Figure]) -> list[Figures]:
+def grouped(figures: Mapping[str, Figure]) -> list[Figures]:
     """Every figure with its sentences, in the groups of the page."""
-    groups: dict[str, list[Measured]] = {
-        group: [] for group in (*dict.fromkeys(each.group for each in MEANINGS.values()), OTHER)
-    }
-    places = {kind: place for place, kind in enumerate(MEANINGS)}
-    for name in sorted(figures, key=lambda name: places.get(kind_of(name), len(places))):
-        meaning = MEANINGS.get(kind_of(name), _UNKNOWN)
+    kinds: dict[str, list[tuple[str, str, str]]] = {kind: [] for kind in MEANINGS}
+    for name, figure in figures.items():
         kind = NAMED.get(name, Kind(title_of(name), "", "beside"))
-        model, beside = (_number(value, kind.digits) for value in figures[name][:2])
+        model, beside = (_number(value, kind.digits) for value in tuple(figure)[:2])
         unit = {"nats": " nats"}.get(kind.unit, "")
-        groups.setdefault(meaning.group, []).append(
-            Measured(
-                kind.title,
-                f"{model}{unit}",
-                f"{kind.beside} {beside}{unit}",
-                meaning.means,
-                meaning.good,
-            )
-        )
-    return [Figures(group, found) for group, found in groups.items() if found]
+        row = (kind.title, f"{model}{unit}", f"{kind.beside} {beside}{unit}")
+        kinds.setdefault(kind_of(name), []).append(row)
+    groups: dict[str, list[Measured]] = {}
+    for kind_name, rows in kinds.items():
+        group, means, good = MEANINGS.get(kind_name, _UNKNOWN)
+        if rows:
+            groups.setdefault(group, []).append(Measured(rows, means, good))
+    return [Figures(group, found) for group, found in groups.items()]
 
 
 def title_of(name: str) -> str:

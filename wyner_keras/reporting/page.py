@@ -6,8 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
 from wyner_keras.evaluation import Misfits, Report, evaluate, misfits
@@ -15,7 +13,16 @@ from wyner_keras.information import measure
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 from wyner_keras.reporting import meanings, rules, walks
-from wyner_keras.reporting.blocks import Block, Card, Cards, Listing, Section, Table, Words
+from wyner_keras.reporting.blocks import (
+    Block,
+    Card,
+    Cards,
+    Listing,
+    Section,
+    Table,
+    Words,
+    percent,
+)
 from wyner_keras.reporting.document import ReportPage
 from wyner_keras.reporting.drawing import Pictures, pictures_of
 from wyner_keras.reporting.findings import Findings, Read
@@ -119,7 +126,7 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     """The first thing to say, and why."""
     rank = found.held.ranks.mean()
     ranked = (
-        f"Among {found.held.others} held-out candidates {rank:.1%} fit better than the true "
+        f"Of {found.held.others} held-out candidates {percent(rank)} fit better than the true "
         "partner, on average; chance is 50 %."
     )
     if found.too_few:
@@ -129,17 +136,14 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
             f"{ranked} That is what rows drawn apart would do.",
             "x and y share nothing that this model finds: whatever z holds is of one side alone.",
         ]
-    why = [
-        f"{ranked} Rows drawn apart would come {found.held.significance:.0f} standard errors "
-        "nearer to chance."
-    ]
+    why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
     if nats < 0.01:
         return "Something is shared, but hardly anything.", why
     why.insert(
         0,
         f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
-        f"(1 nat is 1.44 bits). {found.held.against:.1%} of the held-out pairs fit each other "
+        f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
         "less well than rows drawn apart.",
     )
     return f"x and y share {nats:.2f} nats or more.", why
@@ -149,17 +153,18 @@ def _shared(
     model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
     names = {
-        "i_xy_z": "z of the pair",
-        "i_x_z": "z, read off x alone",
-        "i_y_z": "z, read off y alone",
-        "i_zx_zy": "z read off x, of z read off y",
-        "i_label_z": "z, of the label of x",
-        "h_label": "the label of x itself",
+        "i_xy_z": "z tells of the pair",
+        "i_x_z": "z, read off x alone, tells of x",
+        "i_y_z": "z, read off y alone, tells of y",
+        "i_zx_zy": "z, read off x, tells of z, read off y",
+        "i_label_z": "z tells of the label of x",
+        "h_label": "the label of x holds",
     }
     rows = [(names[name], f"{found.nats[name]:.2f}") for name in names if name in found.nats]
     if found.figure("partner_nats"):
-        rows.append(("one side of the other, through z", f"{found.shared_nats:.2f} or more"))
-    table = Table(("what tells", "nats"), rows, "How much z holds, on held-out pairs.")
+        told = f"{found.shared_nats:.2f} or more"
+        rows.insert(0, ("one side tells of the other, through z", told))
+    table = Table(("how much", "nats"), rows, "On held-out pairs. z is what the model shares.")
     if found.nothing:
         return [
             Words(
@@ -202,7 +207,7 @@ def _figures(figures: Report) -> list[Block]:
             "Each figure is of held-out pairs, and stands beside what it is to be compared with: "
             "what real examples reach (ceiling), or what a model would that knows nothing."
         ),
-        *meanings.grouped(dict(figures.figures)),
+        *meanings.grouped(figures.figures),
     ]
     reasons: dict[str, list[str]] = {}
     for name, why in figures.left_out.items():
@@ -238,7 +243,8 @@ def _worst(
             for place in fits.order[:_WORST]
         ),
     )[:_WORST]
-    rows, cards = [], []
+    rows: list[tuple[str, ...]] = []
+    cards: list[Card] = []
     for score, order, place in listed:
         where, some, fits = sets[order]
         row_x, row_y = some.index[place].tolist()
@@ -258,7 +264,7 @@ def _worst(
             )
     labelled = len(rows[0]) > 5
     head = ("pair", "row of x", "row of y", *(("label of x", "label of y") if labelled else ()))
-    shares = ", ".join(f"{fits.against:.1%} of those {where}" for where, _, fits in sets)
+    shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
     if found.nothing:
         return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from wyner_keras.reporting.blocks import percent
 from wyner_keras.reporting.findings import Findings
 
 Advice = tuple[str, str]
@@ -40,7 +41,7 @@ def _nothing(f: Findings) -> Iterator[Advice]:
 def _one_value(f: Findings) -> Iterator[Advice]:
     if f.largest_share >= 0.9:
         yield (
-            f"One value of z holds {f.largest_share:.0%} of the pairs.",
+            f"One value of z holds {percent(f.largest_share, 0)} of the pairs.",
             "Nothing or little is shared as a kind: look whether a quantity is, by a Gaussian z.",
         )
 
@@ -51,8 +52,8 @@ def _by_heart(f: Findings) -> Iterator[Advice]:
     trained, held = f.trained.ranks.mean(), f.held.ranks.mean()
     if held > 0.05 and held > 2 * trained:
         yield (
-            f"Partners rank at {trained:.1%} of the pairs trained on, at {held:.1%} of the held "
-            "out.",
+            f"{percent(trained)} of other rows fit better than the true partner in the pairs "
+            f"trained on, {percent(held)} in those held out.",
             "The model has learned its pairs by heart: give it more pairs, or train for a shorter "
             "time.",
         )
@@ -62,7 +63,7 @@ def _wrong_pairs(f: Findings) -> Iterator[Advice]:
     fits = f.trained or f.held
     if not f.nothing and not f.too_few and fits.against > 0.02:
         yield (
-            f"In {fits.against:.1%} of the pairs x and y speak against each other.",
+            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other.",
             "Look at the worst pairs above: mend or drop those that are wrong, and train again.",
         )
 
@@ -118,13 +119,13 @@ def _kept(f: Findings) -> Iterator[Advice]:
     for side, _, value, beside in _sides(f, "reconstruction"):
         if value < 0.6 * beside:
             yield (
-                f"Of {side}, {max(0.0, value):.0%} of the variance comes back after encoding and "
-                "decoding.",
+                f"{percent(max(0.0, value), 0)} of the variance of {side} comes back after "
+                "encoding and decoding.",
                 "A larger private part or a longer joint stage keeps more.",
             )
         if beside < 0.5:
             yield (
-                f"The codec of {side} itself keeps {max(0.0, beside):.0%}.",
+                f"The codec of {side} itself keeps {percent(max(0.0, beside), 0)}.",
                 "Give the codec more features or more epochs: nothing after it can do better.",
             )
 
@@ -133,14 +134,14 @@ def _labels(f: Findings) -> Iterator[Advice]:
     for made, given, value, beside in _sides(f, "conditional_accuracy"):
         if value < 0.9 * beside and not f.nothing:
             yield (
-                f"The label of {made} from {given} is right in {value:.0%}, of real {made} in "
-                f"{beside:.0%}.",
+                f"The label of {made} from {given} is right in {percent(value, 0)}, that of real "
+                f"{made} in {percent(beside, 0)}.",
                 "z mixes labels: offer more values of z, more pairs, or a longer training.",
             )
     coherence = f.figure("joint_coherence")
     if coherence and coherence[0] < 0.9 * coherence[1] and not f.nothing:
         yield (
-            f"{coherence[0]:.0%} of generated pairs have labels that go together.",
+            f"{percent(coherence[0], 0)} of generated pairs have labels that go together.",
             "Values of z mix labels: offer more values of z, or a longer training.",
         )
     known = f.nats.get("h_label", 0.0)

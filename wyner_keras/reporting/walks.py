@@ -8,27 +8,35 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.evaluation.fit import explained
 from wyner_keras.evaluation.retrieval import latent_of_model
 from wyner_keras.evaluation.spaces import Standard
 from wyner_keras.model import Side, WynerModel
-from wyner_keras.reporting.blocks import Block, Card, Cards, Words
+from wyner_keras.reporting.blocks import Block, Card, Cards, Heading, Words, percent
 from wyner_keras.reporting.drawing import Pictures
 from wyner_keras.reporting.findings import Read
 from wyner_keras.sweeps import Sweep
 
 _MOST_STEPS, _MOST_SWEEPS = 30, 12  # that are shown of z
-_DIRECTIONS = 4  # of a private part
+_DIRECTIONS = 6  # of a private part
 _DRAWN = 512  # samples, at least, that directions are told from
 _LEAST_NATS = 0.05  # of a quantity that is in use
 _REAL = 200  # examples of a value that are averaged, at most
 
 
 def decoded(model: WynerModel, side: Side, z: np.ndarray, local: np.ndarray | None) -> np.ndarray:
-    """Examples of a side of z `(n, size)` and local values; its private part is one for all."""
-    if local is not None:
-        local = np.broadcast_to(local, (len(z), local.shape[-1])).astype(np.float32)
-    made = getattr(model, f"decode_{side.name}")(np.asarray(z, np.float32), local)
-    return np.asarray(made)
+    """Examples of a side; one z `(size,)` serves many private values, and one of those many z."""
+    rows = max(len(np.atleast_2d(each)) for each in (z, local) if each is not None)
+    decode = getattr(model, f"decode_{side.name}")
+
+    def spread(values: np.ndarray | None) -> np.ndarray | None:
+        return (
+            None
+            if values is None
+            else np.array(np.broadcast_to(values, (rows, values.shape[-1])), np.float32)
+        )
+
+    return np.asarray(decode(spread(z), spread(local)))
 
 
 def centre_of(side: Side) -> np.ndarray | None:
@@ -104,8 +112,8 @@ def _kind(
     for step in range(shown):
         own = np.flatnonzero(of_step == step)
         own = own[np.argsort(far[own], kind="stable")][:_REAL]
-        note = [] if shares is None else [f"{shares[step]:.1%} of the pairs"]
-        note += [text for text in (_labels(read, side, own) for side in ("x", "y")) if text]
+        note = [] if shares is None else [f"{percent(shares[step])} of the pairs"]
+        note += filter(None, [_labels(read, own)])
         cards.append(
             Card(
                 sweep.steps[step]
@@ -120,19 +128,27 @@ def _kind(
         )
     blocks: list[Block] = [Words(about), Cards(cards)]
     if shown < steps:
-        rest = "" if shares is None else f" hold {shares[shown:].sum():.1%} of the pairs together;"
+        rest = (
+            ""
+            if shares is None
+            else f" hold {percent(shares[shown:].sum())} of the pairs together;"
+        )
         blocks.append(Words(f"The other {steps - shown} values{rest} they are not shown."))
     return blocks
 
 
-def _labels(read: Read, side: str, places: np.ndarray) -> str:
+def _labels(read: Read, places: np.ndarray) -> str:
     """The commonest labels of some pairs, where labels are known."""
-    labels = read.labels[side]
-    if labels is None or not len(places):
-        return ""
-    common = Counter(labels[places].tolist()).most_common(2)
-    told = ", ".join(f"{label} {count / len(places):.0%}" for label, count in common)
-    return f"label of {side}: {told}"
+    told = {}
+    for side, labels in read.labels.items():
+        if labels is not None and len(places):
+            common = Counter(labels[places].tolist()).most_common(2)
+            told[side] = ", ".join(
+                f"{label} {percent(count / len(places), 0)}" for label, count in common
+            )
+    if len(set(told.values())) == 1 and len(told) > 1:
+        return f"label: {told['x']}"
+    return "; ".join(f"label of {side}: {words}" for side, words in told.items())
 
 
 def _quantity(model: WynerModel, sweep: Sweep, pictures: Mapping[str, Pictures]) -> Card:
@@ -161,37 +177,31 @@ def private(
         seed: of the samples that directions are told from.
     """
     latent: Any = latent_of_model(model, side.local_name)
+    heading = Heading(f"The private part of {side.name}")
     if latent is None:
-        return [Words(f"{side.name} has no private part.")]
+        return [heading, Words(f"{side.name} has none: z alone makes it.")]
     rng = np.random.default_rng(seed)
     samples = np.asarray(latent.prior_sample(latent.draw_noise(rng, max(_DRAWN, 4 * latent.size))))
-    made = decoded_each(model, side, z, samples)
+    made = decoded(model, side, z, samples)
     space = Standard(made, model.side_entries[side.name])
-    features = space(made)
-    inputs = samples - samples.mean(axis=0)
-    effect = np.linalg.lstsq(inputs, features - features.mean(axis=0), rcond=None)[0]
-    explained = 1 - np.square(features - features.mean(axis=0) - inputs @ effect).sum() / max(
-        float(np.square(features - features.mean(axis=0)).sum()), 1e-12
-    )
+    # By least squares: what is decoded, as far as it is linear in the private part.
+    inputs, outputs = samples - samples.mean(axis=0), space(made)
+    effect = np.linalg.lstsq(inputs, outputs, rcond=None)[0]
+    linear = explained(outputs, inputs @ effect + outputs.mean(axis=0))
     cards = [
         Card(
             sweep.name,
-            "" if sweep.strength is None else f"{sweep.strength:.0%} of the changes",
-            [pictures.sweep(decoded_each(model, side, z, sweep.values), sweep.steps)],
+            "" if sweep.strength is None else f"{percent(sweep.strength, 0)} of the changes",
+            [pictures.sweep(decoded(model, side, z, sweep.values), sweep.steps)],
         )
         for sweep in latent.sweeps(None, effect)[:_DIRECTIONS]
     ]
     return [
+        heading,
         Words(
             f"What {side.name} does not share, {side.local_name}, at the most typical z: the "
-            f"{_counted(len(cards), 'direction')} along which {side.name} changes most. A straight "
-            f"line in {side.local_name} accounts for {max(0.0, explained):.0%} of its effect."
+            f"{_counted(len(cards), 'direction')} along which {side.name} changes most. To first "
+            f"order {side.local_name} has {percent(linear, 0)} of its effect."
         ),
         Cards(cards),
     ]
-
-
-def decoded_each(model: WynerModel, side: Side, z: np.ndarray, local: np.ndarray) -> np.ndarray:
-    """Examples of a side of one z `(size,)` and many local values `(n, size)`."""
-    spread = np.tile(np.asarray(z, np.float32), (len(local), 1))
-    return np.asarray(getattr(model, f"decode_{side.name}")(spread, local.astype(np.float32)))
