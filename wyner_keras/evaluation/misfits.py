@@ -14,6 +14,7 @@ from wyner_keras.evaluation.retrieval import latent_of_model, posteriors
 from wyner_keras.received import received
 
 _READ, _AT_ONCE = 1000, 100  # rows read and pairs scored at once, which bounds memory
+_ROUNDING = 1e-4  # nats that float32 may be off by: a pmi is the same as another, or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +42,7 @@ class Misfits:
     @property
     def against(self) -> float:
         """Share of pairs whose rows speak against each other: a pmi below 0."""
-        return float((self.pmi < 0).mean())
+        return float((self.pmi < -_ROUNDING).mean())
 
     @property
     def significance(self) -> float:
@@ -123,5 +124,6 @@ def _against(own: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     weights = np.exp(table - logsumexp(table, axis=1, keepdims=True))
     expected = (weights * table).sum(axis=1)
-    better = (table > own[:, None]).mean(axis=1) + 0.5 * (table == own[:, None]).mean(axis=1)
-    return expected - own, better
+    above = table - own[:, None]
+    better = np.where(np.abs(above) <= _ROUNDING, 0.5, above > 0)
+    return expected - own, better.mean(axis=1)
