@@ -115,7 +115,10 @@ def gaussian_sweeps(
                 for place, values in enumerate(_along(centre, np.eye(dim)))
             ]
         )
-    directions, sizes, _ = np.linalg.svd(effect.astype(np.float64), full_matrices=True)
+    directions, sizes, changes = np.linalg.svd(effect.astype(np.float64), full_matrices=True)
+    # Of either sign; the one whose largest change is upwards.
+    largest = np.take_along_axis(changes, np.abs(changes).argmax(axis=1)[:, None], axis=1)[:, 0]
+    directions[:, : len(sizes)] *= np.where(largest[: len(sizes)] < 0, -1, 1)
     strengths = np.zeros(dim)
     strengths[: len(sizes)] = sizes**2 / max(float((sizes**2).sum()), _LEAST)
     return tuple(

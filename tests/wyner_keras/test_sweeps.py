@@ -88,5 +88,6 @@ def test_directions_are_those_of_the_largest_effect(rng) -> None:
     assert len(found) == 4
     for sweep, direction in zip(found, (first, second), strict=False):
         change = sweep.values[-1] - sweep.values[0]
-        assert abs(change @ direction) == pytest.approx(4, abs=1e-5)  # −2 to 2 deviations
+        # −2 to 2 deviations, upwards: both effects are positive.
+        assert change @ direction == pytest.approx(4, abs=1e-5)
     assert [each.strength for each in found] == pytest.approx([25 / 29, 4 / 29, 0, 0], abs=1e-6)

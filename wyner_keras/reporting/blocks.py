@@ -18,7 +18,8 @@ _BAR = 24  # characters of the longest bar in text
 
 def escaped(words: str) -> str:
     """Words as HTML."""
-    return html.escape(printable(words), quote=True)
+    # A number stays on one line with its sign.
+    return html.escape(printable(words), quote=True).replace(" %", "&nbsp;%")
 
 
 def printable(words: str) -> str:

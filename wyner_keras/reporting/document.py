@@ -60,9 +60,9 @@ figure { margin: .5rem 0 0; }
 figure img { display: block; max-width: 100%; height: auto; background: #fff;
   padding: 6px; border-radius: 5px; }
 figcaption, .bars caption { color: var(--faint); font-size: .82rem; padding: .2rem 0 0; }
-.bars { width: 100%; table-layout: fixed; margin-top: .5rem; font-size: .82rem; }
+.bars { width: 100%; table-layout: fixed; margin-top: .25rem; font-size: .82rem; }
 .bars th, .bars td { padding: .1rem .3rem .1rem 0; border: 0; }
-.bars th { width: 42%; font-weight: 400; overflow-wrap: anywhere; line-height: 1.25; }
+.bars th { width: 46%; font-weight: 400; overflow-wrap: anywhere; line-height: 1.25; }
 .bars .number { width: 16%; padding-right: 0; }
 .bar { position: relative; }
 .bar span { position: absolute; top: .35em; height: .8em; border-radius: 2px; }

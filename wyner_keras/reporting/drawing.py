@@ -163,7 +163,8 @@ class _Vectors:
 
     def _bars(self, values: np.ndarray, caption: str) -> Block:
         """Of the largest values, in the order of the columns' names."""
-        largest = np.argsort(-np.abs(values), kind="stable")[:_BARS]
+        order = np.argsort(-np.abs(values), kind="stable")[:_BARS]
+        largest = [place for place in order if abs(values[place]) >= 0.005]  # what is not +0.00
         rest = len(values) - len(largest)
         caption += f"; {rest} other columns less" if rest else ""
         return Bars(

@@ -152,6 +152,13 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
 def _shared(
     model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
+    if found.nothing:
+        return [
+            Words(
+                "Nothing. There are neither pictures nor sizes of z here: what it tells apart is "
+                "of one side, and tells nothing of the other."
+            ),
+        ]
     names = {
         "i_xy_z": "z tells of the pair",
         "i_x_z": "z, read off x alone, tells of x",
@@ -164,15 +171,16 @@ def _shared(
     if found.figure("partner_nats"):
         told = f"{found.shared_nats:.2f} or more"
         rows.insert(0, ("one side tells of the other, through z", told))
-    table = Table(("how much", "nats"), rows, "On held-out pairs. z is what the model shares.")
-    if found.nothing:
-        return [
-            Words(
-                "Nothing. There are no pictures of z here: it tells examples of one side apart, "
-                "and nothing of the other side."
-            ),
-            table,
-        ]
+    caption = "On held-out pairs. z is what the model shares."
+    values, count = model.z.values(), found.nats.get("rows", 0)
+    if values is not None and "i_zx_zy" in found.nats and count:
+        # Of a table of counts: its cells, but for those that the margins fix, over twice the rows.
+        excess = (len(values) - 1) ** 2 / (2 * count)
+        if excess > 0.1:
+            caption += (
+                f" On so few, what z off x tells of z off y may come out too high, by {excess:.2f}."
+            )
+    table = Table(("how much", "nats"), rows, caption)
     return [table, *walks.shared(model, read, found.sweeps, pictures)]
 
 

@@ -18,7 +18,7 @@ from wyner_keras.reporting.findings import Read
 from wyner_keras.sweeps import Sweep
 
 _MOST_STEPS, _MOST_SWEEPS = 30, 12  # that are shown of z
-_DIRECTIONS = 6  # of a private part
+_DIRECTIONS, _LEAST_STRENGTH = 6, 0.01  # of a private part, at most; and share of its effect
 _DRAWN = 512  # samples, at least, that directions are told from
 _LEAST_NATS = 0.05  # of a quantity that is in use
 _REAL = 200  # examples of a value that are averaged, at most
@@ -58,12 +58,13 @@ def shared(
         rest = len(kinds) - _MOST_SWEEPS
         blocks.append(Words(f"{rest} other kinds hold less each and are not shown."))
     if quantities:
+        told = f"{len(used) or 'none'} {'is' if len(used) == 1 else 'are'} in use"
+        used = used or quantities  # something is shared: it is in what they hold together
         blocks.append(
             Words(
-                f"z has {_counted(len(quantities), 'quantity')}, of which {len(used)} "
-                f"{'is' if len(used) == 1 else 'are'} in use: {_LEAST_NATS} nats or more. Each is "
-                "shown from low to high, at five quantiles of its prior, while all else stays at "
-                "its mean."
+                f"z has {_counted(len(quantities), 'quantity')}; {told}, with {_LEAST_NATS} nats "
+                "or more. Each is shown from low to high, at five quantiles of its prior, while "
+                "all else stays at its mean."
             )
         )
         blocks.append(Cards([_quantity(model, each, pictures) for each in used[:_MOST_SWEEPS]]))
@@ -188,20 +189,28 @@ def private(
     inputs, outputs = samples - samples.mean(axis=0), space(made)
     effect = np.linalg.lstsq(inputs, outputs, rcond=None)[0]
     linear = explained(outputs, inputs @ effect + outputs.mean(axis=0))
+    found = [
+        sweep
+        for sweep in latent.sweeps(None, effect)[:_DIRECTIONS]
+        if sweep.strength is None or sweep.strength >= _LEAST_STRENGTH
+    ]
+    if not found:
+        return [heading, Words(f"{side.local_name} changes nothing: z alone makes {side.name}.")]
     cards = [
         Card(
             sweep.name,
             "" if sweep.strength is None else f"{percent(sweep.strength, 0)} of the changes",
             [pictures.sweep(decoded(model, side, z, sweep.values), sweep.steps)],
         )
-        for sweep in latent.sweeps(None, effect)[:_DIRECTIONS]
+        for sweep in found
     ]
     return [
         heading,
         Words(
-            f"What {side.name} does not share, {side.local_name}, at the most typical z: the "
-            f"{_counted(len(cards), 'direction')} along which {side.name} changes most. To first "
-            f"order {side.local_name} has {percent(linear, 0)} of its effect."
+            f"What {side.name} does not share is {side.local_name}. At the most typical z, "
+            f"{side.name} changes most along {_counted(len(cards), 'direction')} of it, here from "
+            f"low to high. {percent(max(0.0, linear), 0)} of what {side.local_name} changes is "
+            "linear in it; shares are of that."
         ),
         Cards(cards),
     ]

@@ -262,7 +262,7 @@ def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monke
     assert "--out should end in .html" in refused("report", run, "--out", tmp_path / "a.png")
     before = (run / "metrics.json").read_text()
     try:
-        (run / "metrics.json").write_text('{"data": 1}')
+        (run / "metrics.json").write_text('{"data": ')
         assert "wyner evaluate" in refused("report", run)
     finally:
         (run / "metrics.json").write_text(before)
