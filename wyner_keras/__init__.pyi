@@ -16,6 +16,7 @@ from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
 from .model import Side, SideSettings, WynerModel
 from .recipe import Recipe, StageSettings
+from .reporting import report
 from .schedules import Ramp, Schedule
 from .stage import Stage
 from .training import Trained, train
@@ -48,5 +49,6 @@ __all__ = [
     "objectives",
     "pictures",
     "recipes",
+    "report",
     "train",
 ]

@@ -14,11 +14,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras import objectives
+from wyner_keras import objectives, sweeps
 from wyner_keras.gumbel import gumbel, one_hot
 from wyner_keras.networks.mixture_prior import MixturePrior
 from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
+from wyner_keras.sweeps import Sweep
 from wyner_serving.noise import draw_noise
 from wyner_serving.pmi import log_pmi
 
@@ -98,6 +99,24 @@ class Latent(Protocol):
         """A p(z) that can be fitted to data, a layer from noise to samples; None for none.
 
         Its `log_prob` of values `(batch, size)` gives nats `(batch,)`.
+        """
+
+    def centre(self, posteriors: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """The most typical value, `(size,)`: of data by their posteriors, or of the prior.
+
+        Args:
+            posteriors: what `Distribution.outputs` gives for data; None takes the prior.
+        """
+
+    def sweeps(
+        self, posteriors: Sequence[np.ndarray] | None = None, effect: np.ndarray | None = None
+    ) -> tuple[Sweep, ...]:
+        """Values to picture, part by part: each value of a kind, quantiles of a quantity.
+
+        Args:
+            posteriors: as of `centre`.
+            effect: of each element of a sample on what is decoded, `(size, features)`: the parts,
+                or directions where none is distinguished, come by the size of it.
         """
 
     def describe(self) -> dict[str, Any]:
@@ -235,6 +254,20 @@ class Categorical(_Family):
         prior.build(None)
         return prior
 
+    def centre(self, posteriors: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """The commonest category of each variable, one-hot, `(n*k,)`."""
+        return sweeps.categorical_centre(self._grouped(posteriors), self.n, self.k)
+
+    def sweeps(
+        self, posteriors: Sequence[np.ndarray] | None = None, effect: np.ndarray | None = None
+    ) -> tuple[Sweep, ...]:
+        """Every value of each variable; see `sweeps.categorical_sweeps`."""
+        return sweeps.categorical_sweeps(self._grouped(posteriors), self.n, self.k, effect)
+
+    def _grouped(self, posteriors: Sequence[np.ndarray] | None) -> np.ndarray | None:
+        """Probabilities `(rows, n, k)`."""
+        return None if posteriors is None else np.reshape(posteriors[0], (-1, self.n, self.k))
+
     def describe(self) -> dict[str, Any]:
         """Family, sizes, noise, and the form of its pmi."""
         return {
@@ -371,6 +404,18 @@ class DiagonalGaussian(_Family):
         prior = MixturePrior(self.dim)
         prior.build(None)
         return prior
+
+    def centre(self, posteriors: Sequence[np.ndarray] | None = None) -> np.ndarray:
+        """The mean over data, 0 of the prior, `(dim,)`."""
+        if posteriors is None:
+            return np.zeros(self.dim, np.float32)
+        return np.asarray(posteriors[0], np.float32).mean(axis=0)
+
+    def sweeps(
+        self, posteriors: Sequence[np.ndarray] | None = None, effect: np.ndarray | None = None
+    ) -> tuple[Sweep, ...]:
+        """Each dimension, or direction, at quantiles; see `sweeps.gaussian_sweeps`."""
+        return sweeps.gaussian_sweeps(posteriors, self.dim, effect)
 
     def describe(self) -> dict[str, Any]:
         """Family, size, noise, and the form of its pmi."""

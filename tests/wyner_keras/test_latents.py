@@ -17,6 +17,7 @@ from scipy.special import expit, log_softmax, logsumexp, softmax
 
 import wyner_keras as wk
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent, latent_of
+from wyner_keras.sweeps import Sweep
 from wyner_serving.noise import draw_noise
 
 COUNT = 20_000
@@ -436,6 +437,15 @@ class Bernoulli:
 
     def prior_layer(self):
         return None
+
+    def centre(self, posteriors=None):
+        return np.zeros(self.size, np.float32)
+
+    def sweeps(self, posteriors=None, effect=None):
+        return tuple(
+            Sweep(f"bit {place}", False, ("0", "1"), np.outer((0, 1), np.eye(self.size)[place]))
+            for place in range(self.size)
+        )
 
     def describe(self):
         return {"family": "bernoulli", "size": self.size, "noise": self.noise}

@@ -10,6 +10,7 @@ from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.leakage import Leakage, leakage_test
 from wyner_keras.evaluation.likelihood import Bound, log_likelihood
 from wyner_keras.evaluation.memory import Memory, memory_test
+from wyner_keras.evaluation.misfits import Misfits, misfits
 from wyner_keras.evaluation.noise import Noise, fit_noise
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.report import Figure, Report
@@ -23,6 +24,7 @@ __all__ = [
     "Judge",
     "Leakage",
     "Memory",
+    "Misfits",
     "Noise",
     "Plan",
     "Report",
@@ -37,6 +39,7 @@ __all__ = [
     "log_likelihood",
     "median_rank",
     "memory_test",
+    "misfits",
     "plans",
     "pmi_scores",
     "precision_recall",

@@ -198,7 +198,8 @@ class Commons:
         rng: np.random.Generator,
     ) -> None:
         self.model = model
-        self.of: dict[str, Any] = {"joint": model.joint_z(features)}
+        named = {f"{name}_features": values for name, values in features.items()}
+        self.of: dict[str, Any] = {"joint": model.joint_z({**data, **named})}
         for side in model.sides:
             self.of[side.name] = side.read(data[side.name], features[side.name])
         self.z = {name: _sampled(model.z, q, samples, rng) for name, q in self.of.items()}

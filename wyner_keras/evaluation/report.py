@@ -162,6 +162,26 @@ class Report:
             extra["nearest"] = {name: each.to_dict() for name, each in self.nearest.items()}
         return {"figures": figures, "counts": dict(self.counts), "seed": self.seed, **extra}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Report:
+        """The report again, from `to_dict`'s values; what JSON cannot hold is NaN.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: if they are not such values.
+        """
+        nan = float("nan")
+        return cls(
+            figures={
+                name: Figure(
+                    **{key: nan if value is None else float(value) for key, value in each.items()}
+                )
+                for name, each in values["figures"].items()
+            },
+            counts=dict(values["counts"]),
+            seed=values["seed"],
+            left_out=dict(values.get("left_out", {})),
+        )
+
     def table(self) -> str:
         """An aligned table in plain text, then what was left out and what that needs."""
         rows = [("figure", "unit", "model", "beside", "")]

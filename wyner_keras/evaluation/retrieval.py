@@ -9,7 +9,7 @@ import numpy as np
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.information.aggregated import contrastive_bounds
-from wyner_keras.latents import can_rank
+from wyner_keras.latents import Latent, can_rank, latent_of
 from wyner_serving.errors import BundleError
 
 _MOST = 1000  # pairs that are told apart
@@ -73,6 +73,16 @@ def pmi_scores(model: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         return np.asarray(model.log_pmi(x, y), np.float64)
     except BundleError:
         return None
+
+
+def latent_of_model(model: Any, name: str = "z") -> Latent | None:
+    """A latent of a model or a bundle by its name, "z", "u" or "v"; None where it shows none."""
+    if not hasattr(model, "run_graph"):
+        return None
+    own = {"z": getattr(model, "z", None)}
+    own |= {side.local_name: side.local for side in getattr(model, "sides", ())}
+    entry = model.latent_entries[name]
+    return own.get(name) or (entry and latent_of(entry))
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:

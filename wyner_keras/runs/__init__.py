@@ -9,6 +9,7 @@ A run folder `RUN` holds
 - `examples.npz`: held-out rows of x and of y in pairs, at most 200, with their labels where those
   are known: what comes after training needs the data no more;
 - `metrics.json`: the report on held-out pairs, where it was evaluated;
+- `report.html`: the page of `wyner report`, where it was asked for;
 - `figures/*.png`: pictures.
 
 While it is in the making it is called `RUN.partial` and also holds `checkpoints/`. What was killed
@@ -24,6 +25,7 @@ from wyner_keras.runs.layout import (
     METRICS,
     MODEL,
     PICTURES,
+    REPORT,
     SETTINGS,
     partial_folder,
 )
@@ -48,6 +50,7 @@ __all__ = [
     "METRICS",
     "MODEL",
     "PICTURES",
+    "REPORT",
     "SETTINGS",
     "SIDES",
     "Examples",

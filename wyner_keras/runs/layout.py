@@ -7,6 +7,7 @@ from pathlib import Path
 
 FORMAT = 2
 SETTINGS, MODEL, HISTORY, METRICS = "settings.json", "model.keras", "history.json", "metrics.json"
+REPORT = "report.html"
 PICTURES, CHECKPOINTS, EXAMPLES = "figures", "checkpoints", "examples.npz"
 
 

@@ -315,3 +315,30 @@ def test_partners_are_found_in_files_by_name_and_in_a_kept_gallery(
     ):
         assert message in refused(*words, *wrong)
     assert not (tmp_path / "d.csv").exists()
+
+
+def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monkeypatch):
+    run = trained[0]
+    if not (run / "metrics.json").exists():
+        assert call("evaluate", run)[0] == 0
+    code, out, _ = call("report", run, "--quiet")
+    assert code == 0
+    assert out.startswith("What x and y share")
+    assert "conditional accuracy, y from x" in out
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert html.startswith("<!doctype html>")
+    assert "conditional accuracy, y from x" in html
+    code, out, _ = call("report", run, "--quiet", "--json", "--out", tmp_path / "other.html")
+    values = json.loads(out)
+    assert code == 0
+    assert values["report"] == str(tmp_path / "other.html")
+    assert set(values["metrics"]["figures"])
+    assert values["fit"]["trained_on"]["worst"]
+    assert "should not exist" in refused("report", run, "--out", tmp_path / "other.html")
+    assert "--out should end in .html" in refused("report", run, "--out", tmp_path / "a.png")
+    before = (run / "metrics.json").read_text()
+    try:
+        (run / "metrics.json").write_text('{"data": ')
+        assert "wyner evaluate" in refused("report", run)
+    finally:
+        (run / "metrics.json").write_text(before)

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from wyner_keras import Categorical, DiagonalGaussian, Pairs
+from wyner_keras.evaluation import Misfits, misfits
+
+
+class Engine:
+    """Posteriors as a function of the values themselves."""
+
+    batch_size = 64
+
+    def __init__(self, latent, read) -> None:
+        self.latent_entries, self.read = {"z": latent.describe()}, read
+
+    def run_graph(self, name, inputs):
+        (values,) = inputs.values()
+        assert name == f"posterior_{next(iter(inputs))}_z"
+        return [np.asarray(each, np.float32) for each in self.read(values)]
+
+
+def sure(values):
+    """The kind is the first column, read with the second as how sure it is."""
+    kinds = np.eye(4)[values[:, 0].astype(int)]
+    return [values[:, 1:] * kinds + (1 - values[:, 1:]) / 4]
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def mixed(rng, n=400):
+    """Right pairs, wrong ones, and odd ones: of x nothing can be read."""
+    kinds = rng.integers(4, size=n)
+    wrong, odd = np.arange(n) < 20, (np.arange(n) >= 20) & (np.arange(n) < 60)
+    x = np.stack([kinds, np.where(odd, 0.0, 0.9)], axis=1)
+    y = np.stack([np.where(wrong, (kinds + 1) % 4, kinds), np.full(n, 0.9)], axis=1)
+    x, y = (values + [0, 1e-6] * rng.random((n, 1)) * [[0, -1]] for values in (x, y))
+    return Pairs(np.maximum(x, 0), y), wrong, odd
+
+
+def test_wrong_pairs_come_before_odd_ones(rng) -> None:
+    pairs, wrong, odd = mixed(rng)
+    found = misfits(Engine(Categorical(n=1, k=4), sure), pairs)
+    assert roc_auc_score(wrong, found.scores) == 1
+    assert set(found.order[:20]) == set(np.flatnonzero(wrong))
+    # Of an odd row nothing is expected: from its side it scores 0, from its partner's a little.
+    assert found.scores[odd].max() < 0.5 * found.scores[wrong].min()
+    assert found.pmi[odd] == pytest.approx(0, abs=1e-4)
+    assert found.against == pytest.approx(20 / 400)
+
+
+def test_scores_are_the_expected_less_the_own_information(rng) -> None:
+    """Two kinds read rightly with 0.9: pmi is log 1.64 of equal ones, log 0.36 of others."""
+    kinds = np.repeat([0, 1], 40)
+    values = np.stack([kinds, np.full(80, 0.8)], axis=1) + 1e-7 * rng.random((80, 2))
+
+    def two(values):
+        kind, certainty = values[:, 0].astype(int), values[:, 1:]
+        return [certainty * np.eye(2)[kind] + (1 - certainty) / 2]
+
+    swapped = np.arange(80)
+    swapped[[0, 40]] = 40, 0
+    pairs = Pairs(values, values + 1e-9, np.stack([np.arange(80), swapped], axis=1))
+    found = misfits(Engine(Categorical(n=1, k=2), two), pairs)
+    equal, other = np.log(1.64), np.log(0.36)
+    expected = (1.64 * equal + 0.36 * other) / 2
+    assert found.pmi[[0, 1]] == pytest.approx([other, equal], abs=1e-4)
+    assert found.scores[[0, 1]] == pytest.approx([expected - other, expected - equal], abs=1e-4)
+    # Of a right pair half of the others fit as well: ties count by half.
+    assert found.ranks[[0, 1]] == pytest.approx([0.75, 0.25])
+    assert found.others == 80
+
+
+def test_quantities_are_ranked_too(rng) -> None:
+    z = rng.normal(size=(300, 1))
+    x, y = (z + 0.1 * rng.normal(size=(300, 1)) for _ in "xy")
+    index = np.stack([np.arange(300)] * 2, axis=1)
+    index[:15, 1] = np.roll(np.argsort(z[:15, 0]), 7)[np.argsort(np.argsort(z[:15, 0]))]
+    read = lambda values: [0.99 * values, np.full(values.shape, np.log(0.02))]  # noqa: E731
+    wrong = np.arange(300) < 15
+    found = misfits(Engine(DiagonalGaussian(dim=1), read), Pairs(x, y, index), others=100)
+    assert roc_auc_score(wrong, found.scores) > 0.95
+    assert found.others == 100
+
+
+def test_pairs_that_share_nothing_are_as_far_from_chance_as_chance_is(rng) -> None:
+    """Over 200 shuffled sets the significance is a standard normal, or narrower."""
+    found = []
+    engine = Engine(Categorical(n=1, k=4), sure)
+    for _ in range(200):
+        x, y = (
+            np.stack([rng.integers(4, size=60), 0.9 - 0.5 * rng.random(60)], axis=1) for _ in "xy"
+        )
+        found.append(misfits(engine, Pairs(x, y), others=40).significance)
+    assert np.mean(np.abs(found) > 2) < 0.08
+    assert np.mean(np.abs(found) > 3) < 0.01
+    assert abs(np.mean(found)) < 0.25
+
+
+def test_pairs_that_share_are_far_from_chance(rng) -> None:
+    kinds = rng.integers(4, size=60)
+    x, y = (np.stack([kinds, 0.9 - 0.5 * rng.random(60)], axis=1) for _ in "xy")
+    assert misfits(Engine(Categorical(n=1, k=4), sure), Pairs(x, y)).significance > 5
+
+
+def test_rows_in_many_pairs_are_read_once(rng) -> None:
+    seen = []
+
+    def read(values):
+        seen.append(len(values))
+        return sure(values)
+
+    x = np.stack([np.arange(4), np.full(4, 0.9)], axis=1)
+    index = np.stack([np.arange(40) % 4] * 2, axis=1)
+    misfits(Engine(Categorical(n=1, k=4), read), Pairs(x, np.add(x, [0, 0.01]), index))
+    assert seen == [4, 4]
+
+
+def test_what_cannot_be_scored_is_refused(rng) -> None:
+    pairs, *_ = mixed(rng)
+    with pytest.raises(ValueError, match="`pairs` should be Pairs"):
+        misfits(Engine(Categorical(n=1, k=4), sure), [pairs])
+    with pytest.raises(ValueError, match=r"`model` should be a W-model.*Received"):
+        misfits(object(), pairs)
+    with pytest.raises(ValueError, match="`others`"):
+        misfits(Engine(Categorical(n=1, k=4), sure), pairs, others=0)
+
+
+def test_order_is_stable() -> None:
+    scores = np.array([1.0, 3.0, 1.0, 2.0])
+    found = Misfits(scores=scores, pmi=-scores, ranks=scores / 4, others=9)
+    assert found.order.tolist() == [1, 3, 0, 2]

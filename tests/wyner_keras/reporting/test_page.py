@@ -1,0 +1,247 @@
+import itertools
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import tiny_bundle
+
+import wyner_keras as wk
+from wyner_keras.evaluation import Figure, Misfits, Report
+from wyner_keras.reporting import page as page_module
+
+SECTIONS = (
+    "What is shared",
+    "What is private",
+    "How well it is known",
+    "Which pairs fit worst",
+    "What failed, and what to try",
+)
+VOID = {"meta", "img", "br"}
+
+
+class Reader(HTMLParser):
+    """Every tag with its attributes; refuses tags that do not match."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags, self.open, self.words = [], [], []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def known(model, count=30):
+    """Pairs of a tiny model, and a report and nats on them that need no judging."""
+    rows = tiny_bundle.tiny_rows(model, count)
+    labels = np.array(["<b>a</b>", "b"])[np.arange(count) % 2]
+    kinds = {f"{side.name}_modality": side.modality for side in model.sides}
+    pairs = wk.Pairs(rows["x"], rows["y"], x_labels=labels, y_labels=labels, **kinds)
+    figures = {"partner_nats": Figure(1.5, 3.4), "recall_y": Figure(0.2, 0.9)}
+    return pairs, Report(figures=figures, counts={}, seed=0, left_out={"frechet_x": "more"})
+
+
+NATS = {"i_xy_z": 1.0, "i_x_u_lower": 0.1, "i_x_u_upper": 2.0, "h_label": 0.69, "i_label_z": 0.6}
+
+
+@pytest.fixture
+def sharing(monkeypatch):
+    """Whatever the pairs, their own partners are found but for one's."""
+
+    def fits(model, pairs, *, seed):
+        count = len(pairs)
+        scores = np.zeros(count)
+        scores[7] = 9.0
+        return Misfits(scores=scores, pmi=1.0 - scores, ranks=np.full(count, 0.01), others=count)
+
+    monkeypatch.setattr(page_module, "misfits", fits)
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Images, series and columns; kinds and quantities; with and without private parts."""
+    gaussian, categorical = wk.DiagonalGaussian(dim=3), wk.Categorical(n=2, k=3)
+    return {
+        "images": tiny_bundle.tiny_model((6, 6, 1), (5, 4, 3), flow_steps=0),
+        "columns": tiny_bundle.tiny_model("vector", "series", z=gaussian, v=False, flow_steps=0),
+        "mixed": tiny_bundle.tiny_model(
+            "series", "vector", z=categorical, u=categorical, flow_steps=0
+        ),
+    }
+
+
+@pytest.mark.parametrize("name", ["images", "columns", "mixed"])
+def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_path) -> None:
+    model = models[name]
+    pairs, figures = known(model)
+    page = wk.report(model, pairs, train=pairs, figures=figures, nats=NATS, verbose=False)
+    path = page.write(tmp_path / "new" / "page.html")
+    text, html = str(page), path.read_text(encoding="utf-8")
+    read = Reader(html)
+    words = " ".join(read.words)
+    for section in SECTIONS:
+        assert section in text
+        assert section in words
+    assert [each.name for each in path.parent.iterdir()] == ["page.html"]
+    assert "1.50 nats or more" in words
+    # What is shared comes as cards: one a value, or one a quantity; then private ones.
+    titles = re.findall(r"<h4>(.*?)</h4>", html)
+    expected = {
+        "images": ["value 1", "value 2", "value 3"],
+        "columns": [f"dimension {place}" for place in (1, 2, 3)],
+        "mixed": [f"variable {n}, value {k}" for n in (1, 2) for k in (1, 2, 3)],
+    }[name]
+    shown = [title for title in titles if title in expected]
+    assert 1 <= len(shown) == len(set(shown))
+    assert name != "mixed" or len(shown) == len(expected)
+    assert any(title.startswith("direction") for title in titles)
+    assert ("has none: z alone makes it" in words) == (name == "columns")
+    # The planted misfit comes first.
+    assert "trained on, pair 7" in titles
+    assert page.values["fit"]["held_out"]["worst"][0]["pair"] == 7
+
+
+def test_the_page_works_offline_without_scripts_and_for_those_who_do_not_see(
+    models, sharing
+) -> None:
+    pairs, figures = known(models["images"])
+    html = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False).html()
+    read = Reader(html)
+    images = read.of("img")
+    assert images
+    assert all(image["src"].startswith("data:image/png;base64,") for image in images)
+    assert all(len(image["alt"]) > 8 and int(image["width"]) > 0 for image in images)
+    assert {tag for tag, _ in read.tags} & {"script", "link", "iframe", "object"} == set()
+    assert not [key for _, attrs in read.tags for key in attrs if key.startswith("on")]
+    assert "http" not in html.replace("http-equiv", "")
+    assert read.of("html") == [{"lang": "en"}]
+    assert "prefers-color-scheme: dark" in html
+    levels = [int(tag[1]) for tag, _ in read.tags if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 2 for before, after in itertools.pairwise(levels))
+
+
+def test_what_the_user_named_is_escaped(sharing) -> None:
+    names = ("<script>alert(1)</script>", "a\x1b[31m$x$", "b & c")
+    vector = wk.Vector(kinds=("real",) * 3, names=names)
+    side = wk.SideSettings(
+        hidden=(8,), reader="features", local=wk.DiagonalGaussian(dim=2), flow_steps=0
+    )
+    model = wk.WynerModel(
+        wk.DiagonalGaussian(dim=2),
+        {"x": vector, "y": vector},
+        codecs={name: vector.codec(None, 0) for name in "xy"},
+        settings={"x": side, "y": side},
+    )
+    rng = np.random.default_rng(0)
+    labels = ['"><img src=x>' for _ in range(30)]
+    pairs = wk.Pairs(
+        *rng.normal(size=(2, 30, 3)), x_labels=labels, x_modality=vector, y_modality=vector
+    )
+    figures = Report(figures={"<i>new</i>": Figure(1.0, 2.0)}, counts={}, seed=0)
+    page = wk.report(model, pairs, figures=figures, nats=NATS, verbose=False)
+    html = page.html()
+    Reader(html)
+    assert "<script" not in html
+    assert "<img src=x>" not in html
+    assert "<i>new" not in html
+    assert "&lt;script&gt;alert(1)" in html
+    assert "b &amp; c" in html
+    assert "\x1b" not in html
+    assert "\x1b" not in page.text()
+
+
+def test_an_unknown_figure_is_shown(models, sharing) -> None:
+    pairs, _ = known(models["images"])
+    figures = Report(
+        figures={"found_first_y": Figure(0.5, 0.1), "something_new_y": Figure(0.25, float("nan"))},
+        counts={},
+        seed=0,
+    )
+    text = wk.report(models["images"], pairs, figures=figures, nats={}, verbose=False).text()
+    assert "Other figures" in text
+    line = next(line for line in text.splitlines() if line.startswith("something new y"))
+    assert "0.250" in line
+
+
+def test_what_was_left_out_is_named_with_what_it_needs(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    text = wk.report(models["images"], pairs, figures=figures, nats={}, verbose=False).text()
+    assert "Left out, which needs more: Fréchet distance, x from y" in " ".join(text.split())
+
+
+def test_of_pairs_that_share_nothing_nothing_is_the_first_word(models) -> None:
+    pairs, _ = known(models["images"], 60)
+    figures = Report(figures={"partner_nats": Figure(-0.01, 4.1)}, counts={}, seed=0)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert page.nothing
+    assert page.values["nothing_shared"]
+    first = page.text().split("\n\n")[1]
+    assert first.startswith("NOTHING SHARED WAS FOUND.")
+    html = page.html()
+    assert html.index("Nothing shared was found.") < html.index("<h2>")
+    # No picture of z, and no pair is called ill fitting.
+    assert "value 1" not in html.split("What is private")[0]
+    assert "no pair fits better or worse" in html
+    assert page.values["advice"][0]["found"].startswith("Held-out partners are found no better")
+
+
+def test_too_few_pairs_say_so(models, sharing) -> None:
+    pairs, figures = known(models["images"], 8)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert page.headline.startswith("There are too few held-out pairs")
+    assert not page.nothing
+
+
+def test_the_same_call_gives_the_same_page(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    made = [
+        wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False).html()
+        for _ in range(2)
+    ]
+    assert made[0] == made[1]
+
+
+def test_a_page_that_cannot_be_written_leaves_what_was_there(
+    models, sharing, tmp_path, monkeypatch
+) -> None:
+    pairs, figures = known(models["images"])
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    path = tmp_path / "page.html"
+    path.write_text("before")
+
+    def fail(self, *args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(type(path), "write_text", fail)
+    with pytest.raises(OSError, match="disk full"):
+        page.write(path)
+    monkeypatch.undo()
+    assert path.read_text() == "before"
+    assert [each.name for each in tmp_path.iterdir()] == ["page.html"]
+
+
+def test_what_is_no_model_or_no_pairs_is_refused(models) -> None:
+    pairs, figures = known(models["images"])
+    with pytest.raises(ValueError, match="`model` should be a WynerModel"):
+        wk.report(object(), pairs)
+    with pytest.raises(ValueError, match="`pairs` should be Pairs"):
+        wk.report(models["images"], "pairs")
+    with pytest.raises(ValueError, match="`train` should be Pairs"):
+        wk.report(models["images"], pairs, train=3, figures=figures)

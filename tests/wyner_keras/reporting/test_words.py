@@ -1,0 +1,130 @@
+import numpy as np
+import pytest
+
+from wyner_keras.evaluation import Figure, Misfits, Report
+from wyner_keras.evaluation.report import KINDS
+from wyner_keras.reporting.blocks import Bars, Table, percent, printable
+from wyner_keras.reporting.findings import Findings
+from wyner_keras.reporting.meanings import MEANINGS, grouped, kind_of
+from wyner_keras.reporting.rules import advice
+from wyner_keras.reporting.walks import effective
+from wyner_keras.sweeps import Sweep
+
+
+def fits(rank=0.01, against=0.0, count=200):
+    pmi = np.ones(count)
+    pmi[: round(against * count)] = -1
+    return Misfits(scores=-pmi, pmi=pmi, ranks=np.full(count, rank), others=200)
+
+
+def findings(figures=None, nats=None, held=None, trained=None, shares=None):
+    named = {name: Figure(*values) for name, values in (figures or {}).items()}
+    sweeps = ()
+    if shares is not None:
+        sweeps = (Sweep("value", False, ("",) * len(shares), np.eye(2), np.array(shares)),)
+    report = Report(figures=named, counts={}, seed=0)
+    return Findings(report, nats or {}, held or fits(), trained, sweeps)
+
+
+def test_every_kind_of_figure_has_its_sentences() -> None:
+    assert set(KINDS) <= set(MEANINGS)
+    for meaning in MEANINGS.values():
+        assert meaning.means.endswith(".")
+        assert meaning.good.startswith("Good: ")
+
+
+def test_figures_are_known_by_their_kind() -> None:
+    assert kind_of("frechet_joint_y") == "frechet_joint"
+    assert kind_of("partner_nats") == "partner_nats"
+    assert kind_of("unheard_of_x") == "unheard_of_x"
+
+
+def test_every_figure_is_shown_once_in_the_order_of_the_page() -> None:
+    names = [f"recall_{side}" for side in "yx"] + ["new", "partner_nats", "found_first_y"]
+    groups = grouped({name: Figure(0.5, 1.0) for name in names})
+    rows = [row for group in groups for kind in group.kinds for row in kind.rows]
+    assert len(rows) == len(names)
+    assert [group.name for group in groups] == [
+        "Do the two sides know each other?",
+        "Generated from the other side",
+        "Other figures",
+    ]
+    # Both sides of a kind share their sentence.
+    assert [len(kind.rows) for group in groups for kind in group.kinds] == [1, 1, 2, 1]
+    assert rows[-1][0] == "new"
+
+
+# What is measured, and words of what is said of it.
+FAILURES = {
+    "nothing": (findings(held=fits(0.5)), "no better than by chance"),
+    "few": (findings(held=fits(count=50)), "Only 50 pairs"),
+    "one value": (findings(shares=[0.93, 0.07]), "One value of z holds 93 %"),
+    "by heart": (
+        findings(held=fits(0.2), trained=fits(0.01)),
+        "20.0 % in those held out",
+    ),
+    "wrong pairs": (findings(held=fits(against=0.05)), "5.0 % of the pairs"),
+    "unused input": (findings({"fit_y": (0.0, 0.0)}), "no better than another"),
+    "varies less": (findings({"diversity_y": (0.2, 1.0)}), "vary less than data: 0.20"),
+    "varies more": (findings({"diversity_x": (2.0, 1.0)}), "vary more than real"),
+    "hardly varies": (findings({"spread_y": (0.001, 1.0)}), "hardly vary"),
+    "precision": (findings({"precision_y": (0.2, 0.9)}), "Precision of generated y is 0.20"),
+    "recall": (findings({"recall_x": (0.2, 0.9)}), "Recall of generated x is 0.20"),
+    "kept": (findings({"reconstruction_x": (0.3, 0.9)}), "30 % of the variance of x"),
+    "codec": (findings({"reconstruction_x": (0.39, 0.4)}), "codec of x itself keeps 40 %"),
+    "labels": (findings({"conditional_accuracy_y": (0.5, 0.99)}), "y from x is right in 50 %"),
+    "coherence": (findings({"joint_coherence": (0.5, 0.99)}), "50 % of generated pairs"),
+    "leak": (
+        findings(nats={"h_label": 2.0, "i_label_u_lower": 0.5}),
+        "private u tells 0.50 of the label's 2.00",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAILURES)
+def test_what_failed_is_said_with_what_to_try(name: str) -> None:
+    given, words = FAILURES[name]
+    found = advice(given)
+    assert len(found) == 1
+    assert words in found[0][0]
+    assert len(found[0][1]) > 20
+
+
+def test_of_what_went_well_nothing_is_said() -> None:
+    well = {
+        "fit_y": (0.4, 0.0),
+        "diversity_y": (0.9, 1.0),
+        "recall_y": (0.7, 0.9),
+        "precision_y": (0.9, 0.9),
+        "reconstruction_x": (0.9, 0.95),
+        "conditional_accuracy_y": (0.98, 0.99),
+    }
+    nats = {"h_label": 2.3, "i_label_u_lower": 0.01}
+    assert advice(findings(well, nats, trained=fits(), shares=[0.5, 0.5])) == []
+
+
+def test_pairs_that_share_nothing_are_not_called_wrong() -> None:
+    assert len(advice(findings(held=fits(0.5, against=0.5), trained=fits(0.4, 0.5)))) == 1
+
+
+def test_effective_number_of_values() -> None:
+    assert effective(np.array([0.25] * 4 + [0.0])) == pytest.approx(4)
+    assert effective(np.array([1.0])) == pytest.approx(1)
+
+
+def test_blocks_as_text() -> None:
+    assert printable("a\x1b[0m\nb") == "a�[0m�b"
+    assert percent(0.0256) == "2.6 %"
+    table = Table(("name", "n"), [("a", "1"), ("long", "22")], "Caption.")
+    assert table.text().splitlines()[2:] == ["name   n", "--------", "a      1", "long  22"]
+    bars = Bars([("up", 2.0), ("down", -1.0)], "sd", "change").text().splitlines()
+    assert bars[1].count("+") == 1 + 24
+    assert bars[2].count("-") == 1 + 12
+
+
+def test_bars_as_html_lie_on_their_side_of_the_middle() -> None:
+    html = Bars([("up", 2.0), ("down", -1.0)], "sd", "change").html()
+    assert "left:50.0%;width:50.0%" in html
+    assert "left:25.0%;width:25.0%" in html
+    assert Bars([], "sd", "change").html()
+    assert Bars([("flat", 0.0)], "sd", "change").html()

@@ -1,0 +1,100 @@
+"""`wyner report`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wyner_keras import runs
+from wyner_keras.cli import options as shared
+from wyner_keras.cli.engine import import_tensorflow
+from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing
+
+if TYPE_CHECKING:
+    from wyner_keras.evaluation import Report
+
+_DESCRIPTION = """\
+Say on one page what x and y share, what is private, how well it is known, which pairs do not fit,
+and what to try.
+
+The page goes to stdout as text, and as one HTML file with pictures, which needs no network, to
+RUN/report.html, anew each time. Wrong partners are looked for among the pairs trained on too.
+Figures are those of RUN/metrics.json where the run was judged, else it is judged now.
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to `wyner`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "report",
+        help="say on one page what a trained model found",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
+    parser.add_argument(
+        "--out", metavar="FILE", help="file to write; must be new (default: RUN/report.html)"
+    )
+    shared.add_common(parser, "of the draws and the noise (default: the run's)")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Write the page of a run."""
+    opened = runs.Run.open(options.folder)
+    path = opened.folder / runs.REPORT
+    if options.out is not None:
+        if Path(options.out).suffix not in (".html", ".htm"):
+            raise ValueError(f"--out should end in .html. Received: {options.out!r}")
+        path = refuse_existing(options.out, "--out")
+    import_tensorflow()
+    from wyner_keras.cli.evaluate import judged
+    from wyner_keras.reporting import report
+
+    train, held_out = opened.pairs()
+    model = opened.load_model()
+    seed = opened.seed if options.seed is None else options.seed
+    found = _judged(opened, seed)
+    if found is None:
+        settings = {**opened.settings, "seed": seed}
+        found = judged(model, train, held_out, settings, options.quiet)
+    page = report(
+        model,
+        held_out,
+        train=train,
+        figures=found[0],
+        nats=found[1],
+        seed=seed,
+        verbose=not options.quiet,
+    )
+    page.write(path)
+    values = {"run": str(opened.folder), "report": str(path), **page.values}
+    return Result(f"{page}\n\n{shared.lines({'report': path})}", values)
+
+
+def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:
+    """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none."""
+    from wyner_keras.evaluation import Report
+
+    path = run.folder / runs.METRICS
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values["data"] != run.settings["data"] or values["seed"] != seed:
+            return None
+        # JSON has no NaN.
+        nats = {
+            name: float("nan") if value is None else float(value)
+            for name, value in values["nats"].items()
+        }
+        return Report.from_dict(values), nats
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise ValueError(
+            f"{path} should be readable; write it anew by `wyner evaluate {run.folder}`. "
+            f"Received: {type(error).__name__}: {error}"
+        ) from error

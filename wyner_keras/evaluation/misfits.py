@@ -1,0 +1,129 @@
+"""Which pairs do not fit: a wrong partner, told from a row that is odd in itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import logsumexp
+
+from wyner_keras.data import Pairs
+from wyner_keras.data.checks import check_whole
+from wyner_keras.evaluation.retrieval import latent_of_model
+from wyner_keras.received import received
+
+_READ, _AT_ONCE = 1000, 100  # rows read and pairs scored at once, which bounds memory
+_ROUNDING = 1e-4  # nats that float32 may be off by: a pmi is the same as another, or 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Misfits:
+    """How ill the two rows of each pair fit each other; see `misfits`.
+
+    Args:
+        scores: of each pair, nats, `(pairs,)`: the higher, the worse its rows fit.
+        pmi: pointwise mutual information of each pair, nats, `(pairs,)`.
+        ranks: share of other partners that fit better than the own one, `(pairs,)`; of a pair
+            that shares nothing it is 0.5 on average.
+        others: how many other partners each pair was compared with.
+    """
+
+    scores: np.ndarray
+    pmi: np.ndarray
+    ranks: np.ndarray
+    others: int
+
+    @property
+    def order(self) -> np.ndarray:
+        """Positions of the pairs, the worst fitting first, `(pairs,)`."""
+        return np.argsort(-self.scores, kind="stable")
+
+    @property
+    def against(self) -> float:
+        """Share of pairs whose rows speak against each other: a pmi below 0."""
+        return float((self.pmi < -_ROUNDING).mean())
+
+    @property
+    def significance(self) -> float:
+        """How far the mean rank lies below chance, in standard errors of what shares nothing.
+
+        The ranks of n pairs that share nothing are uniform; those of one sample of m partners go
+        together, so that their mean has variance (1/n + 1/m) / 12 at most about.
+        """
+        error = np.sqrt((1 / len(self.ranks) + 1 / self.others) / 12)
+        return float((0.5 - self.ranks.mean()) / error)
+
+
+def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Misfits:
+    """Score how ill x and y of each pair fit each other, by the model's information of the two.
+
+    The score of (x, y) is what the pmi of x with its true partner would be on average, less what
+    it is with y; and the same from y; the mean of the two. The average is over other rows y',
+    weighted by the model's own p(y'|x), which is proportional to exp pmi(x, y'). A clear x with a
+    wrong partner has a high score. An x that is odd in itself, of which the model reads little,
+    is expected to fit nothing, and scores about 0 with whatever partner.
+
+    Args:
+        model: a WynerModel or a bundle.
+        pairs: to be scored, held out or trained on.
+        others: rows of each side, at most, that a pair is compared with.
+        seed: of the draw of those.
+
+    Returns:
+        Scores in nats, and the order by them.
+
+    Raises:
+        ValueError: if an argument is not as said, or the model does not show its posteriors.
+
+    Example:
+        >>> worst = misfits(model, pairs).order[:20]  # doctest: +SKIP
+    """
+    if not isinstance(pairs, Pairs):
+        raise ValueError(f"`pairs` should be Pairs. Received: pairs={received(pairs)}")
+    check_whole(others, "`others`", minimum=1)
+    latent = latent_of_model(model)
+    if latent is None:
+        raise ValueError(
+            "`model` should be a W-model, in Keras or as a bundle, with a z of "
+            f"wyner_keras.latents. Received: model={received(model)}"
+        )
+    drawn = np.random.default_rng(seed).permutation(len(pairs))[:others]
+    of_pairs = []
+    for column, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
+        rows, places = np.unique(pairs.index[:, column], return_inverse=True)
+        modality = pairs.modalities[column]
+        found = [
+            model.posteriors(modality.check(store.take(part), name), name)
+            for part in np.array_split(rows, -(-len(rows) // _READ))
+        ]
+        outputs = (np.concatenate(each) for each in zip(*found, strict=True))
+        of_pairs.append([output[places] for output in outputs])
+    x, y = of_pairs
+    pmi, score, rank = (np.empty(len(pairs)) for _ in range(3))
+    for start in range(0, len(pairs), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        own_x, own_y = ([output[part] for output in outputs] for outputs in (x, y))
+        rest_x, rest_y = ([output[drawn] for output in outputs] for outputs in (x, y))
+        pmi[part] = own = np.diagonal(np.asarray(latent.log_pmi(own_x, own_y), np.float64))
+        tables = (
+            np.asarray(latent.log_pmi(own_x, rest_y), np.float64),  # x with other y
+            np.asarray(latent.log_pmi(rest_x, own_y), np.float64).T,  # y with other x
+        )
+        both = [_against(own, table) for table in tables]
+        score[part], rank[part] = (np.mean(each, axis=0) for each in zip(*both, strict=True))
+    return Misfits(scores=score, pmi=pmi, ranks=rank, others=len(drawn))
+
+
+def _against(own: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Expected less own pmi, and the share of others that fit better, ties by half.
+
+    Args:
+        own: pmi of the pairs, `(rows,)`.
+        table: pmi of one row of each with others, `(rows, others)`.
+    """
+    weights = np.exp(table - logsumexp(table, axis=1, keepdims=True))
+    expected = (weights * table).sum(axis=1)
+    above = table - own[:, None]
+    better = np.where(np.abs(above) <= _ROUNDING, 0.5, above > 0)
+    return expected - own, better.mean(axis=1)

@@ -1,0 +1,338 @@
+"""`report`: everything that is known of a model on pairs, on one page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from wyner_keras.data import Pairs
+from wyner_keras.data.checks import check_whole
+from wyner_keras.evaluation import Misfits, Report, evaluate, misfits
+from wyner_keras.information import measure
+from wyner_keras.model import WynerModel
+from wyner_keras.received import received
+from wyner_keras.reporting import meanings, rules, walks
+from wyner_keras.reporting.blocks import (
+    Block,
+    Card,
+    Cards,
+    Listing,
+    Section,
+    Table,
+    Words,
+    percent,
+)
+from wyner_keras.reporting.document import ReportPage
+from wyner_keras.reporting.drawing import Pictures, pictures_of
+from wyner_keras.reporting.findings import Findings, Read
+
+_WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
+_EXPECTED = 3  # samples of what the model expected
+
+
+def report(
+    model: WynerModel,
+    pairs: Pairs,
+    *,
+    train: Pairs | None = None,
+    figures: Report | None = None,
+    nats: Mapping[str, float] | None = None,
+    seed: int = 0,
+    verbose: bool = True,
+) -> ReportPage:
+    """One page on a model: what x and y share, how well it is known, which pairs do not fit.
+
+    The page says first whether anything is shared at all. Then what is shared, with a picture of
+    each value and each sweep of z; what is private; every figure of `evaluate`, with a sentence of
+    what it means; the pairs that fit worst, see `evaluation.misfits`; and what to try.
+
+    Args:
+        model: a trained W-model.
+        pairs: held out.
+        train: pairs that it was trained on: their labels teach the judges, and wrong pairs among
+            them are found too.
+        figures: of `evaluate` on these pairs, in place of evaluating anew.
+        nats: of `information.measure` on these pairs, likewise.
+        seed: of draws and noise.
+        verbose: shows progress on stderr.
+
+    Returns:
+        The page: `print(page)` for a terminal, `page.write("report.html")` for a browser.
+
+    Raises:
+        ValueError: if an argument is not as said.
+
+    Example:
+        >>> import wyner_keras as wk
+        >>> page = wk.report(trained.model, held_out, train=train)  # doctest: +SKIP
+        >>> page.write("report.html")  # doctest: +SKIP
+    """
+    if not isinstance(model, WynerModel):
+        raise ValueError(f"`model` should be a WynerModel. Received: model={received(model)}")
+    for name, value in (("pairs", pairs), ("train", train)):
+        if not isinstance(value, Pairs) and (name, value) != ("train", None):
+            raise ValueError(f"`{name}` should be Pairs. Received: {name}={received(value)}")
+    check_whole(seed, "`seed`")
+    if figures is None:
+        figures = evaluate(model, pairs, train=train, seed=seed, verbose=verbose)
+    read = Read.of(model, pairs, seed)
+    found = Findings(
+        report=figures,
+        nats=measure(model, pairs, seed=seed) if nats is None else nats,
+        held=misfits(model, pairs, seed=seed),
+        trained=None if train is None else misfits(model, train, seed=seed),
+        sweeps=model.z.sweeps(read.posteriors),
+    )
+    pictures = {
+        name: pictures_of(name, entry, read.rows[name])
+        for name, entry in model.side_entries.items()
+    }
+    advice = rules.advice(found)
+    headline, verdict = _verdict(found)
+    if advice:
+        count = f"{len(advice)} thing{'s' if len(advice) > 1 else ''}"
+        verdict.append(f"{count} to look at: see the end of the page.")
+    else:
+        verdict.append("Nothing went wrong that the rules at the end of the page look for.")
+    trained_on = "" if train is None else f", trained on {len(train):,}"
+    return ReportPage(
+        title="What x and y share",
+        about=f"{_said(pairs)}: {len(pairs):,} pairs held out{trained_on}.",
+        headline=headline,
+        verdict=verdict,
+        nothing=found.nothing,
+        sections=[
+            Section("What is shared", _shared(model, found, read, pictures)),
+            Section("What is private", _private(model, found, read, pictures, seed)),
+            Section("How well it is known", _figures(figures)),
+            Section("Which pairs fit worst", _worst(model, pairs, train, found, pictures, seed)),
+            Section("What failed, and what to try", [_advice(advice)]),
+        ],
+        values=_values(found, advice, headline),
+    )
+
+
+def _said(pairs: Pairs) -> str:
+    kinds = [modality.describe() for modality in pairs.modalities]
+    sides = [
+        f"{name} {kind.get('kind', 'row')} of shape {tuple(kind['shape'])}"
+        for name, kind in zip(pairs.names, kinds, strict=True)
+    ]
+    return " and ".join(sides)
+
+
+def _verdict(found: Findings) -> tuple[str, list[str]]:
+    """The first thing to say, and why."""
+    rank = found.held.ranks.mean()
+    ranked = (
+        f"Of {found.held.others} held-out candidates {percent(rank)} fit better than the true "
+        "partner, on average; chance is 50 %."
+    )
+    if found.too_few:
+        return "There are too few held-out pairs to say whether anything is shared.", [ranked]
+    if found.nothing:
+        return "Nothing shared was found.", [
+            f"{ranked} That is what rows drawn apart would do.",
+            "x and y share nothing that this model finds: whatever z holds is of one side alone.",
+        ]
+    why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
+    nats = found.shared_nats
+    if nats < 0.01:
+        return "Something is shared, but hardly anything.", why
+    why.insert(
+        0,
+        f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
+        f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
+        "less well than rows drawn apart.",
+    )
+    return f"x and y share {nats:.2f} nats or more.", why
+
+
+def _shared(
+    model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures]
+) -> list[Block]:
+    if found.nothing:
+        return [
+            Words(
+                "Nothing. There are neither pictures nor sizes of z here: what it tells apart is "
+                "of one side, and tells nothing of the other."
+            ),
+        ]
+    names = {
+        "i_xy_z": "z tells of the pair",
+        "i_x_z": "z, read off x alone, tells of x",
+        "i_y_z": "z, read off y alone, tells of y",
+        "i_zx_zy": "z, read off x, tells of z, read off y",
+        "i_label_z": "z tells of the label of x",
+        "h_label": "the label of x holds",
+    }
+    rows = [(names[name], f"{found.nats[name]:.2f}") for name in names if name in found.nats]
+    if found.figure("partner_nats"):
+        told = f"{found.shared_nats:.2f} or more"
+        rows.insert(0, ("one side tells of the other, through z", told))
+    caption = "On held-out pairs. z is what the model shares."
+    values, count = model.z.values(), found.nats.get("rows", 0)
+    if values is not None and "i_zx_zy" in found.nats and count:
+        # Of a table of counts: its cells, but for those that the margins fix, over twice the rows.
+        excess = (len(values) - 1) ** 2 / (2 * count)
+        if excess > 0.1:
+            caption += (
+                f" On so few, what z off x tells of z off y may come out too high, by {excess:.2f}."
+            )
+    table = Table(("how much", "nats"), rows, caption)
+    return [table, *walks.shared(model, read, found.sweeps, pictures)]
+
+
+def _private(
+    model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures], seed: int
+) -> list[Block]:
+    rows = []
+    for side in model.sides:
+        bounds = [
+            found.nats.get(f"i_{side.name}_{side.local_name}_{end}") for end in ("lower", "upper")
+        ]
+        if side.local is not None and None not in bounds:
+            told = " to ".join(f"{value:.2f}" for value in bounds)
+            leak = found.nats.get(f"i_label_{side.local_name}_lower")
+            leaked = "–" if leak is None else f"{leak:.2f}"
+            rows.append((f"{side.local_name} of {side.name}", told, leaked))
+    blocks: list[Block] = []
+    if rows:
+        caption = (
+            "How much the private parts hold, nats. What they tell of the label should be near 0."
+        )
+        blocks.append(Table(("private part", "of its side", "of the label"), rows, caption))
+    z = model.z.centre(read.posteriors)
+    for side in model.sides:
+        blocks += walks.private(model, side, z, pictures[side.name], seed)
+    return blocks
+
+
+def _figures(figures: Report) -> list[Block]:
+    blocks: list[Block] = [
+        Words(
+            "Each figure is of held-out pairs, and stands beside what it is to be compared with: "
+            "what real examples reach (ceiling), or what a model would that knows nothing."
+        ),
+        *meanings.grouped(figures.figures),
+    ]
+    reasons: dict[str, list[str]] = {}
+    for name, why in figures.left_out.items():
+        reasons.setdefault(why, []).append(meanings.title_of(name))
+    if reasons:
+        blocks.append(
+            Listing(
+                [
+                    (f"Left out, which needs {why}:", ", ".join(titles))
+                    for why, titles in reasons.items()
+                ]
+            )
+        )
+    return blocks
+
+
+def _worst(
+    model: WynerModel,
+    pairs: Pairs,
+    train: Pairs | None,
+    found: Findings,
+    pictures: Mapping[str, Pictures],
+    seed: int,
+) -> list[Block]:
+    """The pairs of the highest scores, of those held out and of those trained on together."""
+    sets: list[tuple[str, Pairs, Misfits]] = [("held out", pairs, found.held)]
+    if train is not None and found.trained is not None:
+        sets.insert(0, ("trained on", train, found.trained))
+    listed = sorted(
+        (
+            (-float(fits.scores[place]), order, int(place))
+            for order, (_, _, fits) in enumerate(sets)
+            for place in fits.order[:_WORST]
+        ),
+    )[:_WORST]
+    rows: list[tuple[str, ...]] = []
+    cards: list[Card] = []
+    for score, order, place in listed:
+        where, some, fits = sets[order]
+        row_x, row_y = some.index[place].tolist()
+        labels = ["–" if of is None else str(of[place]) for of in (some.x_labels, some.y_labels)]
+        rows.append(
+            (
+                f"{where}, pair {place}",
+                *(str(row_x), str(row_y)),
+                *(labels if any(label != "–" for label in labels) else []),
+                f"{-score:.2f}",
+                f"{fits.pmi[place]:.2f}",
+            )
+        )
+        if len(cards) < _PICTURED:
+            cards.append(
+                _pair(model, f"{where}, pair {place}", some, place, -score, pictures, seed)
+            )
+    labelled = len(rows[0]) > 5
+    head = ("pair", "row of x", "row of y", *(("label of x", "label of y") if labelled else ()))
+    shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
+    if found.nothing:
+        return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
+    return [
+        Words(
+            f"x and y speak against each other (pmi below 0) in {shares}. The score is how much "
+            "less the two rows tell of each other than a row like these and its true partner do: "
+            "a clear x with a clear but wrong y comes first, while a row that is odd in itself is "
+            "expected to fit little and scores near 0. Pairs and rows count from 0."
+        ),
+        Table((*head, "score, nats", "pmi, nats"), rows, f"The {len(rows)} worst fitting pairs."),
+        Cards(cards),
+    ]
+
+
+def _pair(
+    model: WynerModel,
+    title: str,
+    pairs: Pairs,
+    place: int,
+    score: float,
+    pictures: Mapping[str, Pictures],
+    seed: int,
+) -> Card:
+    """A pair as it is, and the y that the model expected of its x."""
+    x, y = (
+        modality.check(store.take(pairs.index[[place], column]), name)
+        for column, (name, store, modality) in enumerate(
+            zip(pairs.names, pairs.stores, pairs.modalities, strict=True)
+        )
+    )
+    expected = model.generate_y(x, seed=seed, samples=_EXPECTED)[0]
+    parts = [pictures["x"].pair(x, None), pictures["y"].pair(y, expected)]
+    return Card(title, f"score {score:.2f} nats", parts)
+
+
+def _advice(advice: list[rules.Advice]) -> Block:
+    if not advice:
+        return Words("Nothing that these rules look for.")
+    return Listing(advice)
+
+
+def _values(found: Findings, advice: list[rules.Advice], headline: str) -> dict[str, Any]:
+    def fits(of: Misfits | None) -> dict[str, Any] | None:
+        if of is None:
+            return None
+        worst = of.order[:_WORST]
+        return {
+            "against": of.against,
+            "mean_rank": float(of.ranks.mean()),
+            "worst": [
+                {"pair": int(place), "score": float(of.scores[place]), "pmi": float(of.pmi[place])}
+                for place in worst
+            ],
+        }
+
+    return {
+        "headline": headline,
+        "nothing_shared": found.nothing,
+        "significance": found.held.significance,
+        "metrics": {**found.report.to_dict(), "nats": dict(found.nats)},
+        "fit": {"held_out": fits(found.held), "trained_on": fits(found.trained)},
+        "advice": [{"found": what, "try": then} for what, then in advice],
+    }

@@ -1,0 +1,174 @@
+"""What failed and what to try: rules over measured figures, one function each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from wyner_keras.reporting.blocks import percent
+from wyner_keras.reporting.findings import Findings
+
+Advice = tuple[str, str]
+"""What is wrong, and what to try."""
+
+
+def _sides(f: Findings, name: str) -> Iterator[tuple[str, str, float, float]]:
+    """Of a figure of both sides: made and given side, the model's value, what is beside it."""
+    for made, given in (("y", "x"), ("x", "y")):
+        found = f.figure(f"{name}_{made}")
+        if found is not None:
+            yield made, given, *found
+
+
+def _few(f: Findings) -> Iterator[Advice]:
+    count = len(f.held.ranks)
+    if count < 100:
+        yield (
+            f"Only {count} pairs were held out.",
+            "Figures on so few are rough: hold out more pairs before you compare models.",
+        )
+
+
+def _nothing(f: Findings) -> Iterator[Advice]:
+    if f.nothing:
+        yield (
+            "Held-out partners are found no better than by chance.",
+            "Either the sides share nothing, or the rows are not matched (check that row i of x "
+            "belongs to row i of y), or there are too few pairs to learn it: try more pairs, a "
+            "longer training, and another encoder of what should matter.",
+        )
+
+
+def _one_value(f: Findings) -> Iterator[Advice]:
+    if f.largest_share >= 0.9:
+        yield (
+            f"One value of z holds {percent(f.largest_share, 0)} of the pairs.",
+            "Nothing or little is shared as a kind: look whether a quantity is, by a Gaussian z.",
+        )
+
+
+def _by_heart(f: Findings) -> Iterator[Advice]:
+    if f.trained is None or f.nothing or f.too_few:
+        return
+    trained, held = f.trained.ranks.mean(), f.held.ranks.mean()
+    if held > 0.05 and held > 2 * trained:
+        yield (
+            f"{percent(trained)} of other rows fit better than the true partner in the pairs "
+            f"trained on, {percent(held)} in those held out.",
+            "The model has learned its pairs by heart: give it more pairs, or train for a shorter "
+            "time.",
+        )
+
+
+def _wrong_pairs(f: Findings) -> Iterator[Advice]:
+    fits = f.trained or f.held
+    if not f.nothing and not f.too_few and fits.against > 0.02:
+        yield (
+            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other.",
+            "Look at the worst pairs above: mend or drop those that are wrong, and train again.",
+        )
+
+
+def _unused_input(f: Findings) -> Iterator[Advice]:
+    for made, given, value, _ in _sides(f, "fit"):
+        if value <= 0.01 and not f.nothing:
+            yield (
+                f"Generated {made} fit their own {given} no better than another one.",
+                "The decoder makes no use of z: try more values or dimensions of z, or a smaller "
+                "private part.",
+            )
+
+
+def _varies(f: Findings) -> Iterator[Advice]:
+    for made, given, value, _ in _sides(f, "diversity"):
+        if value < 0.5:
+            yield (
+                f"Samples of {made} vary less than data: {value:.2f} of what real ones do.",
+                f"The private part of {made} is too small or its training too short: give it more "
+                "dimensions, and train longer.",
+            )
+        if value > 1.5:
+            yield (
+                f"Samples of {made} for one {given} vary more than real ones of one label.",
+                f"z of {given} is not sure of the label: train longer, or offer more pairs.",
+            )
+    for made, _, value, _ in _sides(f, "spread"):
+        if value < 0.02:
+            yield (
+                f"Samples of {made} hardly vary: {value:.3f} of what all data do.",
+                f"If {made} is not fixed by its partner, give its private part more dimensions.",
+            )
+
+
+def _realistic(f: Findings) -> Iterator[Advice]:
+    tries = {
+        "precision": "train longer, with a larger codec: what is generated does not look real.",
+        "recall": "give the private part more dimensions, and train its flow longer: many real "
+        "examples could not have been generated.",
+    }
+    for name, try_this in tries.items():
+        for made, _, value, beside in _sides(f, name):
+            if value < 0.5 * beside:
+                yield (
+                    f"{name.capitalize()} of generated {made} is {value:.2f}, real examples reach "
+                    f"{beside:.2f}.",
+                    f"{try_this[0].upper()}{try_this[1:]}",
+                )
+
+
+def _kept(f: Findings) -> Iterator[Advice]:
+    for side, _, value, beside in _sides(f, "reconstruction"):
+        if value < 0.6 * beside:
+            yield (
+                f"{percent(max(0.0, value), 0)} of the variance of {side} comes back after "
+                "encoding and decoding.",
+                "A larger private part or a longer joint stage keeps more.",
+            )
+        if beside < 0.5:
+            yield (
+                f"The codec of {side} itself keeps {percent(max(0.0, beside), 0)}.",
+                "Give the codec more features or more epochs: nothing after it can do better.",
+            )
+
+
+def _labels(f: Findings) -> Iterator[Advice]:
+    for made, given, value, beside in _sides(f, "conditional_accuracy"):
+        if value < 0.9 * beside and not f.nothing:
+            yield (
+                f"The label of {made} from {given} is right in {percent(value, 0)}, that of real "
+                f"{made} in {percent(beside, 0)}.",
+                "z mixes labels: offer more values of z, more pairs, or a longer training.",
+            )
+    coherence = f.figure("joint_coherence")
+    if coherence and coherence[0] < 0.9 * coherence[1] and not f.nothing:
+        yield (
+            f"{percent(coherence[0], 0)} of generated pairs have labels that go together.",
+            "Values of z mix labels: offer more values of z, or a longer training.",
+        )
+    known = f.nats.get("h_label", 0.0)
+    for local in ("u", "v"):
+        leaked = f.nats.get(f"i_label_{local}_lower", 0.0)
+        if known and leaked > 0.1 * known:
+            yield (
+                f"The private {local} tells {leaked:.2f} of the label's {known:.2f} nats.",
+                "What is shared leaks into the private part: train the flow longer, or make the "
+                "private part smaller.",
+            )
+
+
+RULES: Sequence[Callable[[Findings], Iterator[Advice]]] = (
+    _nothing,
+    _few,
+    _one_value,
+    _by_heart,
+    _wrong_pairs,
+    _unused_input,
+    _varies,
+    _realistic,
+    _kept,
+    _labels,
+)
+
+
+def advice(findings: Findings) -> list[Advice]:
+    """What failed, the gravest first, each with what to try."""
+    return [each for rule in RULES for each in rule(findings)]
