@@ -63,7 +63,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
     whole = not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
-    whole = whole and all(len(modality.shape) == 3 for modality in facts.modalities)
+    whole = whole and all(each.describe()["kind"] == "image" for each in facts.modalities)
 
     # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
     classes = facts.classes or 0

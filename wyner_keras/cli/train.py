@@ -194,6 +194,7 @@ def _model(
         "history": trained.history,
         "seconds": trained.seconds,
         "shared_nats": trained.shared_nats,
+        "found": trained.found,
     }
     runs.save_trained(partial, trained.model, history)
     return trained.model, history

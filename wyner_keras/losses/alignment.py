@@ -158,7 +158,7 @@ class Alignment(Loss):
             z, labels, stage.found = _find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
-            logger.info("Found %s: %s", z, stage.found)
+            logger.info("x and y share %s", _words(stage.found))
             model = stage.model = model.with_z(z)
         outputs = seen.outputs(z, critic, labels, model.seed)
         for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
@@ -179,6 +179,13 @@ class Alignment(Loss):
                 mean = h.mean(axis=0)
                 side.concept.kernel.assign(np.linalg.lstsq(modes, h - mean, rcond=None)[0])
                 side.concept.bias.assign(mean)
+
+
+def _words(found: Mapping[str, Any]) -> str:
+    if found["shared"] == "nothing":
+        return f"nothing that was found (p = {found['p']:.2f} by shuffled partners)"
+    of = {"kinds": "{kinds} kinds", "a quantity": "a quantity, in {dimensions} dimensions"}
+    return f"{of[found['shared']].format(**found)}: {found['nats']:.2f} nats or more"
 
 
 def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:
