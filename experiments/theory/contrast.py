@@ -1,0 +1,176 @@
+"""Wyner's common information of Gaussian pairs without decoders, by the alignment's objective.
+
+Run: python -m experiments.theory.contrast --out contrast.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from wyner_keras import objectives
+from wyner_keras.cli import execute
+from wyner_keras.cli import options as shared
+from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing, write_json
+from wyner_keras.information import closed_forms
+from wyner_keras.networks import MLP
+from wyner_keras.networks.critic import GaussianCritic
+
+PRICES = (0.05, 0.1, 0.2)
+_BATCH, _STEPS = 500, 3000
+_MEASURED = 100_000  # fresh pairs
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """A source of pairs that share Gaussian quantities.
+
+    Args:
+        name: of the source.
+        correlations: of each shared quantity between the sides.
+        mixed: whether each side is seen through fixed nonlinear functions.
+    """
+
+    name: str
+    correlations: tuple[float, ...]
+    mixed: bool = False
+
+    @property
+    def common_information(self) -> float:
+        """C(X;Y) in nats, by its closed form; a bijection of a side does not change it."""
+        return sum(closed_forms.gaussian(rho) for rho in self.correlations)
+
+    @property
+    def mutual_information(self) -> float:
+        """I(X;Y) in nats."""
+        return sum(-0.5 * float(np.log(1.0 - rho**2)) for rho in self.correlations)
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Pairs, x and y each float32 `(count, columns)`."""
+        rho = np.array(self.correlations)
+        x, noise = rng.standard_normal((2, count, len(rho)))
+        sides = x, rho * x + np.sqrt(1.0 - rho**2) * noise
+        return _seen(sides[0], self.mixed), _seen(sides[1], self.mixed)
+
+
+def _seen(values: np.ndarray, mixed: bool) -> np.ndarray:
+    if mixed:
+        values = np.concatenate([np.tanh(values), values**3 / 5.0, np.sin(values)], axis=1)
+    return values.astype(np.float32)
+
+
+SOURCES = (
+    Pairs("Gaussian, ρ = 0.5", (0.5,)),
+    Pairs("Gaussian, ρ = 0.9", (0.9,)),
+    Pairs("three at once, ρ = 0.9, 0.7, 0.5", (0.9, 0.7, 0.5)),
+    Pairs("ρ = 0.9, through tanh, cube and sine", (0.9,), mixed=True),
+)
+
+
+def held_nats(source: Pairs, price: float, *, steps: int = _STEPS, seed: int = 0) -> float:
+    """E D(q(z|x,y) ‖ p(z)) of the experts that minimise −InfoNCE + λ E D, in nats.
+
+    Args:
+        source: of the pairs, each drawn anew.
+        price: λ.
+        steps: of training.
+        seed: of pairs and weights.
+    """
+    rng, size = np.random.default_rng(seed), len(source.correlations)
+    width = source.draw(1, rng)[0].shape[1]
+    critic = GaussianCritic(size)
+    critic.build(None)
+    networks = [MLP(size, (64, 64), seed=10 * seed + place) for place in range(2)]
+    for network in networks:
+        network.build((None, width))
+    variables = [*critic.trainable_variables, *(v for n in networks for v in n.trainable_variables)]
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps))
+    optimizer.build(variables)
+
+    @tf.function(autograph=False)
+    def step(x: Any, y: Any) -> None:
+        with tf.GradientTape() as tape:
+            e = networks[0](x), networks[1](y)
+            told = objectives.info_nce(critic.pmi(*e))
+            loss = price * tf.reduce_mean(critic.kl(*e)) - told
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+
+    for _ in range(steps):
+        step(*source.draw(_BATCH, rng))
+    x, y = source.draw(_MEASURED, rng)
+    return float(np.mean(critic.kl(networks[0](x), networks[1](y))))
+
+
+def extrapolated(nats: Mapping[float, float]) -> float:
+    """What nats by λ tend to as λ falls to 0: a parabola through three, a line through two."""
+    prices, values = np.array(list(nats)), np.array(list(nats.values()))
+    return float(np.polyfit(prices, values, min(2, len(prices) - 1))[-1])
+
+
+def compare(
+    sources: Sequence[Pairs] = SOURCES,
+    *,
+    steps: int = _STEPS,
+    seed: int = 0,
+    told: Callable[[str], None] = print,
+) -> list[dict[str, Any]]:
+    """A row a source: C and I by their closed forms, nats by λ, their limit, seconds."""
+    rows = []
+    for source in sources:
+        start = time.perf_counter()
+        nats = {price: held_nats(source, price, steps=steps, seed=seed) for price in PRICES}
+        rows.append(
+            {
+                "source": source.name,
+                "common_information": source.common_information,
+                "mutual_information": source.mutual_information,
+                "nats": {str(price): value for price, value in nats.items()},
+                "extrapolated": extrapolated(nats),
+                "seconds": round(time.perf_counter() - start, 1),
+            }
+        )
+        told(_line(rows[-1]))
+    return rows
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    by_price = ", ".join(f"λ={price}: {value:.4f}" for price, value in row["nats"].items())
+    error = row["extrapolated"] / row["common_information"] - 1.0
+    return (
+        f"{row['source']}: C = {row['common_information']:.4f}; {by_price}; "
+        f"λ→0: {row['extrapolated']:.4f} ({error:+.1%}), {row['seconds']} s"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the comparison; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.theory.contrast", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--out", required=True, metavar="FILE", help="JSON to write; must be new")
+    parser.add_argument("--steps", type=int, default=_STEPS, help=f"default: {_STEPS}")
+    shared.add_common(parser, "of pairs and weights (default: 0)")
+    parser.set_defaults(run=_run)
+    return execute(parser.parse_args(arguments), "experiments.theory", ("experiments",))
+
+
+def _run(options: argparse.Namespace) -> Result:
+    out = refuse_existing(options.out)
+    rows = compare(
+        steps=options.steps, seed=options.seed or 0, told=lambda line: print(line, file=sys.stderr)
+    )
+    write_json(out, rows)
+    return Result("\n".join(map(_line, rows)), {"rows": rows, "file": str(out)})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+import json
+
+import pytest
+
+from experiments.theory import contrast
+
+
+def test_the_nats_of_a_gaussian_pair_are_near_its_common_information():
+    source = contrast.Pairs("pair", (0.9,))
+    nats = contrast.held_nats(source, 0.05, steps=400)
+    assert nats == pytest.approx(source.common_information, rel=0.05)
+    assert nats > source.mutual_information + 0.3
+    assert contrast.held_nats(source, 0.5, steps=400) < nats - 0.2
+
+
+def test_a_limit_is_that_of_a_parabola_or_a_line():
+    assert contrast.extrapolated({0.1: 0.9, 0.2: 0.8}) == pytest.approx(1.0)
+    parabola = {price: 2.0 - price - 3.0 * price**2 for price in (0.05, 0.1, 0.2)}
+    assert contrast.extrapolated(parabola) == pytest.approx(2.0)
+
+
+def test_the_command_writes_what_it_says(tmp_path, capsys):
+    out = tmp_path / "contrast.json"
+    assert contrast.main(["--out", str(out), "--steps", "2"]) == 0
+    rows = json.loads(out.read_text())
+    assert [row["source"] for row in rows] == [source.name for source in contrast.SOURCES]
+    printed = capsys.readouterr().out
+    assert all(row["source"] in printed for row in rows)
+    assert contrast.main(["--out", str(out)]) == 2
