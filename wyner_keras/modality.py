@@ -70,6 +70,18 @@ class Modality(Protocol):
     def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
         """A network from examples `(batch, *shape)` to `outputs` parameters of q(z|x)."""
 
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, JSON-able, by which a saved model makes it again."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The modality again, from `get_config`'s values."""
+
+
+@runtime_checkable
+class Whole(Modality, Protocol):
+    """A modality whose examples experts can read whole, `SideSettings(expert="data")`."""
+
     def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
         """A network from examples to e(z;x), where `SideSettings.expert` is "data".
 
@@ -84,13 +96,6 @@ class Modality(Protocol):
             shared: of changes that the other side of the pair undergoes too.
             own: of small ones that it does not.
         """
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, JSON-able, by which a saved model makes it again."""
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The modality again, from `get_config`'s values."""
 
 
 class _Described:
@@ -410,14 +415,6 @@ class Vector(_Described):
         raise ValueError(
             "A vector's q(z|x) should read features: `reader` 'features'. Received: 'data'"
         )
-
-    def expert(self, outputs: int, seed: int) -> keras.layers.Layer:
-        """Refused: columns have features of their own."""
-        raise ValueError("A vector's e(z;x) should read 'features'. Received: expert='data'")
-
-    def augmented(self, batch: Tensor, shared: Tensor, own: Tensor) -> Tensor:
-        """The vectors as they are."""
-        return batch
 
 
 def modality_of(rows: np.ndarray, name: str) -> Modality:

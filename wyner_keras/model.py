@@ -17,7 +17,7 @@ from keras import ops
 
 from wyner_keras.data import Pairs
 from wyner_keras.latents import DiagonalGaussian, Latent, can_rank, prior_log_prob
-from wyner_keras.modality import Modality
+from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
@@ -150,6 +150,11 @@ class Side(keras.layers.Layer):
         self.expert_network: Any
         self.reader_network: Any = None
         if settings.expert == "data":
+            if not isinstance(modality, Whole):
+                raise ValueError(
+                    "`expert` should be 'features' for a modality without `expert` and "
+                    f"`augmented`. Received: expert='data', {received(modality)}"
+                )
             self.expert_network = modality.expert(z.parameter_size, seeds["expert"])
             self.expert_network.build((None, *modality.shape))
         else:

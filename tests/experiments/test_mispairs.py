@@ -14,6 +14,9 @@ class Engine:
     batch_size = 100
     latent_entries = MappingProxyType({"z": wk.Categorical(n=1, k=4).describe()})
 
+    def posteriors(self, values, side):
+        return self.run_graph(f"posterior_{side}_z", {side: values})
+
     def run_graph(self, name, inputs):
         (images,) = inputs.values()
         kinds = np.asarray(images).reshape(len(images), -1).argmax(axis=1) % 4

@@ -204,7 +204,7 @@ def validation_parts(
         >>> index = np.indices((100, 100)).reshape(2, -1).T
         >>> parts = validation_parts([rows, rows], index, None, fraction=0.2, seed=0)
         >>> [len(np.unique(index[part])) for part in parts]
-        [78, 22]
+        [81, 19]
     """
     lots = linked_lots(stores, index, groups)
     if np.bincount(lots).max() <= fraction * len(index):

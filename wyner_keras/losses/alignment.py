@@ -19,7 +19,7 @@ from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.kinds import Clusters, clustered, merged
 from wyner_keras.losses.loss import Draw, Loss, rows_of
-from wyner_keras.modality import AUGMENTATION_NOISE
+from wyner_keras.modality import AUGMENTATION_NOISE, Whole
 from wyner_keras.model import Side, WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic
 from wyner_keras.received import received
@@ -202,7 +202,7 @@ def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> di
             batch[side.name], shared, draw.uniform((rows, AUGMENTATION_NOISE))
         )
         for side in model.sides
-        if side.settings.expert == "data"
+        if side.settings.expert == "data" and isinstance(side.modality, Whole)
     }
 
 

@@ -56,7 +56,7 @@ MEANINGS = {
     "dependence": Meaning(
         PARTNERS,
         "Whether the two sides depend on one another at all, by a test that needs no model.",
-        "Shared, if above what shuffled pairs give: p is then below 0.05.",
+        "Good: above what shuffled pairs give, p below 0.05, where something is to be shared.",
     ),
     "leakage_z": Meaning(
         APART,
@@ -140,7 +140,7 @@ MEANINGS = {
     "two_sample_shuffled": Meaning(
         PAIRS,
         "How often it tells pairs that do not belong together from real ones.",
-        "Where this is near 0.5, the classifier cannot see a wrong pairing.",
+        "Good: well above 0.5; otherwise the classifier cannot see a wrong pairing.",
     ),
     "log_likelihood_joint": Meaning(
         PAIRS,

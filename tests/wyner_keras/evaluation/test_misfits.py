@@ -14,6 +14,9 @@ class Engine:
     def __init__(self, latent, read) -> None:
         self.latent_entries, self.read = {"z": latent.describe()}, read
 
+    def posteriors(self, values, side):
+        return self.run_graph(f"posterior_{side}_z", {side: values})
+
     def run_graph(self, name, inputs):
         (values,) = inputs.values()
         assert name == f"posterior_{next(iter(inputs))}_z"
