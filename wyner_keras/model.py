@@ -519,11 +519,7 @@ class WynerModel(keras.Model, Tasks):
 
     @functools.cached_property
     def _compiled_graphs(self) -> dict[str, Any]:
-        # reduce_retracing lets the last, shorter chunk reuse a trace with a dynamic batch.
-        return {
-            name: tf.function(graph, reduce_retracing=True, autograph=False)
-            for name, graph in self.graphs().items()
-        }
+        return {name: traced_once(graph) for name, graph in self.graphs().items()}
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of a graph, in their order.
@@ -629,10 +625,8 @@ class WynerModel(keras.Model, Tasks):
                 "fit_prior needs a model with `learned_prior` and a z that has such a prior. "
                 f"Received: z={received(self.z)}, learned_prior={self.learned_prior}"
             )
-        step = tf.function(
-            lambda part: self.joint_z(part).outputs(), reduce_retracing=True, autograph=False
-        )
-        self.prior.fit(map(step, self.parts(pairs)))
+        step = traced_once(lambda **part: self.joint_z(part).outputs())
+        self.prior.fit(step(**part) for part in self.parts(pairs))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Reconstructions of a batch of pairs, at the modes of the posteriors."""
@@ -765,6 +759,23 @@ class WynerModel(keras.Model, Tasks):
         )
 
 
+def traced_once(made: Callable[..., Any]) -> Callable[..., Any]:
+    """A graph of a function of tensors, traced at its first call for any number of rows."""
+    graphs: list[Any] = []
+
+    def spec(value: Tensor) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *value.shape[1:]) if value.shape.rank else (), value.dtype)
+
+    def call(*inputs: Tensor, **named: Tensor) -> Any:
+        if not graphs:
+            specs = {name: spec(value) for name, value in named.items()}
+            traced = tf.function(made, autograph=False)
+            graphs.append(traced.get_concrete_function(*map(spec, inputs), **specs))
+        return graphs[0](*inputs, **named)
+
+    return call
+
+
 def in_parts(
     made: Callable[[Tensor], Tensor], count: int, taken: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray:
@@ -777,7 +788,7 @@ def in_parts(
     """
     places = np.split(np.arange(count), range(_AT_ONCE, count, _AT_ONCE))
     # To trace it for one call would take longer than the call.
-    step = tf.function(made, reduce_retracing=True, autograph=False) if len(places) > 1 else made
+    step = traced_once(made) if len(places) > 1 else made
     return np.concatenate([np.asarray(step(tf.constant(taken(part)))) for part in places])
 
 

@@ -63,7 +63,7 @@ def evaluate(
     mutual information finds an example's partner among 1,000; how well a classifier tells
     generated pairs from real ones; what u and v tell of z and of the other side; given `train`,
     whether samples are copies of training rows; what x through (z, u) keeps of x; bounds of the
-    log-likelihood of 200 pairs, see `log_likelihood`; the energy score of `samples` given x, for
+    log-likelihood of 100 pairs, see `log_likelihood`; the energy score of `samples` given x, for
     500 inputs, and their variance; Fréchet distance, precision and recall (k = 3) of conditional
     and joint samples against one half of the real examples, whose other half is the ceiling.
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from wyner_keras.latents import Latent, prior_log_prob
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import Side, WynerModel, traced_once
 
 Tensor = Any
 Array = np.ndarray
@@ -79,8 +79,7 @@ class Locals:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._step = tf.function(self._weigh, reduce_retracing=True, autograph=False)
-        self._begin = tf.function(self._start, reduce_retracing=True, autograph=False)
+        self._step, self._begin = traced_once(self._weigh), traced_once(self._start)
 
     def __call__(
         self, data: Array, features: Array, z: Array, noise: SideNoise, rng: np.random.Generator

@@ -21,7 +21,7 @@ from wyner_keras.evaluation.noise import (
 from wyner_keras.evaluation.report import IMPORTANCE_SAMPLES, NAMED, Figure
 from wyner_keras.model import WynerModel
 
-_FITTED, _SCORED = 200, 200  # held-out pairs, at most, that noise is fitted to and scored on
+_FITTED, _SCORED = 60, 100  # held-out pairs, at most, that noise is fitted to and scored on
 _LEAST = 6  # held-out pairs
 _KINDS = ("log_likelihood", "bits", "noise_scale")
 
