@@ -273,8 +273,8 @@ class Pairs:
             seed: of the draw, 0 or more.
 
         Returns:
-            Both of the same stores. Where rows or groups link many pairs, as label maps do, the
-            share is of rows and groups, and pairs with one on each side are left out of both.
+            Both of the same stores. Where rows link many pairs, as label maps do, the share is of
+            rows and groups, and pairs with one on each side are left out of both.
 
         Raises:
             ValueError: for a malformed argument, or where either would have no pair.

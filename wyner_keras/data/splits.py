@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from wyner_keras.data.rows import Rows
 
 _Positions = NDArray[np.int64]
+_LARGE = 1 / 200  # share of the pairs from which on rows that link them are split, not lots
 
 
 def split_classes(
@@ -195,8 +196,8 @@ def validation_parts(
         seed: of the draw.
 
     Returns:
-        Two masks `(n,)`. Where rows or groups link the pairs into large lots, the share is of rows
-        and groups, and pairs with one on each side are in neither mask.
+        Two masks `(n,)`. Where rows link the pairs into large lots, the share is of rows and
+        groups, and pairs with one on each side are in neither mask.
 
     Example:
         >>> from wyner_keras.data.rows import ArrayRows
@@ -206,8 +207,9 @@ def validation_parts(
         >>> [len(np.unique(index[part])) for part in parts]
         [81, 19]
     """
-    lots = linked_lots(stores, index, groups)
-    if np.bincount(lots).max() <= fraction * len(index):
+    # A lot of rows may be a class: to leave it out whole would leave out what is to be known.
+    largest = np.bincount(linked_lots(stores, index, None)).max()
+    if largest <= max(1, _LARGE * len(index)):
         chosen = held_out_pairs(stores, index, groups, fraction, seed)
         return ~chosen, chosen
     nodes, count = _nodes(stores, index, groups)

@@ -303,3 +303,33 @@ def test_a_bad_value_far_down_a_large_store_is_found(monkeypatch):
     flat = np.zeros((50, 2, 2, 1), np.uint8)
     flat[-1] = 1
     assert len(Pairs(flat, ArrayRows(flat))) == 50
+
+
+def test_validation_shares_no_row_and_leaves_every_class_on_both_sides():
+    labels = np.repeat(np.arange(26), 40)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, len(labels), 3))
+    index = np.stack([rng.permutation(len(labels)) for _ in range(4)])
+    index = np.stack([index.ravel(), np.empty(index.size, int)], axis=1)
+    index[:, 1] = [rng.choice(np.flatnonzero(labels == labels[row])) for row in index[:, 0]]
+    parts = Pairs(x, y, index=index).validation(0.2, seed=1)
+    for column in (0, 1):
+        rows = [part.index[:, column] for part in parts]
+        assert not set(rows[0]) & set(rows[1])
+        assert all(len(set(labels[each])) == 26 for each in rows)
+    assert len(parts[0]) == pytest.approx(0.64 * len(index), rel=0.1)
+    assert len(parts[1]) == pytest.approx(0.04 * len(index), rel=0.3)
+
+
+def test_validation_of_groups_keeps_them_whole():
+    x, y = np.random.default_rng(0).normal(size=(2, 200, 3))
+    groups = np.arange(200) // 20
+    parts = Pairs(x, y, groups=groups).validation(0.2, seed=0)
+    assert [len(part) for part in parts] == [160, 40]
+    assert not set(parts[0].groups) & set(parts[1].groups)
+
+
+def test_too_few_pairs_have_no_validation():
+    x = np.eye(3)
+    with pytest.raises(ValueError, match=r"pairs should be enough.*Received: 2 pairs"):
+        Pairs(x, x, index=[[0, 1], [1, 0]]).validation()
