@@ -8,7 +8,7 @@ from typing import Any
 from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
-from wyner_keras.modality import CodecSettings, Modality
+from wyner_keras.modality import CodecSettings, Modality, Whole
 from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
@@ -63,7 +63,9 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
     whole = not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
-    whole = whole and all(each.describe()["kind"] == "image" for each in facts.modalities)
+    whole = whole and all(
+        isinstance(each, Whole) and len(each.shape) == 3 for each in facts.modalities
+    )
 
     # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
     classes = facts.classes or 0
