@@ -214,8 +214,9 @@ class Side(keras.layers.Layer):
     @property
     def reader_weights(self) -> list[Any]:
         """The weights of q(z|x), in a fixed order."""
-        codec = [] if self.settings.reader == "data" else self.codec.weights
-        return [*codec, *self.reader_network.weights]
+        codec = [] if self.reads_data else self.codec.weights
+        network = self.expert_network if self.reader_network is None else self.reader_network
+        return [*codec, *network.weights]
 
     def posterior(self, features: Tensor, z: Tensor) -> Any:
         """q(u|x,z) before the flow: of the code that the decoder reads."""

@@ -110,6 +110,9 @@ def tiny_rows(model, count=7, seed=1):
 # to trace and to convert.
 SHARED = {
     "images": lambda: tiny_model(flow_steps={"x": 1, "y": 0}),
+    "whole": lambda: tiny_model(
+        (8, 8, 1), (9, 7, 3), z=_gaussian(3), flow_steps=0, expert="data", reader="expert"
+    ),
     "columns": lambda: tiny_model("vector", "series", z=_gaussian(3), v=False, flow_steps=0),
     "mixed": lambda: tiny_model(
         (6, 5, 3),

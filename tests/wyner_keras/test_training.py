@@ -296,3 +296,28 @@ def test_what_are_no_pairs_is_refused():
         ValueError, match=r"`pairs` should be Pairs\(x, y\). Received: pairs=an arr"
     ):
         wk.train(np.zeros((3, 2)))
+
+
+def test_few_images_without_labels_are_read_whole_to_the_end(tmp_path):
+    """Each pair its own concept; the readers are the experts, and rank, generate and are saved."""
+    rng = np.random.default_rng(0)
+    shared = rng.random((60, 1, 1, 1))
+    x, y = (
+        (shared * rng.random((1, *shape)) + 0.1 * rng.random((60, *shape))).clip(0, 1)
+        for shape in ((17, 16, 1), (18, 15, 3))
+    )
+    pairs = Pairs(x, y)
+    recipe = recipes.default(pairs.facts())
+    assert {(s.expert, s.reader) for s in recipe.sides.values()} == {("data", "expert")}
+    assert recipe.stage("alignment").loss.augmented
+    trained = wk.train(pairs, narrow(recipe).changed("alignment", epochs=1), verbose=0)
+    model = trained.model
+    assert trained.found["shared"] in ("kinds", "a quantity", "nothing")
+    assert not trained.history["marginal"]  # nothing is left to train
+    ranked = model.rank(x[:5], y, k=3)
+    assert ranked.rows.shape == (5, 3)
+    made = model.generate_y(x[:4], seed=0)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_array_equal(again.generate_y(x[:4], seed=0), made)
+    assert again.identity == model.identity
