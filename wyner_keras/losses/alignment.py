@@ -160,7 +160,7 @@ class Alignment(Loss):
             )
             logger.info("x and y share %s", _words(stage.found))
             model = stage.model = model.with_z(z)
-        outputs = seen.outputs(z, critic, labels, model.seed)
+        outputs = seen.outputs(z, labels, model.seed)
         for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
             output = side.expert_network.output_layer
             output.kernel.assign(head.kernel.numpy() @ kernel)
@@ -253,13 +253,12 @@ class _Seen:
         return 0.5 * (second - 1.0 + np.log(precision))
 
     def outputs(
-        self, z: Any, critic: Any, labels: np.ndarray | None, seed: int
+        self, z: Any, labels: np.ndarray | None, seed: int
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         """By side kernel and bias from e to the parameters of z's expert.
 
         Args:
             z: the family.
-            critic: which it is trained by.
             labels: the value of each pair, None to cluster them; −1 where nothing is shared.
             seed: of the clustering.
         """
@@ -385,7 +384,6 @@ def _find(
         if lacking.mean() <= max(2.0 * error, _SLACK * told.mean()):
             found["nats"] = max(found["nats"], found["nats_of_kinds"])
             return Categorical(n=1, k=kinds), labels, {"shared": "kinds", **found}
-    holds = np.sort(seen.nats())[::-1]
-    dimensions = max(1, int(np.sum(holds > _LEAST_NATS)))
-    found |= {"dimensions": dimensions}
-    return DiagonalGaussian(dim=dimensions), None, {"shared": "a quantity", **found}
+    found["dimensions"] = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
+    quantity = DiagonalGaussian(dim=found["dimensions"])
+    return quantity, None, {"shared": "a quantity", **found}
