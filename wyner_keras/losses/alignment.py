@@ -21,7 +21,7 @@ from wyner_keras.losses.kinds import Clusters, clustered, merged
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
 from wyner_keras.model import Side, WynerModel, in_parts
-from wyner_keras.networks.critic import GaussianCritic
+from wyner_keras.networks.critic import GaussianCritic, NaturalHead
 from wyner_keras.received import received
 
 Tensor = Any
@@ -97,11 +97,7 @@ class Alignment(Loss):
         layers: list[keras.layers.Layer] = []
         for position, side in enumerate(model.sides):
             seed = 1000 * model.seed + 500 + position
-            layer = keras.layers.Dense(
-                self.dimensions,
-                kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-                name=f"head_{side.name}",
-            )
+            layer = NaturalHead(self.dimensions, seed=seed, name=f"head_{side.name}")
             layer.build((None, side.expert_network.output_layer.kernel.shape[0]))
             layers.append(layer)
         critic = GaussianCritic(self.dimensions)
@@ -162,9 +158,9 @@ class Alignment(Loss):
             model = stage.model = model.with_z(z)
         outputs = seen.outputs(z, labels, model.seed)
         for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
-            output = side.expert_network.output_layer
-            output.kernel.assign(head.kernel.numpy() @ kernel)
-            output.bias.assign(bias + head.bias.numpy() @ kernel)
+            output, (head_kernel, head_bias) = side.expert_network.output_layer, head.affine()
+            output.kernel.assign(head_kernel @ kernel)
+            output.bias.assign(bias + head_bias @ kernel)
         experts = [
             ops.convert_to_tensor(e @ kernel + bias, "float32")
             for e, (kernel, bias) in zip(seen.naturals, outputs, strict=True)
@@ -190,7 +186,7 @@ def _words(found: Mapping[str, Any]) -> str:
 
 def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:
     """e, mean times precision of the expert, `(batch, dimensions)`, of what it reads."""
-    return ops.cast(head(side.expert_network.trunk(read, training=training)), "float32")
+    return head(side.expert_network.trunk(read, training=training), training=training)
 
 
 def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:

@@ -12,6 +12,51 @@ Tensor = Any
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
+class NaturalHead(keras.layers.Layer):
+    """An expert's natural parameters e, each standardised over the batch before scale and shift.
+
+    Without it all examples begin at much the same e, far from 0: training first drives e to 0,
+    where no pair is told from a stranger, and may stay there.
+
+    Args:
+        size: dimensions of z.
+        seed: of the initial weights.
+
+    Source: Ioffe and Szegedy, Batch normalization, 2015.
+    """
+
+    def __init__(self, size: int, seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**{"autocast": False, **kwargs})
+        self.size, self.seed = size, seed
+        self.dense = keras.layers.Dense(
+            size, use_bias=False, kernel_initializer=keras.initializers.GlorotUniform(seed=seed)
+        )
+        # Of the last ten batches or so: few pairs have few batches.
+        self.norm = keras.layers.BatchNormalization(momentum=0.9, dtype="float32")
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights for activations `(batch, width)`."""
+        self.dense.build(input_shape)
+        self.norm.build((None, self.size))
+        self.built = True
+
+    def call(self, hidden: Tensor, training: bool = False) -> Tensor:
+        """e `(batch, size)` of activations, by the batch's mean and variance while training."""
+        return self.norm(ops.cast(self.dense(hidden), "float32"), training=training)
+
+    def affine(self) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(width, size)` and bias that make e of activations outside training."""
+        norm = self.norm
+        scale = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
+        bias = norm.beta.numpy() - norm.moving_mean.numpy() * scale
+        return self.dense.kernel.numpy() * scale, bias
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "size": self.size, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
 class GaussianCritic(keras.layers.Layer):
     """log ∫ q(z|x) q(z|y) / p(z) dz for p(z) = N(0, I) and experts of constant precisions s, t.
 
