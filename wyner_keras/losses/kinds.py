@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import chi2
 from sklearn.cluster import KMeans
 
 _TRIES = 4  # starts of k-means; the one of least variance within clusters is kept
-_CERTAINTY = 0.9999  # that two values differ, of the many pairs of values that there are
+_SIGNIFICANT = 0.05  # p of a G-test, of all pairs of values at once, that keeps two apart
 
 
 class Clusters(NamedTuple):
@@ -55,7 +56,7 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
 
     Two values become one where that loses less than `price` times the entropy it saves, so that
     I(Z_x; Z_y) − price · H(Z) grows, or where x and y, each read to have one of the two, agree no
-    more than chance would have it (G-test). The pair that loses least a nat saved is first.
+    more than chance would have it (G-test, by Bonferroni). The pair that loses least a nat saved is first.
 
     Args:
         table: joint probabilities of the values that x and y are read to have, `(k, k)`.
@@ -76,8 +77,8 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
     kinds[~used] = -1
     groups = [[value] for value in np.flatnonzero(used)]
     joint = table[np.ix_(used, used)] / table.sum()
-    chance = chi2.ppf(_CERTAINTY, 1)
     while len(joint) > 1:
+        chance = chi2.isf(_SIGNIFICANT / math.comb(len(joint), 2), 1)
         lost, saved = _losses(joint)
         needless = (lost < price * saved) | (2 * rows * _agreement(joint) < chance)
         np.fill_diagonal(needless, False)
