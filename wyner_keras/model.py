@@ -60,7 +60,7 @@ class SideSettings:
     expert: str = "features"
     reader: str = "data"
     residual: bool = True
-    flow_steps: int = 1
+    flow_steps: int = 3
     dropout: float = 0.2
     noise: float = 0.3
 

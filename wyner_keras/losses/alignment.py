@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
 from wyner_keras import objectives
 from wyner_keras.data.checks import check_number, check_whole
@@ -32,7 +32,7 @@ _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 _APART = 2000  # pairs, at most, that z is chosen by
 _VALIDATION, _LEAST_VALIDATION = 0.15, 20  # their share of the pairs, and the least number of them
-_PSEUDO_COUNT = 0.5  # of two kinds, where a pair's is to have a logarithm
+_CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
 _SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
 
@@ -331,12 +331,18 @@ def _merged(clusters: Clusters, read: _Seen, price: float, rows: int) -> np.ndar
     return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
 
 
-def _nats_of(clusters: Clusters, seen: _Seen, apart: _Seen) -> np.ndarray:
-    """Nats of mutual information between kinds, of each pair apart by what was seen, `(pairs,)`."""
-    joint = _table(clusters, seen)[1] + _PSEUDO_COUNT
-    joint /= joint.sum()
-    logs = np.log(joint) - np.log(joint.sum(axis=0)) - np.log(joint.sum(axis=1))[:, None]
-    return logs[tuple(_table(clusters, apart)[0])]
+def _nats_of(clusters: Clusters, apart: _Seen, distinct: np.ndarray) -> np.ndarray:
+    """What kinds tell of each distinct pair apart, as `_nats_told`, at the best of confidences."""
+    logits = []
+    for means, (kernel, bias) in zip(apart.means, map(clusters.affine, (0, 1)), strict=True):
+        logits.append(means[distinct] @ kernel + bias)
+    found = []
+    for confidence in _CONFIDENCES:
+        # q(k|x) and q(k|y); their pmi is log Σ_k q(k|x) q(k|y) / p(k).
+        x, y = (softmax(confidence * side, axis=1) for side in logits)
+        p = (x.mean(axis=0) + y.mean(axis=0)) / 2
+        found.append(_nats_told(np.log((x / p) @ y.T + 1e-12)))
+    return max(found, key=np.mean)
 
 
 def _find(
@@ -373,7 +379,7 @@ def _find(
         labels = _merged(Clusters.of(seen.means, labels), read, price, rows)[labels]
     kinds = int(labels.max()) + 1
     if kinds > 1:
-        of_kinds = _nats_of(Clusters.of(seen.means, labels), seen, apart)[distinct]
+        of_kinds = _nats_of(Clusters.of(seen.means, labels), apart, distinct)
         lacking = told - of_kinds
         error = float(lacking.std()) / math.sqrt(count)
         found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
