@@ -54,13 +54,21 @@ def features(model, pairs):
 
 def natural(side, head, h):
     kernel, bias = side.expert_network.hidden_layers[0].get_weights()
-    return np.maximum(h @ kernel + bias, 0) @ head.kernel.numpy() + head.bias.numpy()
+    made = np.maximum(h @ kernel + bias, 0) @ head.dense.kernel.numpy()
+    gamma, beta, mean, variance = head.norm.get_weights()
+    return (made - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+
+
+# Scale, shift, mean and variance of each dimension.
+NORM = [[1, 2, 0.5, 1], [0, 0.1, -0.3, 1], [0.2, 0, -1, 0], [1, 3, 0.1, 2]]
 
 
 def test_the_terms_are_those_of_a_gaussian_z_in_numpy(make_model, pairs, oracle):
     model = make_model()
     stage = wk.Stage(model, Alignment(dimensions=4, price=0.3))
     *heads, critic = stage.heads
+    for head in heads:
+        head.norm.set_weights(np.array(NORM))
     critic.logs[0].assign([0.2, -1.0, 0.5, 1.0])
     experts = [
         np.concatenate([e / precision, np.tile(-np.log(precision), (len(e), 1))], axis=1)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wyner_keras.latents import DiagonalGaussian
-from wyner_keras.networks.critic import GaussianCritic
+from wyner_keras.networks.critic import GaussianCritic, NaturalHead
 
 
 @pytest.fixture
@@ -43,3 +43,16 @@ def test_of_gaussian_pairs_it_is_the_mutual_information():
     assert np.diag(pmi).mean() == pytest.approx(-0.5 * np.log(1 - correlation**2), abs=0.05)
     # E exp(pmi) = 1 over strangers: it is a ratio of densities.
     assert np.exp(pmi - 50 * np.eye(4000)).mean() == pytest.approx(1, abs=0.05)
+
+
+def test_a_head_standardises_over_the_batch_while_training_and_is_affine_after():
+    head, rng = NaturalHead(3), np.random.default_rng(0)
+    hidden = (rng.normal(size=(400, 5)) * 3 + 7).astype("float32")
+    for _ in range(100):
+        e = np.asarray(head(hidden, training=True))
+    np.testing.assert_allclose(e.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(e.std(axis=0), 1, atol=1e-2)
+    kernel, bias = head.affine()
+    after = np.asarray(head(hidden))
+    np.testing.assert_allclose(hidden @ kernel + bias, after, atol=1e-4)
+    np.testing.assert_allclose(after, e, atol=1e-2)
