@@ -193,7 +193,11 @@ def test_every_weighted_term_reaches_what_its_stage_trains_and_nothing_else_is(n
     before = [variable.numpy() for variable in stage.weights]
     stage.compile("adam", run_eagerly=True)
     stage.train_on_batch(*rows)
+    # Running means of the stage's own heads follow what is trained.
+    follow = [variable for head in stage.heads for variable in head.non_trainable_variables]
     for variable, old in zip(stage.weights, before, strict=True):
+        if any(variable is each for each in follow):
+            continue
         is_trained = any(variable is each for each in trained)
         assert np.array_equal(variable.numpy(), old) != is_trained, variable.path
 

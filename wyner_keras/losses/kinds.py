@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,8 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
 
     Two values become one where that loses less than `price` times the entropy it saves, so that
     I(Z_x; Z_y) − price · H(Z) grows, or where x and y, each read to have one of the two, agree no
-    more than chance would have it (G-test, by Bonferroni). The pair that loses least a nat saved is first.
+    more than chance would have it (G-test, by Bonferroni). The pair that loses least a nat saved
+    is first.
 
     Args:
         table: joint probabilities of the values that x and y are read to have, `(k, k)`.
@@ -72,11 +74,7 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
 
     Source: Slonim and Tishby, Agglomerative information bottleneck, 1999.
     """
-    kinds = np.arange(len(table))
-    used = table.sum(axis=0) + table.sum(axis=1) > 0
-    kinds[~used] = -1
-    groups = [[value] for value in np.flatnonzero(used)]
-    joint = table[np.ix_(used, used)] / table.sum()
+    used, joint, groups = _begun(table)
     while len(joint) > 1:
         chance = chi2.isf(_SIGNIFICANT / math.comb(len(joint), 2), 1)
         lost, saved = _losses(joint)
@@ -84,10 +82,43 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
         np.fill_diagonal(needless, False)
         if not needless.any():
             break
-        ratio = np.where(needless, lost / saved, np.inf)
-        i, j = sorted(map(int, np.unravel_index(np.argmin(ratio), ratio.shape)))
-        joint = _joined(joint, i, j)
-        groups[i] += groups.pop(j)
+        joint = _one_less(joint, groups, np.where(needless, lost / saved, np.inf))
+    return _numbered(groups, used)
+
+
+def merges(table: np.ndarray) -> Iterator[np.ndarray]:
+    """Merge values one by one, those first that lose least of I(X; Y) a nat of entropy saved.
+
+    Args:
+        table: as that of `merged`.
+
+    Yields:
+        The kind of each value, `(k,)`, as `merged` has it: all apart, one kind less, and so on to
+        two kinds.
+    """
+    used, joint, groups = _begun(table)
+    while len(joint) > 1:
+        yield _numbered(groups, used)
+        lost, saved = _losses(joint)
+        joint = _one_less(joint, groups, lost / saved)
+
+
+def _begun(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:
+    """Which values are had, their joint probabilities, and a group for each."""
+    used = table.sum(axis=0) + table.sum(axis=1) > 0
+    groups = [[int(value)] for value in np.flatnonzero(used)]
+    return used, table[np.ix_(used, used)] / table.sum(), groups
+
+
+def _one_less(joint: np.ndarray, groups: list[list[int]], ratio: np.ndarray) -> np.ndarray:
+    """The joint probabilities after the two of the least ratio are one, as they are in `groups`."""
+    i, j = sorted(map(int, np.unravel_index(np.argmin(ratio), ratio.shape)))
+    groups[i] += groups.pop(j)
+    return _joined(joint, i, j)
+
+
+def _numbered(groups: list[list[int]], used: np.ndarray) -> np.ndarray:
+    kinds = np.full(len(used), -1)
     for kind, group in enumerate(groups):
         kinds[group] = kind
     return kinds

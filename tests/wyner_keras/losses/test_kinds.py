@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from wyner_keras.losses.kinds import Clusters, clustered, merged
+from wyner_keras.losses.kinds import Clusters, clustered, merged, merges
 
 
 def information(joint):
@@ -53,6 +53,16 @@ def test_what_chance_may_have_made_is_no_kind():
     np.add.at(table, tuple(values), 1)
     assert merged(table, price=0.0, rows=300).max() == 0
     assert merged(np.diag(np.full(10, 30.0)), price=0.0, rows=300).max() == 9
+
+
+def test_merges_go_down_to_two_kinds_and_lose_least_first():
+    rng = np.random.default_rng(0)
+    joint = 0.9 * np.diag(rng.dirichlet(np.full(5, 5.0))) + 0.1 / 25
+    owner, table = split(joint, [[0.5, 0.5], [1.0], [0.2, 0.3, 0.5], [1.0], [0.4, 0.6]], rng)
+    path = list(merges(table))
+    assert [kinds.max() + 1 for kinds in path] == [9, 8, 7, 6, 5, 4, 3, 2]
+    assert len({*zip(owner, path[4], strict=True)}) == 5
+    assert list(merges(np.eye(1))) == []
 
 
 def test_values_that_nothing_has_are_of_no_kind():

@@ -1,0 +1,221 @@
+"""Kinds, a quantity or nothing: what z is, by what trained experts make of pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import logsumexp, softmax, xlogy
+
+from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.losses.kinds import Clusters, clustered, merged, merges
+
+_SHUFFLES = 200  # of pairs that share nothing
+_SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
+_OFFERED = 128  # kinds, at most; one for each 8 pairs at most
+_CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
+_JUDGED = 500  # pairs, at most, that each number of kinds is judged by
+_SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
+_LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the experts make of pairs; a row a pair, by side.
+
+    Args:
+        features: `(pairs, width)`.
+        naturals: e_x and e_y, `(pairs, dimensions)`.
+        precisions: of the experts, `(dimensions,)`, without the prior's 1.
+    """
+
+    features: list[np.ndarray]
+    naturals: list[np.ndarray]
+    precisions: list[np.ndarray]
+
+    @property
+    def means(self) -> tuple[np.ndarray, ...]:
+        """Of q(z|x) and q(z|y), `(pairs, dimensions)`."""
+        both = zip(self.naturals, self.precisions, strict=True)
+        return tuple(e / (1.0 + precision) for e, precision in both)
+
+    def nats(self) -> np.ndarray:
+        """D(q(z|x,y) ‖ p(z)) that each dimension holds, `(dimensions,)`."""
+        precision = 1.0 + sum(self.precisions)
+        mean = sum(self.naturals) / precision
+        second = np.square(mean).mean(axis=0) + 1.0 / precision
+        return 0.5 * (second - 1.0 + np.log(precision))
+
+    def outputs(
+        self, z: Any, labels: np.ndarray | None, seed: int
+    ) -> list[tuple[np.ndarray, np.ndarray]]:
+        """By side kernel and bias from e to the parameters of z's expert.
+
+        Args:
+            z: the family.
+            labels: the value of each pair, None to cluster them; −1 where nothing is shared.
+            seed: of the clustering.
+        """
+        if isinstance(z, DiagonalGaussian):
+            kept = np.sort(np.argsort(-self.nats(), kind="stable")[: z.dim])
+            return [_gaussian(precision, kept) for precision in self.precisions]
+        if labels is not None and (labels < 0).all():
+            size = len(self.precisions[0])
+            return [(np.zeros((size, z.size)), np.zeros(z.size)) for _ in self.precisions]
+        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in self.precisions]
+        centre = [side.mean(axis=0) for side in self.means]
+        rest = tuple(side - mean for side, mean in zip(self.means, centre, strict=True))
+        for _ in range(z.n):
+            own = clustered(rest, z.k, seed) if labels is None else labels
+            clusters = Clusters.of(rest, own)
+            for side, precision in enumerate(self.precisions):
+                kernel, bias = clusters.affine(side)
+                # Fewer different pairs than values of z: some values share a centre.
+                places = np.resize(np.arange(len(bias)), z.k)
+                bias = bias - centre[side] @ kernel
+                found[side].append((kernel[:, places] / (1.0 + precision)[:, None], bias[places]))
+            rest = tuple(
+                side - centres[own] for side, centres in zip(rest, clusters.centres, strict=True)
+            )
+        return [
+            (np.concatenate([k for k, _ in side], axis=1), np.concatenate([b for _, b in side]))
+            for side in found
+        ]
+
+
+def _gaussian(precision: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias from e to mean and log variance of an expert's factor."""
+    size = len(precision)
+    means = np.diag(1.0 / precision)[:, kept]
+    kernel = np.concatenate([means, np.zeros((size, len(kept)))], axis=1)
+    return kernel, np.concatenate([np.zeros(len(kept)), -np.log(precision[kept])])
+
+
+def _nats_told(scores: np.ndarray) -> np.ndarray:
+    """What each pair's score says beyond those of strangers, nats, `(pairs,)`; InfoNCE is the mean.
+
+    Args:
+        scores: of every x with every y, `(pairs, pairs)`; partners on the diagonal.
+    """
+    strangers = sum(logsumexp(scores, axis=axis) for axis in (0, 1)) / 2 - np.log(len(scores))
+    return np.diag(scores) - strangers
+
+
+def _table(clusters: Clusters, read: Seen) -> tuple[list[np.ndarray], np.ndarray]:
+    """By side the clusters that pairs are read to be in, `(pairs,)`, and how often each two are."""
+    values = [
+        np.argmax(means @ kernel + bias, axis=1)
+        for means, (kernel, bias) in zip(read.means, map(clusters.affine, (0, 1)), strict=True)
+    ]
+    table = np.zeros((len(clusters.centres[0]),) * 2)
+    np.add.at(table, tuple(values), 1.0)
+    return values, table
+
+
+def _best(
+    clusters: Clusters, share: np.ndarray, apart: Seen, distinct: np.ndarray, price: float
+) -> np.ndarray:
+    """The kind of each cluster, `(clusters,)`: as many kinds as tell most apart, less their price.
+
+    Args:
+        clusters: of pairs seen.
+        share: of those pairs, `(clusters,)`.
+        apart: pairs that it is judged by.
+        distinct: places of those of which no two share a row.
+        price: λ.
+    """
+    readings = _readings(clusters, apart, distinct[:_JUDGED])
+    best, most = np.zeros(len(share), int), 0.0
+    for kinds in merges(_table(clusters, apart)[1]):
+        kinds = _spread(kinds, clusters)
+        members = np.eye(kinds.max() + 1)[kinds]
+        nats = max(_nats_of(x @ members, y @ members).mean() for x, y in readings)
+        value = nats + price * xlogy(share @ members, share @ members).sum()
+        if value > most:
+            best, most = kinds, value
+    return best
+
+
+def _spread(kinds: np.ndarray, clusters: Clusters) -> np.ndarray:
+    """Clusters that nothing fell into are of the kind of the nearest into which something did."""
+    centres, used = np.concatenate(clusters.centres, axis=1), np.flatnonzero(kinds >= 0)
+    return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
+
+
+def _readings(
+    clusters: Clusters, read: Seen, places: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """q(k|x) and q(k|y) of pairs, each `(pairs, clusters)`, at every confidence."""
+    logits = [
+        means[places] @ kernel + bias
+        for means, (kernel, bias) in zip(read.means, map(clusters.affine, (0, 1)), strict=True)
+    ]
+    return [tuple(softmax(each * side, axis=1) for side in logits) for each in _CONFIDENCES]
+
+
+def _nats_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What kinds tell of each pair, as `_nats_told`, of q(k|x) and q(k|y)."""
+    p = (x.mean(axis=0) + y.mean(axis=0)) / 2
+    # The pmi is log Σ_k q(k|x) q(k|y) / p(k).
+    return _nats_told(np.log((x / np.maximum(p, 1e-12)) @ y.T + 1e-12))
+
+
+def find(
+    seen: Seen, apart: Seen, distinct: np.ndarray, critic: Any, price: float, seed: int
+) -> tuple[Any, np.ndarray | None, dict[str, Any]]:
+    """Kinds, a quantity or nothing.
+
+    Args:
+        seen: pairs that z is made of.
+        apart: pairs that it is chosen by.
+        distinct: places of those of which no two share a row.
+        critic: of the Gaussian.
+        price: λ.
+        seed: of clusters and shuffles.
+
+    Returns:
+        The family of z, the kind of each pair or None, and what was found.
+    """
+    count = len(distinct)
+    scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
+    told = _nats_told(scores)
+    # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
+    rng, every = np.random.default_rng(seed), np.arange(count)
+    shuffled = [scores[every, rng.permutation(count)].mean() for _ in range(_SHUFFLES)]
+    p = (1 + np.sum(np.array(shuffled) >= np.diag(scores).mean())) / (1 + _SHUFFLES)
+    if p > _SIGNIFICANT:
+        nothing = np.full(len(seen.naturals[0]), -1)
+        return Categorical(n=1, k=2), nothing, {"shared": "nothing", "nats": 0.0, "p": float(p)}
+    found: dict[str, Any] = {"nats": max(0.0, float(told.mean())), "p": float(p)}
+
+    labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
+    clusters, rows = Clusters.of(seen.means, labels), len(np.unique(seen.means[0], axis=0))
+    # Merged by pairs trained on, of which there are more, then by those apart, that nothing fitted.
+    labels = _spread(merged(_table(clusters, seen)[1], price, rows), clusters)[labels]
+    share = np.bincount(labels) / len(labels)
+    labels = _best(Clusters.of(seen.means, labels), share, apart, distinct, price)[labels]
+    kinds = int(labels.max()) + 1
+    if kinds > 1:
+        readings = _readings(Clusters.of(seen.means, labels), apart, distinct)
+        of_kinds = max((_nats_of(*each) for each in readings), key=np.mean)
+        lacking = told - of_kinds
+        error = float(lacking.std()) / math.sqrt(count)
+        found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
+        if lacking.mean() <= max(2.0 * error, _SLACK * told.mean()):
+            found["nats"] = max(found["nats"], found["nats_of_kinds"])
+            return Categorical(n=1, k=kinds), labels, {"shared": "kinds", **found}
+    found["dimensions"] = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
+    quantity = DiagonalGaussian(dim=found["dimensions"])
+    return quantity, None, {"shared": "a quantity", **found}
+
+
+def words(found: Mapping[str, Any]) -> str:
+    """What `find` found, for people."""
+    if found["shared"] == "nothing":
+        return f"nothing that was found (p = {found['p']:.2f} by shuffled partners)"
+    of = {"kinds": "{kinds} kinds", "a quantity": "a quantity, in {dimensions} dimensions"}
+    return f"{of[found['shared']].format(**found)}: {found['nats']:.2f} nats or more"
