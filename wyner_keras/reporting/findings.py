@@ -58,6 +58,11 @@ class Findings:
         return not self.too_few and self.held.significance < _SURE
 
     @property
+    def dependence(self) -> float | None:
+        """The p value of `dependence_test` on the held-out pairs; None where it was not run."""
+        return self.report.p_values.get("dependence")
+
+    @property
     def shared_nats(self) -> float:
         """A lower bound of I(X;Y), InfoNCE on held-out pairs; 0 where it cannot be had."""
         found = self.figure("partner_nats")

@@ -135,6 +135,7 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
         return "Nothing shared was found.", [
             f"{ranked} That is what rows drawn apart would do.",
             "x and y share nothing that this model finds: whatever z holds is of one side alone.",
+            *_tested(found),
         ]
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
@@ -147,6 +148,16 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
         "less well than rows drawn apart.",
     )
     return f"x and y share {nats:.2f} nats or more.", why
+
+
+def _tested(found: Findings) -> list[str]:
+    """What the test of the pairs, in which no model has a part, says of a model's nothing."""
+    p = found.dependence
+    if p is None:
+        return []
+    if p > 0.05:
+        return [f"A test of the pairs without the model finds nothing either (p = {p:.2f})."]
+    return [f"A test of the pairs without the model finds that they do share (p = {p:.3f})."]
 
 
 def _shared(

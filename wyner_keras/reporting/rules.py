@@ -29,7 +29,14 @@ def _few(f: Findings) -> Iterator[Advice]:
 
 
 def _nothing(f: Findings) -> Iterator[Advice]:
-    if f.nothing:
+    if f.nothing and f.dependence is not None and f.dependence <= 0.05:
+        yield (
+            "The model finds nothing shared, but a test of the pairs does "
+            f"(p = {f.dependence:.3f}).",
+            "The rows are matched. Try a longer training, more pairs, and another encoder of what "
+            "should matter.",
+        )
+    elif f.nothing:
         yield (
             "Held-out partners are found no better than by chance.",
             "Either the sides share nothing, or the rows are not matched (check that row i of x "

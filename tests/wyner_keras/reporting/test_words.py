@@ -17,12 +17,14 @@ def fits(rank=0.01, against=0.0, count=200):
     return Misfits(scores=-pmi, pmi=pmi, ranks=np.full(count, rank), others=200)
 
 
-def findings(figures=None, nats=None, held=None, trained=None, shares=None):
+def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=None):
     named = {name: Figure(*values) for name, values in (figures or {}).items()}
     sweeps = ()
     if shares is not None:
         sweeps = (Sweep("value", False, ("",) * len(shares), np.eye(2), np.array(shares)),)
-    report = Report(figures=named, counts={}, seed=0)
+    report = Report(
+        figures=named, counts={}, seed=0, p_values={} if p is None else {"dependence": p}
+    )
     return Findings(report, nats or {}, held or fits(), trained, sweeps)
 
 
@@ -57,6 +59,8 @@ def test_every_figure_is_shown_once_in_the_order_of_the_page() -> None:
 # What is measured, and words of what is said of it.
 FAILURES = {
     "nothing": (findings(held=fits(0.5)), "no better than by chance"),
+    "nothing in the pairs": (findings(held=fits(0.5), p=0.4), "no better than by chance"),
+    "missed": (findings(held=fits(0.5), p=0.002), "a test of the pairs does (p = 0.002)"),
     "few": (findings(held=fits(count=50)), "Only 50 pairs"),
     "one value": (findings(shares=[0.93, 0.07]), "One value of z holds 93 %"),
     "by heart": (
