@@ -138,17 +138,18 @@ class Alignment(Loss):
         """
         model, (*heads, critic) = stage.model, stage.heads
         seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
-        z, labels = model.z, None
+        z: Any = model.z
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held)
-            z, labels, stage.found = find(
+            z, outputs, stage.found = find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
             logger.info("x and y share %s", words(stage.found))
             model = stage.model = model.with_z(z)
-        outputs = seen.outputs(z, labels, model.seed)
+        else:
+            outputs = seen.outputs(z, model.seed)
         for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
             output, (head_kernel, head_bias) = side.expert_network.output_layer, head.affine()
             output.kernel.assign(head_kernel @ kernel)

@@ -13,6 +13,9 @@ from scipy.special import logsumexp, softmax, xlogy
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.kinds import Clusters, clustered, merged, merges
+from wyner_keras.losses.quantities import Quantities, correlated
+
+Affine = tuple[np.ndarray, np.ndarray]
 
 _SHUFFLES = 200  # of pairs that share nothing
 _SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
@@ -50,49 +53,56 @@ class Seen:
         second = np.square(mean).mean(axis=0) + 1.0 / precision
         return 0.5 * (second - 1.0 + np.log(precision))
 
-    def outputs(
-        self, z: Any, labels: np.ndarray | None, seed: int
-    ) -> list[tuple[np.ndarray, np.ndarray]]:
-        """By side kernel and bias from e to the parameters of z's expert.
+    def outputs(self, z: Any, seed: int) -> list[Affine]:
+        """By side kernel and bias from e to the parameters of z's expert, of a family told.
 
         Args:
             z: the family.
-            labels: the value of each pair, None to cluster them; −1 where nothing is shared.
             seed: of the clustering.
         """
         if isinstance(z, DiagonalGaussian):
-            kept = np.sort(np.argsort(-self.nats(), kind="stable")[: z.dim])
-            return [_gaussian(precision, kept) for precision in self.precisions]
-        if labels is not None and (labels < 0).all():
-            size = len(self.precisions[0])
-            return [(np.zeros((size, z.size)), np.zeros(z.size)) for _ in self.precisions]
-        found: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in self.precisions]
-        centre = [side.mean(axis=0) for side in self.means]
-        rest = tuple(side - mean for side, mean in zip(self.means, centre, strict=True))
+            agreed = correlated(self.means, self.means).first(z.dim)
+            # Of fewer directions that the sides agree on, the dimensions that hold most.
+            return self.of(agreed) if len(agreed.correlations) == z.dim else self.widest(z.dim)
+        found, rest = [], self.means
         for _ in range(z.n):
-            own = clustered(rest, z.k, seed) if labels is None else labels
-            clusters = Clusters.of(rest, own)
-            for side, precision in enumerate(self.precisions):
-                kernel, bias = clusters.affine(side)
-                # Fewer different pairs than values of z: some values share a centre.
-                places = np.resize(np.arange(len(bias)), z.k)
-                bias = bias - centre[side] @ kernel
-                found[side].append((kernel[:, places] / (1.0 + precision)[:, None], bias[places]))
+            labels = clustered(rest, z.k, seed)
+            clusters = Clusters.of(rest, labels)
+            found.append(self.of(clusters, z.k))
+            # Less what the cluster says, but for the mean of all.
             rest = tuple(
-                side - centres[own] for side, centres in zip(rest, clusters.centres, strict=True)
+                side - centres[labels] + side.mean(axis=0)
+                for side, centres in zip(rest, clusters.centres, strict=True)
             )
         return [
             (np.concatenate([k for k, _ in side], axis=1), np.concatenate([b for _, b in side]))
-            for side in found
+            for side in zip(*found, strict=True)
         ]
 
+    def of(self, what: Clusters | Quantities, count: int | None = None) -> list[Affine]:
+        """By side kernel and bias from e to what clusters or quantities make of the means.
 
-def _gaussian(precision: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias from e to mean and log variance of an expert's factor."""
-    size = len(precision)
-    means = np.diag(1.0 / precision)[:, kept]
-    kernel = np.concatenate([means, np.zeros((size, len(kept)))], axis=1)
-    return kernel, np.concatenate([np.zeros(len(kept)), -np.log(precision[kept])])
+        Args:
+            what: of the means, or of what is left of them.
+            count: of values of z; where there are fewer clusters, some values share a centre.
+        """
+        found = []
+        for side, precision in enumerate(self.precisions):
+            kernel, bias = what.affine(side)
+            places = np.resize(np.arange(len(bias)), len(bias) if count is None else count)
+            found.append((kernel[:, places] / (1.0 + precision)[:, None], bias[places]))
+        return found
+
+    def widest(self, count: int) -> list[Affine]:
+        """By side kernel and bias from e to a Gaussian of the dimensions that hold most."""
+        kept = np.sort(np.argsort(-self.nats(), kind="stable")[:count])
+        found = []
+        for precision in self.precisions:
+            means = np.diag(1.0 / precision)[:, kept]
+            kernel = np.concatenate([means, np.zeros_like(means)], axis=1)
+            bias = np.concatenate([np.zeros(len(kept)), -np.log(precision[kept])])
+            found.append((kernel, bias))
+        return found
 
 
 def _nats_told(scores: np.ndarray) -> np.ndarray:
@@ -164,10 +174,25 @@ def _nats_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _nats_told(np.log((x / np.maximum(p, 1e-12)) @ y.T + 1e-12))
 
 
+def _quantities(
+    seen: Seen, apart: Seen, distinct: np.ndarray, price: float
+) -> tuple[Quantities, np.ndarray]:
+    """As many quantities as tell most, less their price, and what they tell, as `_nats_told`."""
+    points = tuple(side[distinct] for side in apart.means)
+    found = correlated(seen.means, points)
+    judged = tuple(side[:_JUDGED] for side in points)
+    values, scores = [0.0], np.zeros((len(judged[0]),) * 2)
+    for one, nats in zip(found.pmi(judged), np.cumsum(found.nats()), strict=True):
+        scores = scores + one
+        values.append(_nats_told(scores).mean() - price * nats)
+    found = found.first(int(np.argmax(values)))
+    return found, _nats_told(found.pmi(points).sum(axis=0))
+
+
 def find(
     seen: Seen, apart: Seen, distinct: np.ndarray, critic: Any, price: float, seed: int
-) -> tuple[Any, np.ndarray | None, dict[str, Any]]:
-    """Kinds, a quantity or nothing.
+) -> tuple[Any, list[Affine], dict[str, Any]]:
+    """Kinds, a quantity or nothing: of what tells as much as the critic, the least.
 
     Args:
         seen: pairs that z is made of.
@@ -178,7 +203,7 @@ def find(
         seed: of clusters and shuffles.
 
     Returns:
-        The family of z, the kind of each pair or None, and what was found.
+        The family of z, by side kernel and bias from e to its expert, and what was found.
     """
     count = len(distinct)
     scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
@@ -188,9 +213,16 @@ def find(
     shuffled = [scores[every, rng.permutation(count)].mean() for _ in range(_SHUFFLES)]
     p = (1 + np.sum(np.array(shuffled) >= np.diag(scores).mean())) / (1 + _SHUFFLES)
     if p > _SIGNIFICANT:
-        nothing = np.full(len(seen.naturals[0]), -1)
-        return Categorical(n=1, k=2), nothing, {"shared": "nothing", "nats": 0.0, "p": float(p)}
-    found: dict[str, Any] = {"nats": max(0.0, float(told.mean())), "p": float(p)}
+        z: Any = Categorical(n=1, k=2)
+        silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
+        return z, silent, {"shared": "nothing", "nats": 0.0, "p": float(p)}
+
+    def error(nats: np.ndarray) -> float:
+        return 2.0 * float(nats.std()) / math.sqrt(count)
+
+    def enough(nats: np.ndarray) -> bool:
+        lacking = told - nats
+        return bool(lacking.mean() <= max(error(lacking), _SLACK * told.mean()))
 
     labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
     clusters, rows = Clusters.of(seen.means, labels), len(np.unique(seen.means[0], axis=0))
@@ -198,19 +230,27 @@ def find(
     labels = _spread(merged(_table(clusters, seen)[1], price, rows), clusters)[labels]
     share = np.bincount(labels) / len(labels)
     labels = _best(Clusters.of(seen.means, labels), share, apart, distinct, price)[labels]
-    kinds = int(labels.max()) + 1
-    if kinds > 1:
-        readings = _readings(Clusters.of(seen.means, labels), apart, distinct)
-        of_kinds = max((_nats_of(*each) for each in readings), key=np.mean)
-        lacking = told - of_kinds
-        error = float(lacking.std()) / math.sqrt(count)
-        found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
-        if lacking.mean() <= max(2.0 * error, _SLACK * told.mean()):
-            found["nats"] = max(found["nats"], found["nats_of_kinds"])
-            return Categorical(n=1, k=kinds), labels, {"shared": "kinds", **found}
+    clusters, kinds = Clusters.of(seen.means, labels), int(labels.max()) + 1
+    readings = _readings(clusters, apart, distinct)
+    of_kinds = max((_nats_of(*each) for each in readings), key=np.mean)
+    quantities, of_quantities = _quantities(seen, apart, distinct, price)
+    dimensions = len(quantities.correlations)
+
+    found: dict[str, Any] = {"p": float(p), "nats": max(0.0, float(told.mean()))}
+    found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
+    found |= {"dimensions": dimensions, "nats_of_dimensions": float(of_quantities.mean())}
+    more = of_quantities - of_kinds
+    if kinds > 1 and enough(of_kinds) and more.mean() <= error(more):
+        found["nats"] = max(found["nats"], found["nats_of_kinds"])
+        return Categorical(n=1, k=kinds), seen.of(clusters), {"shared": "kinds", **found}
+    if dimensions and enough(of_quantities):
+        found["nats"] = max(found["nats"], found["nats_of_dimensions"])
+        z = DiagonalGaussian(dim=dimensions)
+        return z, seen.of(quantities), {"shared": "a quantity", **found}
+    # Neither: the critic's own dimensions that hold anything.
     found["dimensions"] = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
-    quantity = DiagonalGaussian(dim=found["dimensions"])
-    return quantity, None, {"shared": "a quantity", **found}
+    z = DiagonalGaussian(dim=found["dimensions"])
+    return z, seen.widest(z.dim), {"shared": "a quantity", **found}
 
 
 def words(found: Mapping[str, Any]) -> str:

@@ -1,0 +1,95 @@
+"""Quantities: directions of a Gaussian z that x and y agree on, each by itself."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import norm
+
+_LEAST = 1e-3  # variance, as a share of the largest direction's, of what is no rounding
+_MOST = 0.999  # correlation, so that precisions are finite
+_SIGNIFICANT = 0.05  # p of the test of all directions, above which they are chance
+
+
+class Quantities(NamedTuple):
+    """Directions in which points of x and y are correlated, the most first.
+
+    Args:
+        centres: by side, `(size,)`.
+        maps: by side from points less the centre to variates of unit variance, `(size, count)`.
+        correlations: of the variates, `(count,)`, in (0, 1).
+    """
+
+    centres: tuple[np.ndarray, ...]
+    maps: tuple[np.ndarray, ...]
+    correlations: np.ndarray
+
+    def variates(self, points: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """By side `(pairs, count)` of points `(pairs, size)`."""
+        sides = zip(points, self.centres, self.maps, strict=True)
+        return tuple((side - centre) @ map_ for side, centre, map_ in sides)
+
+    def first(self, count: int) -> Quantities:
+        """The first so many."""
+        maps = tuple(map_[:, :count] for map_ in self.maps)
+        return Quantities(self.centres, maps, self.correlations[:count])
+
+    def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(size, 2 count)` and bias from points to mean and log variance of z's expert.
+
+        With z of unit variance, and each variate √ρ z + √(1 − ρ) noise, x and y are independent
+        given z and I(X, Y; Z) is the least that does it.
+
+        Source: Wyner, The common information of two dependent random variables, 1975.
+        """
+        rho = self.correlations
+        means = self.maps[side] / np.sqrt(rho)
+        kernel = np.concatenate([means, np.zeros_like(means)], axis=1)
+        bias = np.concatenate([-self.centres[side] @ means, np.log1p(-rho) - np.log(rho)])
+        return kernel, bias
+
+    def pmi(self, points: tuple[np.ndarray, ...]) -> np.ndarray:
+        """Nats of every x with every y by each quantity, `(count, pairs, pairs)`."""
+        rho = self.correlations[:, None, None]
+        x, y = (side.T for side in self.variates(points))
+        squares = np.square(x)[:, :, None] + np.square(y)[:, None, :]
+        products = x[:, :, None] * y[:, None, :]
+        rest = 1 - rho**2
+        return -0.5 * np.log(rest) - (rho**2 * squares - 2 * rho * products) / (2 * rest)
+
+    def nats(self) -> np.ndarray:
+        """I(X, Y; Z) of each, `(count,)`: ½ log (1 + ρ) / (1 − ρ)."""
+        return np.arctanh(self.correlations)
+
+
+def correlated(points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...]) -> Quantities:
+    """Canonical directions of points, as far as points apart are correlated in them too.
+
+    Args:
+        points: by side, `(pairs, size)`.
+        apart: likewise, of other pairs; a correlation is the lesser of the two, and is dropped
+            where chance may have made it.
+
+    Source: Hotelling, Relations between two sets of variates, 1936.
+    """
+    centres = tuple(side.mean(axis=0) for side in points)
+    whitened = []
+    for side, centre in zip(points, centres, strict=True):
+        values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(side, rowvar=False)))
+        kept = values > _LEAST * values.max()
+        whitened.append(vectors[:, kept] / np.sqrt(values[kept]))
+    x, y = (
+        (side - centre) @ white
+        for side, centre, white in zip(points, centres, whitened, strict=True)
+    )
+    left, seen, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
+    found = Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
+    a, b = (side - side.mean(axis=0) for side in found.variates(apart))
+    scale = np.sqrt(np.square(a).sum(axis=0) * np.square(b).sum(axis=0))
+    both = np.minimum(np.minimum(seen, (a * b).sum(axis=0) / np.maximum(scale, 1e-12)), _MOST)
+    # Fisher's test, of all directions at once.
+    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(max(1, len(a) - 3)))
+    order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
+    return Quantities(centres, tuple(map_[:, order] for map_ in found.maps), both[order])
