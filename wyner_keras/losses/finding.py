@@ -257,5 +257,8 @@ def words(found: Mapping[str, Any]) -> str:
     """What `find` found, for people."""
     if found["shared"] == "nothing":
         return f"nothing that was found (p = {found['p']:.2f} by shuffled partners)"
-    of = {"kinds": "{kinds} kinds", "a quantity": "a quantity, in {dimensions} dimensions"}
-    return f"{of[found['shared']].format(**found)}: {found['nats']:.2f} nats or more"
+    if found["shared"] == "kinds":
+        what = f"{found['kinds']} kinds"
+    else:
+        what = f"a quantity of {found['dimensions']} dimension" + "s" * (found["dimensions"] > 1)
+    return f"{what}: {found['nats']:.2f} nats or more"
