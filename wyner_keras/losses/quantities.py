@@ -76,7 +76,7 @@ def correlated(points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...]) ->
     """
     centres = tuple(side.mean(axis=0) for side in points)
     whitened = []
-    for side, centre in zip(points, centres, strict=True):
+    for side in points:
         values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(side, rowvar=False)))
         kept = values > _LEAST * values.max()
         whitened.append(vectors[:, kept] / np.sqrt(values[kept]))
