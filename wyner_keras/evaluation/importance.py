@@ -80,6 +80,9 @@ class Locals:
     def __init__(self, side: Side) -> None:
         self.side = side
         self._step, self._begin = traced_once(self._weigh), traced_once(self._start)
+        # What `_start` gave, by features and z: those of finite z come again and again.
+        self._known: dict[bytes, tuple[Array, ...]] = {}
+        self._room = _ROOM if side.z.values() is not None else 0
 
     def __call__(
         self, data: Array, features: Array, z: Array, noise: SideNoise, rng: np.random.Generator
@@ -148,17 +151,31 @@ class Locals:
         keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
         _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         of_x, of_z = features[example[first]], z[first]
-        rows, parts = max(1, _TANGENTS // self.side.local.size), []
-        for start in range(0, len(first), rows):
-            part = slice(start, start + rows)
-            found = self._begin(tf.constant(of_x[part]), tf.constant(of_z[part]))
-            parts.append([np.asarray(value, np.float64) for value in found])
-        start_, made, jacobian = (np.concatenate(whole) for whole in zip(*parts, strict=True))
+        start_, made, jacobian = self._starts(of_x, of_z)
         weighed = jacobian / metric  # (rows, size, width), d features / d u over variances
         precision = weighed @ np.swapaxes(jacobian, 1, 2) + np.eye(start_.shape[1])
         slope = (weighed @ (of_x - made)[:, :, None])[:, :, 0] - start_
         mean = start_ + np.linalg.solve(precision, slope[:, :, None])[:, :, 0]
         return mean, np.linalg.cholesky(precision), which.ravel()
+
+    def _starts(self, features: Array, z: Array) -> tuple[Array, ...]:
+        """`_start` of rows, those that are known from before."""
+        keys = [x.tobytes() + of_z.tobytes() for x, of_z in zip(features, z, strict=True)]
+        new = np.array([place for place, key in enumerate(keys) if key not in self._known], int)
+        rows, parts = max(1, _TANGENTS // self.side.local.size), []
+        for start in range(0, len(new), rows):
+            part = new[start : start + rows]
+            found = self._begin(tf.constant(features[part]), tf.constant(z[part]))
+            parts.append([np.asarray(value, np.float64) for value in found])
+        if len(new) == len(keys) and not self._room:
+            return tuple(np.concatenate(whole) for whole in zip(*parts, strict=True))
+        fresh = {keys[new[place]]: row for place, row in enumerate(_rows_of(parts))}
+        whole = [fresh[key] if key in fresh else self._known[key] for key in keys]
+        for key, row in fresh.items():
+            size = sum(value.nbytes for value in row)
+            if size <= self._room:
+                self._known[key], self._room = row, self._room - size
+        return tuple(np.stack(each) for each in zip(*whole, strict=True))
 
     def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The mode of q(u|x,z), features made of it, and their Jacobian `(rows, size, width)`."""
@@ -171,6 +188,16 @@ class Locals:
             made = side.decode(side.code(spread, of_z), of_z)
         jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
         return start, made[::size], jacobian
+
+
+def _rows_of(parts: list[list[Array]]) -> Iterator[tuple[Array, ...]]:
+    for part in parts:
+        yield from zip(*part, strict=True)
+
+
+def locals_of(model: WynerModel) -> dict[str, Locals]:
+    """By side what draws its u; graphs are traced once for all that draw by it."""
+    return {side.name: Locals(side) for side in model.sides}
 
 
 class Commons:

@@ -9,7 +9,7 @@ import numpy as np
 
 from wyner_keras.data import Pairs
 from wyner_keras.evaluation.held import Evaluation
-from wyner_keras.evaluation.importance import Array, Locals, Weighed, parts_of
+from wyner_keras.evaluation.importance import Array, Locals, Weighed, locals_of, parts_of
 from wyner_keras.evaluation.noise import (
     NEEDS,
     Noise,
@@ -112,7 +112,7 @@ def log_likelihood(
     """
     check_model(model, pairs, samples=samples)
     rng = np.random.default_rng(seed)
-    return _log_likelihood(model, arrays_of(model, pairs), noise, samples, rng)
+    return _log_likelihood(model, arrays_of(model, pairs), locals_of(model), noise, samples, rng)
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
@@ -128,9 +128,10 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
     few = min(_FITTED, len(order) // 3)
     parts = order[:few], order[few : few + _SCORED]
     rows = [{"x": x.examples[part], "y": y.examples[x.partner[part]]} for part in parts]
-    noise = fitted(model, rows[0], rng=rng)
+    locals_ = locals_of(model)
+    noise = fitted(model, rows[0], locals_, rng=rng)
     found: dict[str, Figure | str] = {}
-    bounds = _log_likelihood(model, rows[1], noise, IMPORTANCE_SAMPLES, rng)
+    bounds = _log_likelihood(model, rows[1], locals_, noise, IMPORTANCE_SAMPLES, rng)
     for which, bound in bounds.items():
         # "y_given_x" is a figure of y, as made from x.
         name, _, given = which.partition("_given_")
@@ -157,11 +158,11 @@ def _deviation(examples: Array, units: Array) -> float:
 def _log_likelihood(
     model: WynerModel,
     data: Mapping[str, Array],
+    locals_: Mapping[str, Locals],
     noise: Noise,
     samples: int,
     rng: np.random.Generator,
 ) -> dict[str, Bound]:
-    locals_ = {side.name: Locals(side) for side in model.sides}
     given = {name: noise.of(name) for name in locals_}
     parts = [Weighed(model, part, locals_, given, samples, rng).bounds() for part in parts_of(data)]
     known = {

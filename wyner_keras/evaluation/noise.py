@@ -17,6 +17,7 @@ from wyner_keras.evaluation.importance import (
     Locals,
     SideNoise,
     Weighed,
+    locals_of,
     parts_of,
     rows_at_once,
 )
@@ -89,7 +90,14 @@ def fit_noise(
     """
     check_model(model, pairs, samples=samples, rounds=rounds)
     rng = np.random.default_rng(seed)
-    return fitted(model, arrays_of(model, pairs), samples=samples, rounds=rounds, rng=rng)
+    return fitted(
+        model,
+        arrays_of(model, pairs),
+        locals_of(model),
+        samples=samples,
+        rounds=rounds,
+        rng=rng,
+    )
 
 
 def has_densities(model: Any) -> bool:
@@ -122,13 +130,13 @@ def arrays_of(model: WynerModel, pairs: Pairs) -> dict[str, Array]:
 def fitted(
     model: WynerModel,
     data: Mapping[str, Array],
+    locals_: Mapping[str, Locals],
     *,
     samples: int = _SAMPLES,
     rounds: int = _ROUNDS,
     rng: np.random.Generator,
 ) -> Noise:
     """`fit_noise` of examples `(n, *shape)` by side."""
-    locals_ = {side.name: Locals(side) for side in model.sides}
     noise = {
         side.name: SideNoise(
             np.zeros_like(np.asarray(side.codec.noise_units), "f"),
