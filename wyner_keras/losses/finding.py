@@ -61,7 +61,7 @@ class Seen:
             seed: of the clustering.
         """
         if isinstance(z, DiagonalGaussian):
-            agreed = correlated(self.means, self.means).first(z.dim)
+            agreed = correlated(self.means, self.means).some(slice(z.dim))
             # Of fewer directions that the sides agree on, the dimensions that hold most.
             return self.of(agreed) if len(agreed.correlations) == z.dim else self.widest(z.dim)
         found, rest = [], self.means
@@ -115,15 +115,15 @@ def _nats_told(scores: np.ndarray) -> np.ndarray:
     return np.diag(scores) - strangers
 
 
-def _table(clusters: Clusters, read: Seen) -> tuple[list[np.ndarray], np.ndarray]:
-    """By side the clusters that pairs are read to be in, `(pairs,)`, and how often each two are."""
+def _table(clusters: Clusters, read: Seen) -> np.ndarray:
+    """How often x and y of a pair are read to be in each two clusters, `(clusters, clusters)`."""
     values = [
         np.argmax(means @ kernel + bias, axis=1)
         for means, (kernel, bias) in zip(read.means, map(clusters.affine, (0, 1)), strict=True)
     ]
     table = np.zeros((len(clusters.centres[0]),) * 2)
     np.add.at(table, tuple(values), 1.0)
-    return values, table
+    return table
 
 
 def _best(
@@ -140,7 +140,7 @@ def _best(
     """
     readings = _readings(clusters, apart, distinct[:_JUDGED])
     best, most = np.zeros(len(share), int), 0.0
-    for kinds in merges(_table(clusters, apart)[1]):
+    for kinds in merges(_table(clusters, apart)):
         kinds = _spread(kinds, clusters)
         members = np.eye(kinds.max() + 1)[kinds]
         nats = max(_nats_of(x @ members, y @ members).mean() for x, y in readings)
@@ -182,11 +182,11 @@ def _quantities(
     found = correlated(seen.means, points)
     judged = tuple(side[:_JUDGED] for side in points)
     values, scores = [0.0], np.zeros((len(judged[0]),) * 2)
-    for one, nats in zip(found.pmi(judged), np.cumsum(found.nats()), strict=True):
-        scores = scores + one
+    for place, nats in enumerate(np.cumsum(found.nats())):
+        scores += found.some(slice(place, place + 1)).pmi(judged)
         values.append(_nats_told(scores).mean() - price * nats)
-    found = found.first(int(np.argmax(values)))
-    return found, _nats_told(found.pmi(points).sum(axis=0))
+    found = found.some(slice(int(np.argmax(values))))
+    return found, _nats_told(found.pmi(points))
 
 
 def find(
@@ -227,7 +227,7 @@ def find(
     labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
     clusters, rows = Clusters.of(seen.means, labels), len(np.unique(seen.means[0], axis=0))
     # Merged by pairs trained on, of which there are more, then by those apart, that nothing fitted.
-    labels = _spread(merged(_table(clusters, seen)[1], price, rows), clusters)[labels]
+    labels = _spread(merged(_table(clusters, seen), price, rows), clusters)[labels]
     share = np.bincount(labels) / len(labels)
     labels = _best(Clusters.of(seen.means, labels), share, apart, distinct, price)[labels]
     clusters, kinds = Clusters.of(seen.means, labels), int(labels.max()) + 1

@@ -31,10 +31,10 @@ class Quantities(NamedTuple):
         sides = zip(points, self.centres, self.maps, strict=True)
         return tuple((side - centre) @ map_ for side, centre, map_ in sides)
 
-    def first(self, count: int) -> Quantities:
-        """The first so many."""
-        maps = tuple(map_[:, :count] for map_ in self.maps)
-        return Quantities(self.centres, maps, self.correlations[:count])
+    def some(self, which: slice) -> Quantities:
+        """Some of them."""
+        maps = tuple(map_[:, which] for map_ in self.maps)
+        return Quantities(self.centres, maps, self.correlations[which])
 
     def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Kernel `(size, 2 count)` and bias from points to mean and log variance of z's expert.
@@ -51,13 +51,11 @@ class Quantities(NamedTuple):
         return kernel, bias
 
     def pmi(self, points: tuple[np.ndarray, ...]) -> np.ndarray:
-        """Nats of every x with every y by each quantity, `(count, pairs, pairs)`."""
-        rho = self.correlations[:, None, None]
-        x, y = (side.T for side in self.variates(points))
-        squares = np.square(x)[:, :, None] + np.square(y)[:, None, :]
-        products = x[:, :, None] * y[:, None, :]
+        """Nats of every x with every y by all of them, `(pairs, pairs)`."""
+        rho, (x, y) = self.correlations, self.variates(points)
         rest = 1 - rho**2
-        return -0.5 * np.log(rest) - (rho**2 * squares - 2 * rho * products) / (2 * rest)
+        own_x, own_y = (np.square(side) @ (0.5 * rho**2 / rest) for side in (x, y))
+        return (x * rho / rest) @ y.T - own_x[:, None] - own_y - 0.5 * np.log(rest).sum()
 
     def nats(self) -> np.ndarray:
         """I(X, Y; Z) of each, `(count,)`: ½ log (1 + ρ) / (1 − ρ)."""
