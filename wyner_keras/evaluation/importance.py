@@ -159,17 +159,16 @@ class Locals:
         return mean, np.linalg.cholesky(precision), which.ravel()
 
     def _starts(self, features: Array, z: Array) -> tuple[Array, ...]:
-        """`_start` of rows, those that are known from before."""
+        """`_start` of rows; of those that are known, what it gave before."""
         keys = [x.tobytes() + of_z.tobytes() for x, of_z in zip(features, z, strict=True)]
-        new = np.array([place for place, key in enumerate(keys) if key not in self._known], int)
-        rows, parts = max(1, _TANGENTS // self.side.local.size), []
+        new = [place for place, key in enumerate(keys) if key not in self._known]
+        rows = max(1, _TANGENTS // self.side.local.size)
+        made: list[tuple[Array, ...]] = []
         for start in range(0, len(new), rows):
             part = new[start : start + rows]
             found = self._begin(tf.constant(features[part]), tf.constant(z[part]))
-            parts.append([np.asarray(value, np.float64) for value in found])
-        if len(new) == len(keys) and not self._room:
-            return tuple(np.concatenate(whole) for whole in zip(*parts, strict=True))
-        fresh = {keys[new[place]]: row for place, row in enumerate(_rows_of(parts))}
+            made += zip(*(np.asarray(value, np.float64) for value in found), strict=True)
+        fresh = dict(zip((keys[place] for place in new), made, strict=True))
         whole = [fresh[key] if key in fresh else self._known[key] for key in keys]
         for key, row in fresh.items():
             size = sum(value.nbytes for value in row)
@@ -188,11 +187,6 @@ class Locals:
             made = side.decode(side.code(spread, of_z), of_z)
         jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
         return start, made[::size], jacobian
-
-
-def _rows_of(parts: list[list[Array]]) -> Iterator[tuple[Array, ...]]:
-    for part in parts:
-        yield from zip(*part, strict=True)
 
 
 def locals_of(model: WynerModel) -> dict[str, Locals]:

@@ -174,6 +174,21 @@ def _nats_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return _nats_told(np.log((x / np.maximum(p, 1e-12)) @ y.T + 1e-12))
 
 
+def _kinds(
+    seen: Seen, apart: Seen, distinct: np.ndarray, price: float, seed: int
+) -> tuple[Clusters, np.ndarray]:
+    """As many kinds as tell most, less their price, and what they tell, as `_nats_told`."""
+    labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
+    clusters, rows = Clusters.of(seen.means, labels), len(np.unique(seen.means[0], axis=0))
+    # Merged by pairs trained on, of which there are more, then by those apart, that nothing fitted.
+    labels = _spread(merged(_table(clusters, seen), price, rows), clusters)[labels]
+    share = np.bincount(labels) / len(labels)
+    labels = _best(Clusters.of(seen.means, labels), share, apart, distinct, price)[labels]
+    clusters = Clusters.of(seen.means, labels)
+    readings = _readings(clusters, apart, distinct)
+    return clusters, max((_nats_of(*each) for each in readings), key=np.mean)
+
+
 def _quantities(
     seen: Seen, apart: Seen, distinct: np.ndarray, price: float
 ) -> tuple[Quantities, np.ndarray]:
@@ -224,17 +239,9 @@ def find(
         lacking = told - nats
         return bool(lacking.mean() <= max(error(lacking), _SLACK * told.mean()))
 
-    labels = clustered(seen.means, max(2, min(_OFFERED, len(seen.means[0]) // 8)), seed)
-    clusters, rows = Clusters.of(seen.means, labels), len(np.unique(seen.means[0], axis=0))
-    # Merged by pairs trained on, of which there are more, then by those apart, that nothing fitted.
-    labels = _spread(merged(_table(clusters, seen), price, rows), clusters)[labels]
-    share = np.bincount(labels) / len(labels)
-    labels = _best(Clusters.of(seen.means, labels), share, apart, distinct, price)[labels]
-    clusters, kinds = Clusters.of(seen.means, labels), int(labels.max()) + 1
-    readings = _readings(clusters, apart, distinct)
-    of_kinds = max((_nats_of(*each) for each in readings), key=np.mean)
+    clusters, of_kinds = _kinds(seen, apart, distinct, price, seed)
     quantities, of_quantities = _quantities(seen, apart, distinct, price)
-    dimensions = len(quantities.correlations)
+    kinds, dimensions = len(clusters.centres[0]), len(quantities.correlations)
 
     found: dict[str, Any] = {"p": float(p), "nats": max(0.0, float(told.mean()))}
     found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}

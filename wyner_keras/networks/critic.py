@@ -41,7 +41,7 @@ class NaturalHead(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden: Tensor, training: bool = False) -> Tensor:
-        """Natural parameters `(batch, size)` of activations, standardised by it in training."""
+        """Natural parameters `(batch, size)`, in training standardised by the batch itself."""
         return self.norm(ops.cast(self.dense(hidden), "float32"), training=training)
 
     def affine(self) -> tuple[np.ndarray, np.ndarray]:

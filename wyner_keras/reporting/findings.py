@@ -18,6 +18,7 @@ from wyner_keras.sweeps import Sweep
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
 _LEAST_PAIRS = 20  # held out, to say anything of
+_SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they depend on one another
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 
@@ -61,6 +62,11 @@ class Findings:
     def dependence(self) -> float | None:
         """The p value of `dependence_test` on the held-out pairs; None where it was not run."""
         return self.report.p_values.get("dependence")
+
+    @property
+    def missed(self) -> bool:
+        """Whether that test finds what the model does not."""
+        return self.nothing and self.dependence is not None and self.dependence <= _SIGNIFICANT
 
     @property
     def shared_nats(self) -> float:

@@ -155,9 +155,9 @@ def _tested(found: Findings) -> list[str]:
     p = found.dependence
     if p is None:
         return []
-    if p > 0.05:
-        return [f"A test of the pairs without the model finds nothing either (p = {p:.2f})."]
-    return [f"A test of the pairs without the model finds that they do share (p = {p:.3f})."]
+    if found.missed:
+        return [f"A test of the pairs without the model finds that they do share (p = {p:.3f})."]
+    return [f"A test of the pairs without the model finds nothing either (p = {p:.2f})."]
 
 
 def _shared(

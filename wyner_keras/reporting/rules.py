@@ -29,7 +29,7 @@ def _few(f: Findings) -> Iterator[Advice]:
 
 
 def _nothing(f: Findings) -> Iterator[Advice]:
-    if f.nothing and f.dependence is not None and f.dependence <= 0.05:
+    if f.missed:
         yield (
             "The model finds nothing shared, but a test of the pairs does "
             f"(p = {f.dependence:.3f}).",
