@@ -80,6 +80,8 @@ _SIDE = {
                     "name": {"type": "string"},
                     "kind": {"type": "string"},
                     "categories": {"type": "integer", "minimum": 1},
+                    # What each category is called; without, it is its number.
+                    "texts": {"type": "array", "items": {"type": "string"}},
                 },
             },
         },

@@ -151,6 +151,16 @@ def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:
         raise BundleError(f"sides/{name} should be images (h, w, c). Received: {shape}")
     if entry["kind"] == "vector" and [len(columns or [])] != shape:
         raise BundleError(f"sides/{name} should have {shape} columns. Received: {columns}")
+    for column in columns or []:
+        if not _are_texts(column.get("texts", []), column.get("categories", 0)):
+            raise BundleError(f"sides/{name} should have a text a category. Received: {column}")
+
+
+def _are_texts(texts: Any, count: Any) -> bool:
+    """Whether they say what `count` categories are called, or nothing."""
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        return False
+    return not texts or len(texts) == count
 
 
 def read_file(folder: Path, values: dict[str, Any], name: str) -> bytes:

@@ -293,6 +293,8 @@ class Vector(_Described):
             column's number of categories; counts.
         names: of the columns; None numbers them.
         categories: of categorical columns their number, of others 0; None where there are none.
+        texts: of categorical columns what each category is called, of others and of columns whose
+            categories are numbers alone `()`; None where there are none.
         missing: whether NaN stands for a value that is not known, which no likelihood counts.
 
     Raises:
@@ -306,23 +308,30 @@ class Vector(_Described):
     kinds: tuple[str, ...]
     names: tuple[str, ...] | None = None
     categories: tuple[int, ...] | None = None
+    texts: tuple[tuple[str, ...], ...] | None = None
     missing: bool = False
 
     def __post_init__(self) -> None:
         kinds = tuple(self.kinds) if isinstance(self.kinds, list | tuple) else ()
         names = self.names or tuple(map(str, range(len(kinds))))
         categories = self.categories or (0,) * len(kinds)
+        texts = tuple(map(tuple, self.texts or ((),) * len(kinds)))
         if not kinds or not all(isinstance(kind, str) and kind in LIKELIHOODS for kind in kinds):
             raise ValueError(
                 f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
                 f"Received: {received(self.kinds)}"
             )
-        if not len(kinds) == len(names) == len(categories):
+        if not len(kinds) == len(names) == len(categories) == len(texts):
             raise ValueError(
-                "`kinds`, `names` and `categories` should be of one length. "
-                f"Received: {len(kinds)}, {len(names)} and {len(categories)}"
+                "`kinds`, `names`, `categories` and `texts` should be of one length. "
+                f"Received: {len(kinds)}, {len(names)}, {len(categories)} and {len(texts)}"
             )
-        for kind, name, count in zip(kinds, names, categories, strict=True):
+        for kind, name, count, called in zip(kinds, names, categories, texts, strict=True):
+            if called and len(set(called)) != count:
+                raise ValueError(
+                    f"`texts` should be {count} different ones for column {name!r}. "
+                    f"Received: {received(called)}"
+                )
             if (kind == "categorical") != (count > 0):
                 raise ValueError(
                     f"`categories` should be positive for categorical columns and 0 for others. "
@@ -331,6 +340,7 @@ class Vector(_Described):
         object.__setattr__(self, "kinds", kinds)
         object.__setattr__(self, "names", tuple(map(str, names)))
         object.__setattr__(self, "categories", tuple(int(count) for count in categories))
+        object.__setattr__(self, "texts", texts)
 
     @classmethod
     def of(
@@ -382,9 +392,15 @@ class Vector(_Described):
     def describe(self) -> dict[str, Any]:
         """`kind`, `shape`, `columns` and `missing`."""
         columns = [
-            {"name": name, "kind": kind, **({"categories": count} if count else {})}
-            for name, kind, count in zip(
-                self.names or (), self.kinds, self.categories or (), strict=True
+            {
+                "name": name,
+                "kind": kind,
+                **({"categories": count} if count else {}),
+                **({"texts": list(texts)} if texts else {}),
+            }
+            for name, kind, count, texts in zip(
+                *(self.names or (), self.kinds, self.categories or (), self.texts or ()),
+                strict=True,
             )
         ]
         return {

@@ -17,6 +17,7 @@ def tiny_side(kind):
             kinds=("real", "binary", "categorical", "count", "real"),
             names=("height", "left", "colour", "visits", "income"),
             categories=(0, 0, 4, 0, 0),
+            texts=((), (), ("blue", "green", "red", "teal"), (), ()),
             missing=True,
         )
         return modality, CodecSettings(code_size=3)

@@ -68,7 +68,12 @@ def test_a_manifest_describes_columns_and_series(bundle_of):
     assert x["columns"][:3] == [
         {"name": "height", "kind": "real"},
         {"name": "left", "kind": "binary"},
-        {"name": "colour", "kind": "categorical", "categories": 4},
+        {
+            "name": "colour",
+            "kind": "categorical",
+            "categories": 4,
+            "texts": ["blue", "green", "red", "teal"],
+        },
     ]
     assert y == {"kind": "series", "shape": [12, 2], "local": "v"}
     # Without a local latent there is neither its encoder nor its noise.

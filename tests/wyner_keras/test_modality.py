@@ -138,9 +138,13 @@ def test_kinds_are_told_from_the_dtype_unless_they_are_said():
     [
         ({"kinds": ()}, "`kinds`"),
         ({"kinds": ("real", "text")}, "`kinds`.*'text'"),
-        ({"kinds": ("real",), "names": ("a", "b")}, "one length.*1, 2 and 1"),
+        ({"kinds": ("real",), "names": ("a", "b")}, "one length.*1, 2, 1 and 1"),
         ({"kinds": ("categorical",)}, "positive for categorical.*0 for column '0'"),
         ({"kinds": ("real",), "categories": (3,)}, "0 for others.*3 for column '0'"),
+        (
+            {"kinds": ("categorical",), "categories": (3,), "texts": (("ant", "cat"),)},
+            "3 different ones for column '0'.*'ant', 'cat'",
+        ),
     ],
 )
 def test_columns_that_cannot_be_are_refused(settings, match):

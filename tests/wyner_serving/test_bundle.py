@@ -317,6 +317,11 @@ def rename_file(values, name):
     values["graphs"]["generate_y"]["file"] = name
 
 
+def _columns(**said):
+    column = {"name": "pet", "kind": "categorical"} | said
+    return {"kind": "vector", "shape": [1], "columns": [column]}
+
+
 BAD_MANIFESTS = {
     "newer": (lambda v: v.update(format=3), "newer.*Received: format 3"),
     "true": (lambda v: v.update(format=True), "Received: format True"),
@@ -329,6 +334,8 @@ BAD_MANIFESTS = {
     "side": (lambda v: v["sides"].pop("y"), "sides should be x and y"),
     "local": (lambda v: v["sides"]["x"].update(local="w"), "sides/x should have kind and local"),
     "columns": (lambda v: v["sides"]["x"].update(kind="vector", shape=[3]), "columns"),
+    "texts": (lambda v: v["sides"]["x"].update(_columns(categories=2, texts=["a"])), "a text a"),
+    "no texts": (lambda v: v["sides"]["x"].update(_columns(categories=1, texts=[1])), "a text a"),
     "latent": (lambda v: v["latents"]["z"].update(noise="pink"), "latents/z"),
     "no z": (lambda v: v["latents"].update(z=None), "TypeError"),
     "outside": (lambda v: rename_file(v, "../generate_y.onnx"), "lie in the bundle"),

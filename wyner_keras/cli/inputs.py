@@ -74,14 +74,24 @@ def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
                 f"{path!r} should have a column {own!r}, or {side + '.' + own!r}. "
                 f"Received: {received(list(table))}"
             )
+        numbers = {text: float(number) for number, text in enumerate(column.get("texts", ()))}
         try:
-            found.append([float("nan" if value in (None, "", "NA") else value) for value in values])
+            found.append([_number(value, numbers) for value in values])
         except ValueError as error:
+            known = f"one of {received(list(numbers))}" if numbers else "numbers"
             raise ValueError(
-                f"column {own!r} of {path!r} should be numbers, categories by their number. "
-                f"Received: {error}"
+                f"column {own!r} of {path!r} should be {known}. Received: {error}"
             ) from error
     return np.array(found, np.float64).T
+
+
+def _number(value: Any, numbers: Mapping[str, float]) -> float:
+    """A cell's number, or that of the category it names; NaN where it is empty."""
+    if value in (None, "", "NA"):
+        return float("nan")
+    if value in numbers:
+        return numbers[value]
+    return float(value)
 
 
 def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:

@@ -93,18 +93,18 @@ class Output:
             if self.entries.get(side, {}).get("kind") == "vector"
         }
         rows = max(map(len, vectors.values()))
-        names = [
-            f"{side}.{column['name']}"
+        columns = [
+            (f"{side}.{column['name']}", column)
             for side in vectors
             for column in self.entries[side]["columns"]
         ]
         flat = [values.repeat(rows // len(values), axis=0) for values in vectors.values()]
         stream = io.StringIO(newline="")
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(names)
+        writer.writerow(name for name, _ in columns)
         for row in np.concatenate(flat, axis=1):
-            # Nine digits tell one float32 from the next.
-            writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
+            cells = zip(row, columns, strict=True)
+            writer.writerow(_cell(value, column) for value, (_, column) in cells)
         return stream.getvalue()
 
     def conditional(
@@ -161,6 +161,14 @@ class Output:
             )
         entries = self.entries[side], self.entries[other]
         return plots.transfer_plot(entries, style, concept, result, self.path, title)
+
+
+def _cell(value: float, column: Entry) -> str:
+    """A value as a table holds it: a category by its text, where it has one."""
+    if np.isnan(value):
+        return ""
+    # Nine digits tell one float32 from the next.
+    return column["texts"][int(value)] if column.get("texts") else f"{value:.9g}"
 
 
 def draw(model: WynerModel, held_out: Pairs, folder: Path, seed: int) -> dict[str, Path]:

@@ -26,7 +26,7 @@ def columns_to_vectors(
 
     Args:
         columns: values by the column's name, each of one length: numbers, or texts of numbers, or
-            texts, which become categories numbered in sorted order.
+            texts, which become categories numbered in sorted order, that the modality names.
         kinds: of columns by name; of others told from the values: 0 and 1 alone are binary, whole
             numbers of 0 or more counts, other numbers real.
         missing: whether values may be absent (empty, "NA", "nan", "null", "none").
@@ -39,13 +39,13 @@ def columns_to_vectors(
 
     Example:
         >>> rows, vector = columns_to_vectors({"age": ["3", "4"], "pet": ["cat", "ant"]}, {}, False)
-        >>> rows.tolist(), vector.kinds, vector.categories
-        ([[3.0, 1.0], [4.0, 0.0]], ('count', 'categorical'), (0, 2))
+        >>> rows.tolist(), vector.kinds, vector.texts
+        ([[3.0, 1.0], [4.0, 0.0]], ('count', 'categorical'), ((), ('ant', 'cat')))
     """
     from wyner_keras.modality import Vector
 
     rows = np.empty((len(next(iter(columns.values()))), len(columns)), np.float32)
-    told, categories = [], []
+    told, categories, named = [], [], []
     for place, (name, values) in enumerate(columns.items()):
         found, texts = _numbers(name, values, kinds.get(name))
         absent = np.flatnonzero(np.isnan(found))
@@ -58,16 +58,23 @@ def columns_to_vectors(
         kind = kinds.get(name) or ("categorical" if texts else _kind(found[~np.isnan(found)]))
         told.append(kind)
         most = found[np.isfinite(found)].max(initial=0.0)
-        categories.append((texts or int(most) + 1) if kind == "categorical" else 0)
+        categories.append((len(texts) or int(most) + 1) if kind == "categorical" else 0)
+        named.append(texts)
     return rows, Vector(
-        kinds=tuple(told), names=tuple(columns), categories=tuple(categories), missing=missing
+        kinds=tuple(told),
+        names=tuple(columns),
+        categories=tuple(categories),
+        texts=tuple(named),
+        missing=missing,
     )
 
 
-def _numbers(name: str, values: Sequence[Any], kind: str | None) -> tuple[NDArray[np.float64], int]:
-    """A column's numbers, or those of its categories; and how many categories texts make."""
+def _numbers(
+    name: str, values: Sequence[Any], kind: str | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """A column's numbers, or those of its categories; and the texts of these."""
     try:
-        return np.asarray(values).astype(np.float64), 0
+        return np.asarray(values).astype(np.float64), ()
     except (TypeError, ValueError):
         pass  # value by value
     found, texts = np.full(len(values), np.nan), {}
@@ -79,7 +86,7 @@ def _numbers(name: str, values: Sequence[Any], kind: str | None) -> tuple[NDArra
         except (TypeError, ValueError):
             texts[row] = str(value)
     if not texts:
-        return found, 0
+        return found, ()
     row, text = next(iter(texts.items()))
     mixed = not np.isnan(found).all()
     if mixed or kind not in (None, "categorical"):
@@ -97,7 +104,7 @@ def _numbers(name: str, values: Sequence[Any], kind: str | None) -> tuple[NDArra
     numbers = {each: number for number, each in enumerate(names)}
     for row, text in texts.items():
         found[row] = numbers[text]
-    return found, len(names)
+    return found, tuple(names)
 
 
 def _kind(found: NDArray[np.float64]) -> str:

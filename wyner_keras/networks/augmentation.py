@@ -60,8 +60,9 @@ def _maps(noise: Tensor, shift: float, scale: float, turn: float) -> tuple[Tenso
 class RandomShiftShear(keras.layers.Layer):
     """Shifts and shears each training image a little, by linear interpolation along both axes.
 
-    The resampling is two small matrix products (tent kernels), several times faster on a CPU than
-    `keras.layers.RandomTranslation`. Outside training, the images pass unchanged.
+    What comes in is like the nearest edge. The resampling is two small matrix products (tent
+    kernels), several times faster on a CPU than `keras.layers.RandomTranslation`. Outside
+    training, the images pass unchanged.
 
     Args:
         shift: largest shift along each axis, in pixels.
@@ -80,7 +81,7 @@ class RandomShiftShear(keras.layers.Layer):
         shear = keras.random.uniform((batch, 1, 1), -1, 1, seed=self.seed_generator) * self.shear
         place = ops.arange(size, dtype="float32")
         line = (ops.arange(other, dtype="float32") - (other - 1) / 2)[None, :, None]
-        source = place[None, None, :] + shift + shear * line
+        source = ops.clip(place[None, None, :] + shift + shear * line, 0.0, size - 1.0)
         return ops.relu(1 - ops.abs(source[..., None] - place))
 
     def call(self, images: Any, training: bool = False) -> Any:

@@ -105,10 +105,14 @@ def test_everything_that_a_model_makes_is_drawn_and_kept_as_arrays(
     np.testing.assert_array_equal(made["result"], expected)
 
 
+COLOURS = {"blue": 0, "green": 1, "red": 2, "teal": 3}
+
+
 def read(path):
     with path.open(newline="") as stream:
         header, *rows = csv.reader(stream)
-    return header, np.array([[float(value or "nan") for value in row] for row in rows])
+    values = [[COLOURS.get(value, value or "nan") for value in row] for row in rows]
+    return header, np.array(values, np.float64)
 
 
 def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_path):
@@ -116,6 +120,9 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
     names = ["height", "left", "colour", "visits", "income"]
     words = ("generate", folder, "--from", "prior", "--count", 6, "--out", tmp_path / "p.csv")
     assert call(*words)[0] == 0
+    # Categories by their texts.
+    colours = [line.split(",")[2] for line in (tmp_path / "p.csv").read_text().splitlines()[1:]]
+    assert set(colours) <= set(COLOURS)
     header, pairs = read(tmp_path / "p.csv")
     assert header == [f"{side}.{name}" for side in "xy" for name in names]
     assert pairs.shape == (6, 10)
@@ -128,7 +135,7 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
     expected = model.generate_y(pairs[:, :5], seed=0, samples=3).reshape(18, 5)
     np.testing.assert_allclose(made[:, 5:], expected, rtol=1e-6)
     # Columns without the side, in another order, values absent.
-    (tmp_path / "some.csv").write_text("income,left,colour,visits,height\n1e3,,2,7,170.5\n")
+    (tmp_path / "some.csv").write_text("income,left,colour,visits,height\n1e3,,red,7,170.5\n")
     words = ("generate", folder, "--from", "y", "--input", tmp_path / "some.csv")
     assert call(*words, "--out", tmp_path / "x.npz")[0] == 0
     np.testing.assert_array_equal(np.load(tmp_path / "x.npz")["y"], [[170.5, np.nan, 2, 7, 1000]])
@@ -138,7 +145,8 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
     assert results.shape == (6 * 8, 5)
     for text, message in (
         ("income,left,colour,visits\n1,1,1,1\n", "should have a column 'height'"),
-        ("height,left,colour,visits,income\n1,1,red,1,1\n", "column 'colour'.*categories by their"),
+        ("height,left,colour,visits,income\n1,1,mauve,1,1\n", "'colour'.*one of.*'teal'.*'mauve'"),
+        ("height,left,colour,visits,income\n1,yes,red,1,1\n", "'left'.*numbers.*'yes'"),
         ("height,left,colour,visits,income\n1,1,9,1,1\n", "categories, whole numbers below 4"),
     ):
         (tmp_path / "bad.csv").write_text(text)

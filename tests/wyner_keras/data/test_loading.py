@@ -188,6 +188,7 @@ def test_columns_of_numbers_are_vectors_by_their_values(tmp_path, caplog):
         kinds=("count", "binary", "categorical"),
         names=("age", "smokes", "city"),
         categories=(0, 0, 3),
+        texts=((), (), ("Bonn", "Oslo", "Rome")),
     )
     assert train.modalities[1] == Vector(kinds=("real", "count"), names=("dose", "visits"))
     assert "{0: 'Bonn', 1: 'Oslo', 2: 'Rome'}" in caplog.text

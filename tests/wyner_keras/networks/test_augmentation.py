@@ -32,6 +32,14 @@ def test_augmentation_shears_about_the_middle() -> None:
     assert np.corrcoef(top, bottom)[0, 1] < -0.95
 
 
+def test_a_light_ground_stays_light_where_images_are_moved() -> None:
+    images = np.ones((50, 12, 10, 3), "float32")
+    images[:, 4:8, 4:6] = 0
+    moved = np.asarray(RandomShiftShear(shift=2, shear=0.15, seed=0)(images, training=True))
+    edge = np.concatenate([moved[:, [0, -1]].ravel(), moved[:, :, [0, -1]].ravel()])
+    np.testing.assert_allclose(edge, 1, atol=1e-5)
+
+
 def noise(rows, **places):
     """Noise of no change, but at some places; 5 mirrors below a half."""
     values = np.full((rows, 6), 0.5, "float32")
