@@ -14,10 +14,11 @@ from .divergence import TrainingDiverged
 from .evaluation import evaluate
 from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
-from .model import Side, SideSettings, WynerModel
+from .model import WynerModel
 from .recipe import Recipe, StageSettings
 from .reporting import report
 from .schedules import Ramp, Schedule
+from .side import Side, SideSettings
 from .stage import Stage
 from .training import Trained, train
 

@@ -13,8 +13,9 @@ import keras
 
 from wyner_keras.data import Pairs
 from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_keras.side import Side
 
 if TYPE_CHECKING:
     from wyner_keras.recipe import Recipe

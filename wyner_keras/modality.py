@@ -14,10 +14,13 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.networks.augmentation import warp
-from wyner_keras.networks.codec import Codec, ConvCodec, FlatCodec, VectorCodec
+from wyner_keras.networks.codec import Codec
+from wyner_keras.networks.conv_codec import ConvCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
+from wyner_keras.networks.flat_codec import FlatCodec
 from wyner_keras.networks.likelihoods import LIKELIHOODS
 from wyner_keras.networks.pair_encoder import PairEncoder
+from wyner_keras.networks.vector_codec import VectorCodec
 from wyner_keras.received import received
 from wyner_serving.rows import check_rows
 

@@ -14,9 +14,9 @@ from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import Latent
 from wyner_keras.losses import Loss
 from wyner_keras.modality import CodecSettings
-from wyner_keras.model import SideSettings
 from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")

@@ -9,9 +9,9 @@ from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
 from wyner_keras.modality import CodecSettings, Modality, Whole
-from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 
 # Values of an example up to which it is small: the 8×8 digits, say.
 _SMALL = 256

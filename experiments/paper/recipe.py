@@ -8,9 +8,9 @@ from experiments.paper.losses import PaperJoint, PaperMarginal
 from wyner_keras import recipes
 from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical
-from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 
 
 def paper_recipe(facts: Facts, local: tuple[int, int] | None = None, seed: int = 0) -> Recipe:

@@ -42,7 +42,8 @@ def tiny_model(x=(8, 8, 1), y=None, *, z=None, u=None, v=None, seed=0, **setting
     import numpy as np
 
     from wyner_keras.latents import Categorical, DiagonalGaussian
-    from wyner_keras.model import SideSettings, WynerModel
+    from wyner_keras.model import WynerModel
+    from wyner_keras.side import SideSettings
 
     modality, codec_settings = tiny_side(x)
     modalities = {"x": modality, "y": modality}

@@ -70,7 +70,8 @@ def least():
     """A model of which no part takes long: two columns, three columns, no local latents."""
     from wyner_keras.latents import Categorical
     from wyner_keras.modality import Vector
-    from wyner_keras.model import SideSettings, WynerModel
+    from wyner_keras.model import WynerModel
+    from wyner_keras.side import SideSettings
 
     modalities = {"x": Vector(kinds=("real",) * 2), "y": Vector(kinds=("real",) * 3)}
     settings = SideSettings(local=None, hidden=(4,), reader="features", flow_steps=0)

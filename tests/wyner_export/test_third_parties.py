@@ -11,8 +11,9 @@ from keras import ops
 from wyner_export import verify_bundle, write_bundle
 from wyner_keras.latents import DiagonalGaussian, Latent
 from wyner_keras.modality import CodecSettings, Image, Modality
-from wyner_keras.model import SideSettings, WynerModel
-from wyner_keras.networks.codec import FlatCodec
+from wyner_keras.model import WynerModel
+from wyner_keras.networks.flat_codec import FlatCodec
+from wyner_keras.side import SideSettings
 from wyner_serving import Bundle, InputError
 from wyner_serving.rows import check_rows
 

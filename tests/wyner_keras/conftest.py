@@ -5,8 +5,9 @@ from wyner_keras.cli import main
 from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.modality import Image, Vector
-from wyner_keras.model import SideSettings, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.networks.affine import Affine
+from wyner_keras.side import SideSettings
 
 
 @pytest.fixture(scope="session")

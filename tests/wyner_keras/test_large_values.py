@@ -12,9 +12,9 @@ from wyner_keras.evaluation import Judge
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Joint
 from wyner_keras.modality import Image, Series, Vector
-from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 from wyner_keras.stage import Stage
 from wyner_keras.training import train
 

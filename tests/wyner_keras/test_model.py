@@ -17,7 +17,8 @@ from scipy.special import softmax
 import wyner_keras as wk
 from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.model import SideSettings, WynerModel
+from wyner_keras.model import WynerModel
+from wyner_keras.side import SideSettings
 
 COUNTS = {"x": 7, "y": 5}
 

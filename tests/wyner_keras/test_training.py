@@ -12,9 +12,9 @@ from wyner_keras import losses, recipes, training
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import TrainingDiverged
 from wyner_keras.modality import CodecSettings
-from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 

@@ -15,7 +15,8 @@ import tensorflow as tf
 from scipy.special import logsumexp
 
 from wyner_keras.latents import Latent, prior_log_prob
-from wyner_keras.model import Side, WynerModel, traced_once
+from wyner_keras.model import WynerModel, traced_once
+from wyner_keras.side import Side
 
 Tensor = Any
 Array = np.ndarray

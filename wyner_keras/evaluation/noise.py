@@ -21,8 +21,9 @@ from wyner_keras.evaluation.importance import (
     parts_of,
     rows_at_once,
 )
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_keras.side import Side
 
 _ROUNDS, _SAMPLES = 5, 32
 _ENOUGH = 400  # rendered examples that noise is fitted to, if there are pairs enough

@@ -15,8 +15,9 @@ from wyner_keras.data.checks import check_whole
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array, entropy, mutual_information
 from wyner_keras.latents import Latent
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_keras.side import Side
 
 _AT_ONCE = 1000  # pairs encoded at once
 _MOST_CROSSED = 1000  # values of z whose pairs are counted

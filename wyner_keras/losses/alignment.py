@@ -18,9 +18,10 @@ from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.finding import Seen, find, words
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
-from wyner_keras.model import Side, WynerModel, in_parts
+from wyner_keras.model import WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic, NaturalHead
 from wyner_keras.received import received
+from wyner_keras.side import Side
 
 Tensor = Any
 logger = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.losses.loss import Draw, Loss, rows_of
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
+from wyner_keras.side import Side
 
 Tensor = Any
 

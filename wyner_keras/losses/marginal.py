@@ -10,7 +10,8 @@ import keras
 
 from wyner_keras import objectives
 from wyner_keras.losses.loss import Draw, Loss
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
+from wyner_keras.side import Side
 
 Tensor = Any
 

@@ -13,9 +13,10 @@ from keras import ops
 
 from wyner_keras.latents import Latent
 from wyner_keras.losses.loss import Draw, Loss, rows_of
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.networks.affine import Affine
 from wyner_keras.received import received
+from wyner_keras.side import Side
 
 Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most

@@ -11,10 +11,11 @@ import numpy as np
 from wyner_keras.evaluation.fit import explained
 from wyner_keras.evaluation.retrieval import latent_of_model
 from wyner_keras.evaluation.spaces import Standard
-from wyner_keras.model import Side, WynerModel
+from wyner_keras.model import WynerModel
 from wyner_keras.reporting.blocks import Block, Card, Cards, Heading, Words, percent
 from wyner_keras.reporting.drawing import Pictures
 from wyner_keras.reporting.findings import Read
+from wyner_keras.side import Side
 from wyner_keras.sweeps import Sweep
 
 _MOST_STEPS, _MOST_SWEEPS = 30, 12  # that are shown of z

@@ -8,9 +8,9 @@ from experiments.studies import Configuration, Experiment, Group, Size, Sweep
 from wyner_keras import runs, training
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Joint, Marginal
-from wyner_keras.model import SideSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
+from wyner_keras.side import SideSettings
 
 TINY = Size(name="tiny", pairs_per_class=16, inputs=30, styles=4, concepts=4)
 
