@@ -15,7 +15,7 @@ from wyner_keras.evaluation.report import Figure
 from wyner_keras.networks import shear
 
 _STYLES = 3  # of which a correlation can be had
-_THICKNESS = 20  # concepts whose results' thickness is measured, which takes long
+_THICKNESS = 10  # concepts whose results' thickness is measured, which takes long
 _BLOCK = 20  # images measured as one picture: few calls, yet small enough for the cache
 
 

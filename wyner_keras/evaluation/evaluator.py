@@ -52,7 +52,7 @@ def evaluate(
     judges: Mapping[str, Judge] | None = None,
     inputs: int | None = None,
     samples: int = 8,
-    styles: int = 100,
+    styles: int = 200,
     concepts: int = 200,
     seed: int = 0,
     verbose: bool = True,

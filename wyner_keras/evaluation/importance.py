@@ -69,7 +69,9 @@ class Locals:
 
     A local of normal noise starts at the mode of q(u|x,z), takes one Gauss-Newton step from there
     towards the mode of p(u) N(features of x | features of u and z, metric), and is drawn from the
-    Gaussian of that mode and its curvature. Of any other local q(u) is q(u|x,z).
+    Gaussian of that mode and its curvature. Of any other local q(u) is q(u|x,z). Where z has values
+    without end, the curvature of all samples of an example is that at the mean of their z: one
+    Jacobian for them all.
 
     As q(u) is a Gaussian of u itself, no flow's determinant is in its density, and whether the
     flow's steps can be undone does not matter: only `Side.code` is asked what u stands for.
@@ -81,9 +83,11 @@ class Locals:
     def __init__(self, side: Side) -> None:
         self.side = side
         self._step, self._begin = traced_once(self._weigh), traced_once(self._start)
-        # What `_start` gave, by features and z: those of finite z come again and again.
+        self._curve = traced_once(self._jacobian)
+        self._finite = side.z.values() is not None
+        # What `_curved` gave, by features and z: those of finite z come again and again.
         self._known: dict[bytes, tuple[Array, ...]] = {}
-        self._room = _ROOM if side.z.values() is not None else 0
+        self._room = _ROOM if self._finite else 0
 
     def __call__(
         self, data: Array, features: Array, z: Array, noise: SideNoise, rng: np.random.Generator
@@ -108,7 +112,7 @@ class Locals:
             spread = np.linalg.solve(
                 np.swapaxes(lower, 1, 2)[which], (noise.width * drawn)[:, :, None]
             )
-            given = [(mean[which] + spread[:, :, 0]).astype(np.float32)]
+            given = [(mean + spread[:, :, 0]).astype(np.float32)]
             logs = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[which]
             log_q = logs - 0.5 * np.square(drawn).sum(axis=1, dtype=np.float64)
             log_q -= drawn.shape[1] * (np.log(noise.width) + 0.5 * math.log(2 * math.pi))
@@ -141,33 +145,51 @@ class Locals:
             q = side.posterior(features, z)
             local = q.sample(drawn)
             log_q = q.log_prob(local)
-        made = side.decode(side.code(local, z), z)
+        made = self._made(local, z)
         log_p = prior_log_prob(side.local, local) + side.codec.log_prob(data, made, spread)
         return log_p - log_q, made
 
     def _proposal(
         self, features: Array, example: Array, z: Array, metric: Array
     ) -> tuple[Array, Array, Array]:
-        """Mean, Cholesky factor of the precision, for each example with each of its z; of rows."""
-        keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
-        _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        of_x, of_z = features[example[first]], z[first]
-        start_, made, jacobian = self._starts(of_x, of_z)
+        """Means of rows, Cholesky factors of precisions, and which of these is each row's."""
+        if self._finite:
+            keys = np.concatenate([example[:, None].astype(z.dtype), z], axis=1)
+            _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+            which = which.ravel()
+            start, made, jacobian = self._curved(features[example[first]], z[first])
+            start, made = start[which], made[which]
+        else:
+            which = example
+            centre = z.reshape(len(features), -1, z.shape[1]).mean(axis=1)
+            *_, jacobian = self._curved(features, centre)
+            start, made = self._started(features[example], z)
         weighed = jacobian / metric  # (rows, size, width), d features / d u over variances
-        precision = weighed @ np.swapaxes(jacobian, 1, 2) + np.eye(start_.shape[1])
-        slope = (weighed @ (of_x - made)[:, :, None])[:, :, 0] - start_
-        mean = start_ + np.linalg.solve(precision, slope[:, :, None])[:, :, 0]
-        return mean, np.linalg.cholesky(precision), which.ravel()
+        precision = weighed @ np.swapaxes(jacobian, 1, 2) + np.eye(start.shape[1])
+        slope = np.einsum("rsf,rf->rs", weighed[which], features[example] - made) - start
+        mean = start + np.linalg.solve(precision[which], slope[:, :, None])[:, :, 0]
+        return mean, np.linalg.cholesky(precision), which
 
-    def _starts(self, features: Array, z: Array) -> tuple[Array, ...]:
-        """`_start` of rows; of those that are known, what it gave before."""
+    def _started(self, features: Array, z: Array) -> tuple[Array, ...]:
+        """`_start` of rows, float64."""
+        parts = [
+            self._begin(tf.constant(features[part]), tf.constant(z[part]))
+            for part in np.array_split(np.arange(len(z)), -(-len(z) // _ROWS))
+        ]
+        return tuple(
+            np.concatenate([np.asarray(each, np.float64) for each in whole])
+            for whole in zip(*parts, strict=True)
+        )
+
+    def _curved(self, features: Array, z: Array) -> tuple[Array, ...]:
+        """`_jacobian` of rows; of those that are known, what it gave before."""
         keys = [x.tobytes() + of_z.tobytes() for x, of_z in zip(features, z, strict=True)]
         new = [place for place, key in enumerate(keys) if key not in self._known]
         rows = max(1, _TANGENTS // self.side.local.size)
         made: list[tuple[Array, ...]] = []
         for start in range(0, len(new), rows):
             part = new[start : start + rows]
-            found = self._begin(tf.constant(features[part]), tf.constant(z[part]))
+            found = self._curve(tf.constant(features[part]), tf.constant(z[part]))
             made += zip(*(np.asarray(value, np.float64) for value in found), strict=True)
         fresh = dict(zip((keys[place] for place in new), made, strict=True))
         whole = [fresh[key] if key in fresh else self._known[key] for key in keys]
@@ -177,15 +199,25 @@ class Locals:
                 self._known[key], self._room = row, self._room - size
         return tuple(np.stack(each) for each in zip(*whole, strict=True))
 
-    def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The mode of q(u|x,z), features made of it, and their Jacobian `(rows, size, width)`."""
-        side, size = self.side, self.side.local.size
-        rows = tf.shape(z)[0]
-        start = side.local_of(side.posterior(features, z).mode, z)
+    def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """The mode of q(u|x,z), and features made of it."""
+        start = self._mode(features, z)
+        return start, self._made(start, z)
+
+    def _mode(self, features: Tensor, z: Tensor) -> Tensor:
+        return self.side.local_of(self.side.posterior(features, z).mode, z)
+
+    def _made(self, local: Tensor, z: Tensor) -> Tensor:
+        return self.side.decode(self.side.code(local, z), z)
+
+    def _jacobian(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What `_start` gives, and the Jacobian of the features `(rows, size, width)`."""
+        size, rows = self.side.local.size, tf.shape(z)[0]
+        start = self._mode(features, z)
         tangents = tf.tile(tf.eye(size), (rows, 1))
         spread, of_z = (tf.repeat(each, size, axis=0) for each in (start, z))
         with tf.autodiff.ForwardAccumulator(spread, tangents) as accumulator:
-            made = side.decode(side.code(spread, of_z), of_z)
+            made = self._made(spread, of_z)
         jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
         return start, made[::size], jacobian
 

@@ -34,7 +34,7 @@ def plans(
     *,
     inputs: int | None = None,
     diverse: int = 500,
-    styles: int = 100,
+    styles: int = 200,
     concepts: int = 200,
     seed: int = 0,
 ) -> dict[str, Plan]:

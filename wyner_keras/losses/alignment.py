@@ -20,6 +20,7 @@ from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
 from wyner_keras.model import WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic, NaturalHead
+from wyner_keras.networks.pair_encoder import PairEncoder
 from wyner_keras.received import received
 from wyner_keras.side import Side
 
@@ -44,7 +45,8 @@ class Alignment(Loss):
     means, into more clusters than needed, and clusters that tell nothing apart are merged. Where
     kinds alone tell partners from strangers as well as the Gaussian does, z is a Categorical of
     them; where pairs in another order are told apart as well, nothing is shared; otherwise z is the
-    Gaussian, less the dimensions that hold nothing.
+    Gaussian, less the dimensions that hold nothing. Experts that read few images whole may have
+    linear directions of the pixels beside, see `directions`.
 
     Args:
         dimensions: of the Gaussian, plenty.
@@ -139,26 +141,31 @@ class Alignment(Loss):
         """
         model, (*heads, critic) = stage.model, stage.heads
         seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
-        z: Any = model.z
+        z, beside = model.z, None
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held)
-            z, outputs, stage.found = find(
+            z, outputs, stage.found, beside = find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
             logger.info("x and y share %s", words(stage.found))
             model = stage.model = model.with_z(z)
         else:
             outputs = seen.outputs(z, model.seed)
-        for side, head, (kernel, bias) in zip(model.sides, heads, outputs, strict=True):
-            output, (head_kernel, head_bias) = side.expert_network.output_layer, head.affine()
-            output.kernel.assign(head_kernel @ kernel)
-            output.bias.assign(bias + head_bias @ kernel)
-        experts = [
-            ops.convert_to_tensor(e @ kernel + bias, "float32")
-            for e, (kernel, bias) in zip(seen.naturals, outputs, strict=True)
-        ]
+        experts = []
+        for place, (side, head, (kernel, bias)) in enumerate(
+            zip(model.sides, heads, outputs, strict=True)
+        ):
+            to_e, e_bias = head.affine()  # of what the trunk gives
+            e = seen.naturals[place]
+            if beside is not None:
+                to_e, e_bias, e = _beside(
+                    side.expert_network, to_e, e_bias, e, beside.affine(place), seen.values[place]
+                )
+            side.expert_network.output_layer.kernel.assign(to_e @ kernel)
+            side.expert_network.output_layer.bias.assign(bias + e_bias @ kernel)
+            experts.append(ops.convert_to_tensor(e @ kernel + bias, "float32"))
         if not self.find:
             stage.found = {"nats": float(z.shared_information(*experts))}
         stage.shared_nats = stage.found["nats"]
@@ -169,6 +176,36 @@ class Alignment(Loss):
                 mean = h.mean(axis=0)
                 side.concept.kernel.assign(np.linalg.lstsq(modes, h - mean, rcond=None)[0])
                 side.concept.bias.assign(mean)
+
+
+def _beside(
+    network: PairEncoder,
+    to_e: np.ndarray,
+    e_bias: np.ndarray,
+    e: np.ndarray,
+    directions: tuple[np.ndarray, np.ndarray],
+    values: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Set a network's directions; kernel and bias from its trunk to e and them, and both of pairs.
+
+    Args:
+        network: the expert's.
+        to_e: kernel from what its trunk gives to e, `(hidden + directions, dimensions)`.
+        e_bias: the bias.
+        e: of pairs, `(pairs, dimensions)`.
+        directions: kernel and bias of values.
+        values: of pairs, `(pairs, values)`.
+    """
+    kernel, bias = directions
+    count, unused = len(bias), network.directions - len(bias)
+    network.linear_layer.kernel.assign(np.pad(kernel, ((0, 0), (0, unused))))
+    network.linear_layer.bias.assign(np.pad(bias, (0, unused)))
+    whole = np.zeros((len(to_e), to_e.shape[1] + count))
+    # While e was trained they were 0.
+    whole[: network.hidden, :-count] = to_e[: network.hidden]
+    whole[network.hidden :, -count:] = np.eye(network.directions, count)
+    both = np.concatenate([e, values @ kernel + bias], axis=1)
+    return whole, np.pad(e_bias, (0, count)), both
 
 
 def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:
@@ -192,7 +229,11 @@ def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> di
 def _seen(stage: Any, pairs: Any) -> Seen:
     """What the experts make of pairs, in their order."""
     model, (*heads, critic) = stage.model, stage.heads
-    features, naturals = [], []
+    features, naturals, values = [], [], []
+    room = min(
+        side.expert_network.directions if isinstance(side.expert_network, PairEncoder) else 0
+        for side in model.sides
+    )
     for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True)):
         h = model.features(side, store)
 
@@ -205,7 +246,10 @@ def _seen(stage: Any, pairs: Any) -> Seen:
             e = in_parts(made, len(h), h.__getitem__)
         features.append(h[pairs.index[:, column]])
         naturals.append(e[pairs.index[:, column]])
-    return Seen(features, naturals, critic.precisions)
+        if room:
+            read = model.by_rows(side, store, side.expert_network.values)
+            values.append(read[pairs.index[:, column]])
+    return Seen(features, naturals, critic.precisions, values, room)
 
 
 def _distinct(index: np.ndarray) -> np.ndarray:

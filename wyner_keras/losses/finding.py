@@ -12,6 +12,7 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax, xlogy
 
 from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_keras.losses.directions import Directions, directions
 from wyner_keras.losses.kinds import Clusters, clustered, merged, merges
 from wyner_keras.losses.quantities import Quantities, correlated
 
@@ -34,11 +35,15 @@ class Seen:
         features: `(pairs, width)`.
         naturals: e_x and e_y, `(pairs, dimensions)`.
         precisions: of the experts, `(dimensions,)`, without the prior's 1.
+        values: what experts read, `(pairs, values)`, where they have linear directions of it.
+        directions: how many of these they have.
     """
 
     features: list[np.ndarray]
     naturals: list[np.ndarray]
     precisions: list[np.ndarray]
+    values: list[np.ndarray]
+    directions: int
 
     @property
     def means(self) -> tuple[np.ndarray, ...]:
@@ -93,15 +98,26 @@ class Seen:
             found.append((kernel[:, places] / (1.0 + precision)[:, None], bias[places]))
         return found
 
-    def widest(self, count: int) -> list[Affine]:
-        """By side kernel and bias from e to a Gaussian of the dimensions that hold most."""
+    def widest(self, count: int, beside: Directions | None = None) -> list[Affine]:
+        """By side kernel and bias from e to a Gaussian of the dimensions that hold most.
+
+        Args:
+            count: of the dimensions.
+            beside: directions that are dimensions too; the kernel is then of e and of them.
+        """
         kept = np.sort(np.argsort(-self.nats(), kind="stable")[:count])
+        more = 0 if beside is None else len(beside.log_variances)
+        shrunk = 1.0 if beside is None else math.sqrt(beside.factors[0])
         found = []
         for precision in self.precisions:
-            means = np.diag(1.0 / precision)[:, kept]
+            means = np.zeros((len(precision) + more, count + more))
+            means[: len(precision), :count] = np.diag(shrunk / precision)[:, kept]
+            means[len(precision) :, count:] = np.eye(more)
+            log_variances = -np.log(precision[kept])
+            if beside is not None:
+                log_variances = np.concatenate([log_variances, beside.log_variances])
             kernel = np.concatenate([means, np.zeros_like(means)], axis=1)
-            bias = np.concatenate([np.zeros(len(kept)), -np.log(precision[kept])])
-            found.append((kernel, bias))
+            found.append((kernel, np.concatenate([np.zeros(count + more), log_variances])))
         return found
 
 
@@ -206,7 +222,7 @@ def _quantities(
 
 def find(
     seen: Seen, apart: Seen, distinct: np.ndarray, critic: Any, price: float, seed: int
-) -> tuple[Any, list[Affine], dict[str, Any]]:
+) -> tuple[Any, list[Affine], dict[str, Any], Directions | None]:
     """Kinds, a quantity or nothing: of what tells as much as the critic, the least.
 
     Args:
@@ -218,10 +234,16 @@ def find(
         seed: of clusters and shuffles.
 
     Returns:
-        The family of z, by side kernel and bias from e to its expert, and what was found.
+        The family of z, by side kernel and bias from e to its expert, what was found, and linear
+        directions that the expert has beside e.
     """
     count = len(distinct)
     scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
+    beside = None
+    if seen.directions:
+        held = tuple(side[distinct] for side in apart.values)
+        beside = directions(tuple(seen.values), held, scores, _nats_told, seen.directions)
+        scores = scores if beside is None else beside.scores
     told = _nats_told(scores)
     # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
     rng, every = np.random.default_rng(seed), np.arange(count)
@@ -230,7 +252,7 @@ def find(
     if p > _SIGNIFICANT:
         z: Any = Categorical(n=1, k=2)
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
-        return z, silent, {"shared": "nothing", "nats": 0.0, "p": float(p)}
+        return z, silent, {"shared": "nothing", "nats": 0.0, "p": float(p)}, None
 
     def error(nats: np.ndarray) -> float:
         return 2.0 * float(nats.std()) / math.sqrt(count)
@@ -249,15 +271,18 @@ def find(
     more = of_quantities - of_kinds
     if kinds > 1 and enough(of_kinds) and more.mean() <= error(more):
         found["nats"] = max(found["nats"], found["nats_of_kinds"])
-        return Categorical(n=1, k=kinds), seen.of(clusters), {"shared": "kinds", **found}
+        z = Categorical(n=1, k=kinds)
+        return z, seen.of(clusters), {"shared": "kinds", **found}, None
     if dimensions and enough(of_quantities):
         found["nats"] = max(found["nats"], found["nats_of_dimensions"])
         z = DiagonalGaussian(dim=dimensions)
-        return z, seen.of(quantities), {"shared": "a quantity", **found}
-    # Neither: the critic's own dimensions that hold anything.
-    found["dimensions"] = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
+        return z, seen.of(quantities), {"shared": "a quantity", **found}, None
+    # Neither: the critic's own dimensions that hold anything, and directions.
+    count = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
+    outputs = seen.widest(count, beside)
+    found["dimensions"] = outputs[0][0].shape[1] // 2
     z = DiagonalGaussian(dim=found["dimensions"])
-    return z, seen.widest(z.dim), {"shared": "a quantity", **found}
+    return z, outputs, {"shared": "a quantity", **found}, beside
 
 
 def words(found: Mapping[str, Any]) -> str:

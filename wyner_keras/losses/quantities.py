@@ -9,6 +9,7 @@ import numpy as np
 from scipy.stats import norm
 
 _LEAST = 1e-3  # variance, as a share of the largest direction's, of what is no rounding
+_ROUNDING = 1e-9  # the same where a ridge is added
 _MOST = 0.999  # correlation, so that precisions are finite
 _SIGNIFICANT = 0.05  # p of the test of all directions, above which they are chance
 
@@ -62,22 +63,27 @@ class Quantities(NamedTuple):
         return np.arctanh(self.correlations)
 
 
-def correlated(points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...]) -> Quantities:
+def correlated(
+    points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...], ridge: float = 0.0
+) -> Quantities:
     """Canonical directions of points, as far as points apart are correlated in them too.
 
     Args:
         points: by side, `(pairs, size)`.
         apart: likewise, of other pairs; a correlation is the lesser of the two, and is dropped
             where chance may have made it.
+        ridge: added to each variance, a share of their mean, where points are few for their size;
+            variates then have unit variance of the points apart.
 
-    Source: Hotelling, Relations between two sets of variates, 1936.
+    Source: Hotelling, Relations between two sets of variates, 1936; Vinod, Canonical ridge, 1976.
     """
     centres = tuple(side.mean(axis=0) for side in points)
     whitened = []
     for side in points:
         values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(side, rowvar=False)))
-        kept = values > _LEAST * values.max()
-        whitened.append(vectors[:, kept] / np.sqrt(values[kept]))
+        kept = values > (_ROUNDING if ridge else _LEAST) * values.max()
+        variances = values[kept] + ridge * values[kept].mean()
+        whitened.append(vectors[:, kept] / np.sqrt(variances))
     x, y = (
         (side - centre) @ white
         for side, centre, white in zip(points, centres, whitened, strict=True)
@@ -85,6 +91,10 @@ def correlated(points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...]) ->
     left, seen, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
     found = Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
     a, b = (side - side.mean(axis=0) for side in found.variates(apart))
+    if ridge:
+        deviations = (np.maximum(side.std(axis=0), 1e-12) for side in (a, b))
+        maps = tuple(m / d for m, d in zip(found.maps, deviations, strict=True))
+        found = Quantities(centres, maps, seen)
     scale = np.sqrt(np.square(a).sum(axis=0) * np.square(b).sum(axis=0))
     both = np.minimum(np.minimum(seen, (a * b).sum(axis=0) / np.maximum(scale, 1e-12)), _MOST)
     # Fisher's test, of all directions at once.

@@ -17,12 +17,14 @@ _GROUPS = 8  # of channels, normalised together
 class PairEncoder(keras.layers.Layer):
     """Images or series to the parameters of an expert: convolutions with group norm, then dense.
 
-    What is longer than 48 places is averaged over as many as bring it to 32 or so first.
+    What is longer than 48 places is averaged over as many as bring it to 32 or so first. Beside the
+    dense layer stand linear directions of the values, 0 until they are set; no training moves them.
 
     Args:
         outputs: width of the linear output.
         filters: of the 3×3 convolutions; every second one halves the size. Multiples of 8.
         hidden: width of the dense layer.
+        directions: number of linear directions.
         dropout: rate before the dense layer, while training.
         seed: of the initial weights and dropout.
 
@@ -38,15 +40,23 @@ class PairEncoder(keras.layers.Layer):
         outputs: int,
         filters: Sequence[int] = (32, 64, 64, 96, 96, 128),
         hidden: int = 256,
+        directions: int = 64,
         dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.outputs, self.filters, self.hidden = outputs, tuple(filters), hidden
-        self.dropout, self.seed = dropout, seed
+        self.directions, self.dropout, self.seed = directions, dropout, seed
         self.dropout_layer = keras.layers.Dropout(dropout, seed=seed)
         self.hidden_layer = self._dense(hidden, 98, "hidden", activation="relu")
+        self.linear_layer = keras.layers.Dense(
+            directions,
+            kernel_initializer="zeros",
+            dtype=self.dtype_policy,
+            trainable=False,
+            name="linear",
+        )
         self.output_layer = self._dense(outputs, 99, "output")
 
     def _initializer(self, position: int) -> keras.initializers.Initializer:
@@ -72,6 +82,7 @@ class PairEncoder(keras.layers.Layer):
             tuple(max(1, round(length / _LENGTH)) for length in (height, width)), padding="same"
         )
         height, width = self.pool.compute_output_shape((None, *self.grid))[1:3]
+        self.linear_layer.build((None, height * width * channels))
         self.convolutions, self.norms = [], []
         for position, count in enumerate(self.filters):
             stride = 2 if position % 2 else 1
@@ -94,22 +105,39 @@ class PairEncoder(keras.layers.Layer):
             self.convolutions.append(layer)
             self.norms.append(norm)
         self.hidden_layer.build((None, height * width * channels))
-        self.output_layer.build((None, self.hidden))
+        self.output_layer.build((None, self.hidden + self.directions))
         self.built = True
 
     @property
     def hidden_layers(self) -> list[keras.layers.Layer]:
         """All layers but the last."""
-        return [*self.convolutions, *self.norms, self.hidden_layer]
+        return [*self.convolutions, *self.norms, self.hidden_layer, self.linear_layer]
+
+    def values(self, data: Tensor) -> Tensor:
+        """What directions are of, `(batch, values)`: the data, averaged where they are long."""
+        return self._flat(self._pooled(data))
+
+    def _flat(self, pooled: Tensor) -> Tensor:
+        return ops.reshape(pooled, (-1, self.linear_layer.kernel.shape[0]))
+
+    def _pooled(self, data: Tensor) -> Tensor:
+        return self.pool(ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid)))
 
     def trunk(self, data: Tensor, training: bool = False) -> Tensor:
-        """The dense layer's activations, `(batch, hidden)`, of images in [0, 1] or of series."""
-        hidden = self.pool(ops.reshape(ops.cast(data, self.compute_dtype), (-1, *self.grid)))
+        """The dense layer's activations and the directions, `(batch, hidden + directions)`.
+
+        Args:
+            data: images in [0, 1], or series.
+            training: whether dropout is on.
+        """
+        hidden = pooled = self._pooled(data)
         for layer, norm in zip(self.convolutions, self.norms, strict=True):
             hidden = ops.relu(norm(layer(hidden)))
         width = self.hidden_layer.kernel.shape[0]
         hidden = self.dropout_layer(ops.reshape(hidden, (-1, width)), training=training)
-        return self.hidden_layer(hidden)
+        return ops.concatenate(
+            [self.hidden_layer(hidden), self.linear_layer(self._flat(pooled))], axis=-1
+        )
 
     def call(self, data: Tensor, training: bool = False) -> Tensor:
         """Outputs `(batch, outputs)` of images in [0, 1], or of series."""
@@ -126,6 +154,7 @@ class PairEncoder(keras.layers.Layer):
             "outputs": self.outputs,
             "filters": list(self.filters),
             "hidden": self.hidden,
+            "directions": self.directions,
             "dropout": self.dropout,
             "seed": self.seed,
         }

@@ -1,0 +1,91 @@
+import keras
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+import wyner_keras as wk
+from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.losses import Alignment
+from wyner_keras.losses.directions import directions
+
+
+def told(scores):
+    """Symmetric InfoNCE, pair by pair."""
+    strangers = sum(logsumexp(scores, axis=axis) for axis in (0, 1)) / 2 - np.log(len(scores))
+    return np.diag(scores) - strangers
+
+
+def wide(count, shared=6, size=80, rho=0.9, seed=0):
+    """Few pairs of many values, of which some directions are correlated."""
+    rng, mixing = np.random.default_rng(seed), np.random.default_rng(99)
+    z = rng.normal(size=(count, shared))
+    sides = []
+    for _ in range(2):
+        own = rng.normal(size=(count, size))
+        own[:, :shared] = np.sqrt(rho) * z + np.sqrt(1 - rho) * own[:, :shared]
+        sides.append(1 + own @ np.linalg.qr(mixing.normal(size=(size, size)))[0])
+    return tuple(sides)
+
+
+def test_what_a_critic_does_not_see_linear_directions_tell():
+    seen, apart, others = wide(400), wide(80, seed=1), wide(500, seed=2)
+    found = directions(seen, apart, np.zeros((80, 80)), told)
+    assert told(found.scores).mean() > 1.5
+    pmi = found.quantities.pmi(others)
+    assert (pmi.argmax(axis=1) == np.arange(500)).mean() > 0.3  # by chance .002
+
+
+def test_a_critic_that_knows_its_pairs_needs_none():
+    assert directions(wide(400), wide(80, seed=1), 50.0 * np.eye(80), told) is None
+    assert directions(wide(400, 0), wide(80, 0, seed=1), np.zeros((80, 80)), told) is None
+
+
+def test_experts_of_directions_have_their_pmi_at_its_factor():
+    found = directions(wide(400), wide(80, seed=1), np.zeros((80, 80)), told)
+    points, posteriors = wide(7, seed=3), []
+    latent = DiagonalGaussian(dim=len(found.log_variances))
+    for side, values in enumerate(points):
+        kernel, bias = found.affine(side)
+        log_variances = np.broadcast_to(found.log_variances, (7, latent.dim))
+        expert = np.concatenate([values @ kernel + bias, log_variances], axis=1)
+        posteriors.append(latent.product(expert.astype("float32")).outputs())
+    own = np.asarray(latent.log_pmi(*posteriors), float)
+    expected = found.factors[1] * found.quantities.pmi(points)
+    # But for a constant, which tells no pair from another.
+    np.testing.assert_allclose(own - own[0, 0], expected - expected[0, 0], atol=1e-3)
+
+
+@pytest.fixture(scope="module")
+def instances():
+    """Pairs of small pictures of which each is its own concept: smooth patterns, seen twice."""
+    rng = np.random.default_rng(0)
+    coarse = rng.random((260, 4, 4, 1))
+    smooth = np.kron(coarse, np.ones((1, 2, 2, 1)))
+    x, y = (smooth[:, :, ::way] + 0.15 * rng.normal(size=smooth.shape) for way in (1, -1))
+    return wk.Pairs(x.clip(0, 1).astype("f"), y.clip(0, 1).astype("f")).split(0.25, seed=0)
+
+
+def test_a_network_that_learnt_little_is_helped(instances):
+    train, held = instances
+    image = wk.Image(shape=(8, 8, 1))
+    side = wk.SideSettings(
+        local=None, hidden=(4,), expert="data", reader="expert", flow_steps=0, noise=0.0
+    )
+    model = wk.WynerModel(
+        wk.Categorical(n=1, k=2),
+        {"x": image, "y": image},
+        codecs=dict.fromkeys("xy", image.codec(None, 0)),
+        settings=dict.fromkeys("xy", side),
+    )
+    stage = wk.Stage(model, Alignment(dimensions=4, price=0.01, find=True, augmented=False))
+    stage.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
+    stage.fit(train, batch_size=64, epochs=1, validation_data=held, verbose=0)
+    scores = np.asarray(stage.model.log_pmi(*held.arrays()))
+    first = (scores.argmax(axis=1) == np.arange(len(held))).mean()
+    assert stage.model.z.dim > 4 and first > 0.5  # by chance .015
+    before = stage.model.sides[0].expert_network.linear_layer.get_weights()
+    joint = wk.Stage(stage.model, wk.losses.Joint(price=0.1).adapted(stage.model, train))
+    joint.compile(keras.optimizers.Adam(1e-3))
+    joint.fit(train, batch_size=64, epochs=1, verbose=0)
+    after = joint.model.sides[0].expert_network.linear_layer.get_weights()
+    np.testing.assert_array_equal(before[0], after[0])

@@ -1,0 +1,96 @@
+"""Linear directions of few examples' own values, beside what networks make of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from wyner_keras.losses.quantities import Quantities, correlated
+
+_COMPONENTS = 400  # principal ones of the values, at most, that directions are made of
+_RIDGES = (0.03, 0.1, 0.3)
+_FACTORS = 0.5 ** np.arange(6)  # of pmis, which are too sure of what few pairs taught them
+_LEAST_MORE = 0.02  # nats that directions have to add
+
+
+class Directions(NamedTuple):
+    """Canonical directions of values, and how far they and a critic are believed.
+
+    Args:
+        quantities: of the values.
+        factors: of the critic's pmi and of the directions'.
+        scores: the sum of both, nats, of pairs apart, `(pairs, pairs)`.
+    """
+
+    quantities: Quantities
+    factors: tuple[float, float]
+    scores: np.ndarray
+
+    def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(values, count)` and bias from values to means of z's expert.
+
+        A pmi is a product of two sides' means: by the root of its factor the means shrink.
+        """
+        kernel, bias = self.quantities.affine(side)
+        count, root = len(self.quantities.correlations), math.sqrt(self.factors[1])
+        return root * kernel[:, :count], root * bias[:count]
+
+    @property
+    def log_variances(self) -> np.ndarray:
+        """Of z's expert, `(count,)`."""
+        count = len(self.quantities.correlations)
+        return self.quantities.affine(0)[1][count:]
+
+
+def directions(
+    seen: tuple[np.ndarray, ...],
+    apart: tuple[np.ndarray, ...],
+    scores: np.ndarray,
+    told: Callable[[np.ndarray], np.ndarray],
+    most: int = 64,
+) -> Directions | None:
+    """Directions that tell partners from strangers better than a critic does alone.
+
+    A network that few pairs have trained is too sure, and misses what a ridge regression of the
+    values sees. Independent parts of z add: the sum of both pmis is that of a z of both.
+
+    Args:
+        seen: values by side, `(pairs, values)`, that directions are made of.
+        apart: likewise, that ridge and factors are chosen by.
+        scores: the critic's of the pairs apart, nats, `(pairs, pairs)`.
+        told: what each pair's score says beyond those of strangers, `(pairs,)`, of scores.
+        most: directions, at most.
+
+    Returns:
+        The directions; None where the critic alone does as well.
+    """
+    axes, points, held = [], [], []
+    for trained, other in zip(seen, apart, strict=True):
+        centre = trained.mean(axis=0)
+        principal = np.linalg.svd(trained - centre, full_matrices=False)[2][:_COMPONENTS].T
+        axes.append(principal)
+        points.append((trained - centre) @ principal)
+        held.append((other - centre) @ principal)
+    best, nats = None, max(told(t * scores).mean() for t in _FACTORS)
+    for ridge in _RIDGES:
+        found = correlated(tuple(points), tuple(held), ridge).some(slice(most))
+        if not len(found.correlations):
+            continue
+        own = found.pmi(tuple(held))
+        for factors in ((t, s) for t in _FACTORS for s in _FACTORS):
+            both = factors[0] * scores + factors[1] * own
+            value = told(both).mean()
+            if value > nats:
+                best, nats = Directions(found, factors, both), value
+    if best is None:
+        return None
+    more = told(best.scores) - told(scores)
+    if more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
+        return None
+    quantities = best.quantities
+    maps = tuple(axis @ map_ for axis, map_ in zip(axes, quantities.maps, strict=True))
+    centres = tuple(side.mean(axis=0) for side in seen)
+    return best._replace(quantities=Quantities(centres, maps, quantities.correlations))
