@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.stats import norm
 
 _LEAST = 1e-3  # variance, as a share of the largest direction's, of what is no rounding
@@ -62,32 +63,51 @@ class Quantities(NamedTuple):
         return np.arctanh(self.correlations)
 
 
-def correlated(points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...]) -> Quantities:
+def correlated(
+    points: tuple[np.ndarray, ...],
+    apart: tuple[np.ndarray, ...],
+    kinds: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Quantities:
     """Canonical directions of points, as far as points apart are correlated in them too.
+
+    Where kinds are told, the directions are those along which x and y vary together inside a kind,
+    for their variance in all: the covariance is that of points less their kind's mean, the variance
+    is not. What sets kinds apart has hardly any of the one and much of the other, so that
+    directions turn away from it, and yet are affine, the same for every kind. What they still
+    show of the kinds counts as noise: a correlation is at most that inside a kind.
 
     Args:
         points: by side, `(pairs, size)`.
         apart: likewise, of other pairs; a correlation is the lesser of the two, and is dropped
             where chance may have made it.
+        kinds: of points and of points apart, each `(pairs,)`, from 0 on; None for one of all.
 
     Source: Hotelling, Relations between two sets of variates, 1936.
     """
+    inside, inside_apart = kinds or [np.zeros(len(each[0]), int) for each in (points, apart)]
     centres = tuple(side.mean(axis=0) for side in points)
     whitened = []
     for side in points:
         values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(side, rowvar=False)))
         kept = values > _LEAST * values.max()
         whitened.append(vectors[:, kept] / np.sqrt(values[kept]))
-    x, y = (
-        (side - centre) @ white
-        for side, centre, white in zip(points, centres, whitened, strict=True)
-    )
+    x, y = (_less_means(side, inside) @ white for side, white in zip(points, whitened, strict=True))
     left, seen, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
     found = Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
-    a, b = (side - side.mean(axis=0) for side in found.variates(apart))
-    scale = np.sqrt(np.square(a).sum(axis=0) * np.square(b).sum(axis=0))
-    both = np.minimum(np.minimum(seen, (a * b).sum(axis=0) / np.maximum(scale, 1e-12)), _MOST)
+    variates = found.variates(apart)
+    a, b = (_less_means(side, inside_apart) for side in variates)
+    scale = np.sqrt(np.prod([side.var(axis=0) for side in variates], axis=0))
+    both = np.minimum(np.minimum(seen, (a * b).mean(axis=0) / np.maximum(scale, 1e-12)), _MOST)
     # Fisher's test, of all directions at once.
-    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(max(1, len(a) - 3)))
+    freedom = max(1, len(a) - 2 - len(np.unique(inside_apart)))
+    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(freedom))
     order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
     return Quantities(centres, tuple(map_[:, order] for map_ in found.maps), both[order])
+
+
+def _less_means(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Points less the mean of their kind, `(pairs, size)`."""
+    every = np.arange(len(kinds))
+    members = csr_array((np.ones(len(kinds)), (kinds, every)), shape=(kinds.max() + 1, len(kinds)))
+    means = (members @ points) / np.maximum(members.sum(axis=1), 1)[:, None]
+    return points - means[kinds]
