@@ -258,3 +258,90 @@ def test_flows_are_for_priors_that_are_standard_normal():
     with pytest.raises(ValueError, match=r"prior N\(0, I\).*Received: local=Product"):
         wk.SideSettings(local=LATENT, flow_steps=1)
     assert wk.SideSettings(local=LATENT, flow_steps=0).local == LATENT
+
+
+@pytest.fixture(scope="module")
+def columns():
+    """48 pairs of three columns, of three labels and a number that both sides show."""
+    rng = np.random.default_rng(0)
+    labels, z = np.arange(48) % 3, rng.normal(size=48)
+    sides = [
+        np.concatenate([2 * np.eye(3)[labels, :2], z[:, None]], axis=1) + 0.2 * noise
+        for noise in rng.normal(size=(2, 48, 3))
+    ]
+    return wk.Pairs(*sides, x_labels=labels, y_labels=labels)
+
+
+@pytest.fixture(scope="module")
+def trained(columns):
+    """A model whose every stage has run, and the names of those that had something to do."""
+    vector = wk.Vector(kinds=("real",) * 3)
+    settings = wk.SideSettings(
+        hidden=(8,), reader="features", local=DiagonalGaussian(dim=2), flow_steps=1
+    )
+    model = wk.WynerModel(
+        Product(Categorical(n=1, k=3), DiagonalGaussian(dim=1)),
+        {"x": vector, "y": vector},
+        codecs={name: vector.codec(None, 0) for name in "xy"},
+        settings=dict.fromkeys("xy", settings),
+    )
+    ran = []
+    losses = wk.losses
+    for loss in (losses.Alignment(dimensions=3), losses.Joint(), losses.Matching()):
+        ran.append(_run(model, loss, columns))
+    return model, [*ran, _run(model, losses.Marginal(), columns)]
+
+
+def _run(model, loss, pairs):
+    stage = wk.Stage(model, loss.adapted(model, pairs))
+    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = [np.array(variable) for variable in stage.trainable_variables]
+    history = stage.fit(pairs, batch_size=16, epochs=2, verbose=0).history
+    assert np.isfinite(list(history.values())).all()
+    after = stage.trainable_variables
+    assert all(np.any(old != new) for old, new in zip(before, after, strict=True))
+    return stage
+
+
+def test_every_stage_trains_a_model_of_it(trained, columns):
+    model, stages = trained
+    assert stages[0].shared_nats > 0.5
+    # z is legible by no table of values: decoders are not asked to show a concept.
+    assert not any(name.startswith("concept") for name in stages[1].objective.weights(model))
+    assert wk.losses.Refinement().adapted(model, columns) is None
+    assert np.ptp(model.prior.means.numpy()) > 0  # p(z) is fitted
+
+
+def test_it_generates_ranks_and_comes_back_from_a_file(trained, columns, tmp_path):
+    model, (x, y) = trained[0], columns.arrays()
+    encoded = model.encode_x(x, seed=0)
+    assert encoded.z.shape == (48, 4)
+    np.testing.assert_array_equal(encoded.z[:, :3].sum(axis=1), 1)
+    assert len(np.unique(encoded.z[:, 3])) == 48
+    assert model.transfer_x(style=x[:3], concept=y[:4], seed=0).shape == (3, 4, 3)
+    assert all(np.isfinite(each).all() for each in model.generate_pairs(20, seed=0))
+    ranked = model.rank(x, y, k=48)
+    told = [model.posteriors(rows, side) for side, rows in (("x", x), ("y", y))]
+    scores = np.asarray(model.z.log_pmi(*told))
+    np.testing.assert_allclose(ranked.nats, -np.sort(-scores, axis=1), rtol=1e-4, atol=1e-4)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert (again.z, again.identity) == (model.z, model.identity)
+    for one, other in zip(
+        again.generate_pairs(9, seed=1), model.generate_pairs(9, seed=1), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_figures_and_a_report_are_of_kinds_and_of_quantities(trained, columns):
+    model = trained[0]
+    figures = wk.evaluate(model, columns, verbose=0)
+    assert "found_first_y" in figures.figures
+    page = str(wk.report(model, columns, figures=figures, verbose=0))
+    assert "What is shared" in page
+    sweeps = model.z.sweeps([np.asarray(each) for each in _joint(model, columns).outputs()])
+    assert [each.quantity for each in sweeps] == [False, True]
+
+
+def _joint(model, pairs):
+    return model.joint_z(dict(zip("xy", pairs.arrays(), strict=True)))
