@@ -149,15 +149,18 @@ def held_nats(source: Pairs, price: float, *, steps: int = _STEPS, seed: int = 0
     optimizer.build(variables)
 
     @tf.function(autograph=False)
-    def step(x: Any, y: Any) -> None:
+    def step(x: Any, y: Any, price: Any) -> None:
         with tf.GradientTape() as tape:
             e = networks[0](x), networks[1](y)
             told = objectives.info_nce(critic.pmi(*e))
             loss = price * tf.reduce_mean(critic.kl(*e)) - told
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    for _ in range(steps):
-        step(*source.draw(_BATCH, rng))
+    # Labels that several kinds share at first would stay split at a low price, which falls to λ.
+    start = max(price, *PRICES) if kinds else price
+    for place in range(steps):
+        ahead = max(0.0, 1.0 - 2.0 * place / steps)
+        step(*source.draw(_BATCH, rng), tf.constant(price + ahead * (start - price), tf.float32))
     x, y = source.draw(_MEASURED, rng)
     return float(np.mean(critic.kl(networks[0](x), networks[1](y))))
 
