@@ -4,6 +4,8 @@ Run: python benchmarks/columns.py
 
 Kinds are clusters of 12 columns a side, of deviation 0.3 around centres of deviation 1. Quantities
 are correlated by 0.8, among 8 columns that are turned at random on each side, and bent in one case.
+Both are a label in 6 of 8 columns, as kinds are, and a quantity correlated by 0.9 in one of the
+others; the columns are turned at random or not.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import wyner_keras as wk
 
 _KINDS = ((600, 2), (2000, 20), (2000, 100))
 _QUANTITIES = ((1, False), (2, False), (3, True))
+_BOTH = ((5, False), (5, True))
 _PAIRS, _COLUMNS, _CORRELATION = 3000, 8, 0.8
 
 
@@ -41,12 +44,26 @@ def quantities(size: int, bent: bool, rng: np.random.Generator) -> tuple[wk.Pair
     return wk.Pairs(*sides), -0.5 * size * math.log(1 - _CORRELATION**2)
 
 
+def both(classes: int, turned: bool, rng: np.random.Generator) -> tuple[wk.Pairs, float]:
+    """Pairs, and their I(X; Y) in nats: of the label and of the quantity."""
+    labels, rho = rng.integers(classes, size=_PAIRS), 0.9
+    shared, sides = rng.normal(size=_PAIRS), []
+    for _ in range(2):
+        own = rng.normal(size=(_PAIRS, _COLUMNS))
+        own[:, :6] = rng.normal(size=(classes, 6))[labels] + 0.3 * own[:, :6]
+        own[:, 6] = math.sqrt(rho) * shared + math.sqrt(1 - rho) * own[:, 6]
+        if turned:
+            own = own @ np.linalg.qr(rng.normal(size=(_COLUMNS, _COLUMNS)))[0]
+        sides.append(own.astype("f"))
+    return wk.Pairs(*sides), math.log(classes) - 0.5 * math.log(1 - rho**2)
+
+
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
     seed = parser.parse_args().seed
-    for of, cases in ((kinds, _KINDS), (quantities, _QUANTITIES)):
+    for of, cases in ((kinds, _KINDS), (quantities, _QUANTITIES), (both, _BOTH)):
         for case in cases:
             pairs, nats = of(*case, np.random.default_rng(seed))
             recipe = wk.recipes.default(pairs.facts(), seed=seed)

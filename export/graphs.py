@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from wyner_export.functions import Graph, TensorInfo
 from wyner_keras.model import WynerModel
 
@@ -89,14 +91,15 @@ class Tensors:
     def posterior(self, side: str, prefix: str = "", free: str = "n") -> tuple[TensorInfo, ...]:
         """What tells q(z|x)."""
         family: Any = self._families["z"]
+        told = family(np.zeros((1, family.parameter_size), np.float32)).outputs()
         return tuple(
             TensorInfo(
                 name=f"{prefix}{name}",
-                shape=(free, family.size),
+                shape=(free, output.shape[-1]),
                 range=family.output_range,
                 meaning=f"{name.replace('_', ' ')} of q(z|{side})",
             )
-            for name in family.output_names
+            for name, output in zip(family.output_names, told, strict=True)
         )
 
     def pmi(self, *free: str) -> TensorInfo:

@@ -15,6 +15,7 @@ from .evaluation import evaluate
 from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
 from .model import WynerModel
+from .product import Product
 from .recipe import Recipe, StageSettings
 from .reporting import report
 from .schedules import Ramp, Schedule
@@ -28,6 +29,7 @@ __all__ = [
     "DiagonalGaussian",
     "Image",
     "Pairs",
+    "Product",
     "Ramp",
     "Recipe",
     "Schedule",

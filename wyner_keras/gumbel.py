@@ -1,7 +1,8 @@
-"""Samples of categorical variables from uniform noise."""
+"""Samples of categorical variables from uniform noise, or from normal noise made uniform."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,13 @@ from keras import ops
 Tensor = Any
 _SMALLEST_UNIFORM = float(np.finfo(np.float32).tiny)
 _LARGEST_UNIFORM = float(np.nextafter(np.float32(1), np.float32(0)))
+_LEAST_PLACE = 2.0**-25  # half of what float32 tells 1 from
+
+
+def uniform_of_normal(noise: Tensor) -> Tensor:
+    """Uniform noise of standard normal noise by its distribution function, inside (0, 1)."""
+    place = 0.5 * (1.0 + ops.erf(ops.cast(noise, "float32") / math.sqrt(2.0)))
+    return ops.clip(place, _LEAST_PLACE, _LARGEST_UNIFORM)
 
 
 def gumbel(noise: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Latent families, and the distributions that their parameters stand for.
 
 Everything stochastic takes its noise as an argument, so that an exported graph is deterministic and
-one seed gives one answer in every runtime. A third family is one more class like these two.
+one seed gives one answer in every runtime. Another family is one more class like these two:
+`wyner_keras.product` has the third.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Latent(Protocol):
 
     noise: ClassVar[str]  # "uniform" on [0, 1), or "normal"
     range: ClassVar[tuple[float | None, float | None]]  # of a sample; None for no bound
-    output_names: ClassVar[tuple[str, ...]]  # of `Distribution.outputs`, each `(batch, size)`
+    output_names: ClassVar[tuple[str, ...]]  # of `Distribution.outputs`, each `(batch, width)`
     output_range: ClassVar[tuple[float | None, float | None]]
 
     @property
@@ -135,7 +136,9 @@ def _positive_int(name: str, value: Any) -> None:
         )
 
 
-class _Family:
+class Family:
+    """What families whose manifest entry tells all of them have in common."""
+
     noise: ClassVar[str]
     size: int
     describe: Callable[[], dict[str, Any]]
@@ -168,19 +171,24 @@ class _Family:
         )
         return log_pmi(self.describe()["pmi"], x, y, ops)
 
-    def get_config(self) -> dict[str, int]:
+    def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return asdict(self)  # type: ignore[call-overload]
 
     @classmethod
-    def from_config(cls, config: dict[str, int]) -> Any:
+    def from_config(cls, config: dict[str, Any]) -> Any:
         """The family again, from `get_config`'s values."""
         return cls(**config)
+
+    @classmethod
+    def described(cls, entry: Mapping[str, Any]) -> Any:
+        """The family again, from what `describe` says."""
+        return cls(**{each.name: entry[each.name] for each in fields(cls)})  # type: ignore[arg-type]
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
-class Categorical(_Family):
+class Categorical(Family):
     """`n` independent categorical variables with `k` categories each, uniform prior.
 
     Parameters are logits `(batch, n*k)`; samples are `n` (relaxed) one-hot vectors, flattened.
@@ -336,7 +344,7 @@ class OneHot:
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
-class DiagonalGaussian(_Family):
+class DiagonalGaussian(Family):
     """A Gaussian vector with diagonal covariance, standard normal prior (Kingma & Welling, 2014).
 
     Parameters are `(batch, 2*dim)`: means, then log variances.
@@ -474,6 +482,17 @@ def can_rank(family: Latent) -> bool:
     return getattr(type(family), "log_pmi", Latent.log_pmi) is not Latent.log_pmi
 
 
+def is_standard_normal(family: Latent) -> bool:
+    """Whether p(z) is N(0, I), of which the noise itself is a sample.
+
+    Example:
+        >>> is_standard_normal(DiagonalGaussian(dim=3))
+        True
+    """
+    noise = np.full((1, family.size), 0.5, np.float32)
+    return family.noise == "normal" and np.array_equal(family.prior_sample(noise), noise)
+
+
 def prior_log_prob(latent: Latent, value: Tensor) -> Tensor:
     """The log of p(value) of the family's prior, nats per example, `(batch,)`.
 
@@ -482,17 +501,3 @@ def prior_log_prob(latent: Latent, value: Tensor) -> Tensor:
         -1.3863
     """
     return latent(ops.zeros((ops.shape(value)[0], latent.parameter_size))).log_prob(value)
-
-
-_FAMILIES = {"categorical": Categorical, "gaussian": DiagonalGaussian}
-
-
-def latent_of(entry: Mapping[str, Any]) -> Latent | None:
-    """The family that a bundle's manifest describes; None for one that is not of this file.
-
-    Example:
-        >>> latent_of(DiagonalGaussian(dim=3).describe())
-        DiagonalGaussian(dim=3)
-    """
-    family: Any = _FAMILIES.get(entry["family"])
-    return family and family(**{field.name: entry[field.name] for field in fields(family)})

@@ -9,7 +9,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from wyner_keras.latents import DiagonalGaussian, Latent
+from wyner_keras.latents import DiagonalGaussian, Latent, is_standard_normal
 from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
@@ -78,9 +78,9 @@ class SideSettings:
             raise ValueError(
                 f"`flow_steps` should be an integer of at least 0. Received: {received(steps)}"
             )
-        if steps and getattr(self.local, "noise", None) != "normal":
+        if steps and (self.local is None or not is_standard_normal(self.local)):
             raise ValueError(
-                "`flow_steps` needs a local latent of normal noise, DiagonalGaussian say. "
+                "`flow_steps` needs a local latent of prior N(0, I), DiagonalGaussian say. "
                 f"Received: local={received(self.local)}, flow_steps={steps}"
             )
         if not 0 <= self.dropout < 1 or not self.noise >= 0:

@@ -132,3 +132,39 @@ def _along(centre: np.ndarray, directions: np.ndarray) -> Iterator[np.ndarray]:
     for direction in directions:
         foot = centre - (centre @ direction) * direction
         yield (foot + np.outer(_DEVIATIONS, direction)).astype(np.float32)
+
+
+def together(
+    kinds: Sequence[Sweep],
+    quantities: Sequence[Sweep],
+    centre: np.ndarray,
+    effect: np.ndarray | None = None,
+) -> tuple[Sweep, ...]:
+    """Sweeps of a latent of two parts, each sweep with the other part at the centre.
+
+    Args:
+        kinds: sweeps of the first part, of one variable.
+        quantities: of the second part.
+        centre: of the whole, `(size,)`.
+        effect: features that each element adds, `(size, features)`, by which sweeps are sorted;
+            None leaves the kinds first.
+
+    Returns:
+        The sweeps, their strengths shares of the whole latent's effect.
+    """
+    k = kinds[0].values.shape[1]
+    wholes = [1.0, 1.0]
+    if effect is not None:
+        moved = [effect[:k].var(axis=0).sum(), np.square(effect[k:]).sum()]
+        wholes = [float(each / max(sum(moved), _LEAST)) for each in moved]
+    found = []
+    for part, place, whole in (
+        (kinds, slice(k), wholes[0]),
+        (quantities, slice(k, None), wholes[1]),
+    ):
+        for sweep in part:
+            values = np.tile(centre, (len(sweep.values), 1))
+            values[:, place] = sweep.values
+            strength = None if sweep.strength is None else sweep.strength * whole
+            found.append(sweep._replace(values=values, strength=strength))
+    return tuple(found) if effect is None else _sorted(found)

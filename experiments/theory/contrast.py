@@ -1,4 +1,4 @@
-"""Wyner's common information of Gaussian pairs without decoders, by the alignment's objective.
+"""Wyner's common information of pairs without decoders, by the alignment's objective.
 
 Run: python -m experiments.theory.contrast --out contrast.json
 """
@@ -28,38 +28,48 @@ from wyner_keras.networks.critic import GaussianCritic
 PRICES = (0.05, 0.1, 0.2)
 _BATCH, _STEPS = 500, 3000
 _MEASURED = 100_000  # fresh pairs
+_OFFERED = 2  # kinds for each label
+_TINY = 1e-12  # keeps logarithms finite
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """A source of pairs that share Gaussian quantities.
+    """A source of pairs that share Gaussian quantities, and perhaps a label beside them.
 
     Args:
         name: of the source.
         correlations: of each shared quantity between the sides.
         mixed: whether each side is seen through fixed nonlinear functions.
+        labels: how many equally likely labels both sides show, as one-hot columns; 1 for none.
     """
 
     name: str
     correlations: tuple[float, ...]
     mixed: bool = False
+    labels: int = 1
 
     @property
     def common_information(self) -> float:
         """C(X;Y) in nats, by its closed form; a bijection of a side does not change it."""
-        return sum(closed_forms.gaussian(rho) for rho in self.correlations)
+        return closed_forms.label_beside_gaussians(
+            np.full(self.labels, 1.0 / self.labels), self.correlations
+        )
 
     @property
     def mutual_information(self) -> float:
         """I(X;Y) in nats."""
-        return sum(-0.5 * float(np.log(1.0 - rho**2)) for rho in self.correlations)
+        of_quantities = sum(-0.5 * float(np.log(1.0 - rho**2)) for rho in self.correlations)
+        return float(np.log(self.labels)) + of_quantities
 
     def draw(self, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Pairs, x and y each float32 `(count, columns)`."""
         rho = np.array(self.correlations)
         x, noise = rng.standard_normal((2, count, len(rho)))
-        sides = x, rho * x + np.sqrt(1.0 - rho**2) * noise
-        return _seen(sides[0], self.mixed), _seen(sides[1], self.mixed)
+        sides = [_seen(x, self.mixed), _seen(rho * x + np.sqrt(1.0 - rho**2) * noise, self.mixed)]
+        if self.labels > 1:
+            label = np.eye(self.labels, dtype=np.float32)[rng.integers(self.labels, size=count)]
+            sides = [np.concatenate([label, side], axis=1) for side in sides]
+        return sides[0], sides[1]
 
 
 def _seen(values: np.ndarray, mixed: bool) -> np.ndarray:
@@ -73,7 +83,48 @@ SOURCES = (
     Pairs("Gaussian, ρ = 0.9", (0.9,)),
     Pairs("three at once, ρ = 0.9, 0.7, 0.5", (0.9, 0.7, 0.5)),
     Pairs("ρ = 0.9, through tanh, cube and sine", (0.9,), mixed=True),
+    Pairs("5 labels beside ρ = 0.9", (0.9,), labels=5),
 )
+
+
+class _Critic:
+    """The pmi of a z of kinds, if there are any, and a Gaussian, and what z holds.
+
+    Experts put out logits of q(k|x), then natural parameters of the Gaussian. Kinds are offered in
+    plenty, or two labels fall into one that neither leaves; so p(k) is how often they are had.
+
+    Args:
+        kinds: how many are offered; 0 for none.
+        size: dimensions of the Gaussian.
+    """
+
+    def __init__(self, kinds: int, size: int) -> None:
+        self.gaussian = GaussianCritic(size)
+        self.gaussian.build(None)
+        self.kinds, self.parameters = kinds, kinds + size
+
+    def pmi(self, x: Any, y: Any) -> Any:
+        """Nats of every x with every y, `(rows_x, rows_y)`."""
+        scores = self.gaussian.pmi(x[:, self.kinds :], y[:, self.kinds :])
+        if not self.kinds:
+            return scores
+        (q_x, q_y), p = self._kinds_of(x, y)
+        return scores + tf.math.log(tf.matmul(q_x / p, q_y, transpose_b=True) + _TINY)
+
+    def kl(self, x: Any, y: Any) -> Any:
+        """D(q(z|x,y) ‖ p(z)), nats, `(rows,)`."""
+        held = self.gaussian.kl(x[:, self.kinds :], y[:, self.kinds :])
+        if not self.kinds:
+            return held
+        (q_x, q_y), p = self._kinds_of(x, y)
+        q = q_x * q_y / p
+        q = q / tf.reduce_sum(q, axis=1, keepdims=True)  # q(k|x,y) of both experts
+        return held + tf.reduce_sum(q * tf.math.log(q / p + _TINY), axis=1)
+
+    def _kinds_of(self, x: Any, y: Any) -> tuple[list[Any], Any]:
+        """q(k|x) and q(k|y), `(rows, kinds)`, and p(k)."""
+        each = [tf.nn.softmax(side[:, : self.kinds]) + _TINY for side in (x, y)]
+        return each, tf.reduce_mean(sum(each) / 2.0, axis=0)
 
 
 def held_nats(source: Pairs, price: float, *, steps: int = _STEPS, seed: int = 0) -> float:
@@ -85,27 +136,31 @@ def held_nats(source: Pairs, price: float, *, steps: int = _STEPS, seed: int = 0
         steps: of training.
         seed: of pairs and weights.
     """
-    rng, size = np.random.default_rng(seed), len(source.correlations)
+    rng = np.random.default_rng(seed)
     width = source.draw(1, rng)[0].shape[1]
-    critic = GaussianCritic(size)
-    critic.build(None)
-    networks = [MLP(size, (64, 64), seed=10 * seed + place) for place in range(2)]
+    kinds = _OFFERED * source.labels if source.labels > 1 else 0
+    critic = _Critic(kinds, len(source.correlations))
+    networks = [MLP(critic.parameters, (64, 64), seed=10 * seed + place) for place in range(2)]
     for network in networks:
         network.build((None, width))
-    variables = [*critic.trainable_variables, *(v for n in networks for v in n.trainable_variables)]
+    precisions = critic.gaussian.trainable_variables
+    variables = [*precisions, *(v for n in networks for v in n.trainable_variables)]
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(3e-3, steps))
     optimizer.build(variables)
 
     @tf.function(autograph=False)
-    def step(x: Any, y: Any) -> None:
+    def step(x: Any, y: Any, price: Any) -> None:
         with tf.GradientTape() as tape:
             e = networks[0](x), networks[1](y)
             told = objectives.info_nce(critic.pmi(*e))
             loss = price * tf.reduce_mean(critic.kl(*e)) - told
         optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
 
-    for _ in range(steps):
-        step(*source.draw(_BATCH, rng))
+    # Labels that several kinds share at first would stay split at a low price, which falls to λ.
+    start = max(price, *PRICES) if kinds else price
+    for place in range(steps):
+        ahead = max(0.0, 1.0 - 2.0 * place / steps)
+        step(*source.draw(_BATCH, rng), tf.constant(price + ahead * (start - price), tf.float32))
     x, y = source.draw(_MEASURED, rng)
     return float(np.mean(critic.kl(networks[0](x), networks[1](y))))
 

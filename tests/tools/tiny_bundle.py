@@ -125,6 +125,7 @@ SHARED = {
         reader={"x": "data", "y": "features"},
         residual=False,
     ),
+    "product": lambda: _with_prior(tiny_model("vector", z=_product(3, 2), u=False, flow_steps=0)),
 }
 
 
@@ -138,6 +139,23 @@ def _gaussian(dim):
     from wyner_keras.latents import DiagonalGaussian
 
     return DiagonalGaussian(dim=dim)
+
+
+def _product(k, dim):
+    from wyner_keras.product import Product
+
+    return Product(_categorical(1, k), _gaussian(dim))
+
+
+def _with_prior(model):
+    """The model, its p(z) fitted to kinds of which each has quantities of its own."""
+    import numpy as np
+
+    rng, (k, dim) = np.random.default_rng(3), (model.prior.k, model.prior.size)
+    kinds = np.eye(k)[np.minimum(rng.integers(k + 1, size=300), k - 1)]
+    means = rng.normal(size=(300, dim)) + kinds @ rng.normal(0, 3, (k, dim))
+    model.prior.fit([(kinds, means, np.full((300, dim), -2.0))])
+    return model
 
 
 def write_tiny_bundle(model, path, **said):

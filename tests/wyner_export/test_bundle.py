@@ -7,12 +7,15 @@ import onnx
 import onnxruntime
 import pytest
 import tensorflow as tf
+import tiny_bundle
 from pairwise import pairwise
 
 from wyner_export import BundleError, ExportError, graphs_of, verify_bundle, write_bundle
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
+from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian
+from wyner_serving import Bundle
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -88,7 +91,20 @@ def test_a_manifest_describes_columns_and_series(bundle_of):
     assert (mean["name"], log_variance["name"]) == ("mean", "log_variance")
 
 
-@pytest.mark.parametrize("name", ["columns", "mixed"])
+def test_a_manifest_describes_a_product(bundle_of, tiny_of):
+    model, manifest = tiny_of("product"), manifest_of(bundle_of("product"))
+    entry = manifest["latents"]["z"]
+    assert (entry["family"], entry["k"], entry["dim"]) == ("product", 3, 2)
+    assert latent_of(entry) == model.z
+    told = {info["name"]: info["shape"] for info in manifest["graphs"]["posterior_x_z"]["outputs"]}
+    assert told == {"probabilities": ["n", 3], "mean": ["n", 2], "log_variance": ["n", 2]}
+    x, y = tiny_bundle.tiny_rows(model).values()
+    ranked, expected = Bundle.load(bundle_of("product")).rank(x, y, k=7), model.rank(x, y, k=7)
+    np.testing.assert_allclose(ranked.nats, expected.nats, rtol=1e-4, atol=1e-4)
+    assert np.ptp(ranked.nats) > 0.01
+
+
+@pytest.mark.parametrize("name", ["columns", "mixed", "product"])
 def test_a_bundle_verifies(bundle_of, name):
     assert verify_bundle(bundle_of(name)) == manifest_of(bundle_of(name))
 

@@ -90,7 +90,7 @@ def test_a_transfer_has_a_seed_for_its_style_and_one_for_its_concept(loaded, tin
     assert spread(style_seed=same, concept_seed=other) > 1e-3
 
 
-@pytest.mark.parametrize("name", ["columns", "mixed"])
+@pytest.mark.parametrize("name", ["columns", "mixed", "product"])
 def test_scores_of_pairs_by_rows_are_the_diagonal_of_all(judged_of, tiny_of, name):
     data = tiny_bundle.tiny_rows(tiny_of(name))
     call = judged_of(name).loaded.signatures["score_pairs_rows"]

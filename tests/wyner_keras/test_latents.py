@@ -16,7 +16,8 @@ from scipy import integrate, stats
 from scipy.special import expit, log_softmax, logsumexp, softmax
 
 import wyner_keras as wk
-from wyner_keras.latents import Categorical, DiagonalGaussian, Latent, latent_of
+from wyner_keras.families import latent_of
+from wyner_keras.latents import Categorical, DiagonalGaussian, Latent
 from wyner_keras.sweeps import Sweep
 from wyner_serving.noise import draw_noise
 

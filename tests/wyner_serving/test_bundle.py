@@ -39,7 +39,7 @@ def results(model, x, y):
     }
 
 
-@pytest.mark.parametrize("name", ["columns", "mixed"])
+@pytest.mark.parametrize("name", ["columns", "mixed", "product"])
 def test_the_names_seeds_and_results_are_the_keras_models(bundle_of, tiny_of, name):
     model, bundle = tiny_of(name), Bundle.load(bundle_of(name), threads=1)
     x, y = tiny_rows(model).values()

@@ -140,6 +140,7 @@ def changed(manifest, *path, **values):
     [
         (("latents", "z"), {"n": 2}, "one categorical"),
         (("latents", "z"), {"family": "gaussian"}, "one categorical"),
+        (("latents", "z"), {"family": "product"}, "one categorical"),
         (("latents",), {"v": None}, "Received: v=None"),
         (("latents", "u"), {"size": 1}, "2 dimensions or more"),
         (("sides", "y"), {"shape": [8, 8, 3]}, "one ink"),

@@ -8,8 +8,9 @@ import numpy as np
 
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
+from wyner_keras.families import latent_of
 from wyner_keras.information.aggregated import contrastive_bounds
-from wyner_keras.latents import Latent, can_rank, latent_of
+from wyner_keras.latents import Latent, can_rank
 from wyner_serving.errors import BundleError
 
 _MOST = 1000  # pairs that are told apart

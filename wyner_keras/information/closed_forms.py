@@ -268,6 +268,32 @@ def deterministic_label(p: Any) -> float:
     return entropy(check_probabilities(p, "p", rank=1))
 
 
+def label_beside_gaussians(p: Any, correlations: Any) -> float:
+    """C(X;Y) = H(p) + Σ artanh |ρ_i| of a label that X and Y both show, beside Gaussian pairs.
+
+    C of independent parts adds up: a Z of independent parts attains the sum, and no Z holds less,
+    since I(X,Y;Z) is at least the sum over the parts, given each of which X and Y are independent.
+
+    Args:
+        p: of the labels, `(labels,)`.
+        correlations: ρ of each Gaussian pair, in (−1, 1), `(pairs,)`.
+
+    Returns:
+        Nats.
+
+    Raises:
+        ValueError: if a probability or a correlation is out of range.
+
+    Example:
+        >>> round(label_beside_gaussians([0.5, 0.5], [0.5]), 4)
+        1.2425
+
+    Source: Wyner, The common information of two dependent random variables, 1975; Xu, Liu and Chen,
+    A lossy source coding interpretation of Wyner's common information, 2016.
+    """
+    return deterministic_label(p) + sum(gaussian(rho) for rho in np.atleast_1d(correlations))
+
+
 def relaxed_label(p: Any, weight: float) -> tuple[float, float]:
     """The optimum of I(X;Y|Z) + λ I(X,Y;Z) where a label that each side shows is all they share.
 

@@ -14,7 +14,6 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.data.checks import check_number, check_whole
-from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.finding import Seen, find, words
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
@@ -44,9 +43,10 @@ class Alignment(Loss):
     `end` tells kinds from quantities, on validation pairs. Pairs are clustered by their posterior
     means, into more clusters than needed, and clusters that tell nothing apart are merged. Where
     kinds alone tell partners from strangers as well as the Gaussian does, z is a Categorical of
-    them; where pairs in another order are told apart as well, nothing is shared; otherwise z is the
-    Gaussian, less the dimensions that hold nothing. Experts that read few images whole may have
-    linear directions of the pixels beside, see `directions`.
+    them; where kinds do with quantities inside them, of fewer dimensions than without kinds, z is
+    their Product; where pairs in another order are told apart as well, nothing is shared; otherwise
+    z is the Gaussian, less the dimensions that hold nothing. Experts that read few images whole may
+    have linear directions of the pixels beside, see `directions`.
 
     Args:
         dimensions: of the Gaussian, plenty.
@@ -80,14 +80,16 @@ class Alignment(Loss):
             ValueError: if z, where it is told, is of another family, or of more dimensions.
         """
         z: Any = model.z
-        if not self.find and not isinstance(z, Categorical | DiagonalGaussian):
+        parts = [] if self.find else z.describe().get("pmi") or [{"form": None}]
+        if not {part["form"] for part in parts} <= {"categorical", "gaussian"}:
             raise ValueError(
-                "Alignment needs a Categorical or DiagonalGaussian z, or to find it. "
+                "Alignment needs a Categorical or DiagonalGaussian z, their Product, or to find z. "
                 f"Received: z={received(z)}"
             )
-        if not self.find and isinstance(z, DiagonalGaussian) and z.dim > self.dimensions:
+        most = max((part.get("dim", 0) for part in parts), default=0)
+        if most > self.dimensions:
             raise ValueError(
-                f"`dimensions` should be at least {z.dim}, which z has. Received: {self.dimensions}"
+                f"`dimensions` should be at least {most}, which z has. Received: {self.dimensions}"
             )
         layers: list[keras.layers.Layer] = []
         for position, side in enumerate(model.sides):
@@ -141,12 +143,12 @@ class Alignment(Loss):
         """
         model, (*heads, critic) = stage.model, stage.heads
         seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
-        z, beside = model.z, None
+        z, linear = model.z, None
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held)
-            z, outputs, stage.found, beside = find(
+            z, outputs, stage.found, linear = find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
             logger.info("x and y share %s", words(stage.found))
@@ -159,9 +161,9 @@ class Alignment(Loss):
         ):
             to_e, e_bias = head.affine()  # of what the trunk gives
             e = seen.naturals[place]
-            if beside is not None:
+            if linear is not None:
                 to_e, e_bias, e = _beside(
-                    side.expert_network, to_e, e_bias, e, beside.affine(place), seen.values[place]
+                    side.expert_network, to_e, e_bias, e, linear.affine(place), seen.values[place]
                 )
             side.expert_network.output_layer.kernel.assign(to_e @ kernel)
             side.expert_network.output_layer.bias.assign(bias + e_bias @ kernel)

@@ -76,7 +76,7 @@ def directions(
         held.append((other - centre) @ principal)
     best, nats = None, max(told(t * scores).mean() for t in _FACTORS)
     for ridge in _RIDGES:
-        found = correlated(tuple(points), tuple(held), ridge).some(slice(most))
+        found = correlated(tuple(points), tuple(held), ridge=ridge).some(slice(most))
         if not len(found.correlations):
             continue
         own = found.pmi(tuple(held))

@@ -86,11 +86,13 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
     return _numbered(groups, used)
 
 
-def merges(table: np.ndarray) -> Iterator[np.ndarray]:
-    """Merge values one by one, those first that lose least of I(X; Y) a nat of entropy saved.
+def merges(table: np.ndarray, a_nat: bool = True) -> Iterator[np.ndarray]:
+    """Merge values one by one, those first that lose least of I(X; Y).
 
     Args:
         table: as that of `merged`.
+        a_nat: whether what is lost counts a nat of entropy saved. Otherwise it counts in all, and
+            rare values go first.
 
     Yields:
         The kind of each value, `(k,)`, as `merged` has it: all apart, one kind less, and so on to
@@ -100,7 +102,7 @@ def merges(table: np.ndarray) -> Iterator[np.ndarray]:
     while len(joint) > 1:
         yield _numbered(groups, used)
         lost, saved = _losses(joint)
-        joint = _one_less(joint, groups, lost / saved)
+        joint = _one_less(joint, groups, lost / saved if a_nat else lost)
 
 
 def _begun(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
 from scipy.stats import norm
 
 _LEAST = 1e-3  # variance, as a share of the largest direction's, of what is no rounding
@@ -64,19 +65,30 @@ class Quantities(NamedTuple):
 
 
 def correlated(
-    points: tuple[np.ndarray, ...], apart: tuple[np.ndarray, ...], ridge: float = 0.0
+    points: tuple[np.ndarray, ...],
+    apart: tuple[np.ndarray, ...],
+    kinds: tuple[np.ndarray, np.ndarray] | None = None,
+    ridge: float = 0.0,
 ) -> Quantities:
     """Canonical directions of points, as far as points apart are correlated in them too.
+
+    Where kinds are told, the directions are those along which x and y vary together inside a kind,
+    for their variance in all: the covariance is that of points less their kind's mean, the variance
+    is not. What sets kinds apart has hardly any of the one and much of the other, so that
+    directions turn away from it, and yet are affine, the same for every kind. What they still
+    show of the kinds counts as noise: a correlation is at most that inside a kind.
 
     Args:
         points: by side, `(pairs, size)`.
         apart: likewise, of other pairs; a correlation is the lesser of the two, and is dropped
             where chance may have made it.
+        kinds: of points and of points apart, each `(pairs,)`, from 0 on; None for one of all.
         ridge: added to each variance, a share of their mean, where points are few for their size;
             variates then have unit variance of the points apart.
 
     Source: Hotelling, Relations between two sets of variates, 1936; Vinod, Canonical ridge, 1976.
     """
+    inside, inside_apart = kinds or [np.zeros(len(each[0]), int) for each in (points, apart)]
     centres = tuple(side.mean(axis=0) for side in points)
     whitened = []
     for side in points:
@@ -84,20 +96,27 @@ def correlated(
         kept = values > (_ROUNDING if ridge else _LEAST) * values.max()
         variances = values[kept] + ridge * values[kept].mean()
         whitened.append(vectors[:, kept] / np.sqrt(variances))
-    x, y = (
-        (side - centre) @ white
-        for side, centre, white in zip(points, centres, whitened, strict=True)
-    )
+    x, y = (_less_means(side, inside) @ white for side, white in zip(points, whitened, strict=True))
     left, seen, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
     found = Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
-    a, b = (side - side.mean(axis=0) for side in found.variates(apart))
     if ridge:
-        deviations = (np.maximum(side.std(axis=0), 1e-12) for side in (a, b))
-        maps = tuple(m / d for m, d in zip(found.maps, deviations, strict=True))
+        scales = (np.maximum(side.std(axis=0), _ROUNDING) for side in found.variates(apart))
+        maps = tuple(map_ / scale for map_, scale in zip(found.maps, scales, strict=True))
         found = Quantities(centres, maps, seen)
-    scale = np.sqrt(np.square(a).sum(axis=0) * np.square(b).sum(axis=0))
-    both = np.minimum(np.minimum(seen, (a * b).sum(axis=0) / np.maximum(scale, 1e-12)), _MOST)
+    variates = found.variates(apart)
+    a, b = (_less_means(side, inside_apart) for side in variates)
+    scale = np.sqrt(np.prod([side.var(axis=0) for side in variates], axis=0))
+    both = np.minimum(np.minimum(seen, (a * b).mean(axis=0) / np.maximum(scale, 1e-12)), _MOST)
     # Fisher's test, of all directions at once.
-    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(max(1, len(a) - 3)))
+    freedom = max(1, len(a) - 2 - len(np.unique(inside_apart)))
+    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(freedom))
     order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
     return Quantities(centres, tuple(map_[:, order] for map_ in found.maps), both[order])
+
+
+def _less_means(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """Points less the mean of their kind, `(pairs, size)`."""
+    every = np.arange(len(kinds))
+    members = csr_array((np.ones(len(kinds)), (kinds, every)), shape=(kinds.max() + 1, len(kinds)))
+    means = (members @ points) / np.maximum(members.sum(axis=1), 1)[:, None]
+    return points - means[kinds]

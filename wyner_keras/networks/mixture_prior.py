@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
@@ -68,55 +68,22 @@ class MixturePrior(keras.layers.Layer):
         means, logs = (np.concatenate(side) for side in zip(*parts, strict=True))
         rng = np.random.default_rng(0)
         z = means + np.exp(0.5 * logs) * rng.standard_normal(means.shape)
-        z = z[rng.permutation(len(z))[:_LOOKED_AT]]
-        held = len(z) // 5
-        tried = [
-            count
-            for count in _COMPONENTS
-            if count == 1 or (len(z) - held) >= count * _ROWS_A_COMPONENT * self.size
-        ]
-        scores = [_mixture(z[held:], count).score(z[:held]) for count in tried] if held else [0.0]
-        fitted = _mixture(z, tried[int(np.argmax(scores))])
-        count, most = fitted.n_components, _COMPONENTS[-1]
-        shares, centres = np.zeros(most), np.zeros((most, self.size))
-        roots = np.tile(np.eye(self.size), (most, 1, 1))
-        shares[:count], centres[:count] = fitted.weights_, fitted.means_
-        roots[:count] = np.linalg.cholesky(fitted.covariances_)
-        for weight, values in (
-            (self.shares, shares),
-            (self.means, centres),
-            (self.roots, roots.reshape(most, -1)),
-        ):
-            weight.assign(values)
+        found = fitted_mixture(z[rng.permutation(len(z))], _COMPONENTS)
+        for weight, values in zip((self.shares, self.means, self.roots), found, strict=True):
+            weight.assign(np.reshape(values, weight.shape))
 
     def call(self, noise: Tensor) -> Tensor:
         """Samples `(batch, size)` of standard normal noise `(batch, size)`."""
-        noise = ops.cast(noise, "float32")
-        place = 0.5 * (1.0 + ops.erf(noise[:, :1] / math.sqrt(2.0)))  # uniform, (batch, 1)
-        ends = ops.cumsum(self.shares)[None]
-        # Which component's share of [0, 1) the place is in, one-hot, (batch, components).
-        below = ops.cast(place >= ends[:, :-1], "float32")
-        chosen = ops.concatenate([ops.ones_like(place), below], axis=1) - ops.concatenate(
-            [below, ops.zeros_like(place)], axis=1
-        )
-        share = ops.sum(chosen * self.shares, axis=1, keepdims=True)
-        start = ops.sum(chosen * (ends - self.shares), axis=1, keepdims=True)
-        within = (place - start) / ops.maximum(share, _EDGE)
-        own = ops.concatenate([_quantile(within), noise[:, 1:]], axis=1)
-        roots = ops.reshape(ops.matmul(chosen, self.roots), (-1, self.size, self.size))
-        return ops.matmul(chosen, self.means) + ops.matmul(roots, own[:, :, None])[:, :, 0]
+        return mixture_sample(ops.cast(noise, "float32"), *self._of_all())
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The log of p(value) of values `(batch, size)`, nats, `(batch,)`."""
-        most = _COMPONENTS[-1]
-        roots = ops.reshape(self.roots, (most, self.size, self.size))
-        diagonals = ops.diagonal(roots, axis1=1, axis2=2)
-        rest = ops.cast(value, "float32")[None] - self.means[:, None]  # (components, batch, size)
-        standard = ops.solve_triangular(roots, ops.transpose(rest, (0, 2, 1)), lower=True)
-        logs = -0.5 * ops.sum(ops.square(standard) + math.log(2.0 * math.pi), axis=1)
-        logs = logs - ops.sum(ops.log(diagonals), axis=1, keepdims=True)
-        shares = ops.log(ops.maximum(self.shares, 1e-30))
-        return ops.logsumexp(logs + shares[:, None], axis=0)
+        return log_mixture(ops.cast(value, "float32"), *self._of_all())
+
+    def _of_all(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Shares, means and roots, the same of every row."""
+        roots = ops.reshape(self.roots, (1, -1, self.size, self.size))
+        return self.shares[None], self.means[None], roots
 
     def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
         """The shape of the noise."""
@@ -127,8 +94,84 @@ class MixturePrior(keras.layers.Layer):
         return {**super().get_config(), "size": self.size}
 
 
+def fitted_mixture(
+    z: np.ndarray, components: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mixture of Gaussians of rows in any order but a sorted one.
+
+    Args:
+        z: `(rows, size)`, of which the first 10,000 count.
+        components: how many are tried: as many are taken as the first fifth of the rows, held out,
+            asks for. 1 is among them.
+
+    Returns:
+        Shares `(most,)`, means `(most, size)`, Cholesky factors of the covariances `(most, size,
+        size)`, for the most components that are tried; those that are not taken have no share.
+    """
+    z, size, most = z[:_LOOKED_AT], z.shape[1], max(components)
+    held = len(z) // 5
+    tried = [
+        count
+        for count in components
+        if count == 1 or (len(z) - held) >= count * _ROWS_A_COMPONENT * size
+    ]
+    scores = [_mixture(z[held:], count).score(z[:held]) for count in tried] if held else [0.0]
+    fitted = _mixture(z, tried[int(np.argmax(scores))])
+    count = fitted.n_components
+    shares, means = np.zeros(most), np.zeros((most, size))
+    roots = np.tile(np.eye(size), (most, 1, 1))
+    shares[:count], means[:count] = fitted.weights_, fitted.means_
+    roots[:count] = np.linalg.cholesky(fitted.covariances_)
+    return shares, means, roots
+
+
 def _mixture(z: np.ndarray, count: int) -> GaussianMixture:
     return GaussianMixture(count, reg_covar=_LEAST_VARIANCE, random_state=0).fit(z)
+
+
+def mixture_sample(noise: Tensor, shares: Tensor, means: Tensor, roots: Tensor) -> Tensor:
+    """Samples of mixtures, `(batch, size)`, a mixture a row or one for all.
+
+    Args:
+        noise: standard normal, `(batch, size)`, float32.
+        shares: of components, `(batch or 1, components)`.
+        means: `(batch or 1, components, size)`.
+        roots: of covariances, `(batch or 1, components, size, size)`.
+    """
+    place = 0.5 * (1.0 + ops.erf(noise[:, :1] / math.sqrt(2.0)))  # uniform, (batch, 1)
+    ends = ops.cumsum(shares, axis=1)
+    # Which component's share of [0, 1) the place is in, one-hot, (batch, components).
+    below = ops.cast(place >= ends[:, :-1], "float32")
+    chosen = ops.concatenate([ops.ones_like(place), below], axis=1) - ops.concatenate(
+        [below, ops.zeros_like(place)], axis=1
+    )
+    share = ops.sum(chosen * shares, axis=1, keepdims=True)
+    start = ops.sum(chosen * (ends - shares), axis=1, keepdims=True)
+    within = (place - start) / ops.maximum(share, _EDGE)
+    own = ops.concatenate([_quantile(within), noise[:, 1:]], axis=1)
+    mean = ops.sum(chosen[:, :, None] * means, axis=1)
+    root = ops.sum(chosen[:, :, None, None] * roots, axis=1)
+    return mean + ops.matmul(root, own[:, :, None])[:, :, 0]
+
+
+def log_mixture(value: Tensor, shares: Tensor, means: Tensor, roots: Tensor) -> Tensor:
+    """The log density of mixtures at values `(batch, size)`, nats, `(batch,)`.
+
+    Args:
+        value: float32.
+        shares: as the other arguments, those of `mixture_sample`.
+        means: likewise.
+        roots: likewise.
+    """
+    rest = value[:, None] - means  # (batch, components, size)
+    # One mixture for all is solved once, whatever the batch.
+    inverses = ops.solve_triangular(
+        roots, ops.broadcast_to(ops.eye(value.shape[1]), ops.shape(roots)), lower=True
+    )
+    standard = ops.matmul(inverses, rest[..., None])[..., 0]
+    logs = -0.5 * ops.sum(ops.square(standard) + math.log(2.0 * math.pi), axis=-1)
+    logs = logs - ops.sum(ops.log(ops.diagonal(roots, axis1=2, axis2=3)), axis=-1)
+    return ops.logsumexp(logs + ops.log(ops.maximum(shares, 1e-30)), axis=1)
 
 
 def _quantile(p: Tensor) -> Tensor:

@@ -1,5 +1,7 @@
 import json
+import math
 
+import numpy as np
 import pytest
 
 from experiments.theory import contrast
@@ -11,6 +13,16 @@ def test_the_nats_of_a_gaussian_pair_are_near_its_common_information():
     assert nats == pytest.approx(source.common_information, rel=0.05)
     assert nats > source.mutual_information + 0.3
     assert contrast.held_nats(source, 0.5, steps=400) < nats - 0.2
+
+
+def test_a_label_beside_the_pair_adds_its_entropy():
+    source = contrast.Pairs("both", (0.9,), labels=3)
+    assert source.common_information == pytest.approx(math.log(3) + math.atanh(0.9))
+    nats = contrast.held_nats(source, 0.1, steps=700)
+    assert nats == pytest.approx(source.common_information, rel=0.05)
+    x, y = source.draw(500, np.random.default_rng(0))
+    np.testing.assert_array_equal(x[:, :3], y[:, :3])
+    assert x.shape == (500, 4)
 
 
 def test_a_limit_is_that_of_a_parabola_or_a_line():

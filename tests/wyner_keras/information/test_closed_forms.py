@@ -155,6 +155,16 @@ def test_binary_erasure_is_continuous_and_between_its_bounds():
         assert lower <= information.binary_erasure(erasure) <= upper + 1e-12
 
 
+def test_a_label_beside_gaussian_pairs_adds_to_what_they_share():
+    found = information.label_beside_gaussians([0.25] * 4, [0.9, -0.5])
+    assert found == pytest.approx(math.log(4) + math.atanh(0.9) + math.atanh(0.5))
+    # The Gaussian part alone, by its covariance.
+    covariance = np.eye(4)
+    covariance[[0, 2, 1, 3], [2, 0, 3, 1]] = 0.9, 0.9, -0.5, -0.5
+    alone = information.label_beside_gaussians([1.0], [0.9, -0.5])
+    assert alone == pytest.approx(information.multivariate_gaussian(covariance, split=2))
+
+
 def test_deterministic_label_is_its_entropy():
     assert information.deterministic_label([0.1] * 10) == pytest.approx(math.log(10))
 

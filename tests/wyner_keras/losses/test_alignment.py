@@ -9,7 +9,9 @@ import wyner_keras as wk
 from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Alignment, Joint, Refinement
+from wyner_keras.losses.finding import words
 from wyner_keras.losses.joint import legible
+from wyner_keras.product import Product
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +119,36 @@ def test_a_shared_number_is_a_quantity_and_its_nats_are_found(make_model):
     assert 0.3 < stage.shared_nats < -0.5 * math.log(1 - 0.8**2) + 0.05
 
 
+def test_a_label_beside_a_number_is_both_kinds_and_a_quantity(make_model):
+    rng = np.random.default_rng(0)
+    labels, z = rng.integers(3, size=3000), rng.normal(size=3000)
+    noises = np.sqrt(0.9) * z + np.sqrt(0.1) * rng.normal(size=(2, 3000))  # correlation .9
+    x = 0.3 + 0.4 * rng.random((3, 16))[labels] + 0.03 * rng.normal(size=(3000, 16))
+    x[:, 5] = 0.5 + 0.12 * noises[0]
+    y = np.concatenate([3 * np.eye(3)[labels, :2], noises[1][:, None]], axis=1)
+    y[:, :2] += 0.3 * rng.normal(size=(3000, 2))
+    pairs = Pairs(x.reshape(-1, 4, 4, 1).clip(0, 1), y)
+    stage, _ = found(make_model, pairs, epochs=20)
+    assert stage.model.z == Product(Categorical(n=1, k=3), DiagonalGaussian(dim=1))
+    assert stage.found["shared"] == "kinds and a quantity"
+    assert (stage.found["kinds"], stage.found["dimensions"]) == (3, 1)
+    assert words(stage.found).startswith("3 kinds and a quantity of 1 dimension: ")
+    whole = math.log(3) - 0.5 * math.log(1 - 0.9**2)
+    assert whole - 0.4 < stage.shared_nats < whole + 0.1
+    h = features(stage.model, pairs)
+    for side in stage.model.sides:
+        q = stage.model.z(side.expert(h[side.name]))
+        kinds = np.asarray(q.kinds.mode).argmax(axis=1)
+        order = [np.bincount(kinds[labels == label]).argmax() for label in range(3)]
+        assert sorted(order) == [0, 1, 2]
+        assert (kinds == np.array(order)[labels]).mean() > 0.97
+        mean = np.asarray(q.quantities.mean)[:, 0]
+        assert abs(np.corrcoef(mean, z)[0, 1]) > 0.9
+        # The quantity tells next to nothing of the label.
+        means = np.array([mean[labels == label].mean() for label in range(3)])
+        assert np.ptp(means) < 0.5 * mean.std()
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_shuffled_pairs_share_nothing(make_model, labelled, seed):
     x, y = labelled.arrays()
@@ -139,7 +171,14 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
     assert Alignment(find=True).parts(few, seed=0) == (few, None)
 
 
-@pytest.mark.parametrize("z", [Categorical(n=1, k=3), DiagonalGaussian(dim=2)])
+@pytest.mark.parametrize(
+    "z",
+    [
+        Categorical(n=1, k=3),
+        DiagonalGaussian(dim=2),
+        Product(Categorical(n=1, k=3), DiagonalGaussian(dim=2)),
+    ],
+)
 def test_a_z_that_is_told_stays(make_model, labelled, z):
     stage, _ = found(lambda **settings: make_model(**settings | {"z": z}), labelled, find=False)
     assert stage.model.z == z

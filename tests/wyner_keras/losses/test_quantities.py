@@ -68,3 +68,43 @@ def test_a_perfect_agreement_stays_finite():
     assert len(found.correlations) == 3
     assert found.correlations.max() < 1
     assert math.isfinite(found.nats().sum())
+
+
+def labelled(count, seed, shift=0.0):
+    """Points of which two columns tell one of three kinds and the next is correlated by .8."""
+    rng, kinds = (
+        np.random.default_rng(seed),
+        np.random.default_rng(seed + 1).integers(3, size=count),
+    )
+    z, sides = rng.normal(size=count), []
+    for _ in range(2):
+        points = rng.normal(size=(count, 4))
+        points[:, :2] = 5 * np.eye(3)[kinds, :2] + 0.3 * points[:, :2]
+        points[:, 2] = math.sqrt(0.8) * z + math.sqrt(0.2) * points[:, 2] + shift * kinds
+        sides.append(points)
+    return tuple(sides), kinds
+
+
+def test_inside_kinds_that_are_told_what_tells_them_apart_is_no_quantity():
+    (points, kinds), (apart, others) = labelled(5_000, 0), labelled(2_000, 5)
+    plain = correlated(points, apart)
+    assert len(plain.correlations) == 3
+    found = correlated(points, apart, (kinds, others))
+    assert found.correlations == pytest.approx([0.8], abs=0.03)
+    for side, variate in zip(points, found.variates(points), strict=True):
+        assert abs(np.corrcoef(side[:, 2], variate[:, 0])[0, 1]) > 0.99
+        means = [variate[kinds == kind].mean() for kind in range(3)]
+        assert np.ptp(means) < 0.15
+
+
+def test_what_a_quantity_shows_of_the_kinds_counts_as_noise():
+    (points, kinds), (apart, others) = labelled(5_000, 0, 0.5), labelled(2_000, 5, 0.5)
+    found = correlated(points, apart, (kinds, others))
+    # The shift can be told from the label's columns and taken out: the direction does so.
+    assert found.correlations == pytest.approx([0.8], abs=0.05)
+    alone = tuple(side[:, 2:3] for side in points), tuple(side[:, 2:3] for side in apart)
+    found = correlated(*alone, (kinds, others))
+    spread = 1 + 0.25 * 2 / 3  # variance of the column, its kinds' means included
+    assert found.correlations == pytest.approx([0.8 / spread], abs=0.03)
+    (variate, _) = found.variates(alone[0])
+    assert variate.var() == pytest.approx(1, abs=0.05)

@@ -1,0 +1,64 @@
+import math
+
+import numpy as np
+import pytest
+
+from wyner_keras.losses.choices import choices, nats_told
+
+
+def drawn(count, seed, kinds=1, rho=()):
+    """Points by side: six columns that tell kinds apart, where there are any, then quantities."""
+    rng = np.random.default_rng(seed)
+    labels, rho = rng.integers(kinds, size=count), np.array(rho)
+    z, sides = rng.normal(size=(count, len(rho))), []
+    for side in range(2):
+        centres = np.random.default_rng(100 + side).normal(size=(kinds, 6))
+        told = centres[labels] * (kinds > 1) + 0.2 * rng.normal(size=(count, 6))
+        own = np.sqrt(rho) * z + np.sqrt(1 - rho) * rng.normal(size=(count, len(rho)))
+        sides.append(np.concatenate([told, own], axis=1))
+    return tuple(sides), labels
+
+
+def chosen(**what):
+    (points, labels), (apart, _) = drawn(3000, 0, **what), drawn(500, 1, **what)
+    return choices(points, apart, np.arange(500), 0.1, 0), points, apart, labels
+
+
+@pytest.mark.parametrize(("kinds", "rho"), [(4, (0.9,)), (3, (0.9, 0.8))])
+def test_a_label_beside_quantities_is_told_with_one_kind_a_label(kinds, rho):
+    (alone, smooth, best), points, apart, labels = chosen(kinds=kinds, rho=rho)
+    assert best.sizes == (kinds, len(rho))
+    agree = [np.bincount(best.kinds[labels == label]).max() for label in range(kinds)]
+    assert sum(agree) > 0.98 * len(labels)
+    assert best.quantities.correlations == pytest.approx(rho, abs=0.04)
+    whole = math.log(kinds) - 0.5 * np.log(1 - np.square(rho)).sum()
+    assert best.told(points, apart).mean() == pytest.approx(whole, abs=0.15)
+    held = math.log(kinds) + np.arctanh(rho).sum()
+    assert best.value == pytest.approx(whole - 0.1 * held, abs=0.15)
+    assert best.value > max(alone.value, smooth.value) + 0.03
+    assert (alone.sizes[1], smooth.sizes[0]) == (0, 1)
+
+
+def test_a_label_alone_has_no_quantities_inside_it():
+    (alone, _, best), points, apart, _ = chosen(kinds=5)
+    assert best.sizes == alone.sizes == (5, 0)
+    assert best.told(points, apart).mean() == pytest.approx(math.log(5), abs=0.05)
+
+
+@pytest.mark.parametrize("rho", [(0.8,), (0.9, 0.6)])
+def test_quantities_alone_are_of_one_kind(rho):
+    (_, smooth, best), points, apart, _ = chosen(rho=rho)
+    assert best.sizes == smooth.sizes == (1, len(rho))
+    whole = -0.5 * np.log(1 - np.square(rho)).sum()
+    assert best.told(points, apart).mean() == pytest.approx(whole, abs=0.1)
+
+
+def test_where_nothing_is_shared_nothing_has_a_value():
+    for choice in chosen()[0]:
+        assert choice.value == pytest.approx(0, abs=0.02)
+
+
+def test_a_value_is_infonce_less_the_price_of_what_is_held():
+    """Of certain kinds InfoNCE is their entropy, as the definition has it."""
+    told = nats_told(np.log(np.kron(np.eye(4), np.ones((5, 5))) * 4 + 1e-12))
+    np.testing.assert_allclose(told, math.log(4), atol=1e-6)
