@@ -12,7 +12,7 @@ from wyner_keras.data.checks import as_array, check_labels, complex_hint
 from wyner_keras.data.columns import kinds_of
 from wyner_keras.data.file_rows import DiskRows
 from wyner_keras.data.images import LabelledImages
-from wyner_keras.data.rows import SMALL, ArrayRows, Rows, blocks, check_rows_array
+from wyner_keras.data.rows import SMALL, ArrayRows, Rows, blocks, check_rows_array, joined
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
@@ -45,6 +45,32 @@ def as_rows(side: Any, name: str) -> Rows:
     if isinstance(side, np.memmap) and check_rows_array(side, name).nbytes > SMALL:
         rows = DiskRows.of(side)
     return rows or ArrayRows(side, name)
+
+
+def with_extra(rows: Rows, extra: Any, name: str) -> Rows:
+    """The rows of a side with those without partner after them; the same store without any.
+
+    Args:
+        rows: the side's store.
+        extra: what they are drawn from, or None.
+        name: of the side.
+
+    Raises:
+        ValueError: when their shape or dtype is not the side's.
+
+    Example:
+        >>> len(with_extra(ArrayRows(np.zeros((3, 2))), np.ones((4, 2)), "x"))
+        7
+    """
+    if extra is None:
+        return rows
+    singles = as_rows(extra, f"extra_{name}")
+    if singles.shape != rows.shape or singles.dtype != rows.dtype:
+        raise ValueError(
+            f"extra_{name} should have rows as {name} has: {rows.dtype} of shape {rows.shape}. "
+            f"Received: {singles.dtype} of shape {singles.shape}"
+        )
+    return joined([rows, singles])
 
 
 def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -18,7 +18,7 @@ from wyner_keras.side import Side
 Tensor = Any
 
 
-_LEGIBLE = 0.75  # share of what z holds that one side tells, for concepts to be asked for
+LEGIBLE = 0.75  # share of what z holds that one side tells, for concepts to be asked for
 _LOOKED_AT = 5000  # pairs, at most
 
 
@@ -73,7 +73,7 @@ class Joint(Loss):
     E over q(z|x,y) of D(q(u|x,z) ‖ p(u)) + ‖x − x_θ(u,z)‖² / 2ε² − κ log e(z'|x_θ(u',z')) and the
     same for y, where z' and u' do not belong together and the expert of x reads z' back. The
     experts stay as the alignment left them, so that D(q(z|x,y) ‖ p(z)) is a constant. Flows come
-    after: here the code is u.
+    after: here the code is u. Of a single, q(z|x) ∝ p(z) e(z;x) is in the place of q(z|x,y).
 
     Args:
         concept_weight: κ, which makes decoders obey z' whatever u' is.
@@ -81,12 +81,14 @@ class Joint(Loss):
             by which it has to show its concept.
     """
 
+    takes_singles: ClassVar[bool] = True
+
     concept_weight: float = 2.0
     concept_noise: float = 0.5
 
     def adapted(self, model: WynerModel, pairs: Any) -> Joint:
         """Without concept terms where z stands for no concept, see `legible`."""
-        if not self.concept_weight or legible(model, pairs) >= _LEGIBLE:
+        if not self.concept_weight or legible(model, pairs) >= LEGIBLE:
             return self
         return dataclasses.replace(self, concept_weight=0.0)
 
@@ -115,9 +117,9 @@ class Joint(Loss):
     ) -> dict[str, Tensor]:
         """KL, reconstruction (without the constant of its Gaussian) and concept terms."""
         h = model.features_of(batch)  # (batch, width) a side
-        q_z = model.joint_z(batch)  # q(z|x,y) ∝ p(z) e(z;x) e(z;y)
-        z, terms = draw(model.z, q_z), {}
-        for side in model.sides:
+        # z ~ q(z|x,y) ∝ p(z) e(z;x) e(z;y); of a single, without its partner's expert.
+        drawn, terms = model.known_z(batch, lambda q_z: draw(model.z, q_z)), {}
+        for side, z in zip(model.sides, drawn, strict=True):
             code = None
             if side.local is not None:
                 q_u = side.posterior(h[side.name], z)  # q(u|x,z)
@@ -147,11 +149,13 @@ class Refinement(Loss):
         concept_weight: κ.
     """
 
+    takes_singles: ClassVar[bool] = True
+
     concept_weight: float = 2000.0
 
     def adapted(self, model: WynerModel, pairs: Any) -> Refinement | None:
         """None where z stands for no concept, see `legible`."""
-        return self if legible(model, pairs) >= _LEGIBLE else None
+        return self if legible(model, pairs) >= LEGIBLE else None
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The decoders; not their affine maps, which q(u|x,z) reads."""
@@ -170,8 +174,8 @@ class Refinement(Loss):
     ) -> dict[str, Tensor]:
         """Reconstruction and concept terms."""
         h = model.features_of(batch)
-        z, terms = draw(model.z, model.joint_z(batch)), {}  # z ~ q(z|x,y)
-        for side in model.sides:
+        drawn, terms = model.known_z(batch, lambda q_z: draw(model.z, q_z)), {}  # z ~ q(z|x,y)
+        for side, z in zip(model.sides, drawn, strict=True):
             code = None
             if side.local is not None:
                 code = draw(side.local, side.posterior(h[side.name], z))  # q(u|x,z)
