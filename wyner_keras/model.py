@@ -419,10 +419,8 @@ class WynerModel(keras.Model, Tasks):
         def outputs(**part: Tensor) -> tuple[Tensor, ...]:
             if "partners" not in part:
                 return tuple(self.joint_z(part).outputs())
-            return tuple(
-                ops.concatenate(self.known_z(part, lambda q, place=place: q.outputs()[place]))
-                for place in range(len(self.z.output_names))
-            )
+            sides = self.known_z(part, lambda q_z: ops.stack(q_z.outputs(), axis=1))
+            return tuple(ops.unstack(ops.concatenate(sides), axis=1))
 
         step = traced_once(outputs)
         self.prior.fit(step(**part) for part in self.parts(pairs))

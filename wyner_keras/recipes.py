@@ -89,6 +89,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         **lasting(20 if small else 4, 128),
         learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
     )
+    alone = (self_training,) if max(facts.singles) else ()
     joint = StageSettings(
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
@@ -133,11 +134,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
             for name, modality, of_grid in zip(names, facts.modalities, images, strict=True)
         },
         codecs=learned,
-        stages=(
-            alignment,
-            *((self_training,) if max(facts.singles) else ()),
-            *(joint, flow, marginal, refinement),
-        ),
+        stages=(alignment, *alone, joint, flow, marginal, refinement),
         seed=seed,
     )
 

@@ -25,7 +25,7 @@ def eagerly():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
         # So short an alignment leaves no concept that both sides show.
-        patch.setattr("wyner_keras.losses.joint._LEGIBLE", 0.0)
+        patch.setattr("wyner_keras.losses.joint.LEGIBLE", 0.0)
         tf.config.run_functions_eagerly(True)
         yield
         tf.config.run_functions_eagerly(False)

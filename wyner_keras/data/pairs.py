@@ -64,7 +64,7 @@ class Pairs:
         y_modality: likewise.
 
     Attributes:
-        stores: of x and of y; singles come last.
+        stores: of x and of y, singles among them.
         modalities: of x and of y.
         index: int64 `(n, 2)`, read-only.
         groups: of the pairs, or None.
@@ -108,19 +108,16 @@ class Pairs:
         self._labels = of_x, of_x if same else row_labels(y, y_labels, second, "y_labels")
         self.groups = None if groups is None else check_labels(groups, len(self), "groups")
         self.partners: NDArray[np.bool] | None = None
-        counts = len(first), len(second)
-        if second is first:
-            both = with_extra(first, extra_x, "x")
-            middle = len(both)
-            # The same singles of both sides are held once.
-            both = both if extra_y is extra_x else with_extra(both, extra_y, "y")
-            first = second = both
-            start = counts[0] if extra_y is extra_x else middle
-            singles = np.arange(counts[0], middle), np.arange(start, len(both))
+        shared = second is first
+        first, of_first = with_extra(first, extra_x, "x")
+        if not shared:
+            second, of_second = with_extra(second, extra_y, "y")
+        elif extra_y is extra_x:
+            second, of_second = first, of_first
         else:
-            first, second = with_extra(first, extra_x, "x"), with_extra(second, extra_y, "y")
-            singles = np.arange(counts[0], len(first)), np.arange(counts[1], len(second))
-        self.singles: tuple[NDArray[np.int64], ...] = singles
+            second, of_second = with_extra(first, extra_y, "y")
+            first = second
+        self.singles: tuple[NDArray[np.int64], ...] = (of_first, of_second)
         self.stores: tuple[Rows, ...] = (first, second)
         told = modality_for(first, x_modality, "x")
         if second is first and y_modality is None:
@@ -414,7 +411,7 @@ class Pairs:
             alone = alone[~used[column][alone]] if complement else alone[:0]
             singles.append(np.searchsorted(kept, alone))
             of_rows = self._labels[column]
-            # Of singles, which come last, no label is known.
+            # Of rows that came as singles, which are last, no label is known.
             labels.append(None if of_rows is None else of_rows[kept[kept < len(of_rows)]])
             stores.append(stores[0] if shared and stores else Subset(rows, kept))
         groups = None if self.groups is None else self.groups[chosen]

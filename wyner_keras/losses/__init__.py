@@ -7,4 +7,13 @@ from wyner_keras.losses.marginal import Marginal
 from wyner_keras.losses.matching import Matching
 from wyner_keras.losses.self_training import SelfTraining
 
-__all__ = ["Alignment", "Draw", "Joint", "Loss", "Marginal", "Matching", "Refinement", "SelfTraining"]
+__all__ = [
+    "Alignment",
+    "Draw",
+    "Joint",
+    "Loss",
+    "Marginal",
+    "Matching",
+    "Refinement",
+    "SelfTraining",
+]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -75,7 +76,7 @@ class Marginal(Loss):
             terms[f"kl_z_{side.name}"] = q_z.kl()
             if self.distillation_weight:
                 # From q(z|x,y), of experts that are not trained.
-                told = model.known_z(batch, lambda joint, q_z=q_z: joint.kl(q_z))
+                told = model.known_z(batch, operator.methodcaller("kl", q_z))
                 terms[f"distillation_{side.name}"] = told[model.sides.index(side)]
             if side.local is not None:
                 q_u = side.posterior(h[side.name], z)  # q(u|x,z)
