@@ -64,7 +64,7 @@ def with_extra(rows: Rows, extra: Any, name: str) -> tuple[Rows, NDArray[np.int6
         name: of the side.
 
     Raises:
-        ValueError: when their shape or dtype is not the side's.
+        ValueError: when their shape or dtype is not the side's; floats may be of other widths.
 
     Example:
         >>> store, places = with_extra(ArrayRows(np.zeros((3, 2))), np.ones((2, 2)), "x")
@@ -74,7 +74,8 @@ def with_extra(rows: Rows, extra: Any, name: str) -> tuple[Rows, NDArray[np.int6
     if extra is None:
         return rows, np.arange(0)
     singles = as_rows(extra, f"extra_{name}")
-    if singles.shape != rows.shape or singles.dtype != rows.dtype:
+    alike = singles.dtype == rows.dtype or singles.dtype.kind == rows.dtype.kind == "f"
+    if singles.shape != rows.shape or not alike:
         raise ValueError(
             f"extra_{name} should have rows as {name} has: {rows.dtype} of shape {rows.shape}. "
             f"Received: {singles.dtype} of shape {singles.shape}"

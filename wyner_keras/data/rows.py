@@ -191,7 +191,7 @@ class Joined:
     """Rows of several stores, one store after another; nothing is copied.
 
     Args:
-        parts: stores of one shape and dtype.
+        parts: stores of one shape, and one kind of dtype.
 
     Example:
         >>> both = Joined([ArrayRows(np.zeros((3, 2))), ArrayRows(np.ones((1, 2)))])
@@ -210,8 +210,8 @@ class Joined:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the stores."""
-        return self.parts[0].dtype
+        """Of the stores, the widest."""
+        return np.result_type(*(part.dtype for part in self.parts))
 
     @property
     def array(self) -> None:
@@ -237,7 +237,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
     """One store of the rows of several, one after another; in memory where they all are.
 
     Args:
-        parts: stores of one shape and dtype. Parts of one store are a part of it again.
+        parts: stores of one shape, and one kind of dtype. Parts of one store are a part of it
+            again.
 
     Example:
         >>> whole = ArrayRows(np.zeros((3, 2)))

@@ -437,11 +437,12 @@ def test_a_side_without_singles_shows_the_rows_of_its_pairs():
     assert bare.with_singles() is bare
 
 
-def test_singles_of_files_and_of_arrays_are_read_where_they_lie(tmp_path, monkeypatch):
+def test_singles_of_files_and_of_arrays_are_read_where_they_lie(tmp_path):
     x = np.random.default_rng(0).random((10, 2))
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    pairs = Pairs(x[:6], x[:6], extra_x=mapped[6:], extra_y=x[6:])
+    pairs = Pairs(x[:6].astype("f"), x[:6], extra_x=mapped[6:], extra_y=x[6:])
+    assert pairs.x.dtype == np.float64
     assert pairs.x.array is None
     seen = pairs.with_singles()
     np.testing.assert_array_equal(seen.arrays()[0], x.astype("f"))
