@@ -74,7 +74,8 @@ def read(model: Any, held_out: Pairs) -> dict[str, float]:
     from scipy.optimize import linear_sum_assignment
 
     # Both sides' labels of a pair are one class.
-    classes = np.unique(held_out.x_labels, return_inverse=True)[1]
+    labels: Any = held_out.x_labels
+    classes = np.unique(labels, return_inverse=True)[1]
     values = {}
     for side, rows in zip(held_out.names, held_out.arrays(), strict=True):
         (probabilities,) = model.posteriors(rows, side)
