@@ -116,7 +116,6 @@ def test_rows_without_partner_are_trained_on_and_kept_with_the_run(given, call, 
     run = runs.Run.open(tmp_path / "run")
     train, held_out = run.pairs()
     assert (train.facts().singles, held_out.facts().singles) == ((12, 0), (0, 0))
-    assert "self_training" in [stage.name for stage in run.recipe.stages]
 
 
 def test_train_refuses_an_existing_run_before_any_work(trained, refused, monkeypatch):
