@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from wyner_keras.data import Pairs
-from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
+from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement, SelfTraining
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 from wyner_keras.side import Side
@@ -31,6 +31,7 @@ _MEASURED = 0.3  # seconds that this machine is measured for
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
+    SelfTraining: {"expert": 4, "reader": 4},
     Joint: {"expert": 2.5, "posterior": 3, "decoder": 4.5},
     Matching: {"velocity": 3},
     Marginal: {"expert": 1, "reader": 3, "posterior": 2, "decoder": 2},
@@ -183,7 +184,8 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
         each = sum(count * side[kind] for side in products for kind, count in passes.items())
         flows = {"velocity", "flow"} & set(passes) and any(side["flow"] for side in products)
         setup = slower * (_TRACE + stage.jit_compile * _COMPILE + bool(flows) * _FLOWS)
-        epoch = seconds(stage.passes * len(pairs), stage.batch_size, each)
+        seen = pairs.with_singles() if stage.loss.takes_singles else pairs
+        epoch = seconds(stage.passes * len(seen), stage.batch_size, each)
         found[stage.name] = (setup, epoch, stage.epochs)
     return found
 

@@ -336,14 +336,17 @@ class WynerModel(keras.Model, Tasks):
         return found
 
     def parts(self, pairs: Pairs) -> Iterator[dict[str, Tensor]]:
-        """Batches of `rows` of all pairs in their order, of 1,000 each."""
+        """Batches of `rows` of all pairs in their order, of 1,000 each; "partners" if there are."""
         rows = self.rows(pairs)
         for start in range(0, len(pairs), _AT_ONCE):
             index = pairs.index[start : start + _AT_ONCE]
-            yield {
+            batch = {
                 name: tf.constant(values[index[:, column]])
                 for name, (values, column) in rows.items()
             }
+            if pairs.partners is not None:
+                batch["partners"] = tf.constant(pairs.partners[start : start + _AT_ONCE])
+            yield batch
 
     def features_of(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features `(batch, width)` by side: those that the batch holds, or its examples'."""
@@ -368,6 +371,20 @@ class WynerModel(keras.Model, Tasks):
         """q(z|x,y), the product of the sides' experts, of a batch by name."""
         return self.z.product(*self.experts(batch))
 
+    def known_z(self, batch: Mapping[str, Tensor], made: Callable[[Any], Tensor]) -> list[Tensor]:
+        """What is made of q(z|x,y), by side; of strangers, of q(z|x) ∝ p(z) e(z;x) alone.
+
+        Args:
+            batch: by name; with "partners", a mask `(batch,)`, where some rows are strangers.
+            made: of a distribution a row each, `(batch, ...)`.
+        """
+        experts = self.experts(batch)
+        joint = made(self.z.product(*experts))
+        if "partners" not in batch:
+            return [joint for _ in self.sides]
+        partners = ops.reshape(batch["partners"], (-1, *(1,) * (len(joint.shape) - 1)))
+        return [ops.where(partners, joint, made(self.z.product(each))) for each in experts]
+
     def with_z(self, z: Latent) -> WynerModel:
         """A new model with another z and the experts' hidden layers of this one."""
         model = WynerModel(
@@ -388,6 +405,8 @@ class WynerModel(keras.Model, Tasks):
     def fit_prior(self, pairs: Pairs) -> None:
         """Fit p(z) to the aggregated posterior, the mean of q(z|x,y) over pairs.
 
+        Of strangers, the mean of what is known of z by either side.
+
         Raises:
             ValueError: if the model has no prior that can be fitted.
         """
@@ -396,7 +415,17 @@ class WynerModel(keras.Model, Tasks):
                 "fit_prior needs a model with `learned_prior` and a z that has such a prior. "
                 f"Received: z={received(self.z)}, learned_prior={self.learned_prior}"
             )
-        step = traced_once(lambda **part: self.joint_z(part).outputs())
+
+        def outputs(**part: Tensor) -> tuple[Tensor, ...]:
+            if "partners" not in part:
+                return tuple(self.joint_z(part).outputs())
+
+            def output(place: int) -> Tensor:
+                return ops.concatenate(self.known_z(part, lambda q_z: q_z.outputs()[place]))
+
+            return tuple(map(output, range(len(self.z.output_names))))
+
+        step = traced_once(outputs)
         self.prior.fit(step(**part) for part in self.parts(pairs))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

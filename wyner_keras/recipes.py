@@ -7,7 +7,7 @@ from typing import Any
 
 from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement
+from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement, SelfTraining
 from wyner_keras.modality import CodecSettings, Modality, Whole
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
@@ -24,7 +24,8 @@ _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples wa
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z by telling partners from strangers; the joint stage, with
+    Alignment of the experts of z by telling partners from strangers; self-training of the readers
+    and experts, where there are singles, rows without partner; the joint stage, with
     Gaussian u and v, a residual model and falling 2ε²; flows of u and v; the marginal stage, which
     distils q(z|x,y) into the readers; and a refinement of the decoders, whose concept the readers
     read. Experts of few images, of which each pair may be its own concept, read them whole.
@@ -42,14 +43,16 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     learned = dict(zip(names, map(_codec, facts.modalities, facts.rows), strict=True))
     images = [len(modality.shape) > 1 for modality in facts.modalities]
 
-    # Fewer pairs make shorter epochs: more of them, but not as many more.
-    share = (_FEW if small else _MANY) / facts.pairs
-    more = min(8.0, share**0.75) if share > 1 else max(0.1, share**0.5)
+    # The alignment sees pairs alone, the other stages singles too, a row beside another.
+    shown = facts.pairs + max(facts.singles)
 
-    def lasting(count: int, batch_size: int) -> dict[str, Any]:
+    def lasting(count: int, batch_size: int, seen: int = shown) -> dict[str, Any]:
         """Epochs, passes in each, and batch size of a stage that takes `count` passes of many."""
-        batch_size = max(1, min(batch_size, facts.pairs // 4))
-        whole, steps = max(1, round(count * more)), facts.pairs // batch_size
+        # Fewer pairs make shorter epochs: more of them, but not as many more.
+        share = (_FEW if small else _MANY) / seen
+        more = min(8.0, share**0.75) if share > 1 else max(0.1, share**0.5)
+        batch_size = max(1, min(batch_size, seen // 4))
+        whole, steps = max(1, round(count * more)), seen // batch_size
         # An epoch costs time of its own: one of few steps takes several passes.
         passes = 1 if steps >= 16 else max(1, min(whole // 8, 64 // steps))
         return {"epochs": -(-whole // passes), "passes": passes, "batch_size": batch_size}
@@ -76,10 +79,17 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     alignment = StageSettings(
         name="alignment",
         loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
-        **(steps(480, 256) if whole else lasting(10 if small else 8, 500)),
+        **(steps(480, 256) if whole else lasting(10 if small else 8, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
     )
+    self_training = StageSettings(
+        name="self_training",
+        loss=SelfTraining(),
+        **lasting(20 if small else 4, 128),
+        learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
+    )
+    alone = (self_training,) if max(facts.singles) else ()
     joint = StageSettings(
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
@@ -124,7 +134,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
             for name, modality, of_grid in zip(names, facts.modalities, images, strict=True)
         },
         codecs=learned,
-        stages=(alignment, joint, flow, marginal, refinement),
+        stages=(alignment, *alone, joint, flow, marginal, refinement),
         seed=seed,
     )
 

@@ -202,6 +202,11 @@ class Side(keras.layers.Layer):
         outputs = self.reader_network(data if reader == "data" else features, training=training)
         return self.z.product(ops.cast(outputs, "float32"))
 
+    def start_reader(self) -> None:
+        """Start a reader of features from the expert, which has the same weights."""
+        if self.settings.reader == self.settings.expert == "features":
+            self.reader_network.set_weights(self.expert_network.get_weights())
+
     @property
     def reader_weights(self) -> list[Any]:
         """The weights of q(z|x), in a fixed order."""

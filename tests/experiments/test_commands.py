@@ -8,7 +8,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
-    "module", ["experiments.figures", "experiments.halves", "experiments.theory"]
+    "module",
+    ["experiments.figures", "experiments.halves", "experiments.singles", "experiments.theory"],
 )
 def test_help_needs_neither_tensorflow_nor_keras(module):
     code = (

@@ -25,7 +25,7 @@ def eagerly():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
         # So short an alignment leaves no concept that both sides show.
-        patch.setattr("wyner_keras.losses.joint._LEGIBLE", 0.0)
+        patch.setattr("wyner_keras.losses.joint.LEGIBLE", 0.0)
         tf.config.run_functions_eagerly(True)
         yield
         tf.config.run_functions_eagerly(False)
@@ -289,6 +289,47 @@ def test_the_recipe_is_the_datas_where_none_is_given(vectors, monkeypatch):
     trained = wk.train(vectors, seed=5, verbose=0)
     assert asked == [(vectors.facts(), 5)]
     assert trained.recipe.seed == trained.model.seed == 5
+
+
+def test_singles_are_trained_on_by_all_stages_but_the_alignment(vectors, monkeypatch, weights):
+    rng = np.random.default_rng(1)
+    extra = {"extra_x": rng.normal(size=(40, 4)), "extra_y": rng.normal(size=(30, 4))}
+    few = Pairs(*vectors.arrays(), **extra)
+    learning = stage("self_training", losses.SelfTraining(confidence=0.1), batch_size=16)
+    stages = (TINY.stages[0], learning, *TINY.stages[1:])
+    recipe = dataclasses.replace(TINY, stages=stages)
+    seen = {}
+    fit = wk.Stage.fit
+
+    def noted(self, pairs, **settings):
+        seen[type(self.objective).__name__] = len(pairs)
+        return fit(self, pairs, **settings)
+
+    monkeypatch.setattr(wk.Stage, "fit", noted)
+    monkeypatch.setattr("wyner_keras.losses.self_training.LEGIBLE", 0.0)
+    trained = wk.train(few, recipe, verbose=0)
+    assert seen == {"Alignment": 24, "SelfTraining": 64} | dict.fromkeys(
+        ("Joint", "Matching", "Marginal", "Refinement"), 64
+    )
+    assert trained.pairs is few
+    for history in list(trained.history.values())[1:]:
+        assert np.isfinite(list(history.values())).all()
+    # Which singles they are makes a difference, and so does nothing else.
+    again = wk.train(few, recipe, verbose=0)
+    assert weights(again.model) == weights(trained.model)
+    other = Pairs(*vectors.arrays(), **{name: rows[::-1] + 1 for name, rows in extra.items()})
+    codecs = {side.name: side.codec for side in trained.model.sides}
+    changed = wk.train(other, recipe, codecs=codecs, verbose=0)
+    assert weights(changed.model.side("x").decoder_network) != weights(
+        trained.model.side("x").decoder_network
+    )
+
+
+def test_a_codec_is_trained_on_singles_too(images, weights):
+    few = Pairs(images[:10], 1 - images[:10], extra_x=images[10:])
+    x, _, _ = codecs_of(few, codecs={"x": LEARNT, "y": LEARNT})
+    whole, _, _ = codecs_of(Pairs(images, 1 - images), codecs={"x": LEARNT, "y": LEARNT})
+    assert weights(x) == weights(whole)
 
 
 def test_what_are_no_pairs_is_refused():

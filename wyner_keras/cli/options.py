@@ -26,7 +26,10 @@ FILES = (
 
 
 # Options that say where pairs come from, the fields of `runs.Source`.
-SOURCE = ("pairs", "x", "y", "data", "data_y", "map", "held_out", "kinds", "missing")
+SOURCE = (
+    *("pairs", "x", "y", "extra_x", "extra_y", "data", "data_y", "map"),
+    *("held_out", "kinds", "missing"),
+)
 
 
 def said(options: argparse.Namespace, names: Sequence[str] = SOURCE) -> dict[str, Any]:
@@ -124,12 +127,15 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="DIR|FILE",
         help=f"DIR/x/NAME.png with DIR/y/NAME.png, {_IMAGES}; or a .csv, .tsv or .parquet file of "
         "columns x and y of paths, or x.NAME and y.NAME of numbers or texts, beside optional ones: "
-        "split (train or test), group (kept together), label",
+        "split (train or test), group (kept together), label. Rows without partner: images in "
+        "DIR/extra_x and DIR/extra_y, lines with nothing of one side",
     )
     group.add_argument(
         "--x", metavar="FILE", help="rows of x: .npy, .npz, .h5, .csv or .parquet (FILE:NAME)"
     )
     group.add_argument("--y", metavar="FILE", help="the rows of y that go with them")
+    group.add_argument("--extra-x", metavar="FILE", help="rows of x without partner, beside --x")
+    group.add_argument("--extra-y", metavar="FILE", help="rows of y without partner, beside --y")
     group.add_argument(
         "--data",
         metavar=_SOURCES,

@@ -69,6 +69,18 @@ def columns_to_vectors(
     )
 
 
+def is_absent(value: Any) -> bool:
+    """Whether a table has no value in a place: empty, "NA", "nan", "null", "none", NaN.
+
+    Example:
+        >>> [is_absent(value) for value in (" NA", None, float("nan"), 0)]
+        [True, True, True, False]
+    """
+    if isinstance(value, str):
+        return value.strip().lower() in _ABSENT
+    return value is None or value != value  # NaN alone differs from itself
+
+
 def _numbers(
     name: str, values: Sequence[Any], kind: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
@@ -79,7 +91,7 @@ def _numbers(
         pass  # value by value
     found, texts = np.full(len(values), np.nan), {}
     for row, value in enumerate(values):
-        if value is None or (isinstance(value, str) and value.strip().lower() in _ABSENT):
+        if is_absent(value):
             continue
         try:
             found[row] = float(value)

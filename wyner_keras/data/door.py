@@ -12,7 +12,15 @@ from wyner_keras.data.checks import as_array, check_labels, complex_hint
 from wyner_keras.data.columns import kinds_of
 from wyner_keras.data.file_rows import DiskRows
 from wyner_keras.data.images import LabelledImages
-from wyner_keras.data.rows import SMALL, ArrayRows, Rows, blocks, check_rows_array
+from wyner_keras.data.rows import (
+    SMALL,
+    ArrayRows,
+    Rows,
+    blocks,
+    check_rows_array,
+    joined,
+    root,
+)
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
@@ -45,6 +53,37 @@ def as_rows(side: Any, name: str) -> Rows:
     if isinstance(side, np.memmap) and check_rows_array(side, name).nbytes > SMALL:
         rows = DiskRows.of(side)
     return rows or ArrayRows(side, name)
+
+
+def with_extra(rows: Rows, extra: Any, name: str) -> tuple[Rows, NDArray[np.int64]]:
+    """A store of the rows of a side and of those without partner, and the places of these.
+
+    Args:
+        rows: the side's store.
+        extra: what they are drawn from, or None; of a `Subset` of the store nothing is added.
+        name: of the side.
+
+    Raises:
+        ValueError: when their shape or dtype is not the side's; floats may be of other widths.
+
+    Example:
+        >>> store, places = with_extra(ArrayRows(np.zeros((3, 2))), np.ones((2, 2)), "x")
+        >>> len(store), places.tolist()
+        (5, [3, 4])
+    """
+    if extra is None:
+        return rows, np.arange(0)
+    singles = as_rows(extra, f"extra_{name}")
+    alike = singles.dtype == rows.dtype or singles.dtype.kind == rows.dtype.kind == "f"
+    if singles.shape != rows.shape or not alike:
+        raise ValueError(
+            f"extra_{name} should have rows as {name} has: {rows.dtype} of shape {rows.shape}. "
+            f"Received: {singles.dtype} of shape {singles.shape}"
+        )
+    store, within = root(singles)
+    if store is rows:
+        return rows, np.arange(len(rows)) if within is None else np.array(within)
+    return joined([rows, singles]), len(rows) + np.arange(len(singles))
 
 
 def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | None:

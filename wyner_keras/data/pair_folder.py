@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,16 +14,18 @@ from wyner_keras.data.file_rows import FileRows
 from wyner_keras.data.image_file import SUFFIXES
 from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.pairs import Pairs
+from wyner_keras.data.rows import Subset
 
-_SIDES = ("x", "y")
+_SIDES, _EXTRA = ("x", "y"), ("extra_x", "extra_y")
 _LISTED = 5  # names without a partner that an error lists
 
 
 def read_pair_folder(root: Path) -> tuple[Pairs, NDArray[np.bool] | None]:
-    """Reads `root/x/NAME.png` with `root/y/NAME.png`.
+    """Reads `root/x/NAME.png` with `root/y/NAME.png`; singles of `root/extra_x`, `root/extra_y`.
 
     Args:
-        root: the folder; or one of `train` and `test` folders, which hold `x` and `y`.
+        root: the folder; or one of `train` and `test` folders, which hold `x` and `y`. Singles are
+            then in `train`.
 
     Returns:
         The pairs, in the order of names; and a mask of those in `test`, None without such folders.
@@ -49,14 +52,32 @@ def read_pair_folder(root: Path) -> tuple[Pairs, NDArray[np.bool] | None]:
             f"Received: {str(root)!r} with {[path.name for path in parts] + here or 'neither'}"
         )
     found = list_folder(root, refuse_unread=False)
-    expected = parts or [root / name for name in _SIDES]
+    expected = parts or [root / name for name in (*_SIDES, *_EXTRA)]
     beside = [path for path in found.folders if path not in expected]
     warn_left_out([*beside, *found.images, *found.others], root)
     listings = [_paired(part) for part in parts or [root]]
-    sides = [FileRows([path for part in listings for path in part[side]]) for side in (0, 1)]
+    untrained = [part / name for part in parts[1:] for name in _EXTRA if os.path.isdir(part / name)]
+    if untrained:
+        raise ValueError(
+            "rows without partner should be in 'train': they are trained on. "
+            f"Received: {str(untrained[0])!r}"
+        )
+    index = np.repeat(np.arange(sum(len(part[0]) for part in listings))[:, None], 2, axis=1)
+    stores: list[FileRows] = []
+    extra: dict[str, Any] = {}
+    for side, name in enumerate(_EXTRA):
+        paths = [path for part in listings for path in part[side]]
+        folder = (parts or [root])[0] / name
+        alone = list(_by_name(folder).values()) if os.path.isdir(folder) else []
+        # One store: an image in colour makes all of a side so.
+        stores.append(FileRows([*paths, *alone]))
+        if alone:
+            extra[name] = Subset(stores[-1], len(paths) + np.arange(len(alone)))
+    x, y = stores
+    pairs = Pairs(x, y, index, **extra)
     if not parts:
-        return Pairs(*sides), None
-    return Pairs(*sides), np.repeat([False, True], [len(part[0]) for part in listings])
+        return pairs, None
+    return pairs, np.repeat([False, True], [len(part[0]) for part in listings])
 
 
 def _paired(folder: Path) -> tuple[list[Path], list[Path]]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.columns import columns_to_vectors, kinds_of
+from wyner_keras.data.columns import columns_to_vectors, is_absent, kinds_of
 from wyner_keras.data.file_rows import FileRows
 from wyner_keras.data.pairs import Pairs
 from wyner_keras.data.regular_file import check_regular
+from wyner_keras.data.rows import ArrayRows, Subset
 from wyner_keras.data.table import Table, read_table
 from wyner_keras.received import received
 
@@ -29,7 +30,7 @@ class _Side(NamedTuple):
 
     rows: Any
     places: NDArray[np.int64]
-    """Of each line its row."""
+    """Of each line its row; -1 without."""
     columns: list[str]
     modality: Modality | None
 
@@ -38,6 +39,8 @@ def read_pair_table(
     path: Path, kinds: Mapping[str, str] | None, missing: bool
 ) -> tuple[Pairs, NDArray[np.bool] | None]:
     r"""Reads pairs of a table, one a line; `load_pairs` says which columns there may be.
+
+    A line with nothing of one side is a single of the other.
 
     Args:
         path: of a CSV, TSV or Parquet file.
@@ -62,51 +65,100 @@ def read_pair_table(
     """
     table = read_table(path)
     sides = _sides(table, path, kinds, missing)
+    index = np.stack([side.places for side in sides], axis=1)
+    paired = sides[0].places >= 0
+    paired &= sides[1].places >= 0
+    of_pairs = _lines(table, paired)
+    if not paired.all() and "group" in table:
+        raise ValueError(
+            "a table with a column 'group' should have both sides in every row: which group a "
+            f"single is of is not looked at. Received: {np.sum(~paired)} rows with one side, "
+            f"the first row {np.argmin(paired)}"
+        )
+    if "test" in _lines(table, ~paired).get("split", ()):
+        raise ValueError(
+            "column 'split' should be train in rows with one side: singles are trained on. "
+            "Received: test"
+        )
     settings: dict[str, Any] = {}
-    for name, side in zip("xy", sides, strict=True):
+    for column, (name, side) in enumerate(zip("xy", sides, strict=True)):
         own = f"{name}_label" if f"{name}_label" in table else "label"
-        settings[f"{name}_labels"] = _of_rows(_texts(table, own), side, own)
+        labels = _texts(of_pairs, own)
+        settings[f"{name}_labels"] = _of_rows(labels, side, index[paired, column], own)
         settings[f"{name}_modality"] = side.modality
+        alone = index[~paired & (index[:, column] >= 0), column]
+        settings[f"extra_{name}"] = Subset(side.rows, alone) if len(alone) else None
     used = {"split", "group", "label", "x_label", "y_label", *sides[0].columns, *sides[1].columns}
     left_out = [name for name in table if name not in used]
     if left_out:
         _log.warning("columns of %r that are left out: %s", str(path), received(left_out))
-    index = np.stack([side.places for side in sides], axis=1)
     x, y = (side.rows for side in sides)
-    pairs = Pairs(x, y, index, groups=_texts(table, "group"), **settings)
-    return pairs, _held_out(table)
+    pairs = Pairs(x, y, index[paired], groups=_texts(of_pairs, "group"), **settings)
+    return pairs, _held_out(of_pairs)
+
+
+def _lines(table: Table, chosen: NDArray[np.bool]) -> Table:
+    """Some lines of a table."""
+    if chosen.all():
+        return table
+    lines = np.flatnonzero(chosen).tolist()
+    return {name: [values[line] for line in lines] for name, values in table.items()}
 
 
 def _sides(table: Table, path: Path, kinds: Mapping[str, str] | None, missing: bool) -> list[_Side]:
-    files = {name: _files(table, path, name) for name in "xy"}
+    columns = {name: _columns(table, path, name) for name in "xy"}
+    there = {name: _there([table[each] for each in columns[name]]) for name in "xy"}
+    neither = np.flatnonzero(~there["x"] & ~there["y"])
+    if len(neither):
+        raise ValueError(
+            "a row should have values of x, of y or of both. "
+            f"Received: {len(neither)} rows without, the first row {neither[0]}"
+        )
+    files = {name: _files(table, path, name, there[name]) for name in "xy"}
     shared = set(files["x"]) & set(files["y"])
     sides = []
     for name in "xy":
-        paths = files[name]
+        paths, places = files[name], np.full(len(there[name]), -1)
         if not paths:
-            sides.append(_vectors(table, name, kinds, missing))
+            own = _lines({each: table[each] for each in columns[name]}, there[name])
+            own = {each.partition(".")[2] or name: values for each, values in own.items()}
+            array, vector = columns_to_vectors(own, kinds_of(kinds, name, list(own)), missing)
+            places[there[name]] = np.arange(len(array))
+            sides.append(_Side(ArrayRows(array), places, columns[name], vector))
             continue
         # A file that serves as x here and as y there is one row.
         every = {each: None for key in ("xy" if shared else name) for each in files[key]}
-        places = {each: place for place, each in enumerate(every)}
+        numbers = {each: number for number, each in enumerate(every)}
         rows = sides[0].rows if shared and sides else FileRows(list(every))
-        sides.append(_Side(rows, np.array([places[each] for each in paths]), [name], None))
+        places[there[name]] = [numbers[each] for each in paths]
+        sides.append(_Side(rows, places, columns[name], None))
     return sides
 
 
-def _files(table: Table, path: Path, name: str) -> list[Path]:
-    """The files that a side's column of paths names, each a regular file; none without."""
+def _columns(table: Table, path: Path, name: str) -> list[str]:
+    """The columns of a side: one of its name, or those that begin with it and a dot."""
     own = [column for column in table if column.startswith(f"{name}.")]
     if (name in table) == bool(own):
         raise ValueError(
             f"{str(path)!r} should have a column {name!r} of paths, or columns {name + '.NAME'!r}. "
             f"Received: {received(list(table))}"
         )
-    if own or _are_numbers(table[name]):
+    return own or [name]
+
+
+def _there(columns: Sequence[Sequence[Any]]) -> NDArray[np.bool]:
+    """Of each line whether it has a value of a side."""
+    return np.array([not all(map(is_absent, line)) for line in zip(*columns, strict=True)])
+
+
+def _files(table: Table, path: Path, name: str, there: NDArray[np.bool]) -> list[Path]:
+    """The files that a side's column of paths names, each a regular file; none without."""
+    if name not in table or _are_numbers(_lines({name: table[name]}, there)[name]):
         return []
     files = []
-    for line, value in enumerate(table[name]):
-        if not isinstance(value, str) or not value.strip():
+    for line in np.flatnonzero(there).tolist():
+        value = table[name][line]
+        if not isinstance(value, str):
             raise ValueError(
                 f"column {name!r} should name an image in every row. Received: {value!r} in row "
                 f"{line}"
@@ -122,26 +174,21 @@ def _are_numbers(values: Sequence[Any]) -> bool:
         return False
 
 
-def _vectors(table: Table, name: str, kinds: Mapping[str, str] | None, missing: bool) -> _Side:
-    columns = [column for column in table if column == name or column.startswith(f"{name}.")]
-    own = {column.partition(".")[2] or name: table[column] for column in columns}
-    rows, vector = columns_to_vectors(own, kinds_of(kinds, name, list(own)), missing)
-    return _Side(rows, np.arange(len(rows)), columns, vector)
-
-
-def _of_rows(labels: list[Any] | None, side: _Side, column: str) -> list[Any] | None:
+def _of_rows(
+    labels: list[Any] | None, side: _Side, places: NDArray[np.int64], column: str
+) -> list[Any] | None:
     """A label a row of the side; a row in several lines has one and the same."""
     if labels is None:
         return None
     found: dict[int, Any] = {}
-    for place, label in zip(side.places.tolist(), labels, strict=True):
+    for place, label in zip(places.tolist(), labels, strict=True):
         if found.setdefault(place, label) != label:
             raise ValueError(
                 f"column {column!r} should give an example one label throughout; x_label and "
                 "y_label are of one side alone. "
                 f"Received: {found[place]!r} and {label!r} for the same file"
             )
-    # A row that only the other side uses has no label here: any will do, no pair has it.
+    # A single, or a row of the other side alone, has no label here: any will do, no pair has it.
     return [found.get(place, labels[0]) for place in range(len(side.rows))]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -10,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.checks import as_array, check_labels, check_share, check_whole
-from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels
+from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels, with_extra
 from wyner_keras.data.images import shown_classes
-from wyner_keras.data.rows import Rows, Subset
+from wyner_keras.data.rows import Rows, Subset, root
 from wyner_keras.data.splits import held_out_pairs, linked_lots, validation_parts
 from wyner_keras.data.spool import spool
 from wyner_keras.data.stream import Part, as_part, read_array, read_checked, read_rows, stream
@@ -29,10 +30,11 @@ class Facts:
 
     Args:
         pairs: how many there are.
-        rows: how many rows each side's store has.
+        rows: how many rows each side's store has, those without partner among them.
         modalities: of the sides.
         same_store: whether x and y are drawn from one store.
         classes: how many labels x has; None where it has none.
+        singles: how many rows without partner each side has.
     """
 
     pairs: int
@@ -40,6 +42,7 @@ class Facts:
     modalities: tuple[Modality, ...]
     same_store: bool
     classes: int | None
+    singles: tuple[int, ...] = (0, 0)
 
 
 class Pairs:
@@ -51,6 +54,9 @@ class Pairs:
             channels)`, vectors `(n, columns)`.
         y: likewise; the same object as `x` where both are drawn from one store.
         index: integers `(n, 2)`, positions in x and in y; None pairs row i with row i.
+        extra_x: rows of x whose partner is not known, singles; what x may be, of its shape and
+            dtype. None for none.
+        extra_y: likewise.
         x_labels: a label for each row of x, integers or texts; for figures, never for training.
         y_labels: likewise.
         groups: a group for each pair, integers or texts; `split` keeps a group together.
@@ -58,10 +64,13 @@ class Pairs:
         y_modality: likewise.
 
     Attributes:
-        stores: of x and of y.
+        stores: of x and of y, singles among them.
         modalities: of x and of y.
         index: int64 `(n, 2)`, read-only.
         groups: of the pairs, or None.
+        singles: of x and of y, positions of the singles in the stores.
+        partners: mask `(n,)`, False of strangers that `with_singles` put beside each other; None
+            where all are partners.
 
     Raises:
         ValueError: when a side or the index is malformed, there are fewer than 2 pairs, a value
@@ -82,6 +91,8 @@ class Pairs:
         y: Any,
         index: Any = None,
         *,
+        extra_x: Any = None,
+        extra_y: Any = None,
         x_labels: Any = None,
         y_labels: Any = None,
         groups: Any = None,
@@ -91,12 +102,23 @@ class Pairs:
         first = as_rows(x, "x")
         # The same object twice stays one store: its rows are held, and encoded, once.
         second = first if y is x else as_rows(y, "y")
-        self.stores: tuple[Rows, ...] = (first, second)
-        self.index = as_index(index, tuple(map(len, self.stores)))
+        self.index = as_index(index, (len(first), len(second)))
         of_x = row_labels(x, x_labels, first, "x_labels")
         same = second is first and y_labels is None
         self._labels = of_x, of_x if same else row_labels(y, y_labels, second, "y_labels")
         self.groups = None if groups is None else check_labels(groups, len(self), "groups")
+        self.partners: NDArray[np.bool] | None = None
+        shared = second is first
+        first, of_first = with_extra(first, extra_x, "x")
+        if not shared:
+            second, of_second = with_extra(second, extra_y, "y")
+        elif extra_y is extra_x:
+            second, of_second = first, of_first
+        else:
+            second, of_second = with_extra(first, extra_y, "y")
+            first = second
+        self.singles: tuple[NDArray[np.int64], ...] = (of_first, of_second)
+        self.stores: tuple[Rows, ...] = (first, second)
         told = modality_for(first, x_modality, "x")
         if second is first and y_modality is None:
             self.modalities: tuple[Modality, ...] = (told, told)
@@ -151,7 +173,13 @@ class Pairs:
                 self.stores, self.modalities, self._labels, strict=True
             )
         )
-        return f"Pairs({len(self)} pairs, x={x}; y={'x' if self.y is self.x else y})"
+        singles = [
+            f"{len(places)} of {name}"
+            for name, places in zip(self.names, self.singles, strict=True)
+            if len(places)
+        ]
+        alone = f"; singles: {', '.join(singles)}" if singles else ""
+        return f"Pairs({len(self)} pairs, x={x}; y={'x' if self.y is self.x else y}{alone})"
 
     @property
     def x(self) -> Rows:
@@ -186,6 +214,7 @@ class Pairs:
             modalities=self.modalities,
             same_store=self.x is self.y,
             classes=None if labels is None else len(np.unique(labels)),
+            singles=tuple(map(len, self.singles)),
         )
 
     def arrays(self) -> tuple[NDArray[np.float32], ...]:
@@ -207,7 +236,7 @@ class Pairs:
         )
 
     def select(self, positions: Any) -> Self:
-        """The pairs at some positions, of the same stores.
+        """The pairs at some positions, of the same stores, and all singles.
 
         Args:
             positions: integers, or a mask `(n,)`.
@@ -217,8 +246,44 @@ class Pairs:
             >>> Pairs(x, x).select([2, 0]).index.tolist()
             [[2, 2], [0, 0]]
         """
-        groups = None if self.groups is None else self.groups[positions]
-        return self._with(index=self.index[positions], groups=groups)
+        groups, partners = (
+            None if each is None else each[positions] for each in (self.groups, self.partners)
+        )
+        return self._with(index=self.index[positions], groups=groups, partners=partners)
+
+    def with_singles(self, share: float = 0.0) -> Self:
+        """What stages train on that need no partner: pairs, and strangers beside each other.
+
+        A single of x comes with a single of y, and `partners` says that they are none; a side that
+        has fewer gives its own several times, a side that has none the rows of its pairs.
+
+        Args:
+            share: of the pairs in what is returned, at least; fewer come several times.
+
+        Returns:
+            The pairs, then the strangers, without labels and groups; the same pairs where there
+            are no singles.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((6, 8, 8, 1))
+            >>> Pairs(x[:2], x[:2], extra_x=x[2:]).with_singles().partners.tolist()
+            [True, True, False, False, False, False]
+        """
+        count = max(map(len, self.singles))
+        if not count or self.partners is not None:
+            return self
+        strangers = [
+            np.resize(places if len(places) else self.index[:, column], count)
+            for column, places in enumerate(self.singles)
+        ]
+        times = max(1, math.ceil(share * count / ((1 - share) * len(self))))
+        partners = np.tile(self.index, (times, 1))
+        return self._with(
+            index=np.concatenate([partners, np.stack(strangers, axis=1)]),
+            partners=np.arange(len(partners) + count) < len(partners),
+            groups=None,
+            _labels=(None, None),
+        )
 
     def take(self, n: int, seed: int = 0) -> Self:
         """A random subset.
@@ -251,7 +316,7 @@ class Pairs:
 
         Returns:
             Both in the order of the pairs, of stores of their own: what trains on the rows of one
-            sees none of the other. Rows that no pair uses stay with the first.
+            sees none of the other. Singles, and rows that no pair uses, stay with the first.
 
         Raises:
             ValueError: for a malformed argument, or when rows or groups link all pairs together.
@@ -274,7 +339,8 @@ class Pairs:
 
         Returns:
             Both of the same stores. Where rows link many pairs, as label maps do, the share is of
-            rows and groups, and pairs with one on each side are left out of both.
+            rows and groups, and pairs with one on each side are left out of both. Singles stay
+            with the first.
 
         Raises:
             ValueError: for a malformed argument, or where either would have no pair.
@@ -292,7 +358,8 @@ class Pairs:
                 "pairs should be enough, and linked loosely enough, to choose settings by some. "
                 f"Received: {len(self)} pairs, of which {parts[1].sum()} could be held apart"
             )
-        return self.select(parts[0]), self.select(parts[1])
+        nothing = (np.arange(0), np.arange(0))
+        return self.select(parts[0]), self.select(parts[1])._with(singles=nothing)
 
     def hold_out(self, chosen: Any) -> tuple[Self, Self]:
         """Pairs to train on and the chosen ones, which are held out; see `split`.
@@ -332,20 +399,41 @@ class Pairs:
     def _apart(self, chosen: NDArray[np.bool], complement: bool = False) -> Self:
         """Some pairs with stores of their own: the rows they use, or those that no other uses."""
         index = self.index[chosen]
-        counted = self.index[~chosen if complement else chosen]
+        used = self._used(~chosen if complement else chosen)
         stores: list[Rows] = []
         labels: list[NDArray[Any] | None] = []
+        singles: list[NDArray[np.int64]] = []
         shared = self.x is self.y
-        for column, rows in enumerate(self.stores):
-            used = np.zeros(len(rows), bool)
-            used[counted.ravel() if shared else counted[:, column]] = True
-            kept = np.flatnonzero(used != complement)
+        for column, (rows, alone) in enumerate(zip(self.stores, self.singles, strict=True)):
+            kept = np.flatnonzero(used[column] != complement)
             index[:, column] = np.searchsorted(kept, index[:, column])
+            # Singles that are rows of held-out pairs, and have come by another way, go with those.
+            alone = alone[~used[column][alone]] if complement else alone[:0]
+            singles.append(np.searchsorted(kept, alone))
             of_rows = self._labels[column]
-            labels.append(None if of_rows is None else of_rows[kept])
+            # Of rows that came as singles, which are last, no label is known.
+            labels.append(None if of_rows is None else of_rows[kept[kept < len(of_rows)]])
             stores.append(stores[0] if shared and stores else Subset(rows, kept))
         groups = None if self.groups is None else self.groups[chosen]
-        return self._with(index=index, stores=tuple(stores), _labels=tuple(labels), groups=groups)
+        return self._with(
+            index=index,
+            stores=tuple(stores),
+            singles=tuple(singles),
+            _labels=tuple(labels),
+            groups=groups,
+        )
+
+    def _used(self, chosen: NDArray[np.bool]) -> list[NDArray[np.bool]]:
+        """Of each store a mask of the rows that some pairs use, on either side where it is one."""
+        masks: dict[Rows, NDArray[np.bool]] = {}
+        places = [root(rows) for rows in self.stores]
+        for column, (store, within) in enumerate(places):
+            own = self.index[chosen, column]
+            mask = masks.setdefault(store, np.zeros(len(store), bool))
+            mask[own if within is None else within[own]] = True
+        return [
+            masks[store] if within is None else masks[store][within] for store, within in places
+        ]
 
     def dataset(
         self,
@@ -413,7 +501,8 @@ class Pairs:
 
         Returns:
             A dataset of known length whose elements are dicts: examples float32, images in
-            [0, 1]; the arrays' rows as they are.
+            [0, 1]; the arrays' rows as they are; "partners", bool `(batch,)`, where there are
+            strangers.
 
         Raises:
             ValueError: when a size or seed is malformed, or an array has another number of rows.
@@ -430,6 +519,8 @@ class Pairs:
             parts[name] = as_part(read_checked(array, name, len(self.stores[column])), column)
         for name, array in (by_pair or {}).items():
             parts[name] = as_part(read_checked(array, name, len(self)), None)
+        if self.partners is not None:
+            parts["partners"] = as_part(read_array(self.partners))
         if not parts:
             raise ValueError("batches should hold examples or arrays. Received: neither")
         return self._stream(

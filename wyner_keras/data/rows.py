@@ -3,7 +3,7 @@
 import math
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -185,6 +185,77 @@ def root(rows: Rows) -> tuple[Rows, NDArray[np.int64] | None]:
         True
     """
     return (rows.rows, rows.positions) if isinstance(rows, Subset) else (rows, None)
+
+
+class Joined:
+    """Rows of several stores, one store after another; nothing is copied.
+
+    Args:
+        parts: stores of one shape, and one kind of dtype.
+
+    Example:
+        >>> both = Joined([ArrayRows(np.zeros((3, 2))), ArrayRows(np.ones((1, 2)))])
+        >>> both.take(np.array([3, 0])).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.parts = tuple(parts)
+        self.starts = np.cumsum([0, *map(len, self.parts)])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return self.parts[0].shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the stores, the widest."""
+        return np.result_type(*(part.dtype for part in self.parts))
+
+    @property
+    def array(self) -> None:
+        """None: these rows are no array of their own."""
+        return None
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return int(self.starts[-1])
+
+    def take(self, positions: NDArray[np.int64]) -> NDArray[Any]:
+        """A copy of rows."""
+        found = np.empty((len(positions), *self.shape), self.dtype)
+        of_part = np.searchsorted(self.starts, positions, side="right") - 1
+        for place, (part, start) in enumerate(zip(self.parts, self.starts[:-1], strict=True)):
+            chosen = of_part == place
+            if chosen.any():
+                found[chosen] = part.take(positions[chosen] - start)
+        return found
+
+
+def joined(parts: Sequence[Rows]) -> Rows:
+    """One store of the rows of several, one after another; in memory where they all are.
+
+    Args:
+        parts: stores of one shape, and one kind of dtype. Parts of one store are a part of it
+            again.
+
+    Example:
+        >>> whole = ArrayRows(np.zeros((3, 2)))
+        >>> len(joined([whole, Subset(whole, np.array([2]))]))
+        4
+    """
+    roots = [root(part) for part in parts]
+    store = roots[0][0]
+    if all(each is store for each, _ in roots):
+        within = [np.arange(len(each)) if places is None else places for each, places in roots]
+        return Subset(store, np.concatenate(within))
+    arrays = [part.array for part in parts]
+    if sum(array.nbytes for array in arrays if array is not None) <= SMALL:
+        held = [array for array in arrays if array is not None]
+        if len(held) == len(parts):
+            return ArrayRows(np.concatenate(held))
+    return Joined(parts)
 
 
 def small_in_memory(rows: Rows) -> Rows:

@@ -214,7 +214,8 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
 def _training(evaluation: Evaluation, made: Held, train: Pairs) -> tuple[np.ndarray, Blocks]:
     """Positions of training rows in their store, and their features in blocks."""
     column = train.names.index(made.name)
-    rows, store = np.unique(train.index[:, column]), train.stores[column]
+    rows = np.union1d(train.index[:, column], train.singles[column])
+    store = train.stores[column]
     draw = np.random.default_rng(evaluation.seed)
     rows = np.sort(draw.permutation(rows)[:_ROWS])
     features = getattr(evaluation.model, "features", None)

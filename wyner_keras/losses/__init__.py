@@ -5,5 +5,15 @@ from wyner_keras.losses.joint import Joint, Refinement
 from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.losses.marginal import Marginal
 from wyner_keras.losses.matching import Matching
+from wyner_keras.losses.self_training import SelfTraining
 
-__all__ = ["Alignment", "Draw", "Joint", "Loss", "Marginal", "Matching", "Refinement"]
+__all__ = [
+    "Alignment",
+    "Draw",
+    "Joint",
+    "Loss",
+    "Marginal",
+    "Matching",
+    "Refinement",
+    "SelfTraining",
+]

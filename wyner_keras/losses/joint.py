@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
@@ -18,7 +18,7 @@ from wyner_keras.side import Side
 Tensor = Any
 
 
-_LEGIBLE = 0.75  # share of what z holds that one side tells, for concepts to be asked for
+LEGIBLE = 0.75  # share of what z holds that one side tells, for concepts to be asked for
 _LOOKED_AT = 5000  # pairs, at most
 
 
@@ -68,55 +68,42 @@ def _mixed(
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class Joint(Loss):
-    """Stage 1: q(u|x,z), q(v|y,z) and decoders, and what telling partners apart left out of z.
+    """Stage 1: q(u|x,z), q(v|y,z) and decoders, given the experts q(z|x,y).
 
     E over q(z|x,y) of D(q(u|x,z) ‖ p(u)) + ‖x − x_θ(u,z)‖² / 2ε² − κ log e(z'|x_θ(u',z')) and the
-    same for y, where z' and u' do not belong together and the expert of x reads z' back. Flows come
-    after: here the code is u.
-
-    Where z is a kind the experts stay as the alignment left them, and D(q(z|x,y) ‖ p(z)) is a
-    constant. Where it is not, its concept terms go and the experts are trained on, by the paper's
-    objective (1 + λ) D(q(z|x,y) ‖ p(z)): what both sides show costs 1 + λ a nat in z and 2 in u and
-    v, and what one side shows costs 1 in its own.
+    same for y, where z' and u' do not belong together and the expert of x reads z' back. The
+    experts stay as the alignment left them, so that D(q(z|x,y) ‖ p(z)) is a constant. Flows come
+    after: here the code is u. Of a single, q(z|x) ∝ p(z) e(z;x) is in the place of q(z|x,y).
 
     Args:
-        price: λ; None leaves the experts as they are.
         concept_weight: κ, which makes decoders obey z' whatever u' is.
         concept_noise: deviation of noise on x_θ before it is read: the more, the wider the margin
             by which it has to show its concept.
     """
 
-    price: float | None = None
+    takes_singles: ClassVar[bool] = True
+
     concept_weight: float = 2.0
     concept_noise: float = 0.5
 
     def adapted(self, model: WynerModel, pairs: Any) -> Joint:
-        """Concept terms or trained experts, by whether z stands for a concept, see `legible`."""
-        if legible(model, pairs) >= _LEGIBLE:
-            return dataclasses.replace(self, price=None)
+        """Without concept terms where z stands for no concept, see `legible`."""
+        if not self.concept_weight or legible(model, pairs) >= LEGIBLE:
+            return self
         return dataclasses.replace(self, concept_weight=0.0)
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
-        """q(u|x,z), q(v|y,z) and decoders with their affine maps; the experts at a price."""
+        """q(u|x,z), q(v|y,z) and decoders with their affine maps."""
         networks = [
             layer
             for side in model.sides
             for layer in (side.posterior_network, side.decoder_network, side.concept)
         ]
-        if self.price is not None:
-            networks += [side.expert_network for side in model.sides]
         return [layer for layer in networks if layer is not None]
 
-    def reads(self, model: WynerModel) -> bool:
-        """Where experts that are trained do."""
-        trained = self.price is not None
-        return trained and any(side.settings.expert == "data" for side in model.sides)
-
     def weights(self, model: WynerModel) -> dict[str, Any]:
-        """1 for KL and reconstruction, 1 + λ for what z holds, κ for the concepts."""
-        found: dict[str, Any] = {}
-        if self.price is not None:
-            found["kl_z"] = 1.0 + self.price
+        """1 for KL and reconstruction, κ for the concepts."""
+        found = {}
         for side in model.sides:
             if side.local is not None:
                 found[f"kl_{side.local_name}"] = 1.0
@@ -130,11 +117,9 @@ class Joint(Loss):
     ) -> dict[str, Tensor]:
         """KL, reconstruction (without the constant of its Gaussian) and concept terms."""
         h = model.features_of(batch)  # (batch, width) a side
-        q_z = model.joint_z(batch)  # q(z|x,y) ∝ p(z) e(z;x) e(z;y)
-        z, terms = draw(model.z, q_z), {}
-        if self.price is not None:
-            terms["kl_z"] = q_z.kl()
-        for side in model.sides:
+        # z ~ q(z|x,y) ∝ p(z) e(z;x) e(z;y); of a single, without its partner's expert.
+        drawn, terms = model.known_z(batch, lambda q_z: draw(model.z, q_z)), {}
+        for side, z in zip(model.sides, drawn, strict=True):
             code = None
             if side.local is not None:
                 q_u = side.posterior(h[side.name], z)  # q(u|x,z)
@@ -164,11 +149,13 @@ class Refinement(Loss):
         concept_weight: κ.
     """
 
+    takes_singles: ClassVar[bool] = True
+
     concept_weight: float = 2000.0
 
     def adapted(self, model: WynerModel, pairs: Any) -> Refinement | None:
         """None where z stands for no concept, see `legible`."""
-        return self if legible(model, pairs) >= _LEGIBLE else None
+        return self if legible(model, pairs) >= LEGIBLE else None
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The decoders; not their affine maps, which q(u|x,z) reads."""
@@ -187,8 +174,8 @@ class Refinement(Loss):
     ) -> dict[str, Tensor]:
         """Reconstruction and concept terms."""
         h = model.features_of(batch)
-        z, terms = draw(model.z, model.joint_z(batch)), {}  # z ~ q(z|x,y)
-        for side in model.sides:
+        drawn, terms = model.known_z(batch, lambda q_z: draw(model.z, q_z)), {}  # z ~ q(z|x,y)
+        for side, z in zip(model.sides, drawn, strict=True):
             code = None
             if side.local is not None:
                 code = draw(side.local, side.posterior(h[side.name], z))  # q(u|x,z)

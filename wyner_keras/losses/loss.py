@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import keras
 from keras import ops
@@ -49,7 +49,14 @@ class Draw(Protocol):
 
 
 class Loss:
-    """A stage's objective. Subclasses are frozen dataclasses: their fields are weights."""
+    """A stage's objective. Subclasses are frozen dataclasses: their fields are weights.
+
+    Attributes:
+        takes_singles: whether it is of use without a partner too. Its pairs then hold strangers,
+            see `Pairs.with_singles`, and its batches "partners", a mask `(batch,)` of the others.
+    """
+
+    takes_singles: ClassVar[bool] = False
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The networks that it trains."""
@@ -70,7 +77,8 @@ class Loss:
 
         Args:
             model: the model.
-            batch: by side "x" the examples, where the loss reads data; as "x_features" theirs.
+            batch: by side "x" the examples, where the loss reads data; as "x_features" theirs;
+                "partners" where some rows are strangers.
             draw: where samples come from.
             training: whether dropout and noise are on.
         """
@@ -92,8 +100,8 @@ class Loss:
         return None
 
     def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
-        """Pairs to train on, and pairs to choose by or None."""
-        return pairs, None
+        """Pairs to train on, with singles where it takes them; and pairs to choose by, or None."""
+        return (pairs.with_singles() if self.takes_singles else pairs), None
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """What is done after the last step, with all pairs, and with those to choose by if any."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -23,13 +24,15 @@ class Marginal(Loss):
 
     D(q(z|x) ‖ p(z)) + E over q(z|x) q(u|x,z) of ‖x − x_θ(u,z)‖² / 2ε² + D(q(u|x,z) ‖ p(u))
     + δ D(q(z|x,y) ‖ q(z|x)), and the same for y. The last term pulls q(z|x) towards the average of
-    q(z|x,y) over y, which q(z|x) = E[q(z|x,y) | x] is.
+    q(z|x,y) over y, which q(z|x) = E[q(z|x,y) | x] is; of a single, towards p(z) e(z;x).
 
     Args:
         distillation_weight: δ; 0 is the paper's.
 
     Source: the last term is JMVAE-kl's (Suzuki et al., 2016).
     """
+
+    takes_singles: ClassVar[bool] = True
 
     distillation_weight: float = 1000.0
 
@@ -66,14 +69,15 @@ class Marginal(Loss):
     ) -> dict[str, Tensor]:
         """KL, reconstruction and distillation terms."""
         h = model.features_of(batch)
-        joint = model.joint_z(batch)  # q(z|x,y): of experts that are not trained
         terms = {}
         for side in self._sides(model):
             q_z = side.read(batch.get(side.name), h[side.name], training)  # q(z|x)
             z, code = draw(model.z, q_z), None
             terms[f"kl_z_{side.name}"] = q_z.kl()
             if self.distillation_weight:
-                terms[f"distillation_{side.name}"] = joint.kl(q_z)
+                # From q(z|x,y), of experts that are not trained.
+                told = model.known_z(batch, operator.methodcaller("kl", q_z))
+                terms[f"distillation_{side.name}"] = told[model.sides.index(side)]
             if side.local is not None:
                 q_u = side.posterior(h[side.name], z)  # q(u|x,z)
                 code = draw(side.local, q_u)
@@ -87,8 +91,7 @@ class Marginal(Loss):
         model = stage.model
         self._fit_prior(model, pairs)
         for side in model.sides:
-            if side.settings.reader == side.settings.expert == "features":
-                side.reader_network.set_weights(side.expert_network.get_weights())
+            side.start_reader()
 
     def _fit_prior(self, model: WynerModel, pairs: Any) -> None:
         if model.prior is not None:

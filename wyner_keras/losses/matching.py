@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -47,6 +47,8 @@ class Matching(Loss):
     Wipf, Diagnosing and enhancing VAE models, 2019; Knothe, Contributions to the theory of convex
     bodies, 1957; Carlier et al., From Knothe's transport to Brenier's map, 2010.
     """
+
+    takes_singles: ClassVar[bool] = True
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The flows.
@@ -122,12 +124,12 @@ class Matching(Loss):
 def codes(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
     """What the flows are learnt from, of a batch: by side parameters of q(u|x,z), then z."""
     h = model.features_of(batch)
-    z = draw(model.z, model.joint_z(batch), exact=True)  # q(z|x,y)
+    drawn = model.known_z(batch, lambda q_z: draw(model.z, q_z, exact=True))  # of q(z|x,y)
     return {
         f"{side.name}_codes": ops.concatenate(
             [ops.concatenate(side.posterior(h[side.name], z).outputs(), -1), z], -1
         )
-        for side in model.sides
+        for side, z in zip(model.sides, drawn, strict=True)
         if side.flow is not None
     }
 

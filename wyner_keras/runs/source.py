@@ -23,7 +23,7 @@ _LEAST, _MOST = 1000, 5000
 _FEW_OF_CLASS, _FEW = 64, 640
 _AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
 _NAMED_MAPS = {"add-one": "n+1"}
-_TEXTS = ("pairs", "x", "y", "data", "data_y", "map")
+_TEXTS = ("pairs", "x", "y", "extra_x", "extra_y", "data", "data_y", "map")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,8 @@ class Source:
         pairs: folder or table, see `wyner_keras.data.load_pairs`.
         x: file that x is drawn from, beside `y`.
         y: file that y is drawn from.
+        extra_x: file of rows of x without partner, beside `x` and `y`.
+        extra_y: likewise of y.
         data: labelled images, see `wyner_keras.data.load`.
         data_y: those that y is drawn from; None draws y from `data`.
         map: which label of y goes with a label of x, see `label_map`.
@@ -51,6 +53,8 @@ class Source:
     pairs: str | None = None
     x: str | None = None
     y: str | None = None
+    extra_x: str | None = None
+    extra_y: str | None = None
     data: str | None = None
     data_y: str | None = None
     map: str | None = None
@@ -70,10 +74,12 @@ class Source:
             raise ValueError(f"`kinds` should be by column. Received: {received(self.kinds)}")
         ways = [self.pairs is not None, self.x is not None, self.data is not None]
         alone = self.data is None and (self.data_y is not None or self.map is not None)
+        alone |= self.x is None and (self.extra_x is not None or self.extra_y is not None)
         if sum(ways) != 1 or (self.x is None) != (self.y is None) or alone:
             raise ValueError(
-                "pairs should come from --pairs alone, from --x and --y, or from --data with "
-                f"--data-y and --map. Received: {self.told() or 'none of these'}"
+                "pairs should come from --pairs alone, from --x and --y with --extra-x and "
+                "--extra-y, or from --data with --data-y and --map. "
+                f"Received: {self.told() or 'none of these'}"
             )
         if self.data is not None and (self.kinds or self.missing):
             raise ValueError(
@@ -91,7 +97,7 @@ class Source:
         from wyner_keras.data import whole_name
 
         values = dataclasses.asdict(self)
-        for name in ("pairs", "x", "y", "data", "data_y"):
+        for name in ("pairs", "x", "y", "extra_x", "extra_y", "data", "data_y"):
             whole = whole_name if name.startswith("data") else os.path.abspath
             values[name] = values[name] and whole(values[name])
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
@@ -123,7 +129,8 @@ class Source:
             return self._labelled(self.data)
         settings = {"held_out": self.held_out, "kinds": self.kinds, "missing": self.missing}
         first = self.pairs if self.x is None else self.x
-        train, held_out = load_pairs(first, self.y, **settings)  # type: ignore[arg-type]
+        extra = {"extra_x": self.extra_x, "extra_y": self.extra_y}
+        train, held_out = load_pairs(first, self.y, **extra, **settings)  # type: ignore[arg-type]
         if self.quick and len(train) > _FEW:
             train = train.take(_FEW, self.seed)
         return train, held_out

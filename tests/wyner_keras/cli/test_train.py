@@ -107,6 +107,17 @@ def test_columns_of_a_table_are_trained_on(given, call, tmp_path):
     np.testing.assert_allclose(examples.rows["y"][:, 0], sums, atol=2e-4)
 
 
+def test_rows_without_partner_are_trained_on_and_kept_with_the_run(given, call, tmp_path):
+    np.save(tmp_path / "extra.npy", np.random.default_rng(1).normal(size=(12, 3)))
+    words = ("--extra-x", tmp_path / "extra.npy", "--quick", "--no-evaluate")
+    code, _, error = call("train", *given["arrays"], *words, "--out", tmp_path / "run")
+    assert code == 0, error
+    assert "singles: 12 of x" in error
+    run = runs.Run.open(tmp_path / "run")
+    train, held_out = run.pairs()
+    assert (train.facts().singles, held_out.facts().singles) == ((12, 0), (0, 0))
+
+
 def test_train_refuses_an_existing_run_before_any_work(trained, refused, monkeypatch):
     monkeypatch.setattr("wyner_keras.data.load", None)
     words = ("train", "--data", "digits", "--out", trained[0])

@@ -64,6 +64,28 @@ def test_train_and_test_folders_are_kept_apart(tmp_path):
     np.testing.assert_array_equal(held_out.arrays()[0][..., 0], _NOISE[10:12] / np.float32(255))
 
 
+@pytest.mark.parametrize("within", ["", "train"])
+def test_a_folder_holds_images_without_partner_apart(tmp_path, within, caplog):
+    _folder(tmp_path / within)
+    if within:
+        _folder(tmp_path / "test", "ab", first=10)
+    _save(tmp_path / within / "extra_y" / "a.png", np.stack([_NOISE[15]] * 3, axis=-1))
+    train, held_out = load_pairs(tmp_path)
+    assert (train.facts().singles, held_out.facts().singles) == ((0, 1), (0, 0))
+    # An image in colour makes all of its side so.
+    assert (train.x.shape, train.y.shape) == ((3, 2, 1), (3, 2, 3))
+    np.testing.assert_array_equal(train.y.take(train.singles[1])[0, ..., 0], _NOISE[15])
+    assert not caplog.records
+
+
+def test_images_without_partner_are_not_held_out(tmp_path):
+    for part in ("train", "test"):
+        _folder(tmp_path / part)
+    _save(tmp_path / "test" / "extra_x" / "a.png", _NOISE[15])
+    with pytest.raises(ValueError, match=r"in 'train'.*test/extra_x"):
+        load_pairs(tmp_path)
+
+
 def test_images_of_a_folder_are_read_as_they_are_seen(tmp_path):
     _folder(tmp_path)
     turned = Image.Exif()
@@ -198,16 +220,16 @@ def test_columns_of_numbers_are_vectors_by_their_values(tmp_path, caplog):
 
 
 def test_kinds_say_otherwise_and_values_may_be_missing(tmp_path):
-    lines = ["x.a,x.b,y.c", *(f"{n},{n % 3},{n}" for n in range(9)), "NA,,nan"]
+    lines = ["x.a,x.b,y.c,y.d", *(f"{n},{n % 3},{n},{n}" for n in range(9)), "NA,2,nan,9"]
     file = _text(tmp_path / "a.csv", *lines)
     with pytest.raises(ValueError, match=r"'a' .*missing=True.* 1 rows without, the first row 9"):
         load_pairs(file)
     train, held_out = load_pairs(file, missing=True, kinds={"x.b": "categorical", "y": "real"})
     assert train.modalities == (
         Vector(kinds=("count", "categorical"), names=("a", "b"), categories=(0, 3), missing=True),
-        Vector(kinds=("real",), names=("c",), missing=True),
+        Vector(kinds=("real", "real"), names=("c", "d"), missing=True),
     )
-    assert np.isnan(np.concatenate([part.arrays()[0] for part in (train, held_out)])).sum() == 2
+    assert np.isnan(_rows(train, held_out)).sum() == 2
 
 
 def test_columns_x_and_y_of_numbers_are_vectors_too(tmp_path):
@@ -257,6 +279,29 @@ def test_one_file_on_both_sides_makes_one_store(tmp_path):
     assert len(train.x) + len(held_out.x) == 6
 
 
+def test_a_line_with_one_side_is_a_single(tmp_path, caplog):
+    pairs = [f"{n},{n / 3},{'ab'[n % 2]}" for n in range(10)]
+    table = _text(tmp_path / "a.csv", "x.n,y.m,y.c", "20,,", *pairs, ",7.5,NA", "21,,", ",8.5,c")
+    with pytest.raises(ValueError, match="column 'c' should have a value in every row"):
+        load_pairs(table)
+    train, held_out = load_pairs(table, missing=True)
+    assert (len(train), len(held_out)) == (8, 2)
+    assert train.modalities[1].texts == ((), ("a", "b", "c"))
+    assert train.x.take(train.singles[0]).tolist() == [[20], [21]]
+    np.testing.assert_array_equal(train.y.take(train.singles[1]), [[7.5, np.nan], [8.5, 2]])
+    assert held_out.facts().singles == (0, 0)
+    assert sorted(_rows(train, held_out)[:, 0]) == list(range(10))
+
+
+def test_a_line_with_one_image_is_a_single(tmp_path):
+    _folder(tmp_path)
+    named = [f"x/{name}.png,y/{name}.bmp,{name}" for name in "abcdefgh"]
+    train, held_out = load_pairs(_text(tmp_path / "a.csv", "x,y,label", *named, "x/i.png,,"))
+    assert train.facts().singles == (1, 0)
+    np.testing.assert_array_equal(train.x.take(train.singles[0])[0, ..., 0], _NOISE[8])
+    assert {*train.x_labels, *held_out.x_labels} == set("abcdefgh")
+
+
 def test_parquet_holds_the_same_as_text(tmp_path):
     pytest.importorskip("pyarrow", reason="Parquet files are read with pyarrow")
     import pyarrow as pa
@@ -275,6 +320,7 @@ def test_parquet_holds_the_same_as_text(tmp_path):
         kinds=("count", "binary", "categorical"),
         names=("a", "b", "c"),
         categories=(0, 0, 4),
+        texts=((), (), ("t0", "t1", "t2", "t3")),
         missing=True,
     )
     rows = _rows(train, held_out)
@@ -299,12 +345,15 @@ _NUMBERS = [f"{n},{n}" for n in range(4)]
         (["x.a,b", *_NUMBERS], r"column 'y' of paths.*Received: \['x.a', 'b'\]"),
         (["x,x.a,y", "1,2,3", "1,2,4"], "column 'x' of paths, or columns"),
         (["x.a,y.b", *_NUMBERS, "5,six"], "column 'b' .*numbers, or texts.*'six' in row 4"),
-        (["x.a,y.b", *_NUMBERS, "5,"], "column 'b' .*value in every row.*the first row 4"),
+        (["x.a,y.b,y.c", "1,2,3", "2,3,"], "column 'c' .*value in every row.*the first row 1"),
+        (["x.a,y.b", *_NUMBERS, ",NA"], "values of x, of y or of both.*1 rows.*first row 4"),
         (["x.a,y.b", *_NUMBERS, "5,inf"], "finite.*in column 'b', row 4"),
         (["x.a,y.b", "1,2"], "2 pairs or more. Received: 1"),
         (["x.a,y.b", "1,2", "1,3", "1,4"], "x should have rows that differ.*3 rows, all the same"),
         (["x,y", "gone.png,y/a.bmp"], "each file of column 'x' .*regular file.*gone.png"),
-        (["x,y", "x/a.png,", "x/b.png,y/b.bmp"], "column 'y' .*image in every row.*'' in row 0"),
+        (["x,y", "x/a.png, ", ",y/b.bmp"], "2 pairs or more. Received: 0"),
+        (["x.a,y.b,group", "1,2,g", "2,3,h", "3,,i"], "'group' .*1 rows with one side.*row 2"),
+        (["x.a,y.b,split", "1,2,train", "2,3,test", "3,,test"], "'split' .*train.*one side"),
         (["x.a,y.b,split", "1,2,train", "2,3,val"], r"'split' should hold.*Received: \['val'\]"),
         (["x.a,y.b,split", "1,2,train", "2,3,train"], "Received: 0 of 2 pairs chosen"),
         (["x.a,y.b,split", "1,2,train", "2,3,"], "'split' .*value in every row.*the first row 1"),
@@ -361,6 +410,25 @@ def test_files_of_arrays_hold_what_arrays_do(tmp_path, monkeypatch, small):
         train, held_out = load_pairs(*source)
         assert (len(train), len(held_out)) == (16, 4)
         np.testing.assert_array_equal(_rows(train, held_out), expected)
+
+
+def test_files_of_singles_are_read_as_their_side_is(tmp_path):
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "x.npy", rng.random((10, 2)))
+    np.save(tmp_path / "extra.npy", rng.random((4, 2)))
+    y = _text(tmp_path / "y.csv", "a,b", *[f"{n},c{n % 3}" for n in range(10)])
+    extra = _text(tmp_path / "extra.csv", "b,a", "c9,1.5", "c0,2")
+    paths = {"extra_x": tmp_path / "extra.npy", "extra_y": extra}
+    train, held_out = load_pairs(tmp_path / "x.npy", y, **paths)
+    assert (train.facts().singles, held_out.facts().singles) == ((4, 2), (0, 0))
+    np.testing.assert_array_equal(train.x.take(train.singles[0]), np.load(tmp_path / "extra.npy"))
+    # Kinds and categories are those of both.
+    assert train.modalities[1].kinds == ("real", "categorical")
+    assert train.y.take(train.singles[1]).tolist() == [[1.5, 3], [2, 0]]
+    with pytest.raises(ValueError, match=r"columns of y, \['a', 'b'\]. Received: \['a'\]"):
+        load_pairs(tmp_path / "x.npy", y, extra_y=_text(tmp_path / "other.csv", "a", "1"))
+    with pytest.raises(ValueError, match="extra_x and extra_y should come beside x and y"):
+        load_pairs(y, extra_x=extra)
 
 
 def test_arrays_keep_kinds_labels_and_one_store():

@@ -333,3 +333,134 @@ def test_too_few_pairs_have_no_validation():
     x = np.eye(3)
     with pytest.raises(ValueError, match=r"pairs should be enough.*Received: 2 pairs"):
         Pairs(x, x, index=[[0, 1], [1, 0]]).validation()
+
+
+# Singles: rows without partner
+
+
+@pytest.fixture
+def with_singles():
+    """10 pairs of vectors, 5 singles of x and 2 of y; each row holds its own number."""
+    x, y = np.arange(15.0)[:, None], 100 + np.arange(12.0)[:, None]
+    return Pairs(x[:10], y[:10], extra_x=x[10:], extra_y=y[10:], x_labels=list("abcdefghij"))
+
+
+def _singles(pairs):
+    return [
+        store.take(places).ravel().tolist()
+        for store, places in zip(pairs.stores, pairs.singles, strict=True)
+    ]
+
+
+_EXTRA = [[10, 11, 12, 13, 14], [110, 111]]
+
+
+def test_singles_go_with_pairs(with_singles):
+    pairs = with_singles
+    assert len(pairs) == 10
+    assert _singles(pairs) == _EXTRA
+    assert repr(pairs).endswith("; singles: 5 of x, 2 of y)")
+    assert (pairs.facts().singles, pairs.facts().rows, pairs.facts().classes) == (
+        (5, 2),
+        (15, 12),
+        10,
+    )
+    assert pairs.x_labels.tolist() == list("abcdefghij")
+    for part in (pairs.select([3, 1]), pairs.take(2, seed=1)):
+        assert _singles(part) == _EXTRA
+    np.testing.assert_array_equal(pairs.arrays()[1] - pairs.arrays()[0], 100)
+
+
+@pytest.mark.parametrize("divide", [Pairs.split, Pairs.validation])
+def test_what_is_held_out_has_no_singles(with_singles, divide):
+    train, held_out = divide(with_singles, 0.3)
+    assert (len(train), len(held_out)) == (7, 3)
+    assert _singles(train) == _EXTRA
+    assert held_out.facts().singles == (0, 0)
+    assert "singles" not in repr(held_out)
+    assert sorted([*train.x_labels, *held_out.x_labels]) == list("abcdefghij")
+    for part in (train, held_out):
+        np.testing.assert_array_equal(part.arrays()[1] - part.arrays()[0], 100)
+
+
+def test_a_row_of_a_held_out_pair_is_no_single_to_train_on():
+    rows = Pairs(np.arange(8.0)[:, None], np.arange(8.0)[:, None]).x
+    index = np.arange(8).reshape(4, 2)
+    # Of one store, or of parts of it: x of the held-out pair is given as a single of y.
+    for x, y, places in (
+        (rows, rows, index),
+        (Subset(rows, index[:, 0]), Subset(rows, index[:, 1]), None),
+    ):
+        pairs = Pairs(x, y, places, extra_y=Subset(rows, np.array([0, 3, 6])))
+        train, _ = pairs.hold_out([False, False, False, True])
+        assert _singles(train) == [[], [0, 3]]
+
+
+def test_one_array_of_singles_of_both_sides_is_held_once():
+    x = np.arange(4.0)[:, None]
+    once = Pairs(x, x, [[0, 1], [2, 3]], extra_x=x + 4, extra_y=x + 8)
+    assert once.x is once.y
+    assert _singles(once) == [[4, 5, 6, 7], [8, 9, 10, 11]]
+    extra = x + 4
+    same = Pairs(x, x, [[0, 1], [2, 3]], extra_x=extra, extra_y=extra)
+    assert len(same.x) == 8
+    assert _singles(same) == [[4, 5, 6, 7]] * 2
+    own = Pairs(ArrayRows(x), x, extra_x=None)
+    assert Pairs(own.x, x, extra_x=Subset(own.x, np.array([3]))).x is own.x
+
+
+def test_strangers_are_put_beside_each_other_and_said_to_be(with_singles):
+    seen = with_singles.with_singles()
+    x, y = seen.arrays()
+    assert seen.partners.tolist() == [True] * 10 + [False] * 5
+    assert x[10:].ravel().tolist() == _EXTRA[0]
+    assert y[10:].ravel().tolist() == [110, 111, 110, 111, 110]
+    (batch,) = seen.batches(20, shuffle=False)
+    assert batch["partners"].numpy().tolist() == seen.partners.tolist()
+    some = seen.select([12, 0])
+    assert some.partners.tolist() == [False, True]
+    assert "partners" not in next(iter(with_singles.batches(2)))
+
+
+def test_few_pairs_come_several_times_among_strangers(with_singles):
+    few = with_singles.select([4, 7])
+    seen = few.with_singles(share=0.5)
+    assert seen.partners.sum() == 6
+    assert sorted(seen.arrays()[0].ravel()) == sorted([4.0, 7.0] * 3 + _EXTRA[0])
+
+
+def test_a_side_without_singles_shows_the_rows_of_its_pairs():
+    x = np.arange(6.0)[:, None]
+    seen = Pairs(x[:2], x[:2] + 100, extra_x=x[2:]).with_singles()
+    assert seen.arrays()[1].ravel().tolist() == [100, 101, 100, 101, 100, 101]
+    bare = Pairs(x, x + 100)
+    assert bare.with_singles() is bare
+
+
+def test_singles_of_files_and_of_arrays_are_read_where_they_lie(tmp_path):
+    x = np.random.default_rng(0).random((10, 2))
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    pairs = Pairs(x[:6].astype("f"), x[:6], extra_x=mapped[6:], extra_y=x[6:])
+    assert pairs.x.dtype == np.float64
+    assert pairs.x.array is None
+    seen = pairs.with_singles()
+    np.testing.assert_array_equal(seen.arrays()[0], x.astype("f"))
+    np.testing.assert_array_equal(
+        np.concatenate([b["x"] for b in seen.batches(4, shuffle=False)]), x.astype("f")
+    )
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (np.ones((2, 3)), r"extra_x should have rows as x has: float64 of shape \(2,\).*\(3,\)"),
+        (np.ones((2, 2), "uint8"), r"float64 of shape \(2,\). Received: uint8 of shape \(2,\)"),
+        (np.full((2, 2), np.nan), "x should .*finite|missing|NaN"),
+        ("extra", "extra_x should be"),
+    ],
+)
+def test_singles_that_are_not_as_their_side_are_refused(extra, message):
+    x = np.random.default_rng(0).random((4, 2))
+    with pytest.raises(ValueError, match=message):
+        Pairs(x, x + 1, extra_x=extra)

@@ -122,6 +122,10 @@ def test_a_model_that_returns_training_rows_is_caught(rng) -> None:
         assert copier.to_dict()["nearest"][name]["rows"] == shown.rows.tolist()
     assert copier["memory_x"] < 0.7  # its x are rows of y
     assert copier.figures["memory_y"].beside == 0.5
+    # Rows of y that came without partner were trained on too.
+    few = Pairs(*stores, order[:50], extra_y=stores[1][order[50:, 1]])
+    alone = Sampler(stores[1][order[50:, 1]])
+    assert evaluate(alone, held_out, train=few, samples=2, verbose=False)["memory_y"] > 0.97
     without = evaluate(Sampler(stores[0]), held_out, samples=2, verbose=False)
     assert without.left_out["memory_x"] == "the pairs that it was trained on, `train`"
     assert not without.nearest

@@ -32,8 +32,6 @@ def terms(oracle, loss, model, rows, still, *, refines):
     q_z = oracle.product(z_latent, *experts)
     z = oracle.sample(z_latent, q_z, still.noises[z_latent.size, "relaxed"], temperature)
     half, found = len(z) // 2, {}
-    if not refines and loss.price is not None:
-        found["kl_z"] = oracle.kl(z_latent, q_z)
     for side, own in zip(model.sides, h, strict=True):
         code = None
         if side.local is not None:
@@ -74,30 +72,6 @@ def test_the_terms_and_the_loss_are_those_of_numpy(variant, loss, make_model, or
     found, means = check(stage, lambda *given: terms(oracle, loss, *given, refines=refines))
     weighted = sum((0.7 if "concept" in name else 1) * value for name, value in means.items())
     assert found == pytest.approx(weighted, rel=1e-3)
-
-
-@pytest.mark.parametrize("variant", ["categorical z", "gaussian z"])
-def test_trained_experts_pay_one_and_lambda_a_nat(variant, make_model, oracle, check):
-    loss = Joint(concept_weight=0.0, price=0.3)
-    stage = wk.Stage(make_model(**VARIANTS[variant]), loss)
-    found, means = check(stage, lambda *given: terms(oracle, loss, *given, refines=False))
-    assert found == pytest.approx(sum(means.values()) + 0.3 * means["kl_z"], rel=1e-3)
-
-
-def test_where_z_is_no_concept_experts_are_trained_and_none_is_read(make_model, pairs):
-    model = make_model(z=DiagonalGaussian(dim=3))
-    loss = Joint(price=0.1).adapted(model, pairs)
-    assert (loss.price, loss.concept_weight) == (0.1, 0.0)
-    stage = wk.Stage(model, loss)
-    stage.compile(optimizer="adam")
-    before = [[np.array(w) for w in side.expert_network.weights] for side in model.sides]
-    stage.fit(pairs, batch_size=8, epochs=1, verbose=0)
-    for side, weights in zip(model.sides, before, strict=True):
-        moved = [
-            np.abs(np.array(w) - b).max()
-            for w, b in zip(side.expert_network.weights, weights, strict=True)
-        ]
-        assert min(moved) > 0
 
 
 def test_without_its_weight_no_concept_is_read(make_model, oracle, check):

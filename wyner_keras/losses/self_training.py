@@ -1,0 +1,98 @@
+"""Between alignment and joint stage: what singles teach, where pairs are few."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from wyner_keras.data.checks import check_share
+from wyner_keras.losses.joint import LEGIBLE, legible
+from wyner_keras.losses.loss import Draw, Loss
+from wyner_keras.model import WynerModel
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class SelfTraining(Loss):
+    """Readers that teach themselves: q(z|x) and e(z;x) of a z with finite values, from singles too.
+
+    Minimises −log q(z*|x') − log e(z*;x), normalised with p(z), and the same for y. x' is x as its
+    reader sees it while it is trained: an image shifted and sheared, features with noise. z* is the
+    mode of q(z|x,y) for partners, and for a single that of q(z|x) of x as it is; where it has less
+    than `confidence`, nothing is learnt. Experts, of a pair the teachers, learn what readers see:
+    few pairs make good experts out of many singles.
+
+    Args:
+        confidence: probability that the mode has at least.
+        share: of the pairs in what is trained on, at least: few come several times.
+
+    Source: FixMatch (Sohn et al., 2020).
+    """
+
+    takes_singles: ClassVar[bool] = True
+
+    confidence: float = 0.95
+    share: float = 0.25
+
+    def __post_init__(self) -> None:
+        check_share(self.confidence, "`confidence`")
+        check_share(self.share, "`share`")
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """Readers and experts."""
+        networks = [n for side in model.sides for n in (side.reader_network, side.expert_network)]
+        return [network for network in networks if network is not None]
+
+    def reads(self, model: WynerModel) -> bool:
+        """Where a reader or an expert does."""
+        return any(side.reads_data or side.settings.expert == "data" for side in model.sides)
+
+    def adapted(self, model: WynerModel, pairs: Any) -> SelfTraining | None:
+        """None where there are no singles, or z stands for no concept, see `legible`."""
+        return self if any(map(len, pairs.singles)) and legible(model, pairs) >= LEGIBLE else None
+
+    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+        """Pairs and singles, of which pairs are a share."""
+        return pairs.with_singles(self.share), None
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """1 for each."""
+        found = {f"reader_{side.name}": 1.0 for side in model.sides if side.reader_network}
+        return found | {f"expert_{side.name}": 1.0 for side in model.sides}
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """Cross-entropies in nats, 0 where the mode is not sure enough."""
+        h, terms = model.features_of(batch), {}
+        joint = _mode(model.joint_z(batch))
+        partners = batch.get("partners", ops.ones_like(joint[1], "bool"))
+        for side in model.sides:
+            data, features = batch.get(side.name), h[side.name]
+            own = _mode(side.read(data, features))  # of q(z|x), x as it is
+            value = ops.where(partners[:, None], joint[0], own[0])
+            sure = ops.where(partners, joint[1], own[1]) >= self.confidence
+            if side.reader_network is not None:
+                read = side.read(data, features, training)
+                terms[f"reader_{side.name}"] = -ops.where(sure, read.log_prob(value), 0.0)
+            expert = side.expert(side.read_by_expert(data, features), training)
+            told = model.z.product(expert).log_prob(value)
+            terms[f"expert_{side.name}"] = -ops.where(sure, told, 0.0)
+        return terms
+
+    def begin(self, stage: Any, pairs: Any) -> None:
+        """Start readers of features from the experts."""
+        for side in stage.model.sides:
+            side.start_reader()
+
+
+def _mode(distribution: Any) -> tuple[Tensor, Tensor]:
+    """The most probable value `(batch, size)`, and its probability `(batch,)`; constants."""
+    value = ops.stop_gradient(distribution.mode)
+    return value, ops.exp(ops.stop_gradient(distribution.log_prob(value)))
