@@ -46,7 +46,9 @@ def stereo_pairs() -> tuple[wk.Pairs, wk.Pairs]:
     )
     column = np.array(places)[:, 1]
     trained, held = column + size <= first_held, column >= first_held
-    return wk.Pairs(x[trained], y[trained]), wk.Pairs(x[held], y[held])
+    # Patches overlap: those of one strip are trained on, or chosen by, together.
+    strips = column[trained] // (first_held // 8)
+    return wk.Pairs(x[trained], y[trained], groups=strips), wk.Pairs(x[held], y[held])
 
 
 def pairs_of(name: str, folder: Path | None) -> tuple[wk.Pairs, wk.Pairs]:

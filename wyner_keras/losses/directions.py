@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from wyner_keras.losses.quantities import Quantities, correlated
+from wyner_keras.losses.quantities import Quantities, canonical, correlated
+
+Values = tuple[np.ndarray, ...]  # by side, (pairs, values)
 
 _COMPONENTS = 400  # principal ones of the values, at most, that directions are made of
 _RIDGES = (0.03, 0.1, 0.3)
@@ -46,8 +49,8 @@ class Directions(NamedTuple):
 
 
 def directions(
-    seen: tuple[np.ndarray, ...],
-    apart: tuple[np.ndarray, ...],
+    seen: Values,
+    apart: Values,
     scores: np.ndarray,
     told: Callable[[np.ndarray], np.ndarray],
     most: int = 64,
@@ -67,30 +70,46 @@ def directions(
     Returns:
         The directions; None where the critic alone does as well.
     """
-    axes, points, held = [], [], []
-    for trained, other in zip(seen, apart, strict=True):
-        centre = trained.mean(axis=0)
-        principal = np.linalg.svd(trained - centre, full_matrices=False)[2][:_COMPONENTS].T
-        axes.append(principal)
-        points.append((trained - centre) @ principal)
-        held.append((other - centre) @ principal)
-    best, nats = None, max(told(t * scores).mean() for t in _FACTORS)
+    axes = _principal(seen)
+    points, held = _on(axes, seen, seen), _on(axes, seen, apart)
+    best, factors, summed = None, (1.0, 0.0), scores
+    nats = max(told(factor * scores).mean() for factor in _FACTORS)
     for ridge in _RIDGES:
-        found = correlated(tuple(points), tuple(held), ridge=ridge).some(slice(most))
+        found = correlated(points, held, ridge=ridge).some(slice(most))
         if not len(found.correlations):
             continue
-        own = found.pmi(tuple(held))
-        for factors in ((t, s) for t in _FACTORS for s in _FACTORS):
-            both = factors[0] * scores + factors[1] * own
+        own = found.pmi(held)
+        for critics, its in itertools.product(_FACTORS, _FACTORS):
+            both = critics * scores + its * own
             value = told(both).mean()
             if value > nats:
-                best, nats = Directions(found, factors, both), value
-    if best is None:
+                best, nats, factors, summed = (ridge, found), value, (critics, its), both
+    more = told(summed) - told(scores)
+    if best is None or more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
         return None
-    more = told(best.scores) - told(scores)
-    if more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
-        return None
-    quantities = best.quantities
-    maps = tuple(axis @ map_ for axis, map_ in zip(axes, quantities.maps, strict=True))
-    centres = tuple(side.mean(axis=0) for side in seen)
-    return best._replace(quantities=Quantities(centres, maps, quantities.correlations))
+    # Once more of all pairs, as correlated as those were.
+    ridge, found = best
+    whole = tuple(np.concatenate(side) for side in zip(seen, apart, strict=True))
+    axes = _principal(whole)
+    points = _on(axes, whole, whole)
+    again = canonical(points, np.zeros(len(points[0]), int), ridge).scaled(points)
+    maps = tuple(
+        axis @ map_[:, : len(found.correlations)]
+        for axis, map_ in zip(axes, again.maps, strict=True)
+    )
+    centres = tuple(side.mean(axis=0) for side in whole)
+    return Directions(Quantities(centres, maps, found.correlations), factors, summed)
+
+
+def _principal(values: Values) -> Values:
+    """Axes of most variance by side, `(values, components)`."""
+    return tuple(
+        np.linalg.svd(side - side.mean(axis=0), full_matrices=False)[2][:_COMPONENTS].T
+        for side in values
+    )
+
+
+def _on(axes: Values, values: Values, others: Values) -> Values:
+    """Others less the mean of values, on the axes, by side `(pairs, components)`."""
+    sides = zip(axes, values, others, strict=True)
+    return tuple((other - side.mean(axis=0)) @ axis for axis, side, other in sides)

@@ -33,6 +33,12 @@ class Quantities(NamedTuple):
         sides = zip(points, self.centres, self.maps, strict=True)
         return tuple((side - centre) @ map_ for side, centre, map_ in sides)
 
+    def scaled(self, points: tuple[np.ndarray, ...]) -> Quantities:
+        """The same, of unit variance of some points."""
+        scales = (np.maximum(side.std(axis=0), _ROUNDING) for side in self.variates(points))
+        maps = tuple(map_ / scale for map_, scale in zip(self.maps, scales, strict=True))
+        return self._replace(maps=maps)
+
     def some(self, which: slice) -> Quantities:
         """Some of them."""
         maps = tuple(map_[:, which] for map_ in self.maps)
@@ -89,29 +95,33 @@ def correlated(
     Source: Hotelling, Relations between two sets of variates, 1936; Vinod, Canonical ridge, 1976.
     """
     inside, inside_apart = kinds or [np.zeros(len(each[0]), int) for each in (points, apart)]
-    centres = tuple(side.mean(axis=0) for side in points)
+    found = canonical(points, inside, ridge)
+    found = found.scaled(apart) if ridge else found
+    variates = found.variates(apart)
+    a, b = (_less_means(side, inside_apart) for side in variates)
+    scale = np.sqrt(np.prod([side.var(axis=0) for side in variates], axis=0))
+    both = np.minimum(
+        np.minimum(found.correlations, (a * b).mean(axis=0) / np.maximum(scale, 1e-12)), _MOST
+    )
+    # Fisher's test, of all directions at once.
+    freedom = max(1, len(a) - 2 - len(np.unique(inside_apart)))
+    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(freedom))
+    order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
+    return Quantities(found.centres, tuple(map_[:, order] for map_ in found.maps), both[order])
+
+
+def canonical(points: tuple[np.ndarray, ...], kinds: np.ndarray, ridge: float) -> Quantities:
+    """Canonical directions of points, and their correlations in these; see `correlated`."""
     whitened = []
     for side in points:
         values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(side, rowvar=False)))
         kept = values > (_ROUNDING if ridge else _LEAST) * values.max()
         variances = values[kept] + ridge * values[kept].mean()
         whitened.append(vectors[:, kept] / np.sqrt(variances))
-    x, y = (_less_means(side, inside) @ white for side, white in zip(points, whitened, strict=True))
+    x, y = (_less_means(side, kinds) @ white for side, white in zip(points, whitened, strict=True))
     left, seen, right = np.linalg.svd(x.T @ y / len(x), full_matrices=False)
-    found = Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
-    if ridge:
-        scales = (np.maximum(side.std(axis=0), _ROUNDING) for side in found.variates(apart))
-        maps = tuple(map_ / scale for map_, scale in zip(found.maps, scales, strict=True))
-        found = Quantities(centres, maps, seen)
-    variates = found.variates(apart)
-    a, b = (_less_means(side, inside_apart) for side in variates)
-    scale = np.sqrt(np.prod([side.var(axis=0) for side in variates], axis=0))
-    both = np.minimum(np.minimum(seen, (a * b).mean(axis=0) / np.maximum(scale, 1e-12)), _MOST)
-    # Fisher's test, of all directions at once.
-    freedom = max(1, len(a) - 2 - len(np.unique(inside_apart)))
-    least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(freedom))
-    order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
-    return Quantities(centres, tuple(map_[:, order] for map_ in found.maps), both[order])
+    centres = tuple(side.mean(axis=0) for side in points)
+    return Quantities(centres, (whitened[0] @ left, whitened[1] @ right.T), seen)
 
 
 def _less_means(points: np.ndarray, kinds: np.ndarray) -> np.ndarray:
