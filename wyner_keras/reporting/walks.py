@@ -65,7 +65,7 @@ def shared(
             Words(
                 f"z has {_counted(len(quantities), 'quantity')}; {told}, with {_LEAST_NATS} nats "
                 "or more. Each is shown from low to high, at five quantiles of its prior, while "
-                "all else stays at its mean."
+                "all else stays at what is most typical."
             )
         )
         blocks.append(Cards([_quantity(model, each, pictures) for each in used[:_MOST_SWEEPS]]))
