@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from wyner_keras.data.checks import check_share
@@ -25,8 +26,8 @@ class SelfTraining(Loss):
     Minimises −log q(z*|x') − log e(z*;x), normalised with p(z), and the same for y. x' is x as its
     reader sees it while it is trained: an image shifted and sheared, features with noise. z* is the
     mode of q(z|x,y) for partners, and for a single that of q(z|x) of x as it is; where it has less
-    than `confidence`, nothing is learnt. Experts, of a pair the teachers, learn what readers see:
-    few pairs make good experts out of many singles.
+    than `confidence`, nothing is learnt. q(z|x,y) is that of the experts as the stage found them:
+    of experts that learn from singles, kinds would drift into one another.
 
     Args:
         confidence: probability that the mode has at least.
@@ -71,7 +72,8 @@ class SelfTraining(Loss):
     ) -> dict[str, Tensor]:
         """Cross-entropies in nats, 0 where the mode is not sure enough."""
         h, terms = model.features_of(batch), {}
-        joint = _mode(model.joint_z(batch))
+        told = batch.get("told"), batch.get("told_sure")  # by q(z|x,y), before experts learnt
+        joint = _mode(model.joint_z(batch)) if told[0] is None else told
         partners = batch.get("partners", ops.ones_like(joint[1], "bool"))
         for side in model.sides:
             data, features = batch.get(side.name), h[side.name]
@@ -82,9 +84,18 @@ class SelfTraining(Loss):
                 read = side.read(data, features, training)
                 terms[f"reader_{side.name}"] = -ops.where(sure, read.log_prob(value), 0.0)
             expert = side.expert(side.read_by_expert(data, features), training)
-            told = model.z.product(expert).log_prob(value)
-            terms[f"expert_{side.name}"] = -ops.where(sure, told, 0.0)
+            log_prob = model.z.product(expert).log_prob(value)
+            terms[f"expert_{side.name}"] = -ops.where(sure, log_prob, 0.0)
         return terms
+
+    def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
+        """Features, and the mode of q(z|x,y) as it is before anything is learnt."""
+        model, found = stage.model, []
+        for part in model.parts(pairs):
+            value, probability = _mode(model.joint_z(part))
+            own = {f"{side.name}_features": part[f"{side.name}_features"] for side in model.sides}
+            found.append({**own, "told": value, "told_sure": probability})
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     def begin(self, stage: Any, pairs: Any) -> None:
         """Start readers of features from the experts."""

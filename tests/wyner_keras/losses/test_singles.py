@@ -142,6 +142,28 @@ def test_the_terms_are_cross_entropies_where_the_teacher_is_sure(
     assert 0 < learnt < 48 or confidence == 0.3
 
 
+def test_pairs_are_taught_what_experts_said_before_they_learnt(make_model, seen):
+    model, loss = make_model(dropout=0.0, noise=0.0), SelfTraining(confidence=0.01)
+    stage = wk.Stage(model, loss)
+    batch = {**batch_of(seen), **loss.arrays(stage, seen)}
+    expected = _mode_of_pairs(model, seen)
+    assert set(expected) == {0, 1, 2}
+    for side in model.sides:
+        side.expert_network.output_layer.set_weights(
+            [-weight for weight in side.expert_network.output_layer.get_weights()]
+        )
+    assert (_mode_of_pairs(model, seen) != expected).any()
+    found = stage.objective(model, batch, stage.draw(False), training=False)
+    for side in model.sides:
+        told = log_softmax(np.asarray(side.expert(batch[f"{side.name}_features"])), axis=1)
+        told = -told[np.arange(12), expected[:12]]
+        np.testing.assert_allclose(found[f"expert_{side.name}"][:12], told, rtol=1e-3, atol=1e-4)
+
+
+def _mode_of_pairs(model, pairs):
+    return np.concatenate([model.joint_z(part).mode for part in model.parts(pairs)]).argmax(axis=1)
+
+
 def test_singles_make_experts_of_few_pairs_better(make_model):
     # Three clusters of both sides, of which few pairs show little.
     rng, labels = np.random.default_rng(0), np.arange(300) % 3
