@@ -24,11 +24,11 @@ _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples wa
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z by telling partners from strangers; self-training of the readers
-    and experts, where there are singles, rows without partner; the joint stage, with
-    Gaussian u and v, a residual model and falling 2ε²; flows of u and v; the marginal stage, which
-    distils q(z|x,y) into the readers; and a refinement of the decoders, whose concept the readers
-    read. Experts of few images, of which each pair may be its own concept, read them whole.
+    Alignment of the experts of z by telling partners from strangers; self-training of readers and
+    experts where there are singles; the joint stage, with Gaussian u and v, a residual model and
+    falling 2ε²; flows of u and v; the marginal stage, which distils q(z|x,y) into the readers; and
+    a refinement of the decoders, whose concept the readers read. Experts of few images read them
+    whole: each pair may be its own concept.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
@@ -39,10 +39,6 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         2,000 of 8×8.
     """
     small = max(math.prod(modality.shape) for modality in facts.modalities) <= _SMALL
-    names = ("x", "y")
-    learned = dict(zip(names, map(_codec, facts.modalities, facts.rows), strict=True))
-    images = [len(modality.shape) > 1 for modality in facts.modalities]
-
     # The alignment sees pairs alone, the other stages singles too, a row beside another.
     shown = facts.pairs + max(facts.singles)
 
@@ -57,29 +53,23 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         passes = 1 if steps >= 16 else max(1, min(whole // 8, 64 // steps))
         return {"epochs": -(-whole // passes), "passes": passes, "batch_size": batch_size}
 
-    def steps(count: int, batch_size: int) -> dict[str, Any]:
-        """Epochs and batch size of a stage that takes about `count` steps, 40 epochs at least."""
-        batch_size = max(1, min(batch_size, facts.pairs // 4))
-        return {"epochs": max(40, count * batch_size // facts.pairs), "batch_size": batch_size}
-
-    width, rate = (256, 2e-3) if small else (512, 1e-3)
+    width, rate, own = (256, 2e-3, "features") if small else (512, 1e-3, "data")
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
-    whole = not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
-    whole = whole and all(
-        isinstance(each, Whole) and len(each.shape) == 3 for each in facts.modalities
-    )
+    images = all(isinstance(each, Whole) and len(each.shape) == 3 for each in facts.modalities)
+    whole = images and not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
+    few = max(1, min(256, facts.pairs // 4))
+    many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
 
     # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
-    classes = facts.classes or 0
-    told = classes > 1
+    told = (facts.classes or 0) > 1
     falling = Ramp(start=rate, end=3e-5)
     at_end = Ramp(start=variance, end=variance)
 
     alignment = StageSettings(
         name="alignment",
         loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
-        **(steps(480, 256) if whole else lasting(10 if small else 8, 500, facts.pairs)),
+        **(many_steps if whole else lasting(10 if small else 8, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
     )
@@ -123,17 +113,17 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         two_epsilon_squared=at_end,
     )
     return Recipe(
-        z=Categorical(n=1, k=classes if told else 2),
+        z=Categorical(n=1, k=max(2, facts.classes or 0)),
         sides={
             name: SideSettings(
                 local=DiagonalGaussian(dim=_local_size(modality)),
                 hidden=(width,) * 3,
                 expert="data" if whole else "features",
-                reader="expert" if whole else "data" if of_grid and not small else "features",
+                reader="expert" if whole else own if len(modality.shape) > 1 else "features",
             )
-            for name, modality, of_grid in zip(names, facts.modalities, images, strict=True)
+            for name, modality in zip("xy", facts.modalities, strict=True)
         },
-        codecs=learned,
+        codecs=dict(zip("xy", map(_codec, facts.modalities, facts.rows), strict=True)),
         stages=(alignment, *alone, joint, flow, marginal, refinement),
         seed=seed,
     )
