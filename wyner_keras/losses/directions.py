@@ -53,7 +53,7 @@ def directions(
     apart: Values,
     scores: np.ndarray,
     told: Callable[[np.ndarray], np.ndarray],
-    most: int = 64,
+    most: int = 128,
 ) -> Directions | None:
     """Directions that tell partners from strangers better than a critic does alone.
 

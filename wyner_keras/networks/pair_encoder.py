@@ -40,7 +40,7 @@ class PairEncoder(keras.layers.Layer):
         outputs: int,
         filters: Sequence[int] = (32, 64, 64, 96, 96, 128),
         hidden: int = 256,
-        directions: int = 64,
+        directions: int = 128,
         dropout: float = 0.0,
         seed: int = 0,
         **kwargs: Any,

@@ -28,4 +28,4 @@ def test_without_a_limit_all_examples_are_asked_for_and_500_are_diverse():
     assert len(found["x"].joint) == len(found["y"].joint) == 600
     assert sorted(found["y"].inputs) == list(range(700))
     assert len(found["y"].diverse) == len(found["x"].diverse) == 500
-    assert len(found["x"].styles) == 100
+    assert len(found["x"].styles) == 200
