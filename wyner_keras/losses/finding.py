@@ -187,11 +187,16 @@ def find(
         told = {"shared": what, **found, "nats": max(found["nats"], float(nats.mean()))}
         return z, beside(*parts), told, None
 
+    def no_less(nats: np.ndarray) -> bool:
+        """Whether quantities alone tell no more, as far as these pairs show."""
+        more = of_quantities - nats
+        return bool(more.mean() <= error(more))
+
     kinds_do = kinds > 1 and enough(of_kinds)
     dimensions_do = dimensions > 0 and enough(of_quantities)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
-    if inside > 1 and 0 < least < most and enough(of_best):
+    if inside > 1 and 0 < least < most and enough(of_best) and no_less(of_best):
         found["nats_of_both"] = float(of_best.mean())
         # Of more value than kinds alone, and of no less nats: pieces of a quantity are many kinds.
         if not kinds_do or of_best.mean() > of_kinds.mean():
@@ -199,8 +204,7 @@ def find(
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
-    more = of_quantities - of_kinds
-    if kinds_do and more.mean() <= error(more):
+    if kinds_do and no_less(of_kinds):
         z = Categorical(n=1, k=kinds)
         return chosen("kinds", z, of_kinds, seen.of(Clusters.of(points, alone.kinds)))
     if dimensions_do:
