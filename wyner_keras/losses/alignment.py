@@ -142,13 +142,15 @@ class Alignment(Loss):
             validation: pairs that z is chosen by; None chooses by those trained on.
         """
         model, (*heads, critic) = stage.model, stage.heads
-        seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed))
-        z, linear = model.z, None
+        # Judged by the pairs that they were made of, directions would tell all.
+        linear = self.find and validation is not None
+        seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed), linear)
+        z, directions = model.z, None
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
-            apart = _seen(stage, held)
-            z, outputs, stage.found, linear = find(
+            apart = _seen(stage, held, linear)
+            z, outputs, stage.found, directions = find(
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
             logger.info("x and y share %s", words(stage.found))
@@ -161,9 +163,10 @@ class Alignment(Loss):
         ):
             to_e, e_bias = head.affine()  # of what the trunk gives
             e = seen.naturals[place]
-            if linear is not None:
+            if directions is not None:
+                affine = directions.affine(place)
                 to_e, e_bias, e = _beside(
-                    side.expert_network, to_e, e_bias, e, linear.affine(place), seen.values[place]
+                    side.expert_network, to_e, e_bias, e, affine, seen.values[place]
                 )
             side.expert_network.output_layer.kernel.assign(to_e @ kernel)
             side.expert_network.output_layer.bias.assign(bias + e_bias @ kernel)
@@ -228,14 +231,16 @@ def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> di
     }
 
 
-def _seen(stage: Any, pairs: Any) -> Seen:
-    """What the experts make of pairs, in their order."""
+def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
+    """What the experts make of pairs, in their order; and what they read, for linear directions."""
     model, (*heads, critic) = stage.model, stage.heads
     features, naturals, values = [], [], []
-    room = min(
-        side.expert_network.directions if isinstance(side.expert_network, PairEncoder) else 0
+    room = [
+        side.expert_network.directions
         for side in model.sides
-    )
+        if linear and isinstance(side.expert_network, PairEncoder)
+    ]
+    count = min(room) if len(room) == len(model.sides) else 0
     for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True)):
         h = model.features(side, store)
 
@@ -248,10 +253,10 @@ def _seen(stage: Any, pairs: Any) -> Seen:
             e = in_parts(made, len(h), h.__getitem__)
         features.append(h[pairs.index[:, column]])
         naturals.append(e[pairs.index[:, column]])
-        if room:
+        if count:
             read = model.by_rows(side, store, side.expert_network.values)
             values.append(read[pairs.index[:, column]])
-    return Seen(features, naturals, critic.precisions, values, room)
+    return Seen(features, naturals, critic.precisions, values, count)
 
 
 def _distinct(index: np.ndarray) -> np.ndarray:

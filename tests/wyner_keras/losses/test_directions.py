@@ -65,8 +65,8 @@ def instances():
     return wk.Pairs(x.clip(0, 1).astype("f"), y.clip(0, 1).astype("f")).split(0.25, seed=0)
 
 
-def test_a_network_that_learnt_little_is_helped(instances):
-    train, held = instances
+def aligned(train, held):
+    """A stage whose networks learnt little."""
     image = wk.Image(shape=(8, 8, 1))
     side = wk.SideSettings(
         local=None, hidden=(4,), expert="data", reader="expert", flow_steps=0, noise=0.0
@@ -80,6 +80,28 @@ def test_a_network_that_learnt_little_is_helped(instances):
     stage = wk.Stage(model, Alignment(dimensions=4, price=0.01, find=True, augmented=False))
     stage.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
     stage.fit(train, batch_size=64, epochs=1, validation_data=held, verbose=0)
+    return stage
+
+
+def test_a_network_that_learnt_little_is_helped(instances):
+    train, held = instances
+    stage = aligned(train, held)
     scores = np.asarray(stage.model.log_pmi(*held.arrays()))
     first = (scores.argmax(axis=1) == np.arange(len(held))).mean()
     assert stage.model.z.dim > 4 and first > 0.5  # by chance .015
+
+
+def test_directions_that_no_pairs_apart_can_judge_are_not_used(instances):
+    train, _ = instances
+    network = aligned(train, None).model.sides[0].expert_network
+    assert not np.any(network.linear_layer.kernel.numpy())
+
+
+def test_of_shuffled_pairs_directions_tell_nothing(instances):
+    train, held = (
+        wk.Pairs(
+            part.x, part.y, index=np.stack([part.index[:, 0], np.roll(part.index[:, 1], 1)], 1)
+        )
+        for part in instances
+    )
+    assert aligned(train, held).found["shared"] == "nothing"
