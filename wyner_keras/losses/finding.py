@@ -168,9 +168,9 @@ def find(
     def error(nats: np.ndarray) -> float:
         return 2.0 * float(nats.std()) / math.sqrt(count)
 
-    def enough(nats: np.ndarray) -> bool:
+    def enough(nats: np.ndarray, slack: float = _SLACK) -> bool:
         lacking = told - nats
-        return bool(lacking.mean() <= max(error(lacking), _SLACK * told.mean()))
+        return bool(lacking.mean() <= max(error(lacking), slack * told.mean()))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
     alone, smooth, best = choices(points, apart.means, distinct, price, seed)
@@ -196,7 +196,8 @@ def find(
     dimensions_do = dimensions > 0 and enough(of_quantities)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
-    if inside > 1 and 0 < least < most and enough(of_best) and no_less(of_best):
+    # Without slack: each pair its own concept is told by many kinds and dimensions nearly as well.
+    if inside > 1 and 0 < least < most and enough(of_best, 0.0) and no_less(of_best):
         found["nats_of_both"] = float(of_best.mean())
         # Of more value than kinds alone, and of no less nats: pieces of a quantity are many kinds.
         if not kinds_do or of_best.mean() > of_kinds.mean():
