@@ -13,9 +13,9 @@ from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
 from wyner_keras.evaluation.apart import LEAST, NEEDS, pairs_apart
 from wyner_keras.evaluation.held import Evaluation
-from wyner_keras.evaluation.intervals import permutation_p
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import Standard, scores
+from wyner_keras.intervals import permutation_p
 from wyner_keras.received import received
 
 _COORDINATES = 20  # of a side

@@ -12,10 +12,10 @@ from sklearn.metrics.pairwise import rbf_kernel
 from wyner_keras.data.checks import as_real, check_whole
 from wyner_keras.evaluation.apart import LEAST, NEEDS
 from wyner_keras.evaluation.held import Evaluation
-from wyner_keras.evaluation.intervals import permutation_p
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import scores
 from wyner_keras.evaluation.two_sample import folds
+from wyner_keras.intervals import permutation_p
 from wyner_keras.received import received
 
 _PENALTIES = (1.0, 10.0, 100.0)  # of the regression

@@ -16,9 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from wyner_keras.data.checks import as_real, check_whole
 from wyner_keras.evaluation.apart import LEAST, NEEDS
 from wyner_keras.evaluation.held import Evaluation
-from wyner_keras.evaluation.intervals import wilson
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import scores
+from wyner_keras.intervals import wilson
 from wyner_keras.received import received
 
 _FOLDS = 5

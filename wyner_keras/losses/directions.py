@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from wyner_keras.losses.choices import nats_told
 from wyner_keras.losses.quantities import Quantities, canonical, correlated
 
 Values = tuple[np.ndarray, ...]  # by side, (pairs, values)
@@ -52,8 +52,7 @@ def directions(
     seen: Values,
     apart: Values,
     scores: np.ndarray,
-    told: Callable[[np.ndarray], np.ndarray],
-    most: int = 128,
+    most: int,
 ) -> Directions | None:
     """Directions that tell partners from strangers better than a critic does alone.
 
@@ -64,7 +63,6 @@ def directions(
         seen: values by side, `(pairs, values)`, that directions are made of.
         apart: likewise, that ridge and factors are chosen by.
         scores: the critic's of the pairs apart, nats, `(pairs, pairs)`.
-        told: what each pair's score says beyond those of strangers, `(pairs,)`, of scores.
         most: directions, at most.
 
     Returns:
@@ -73,7 +71,7 @@ def directions(
     axes = _principal(seen)
     points, held = _on(axes, seen, seen), _on(axes, seen, apart)
     best, factors, summed = None, (1.0, 0.0), scores
-    nats = max(told(factor * scores).mean() for factor in _FACTORS)
+    nats = max(nats_told(factor * scores).mean() for factor in _FACTORS)
     for ridge in _RIDGES:
         found = correlated(points, held, ridge=ridge).some(slice(most))
         if not len(found.correlations):
@@ -81,10 +79,10 @@ def directions(
         own = found.pmi(held)
         for critics, its in itertools.product(_FACTORS, _FACTORS):
             both = critics * scores + its * own
-            value = told(both).mean()
+            value = nats_told(both).mean()
             if value > nats:
                 best, nats, factors, summed = (ridge, found), value, (critics, its), both
-    more = told(summed) - told(scores)
+    more = nats_told(summed) - nats_told(scores)
     if best is None or more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
         return None
     # Once more of all pairs, as correlated as those were.

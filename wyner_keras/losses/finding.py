@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.choices import choices, nats_told
 from wyner_keras.losses.directions import Directions, directions
@@ -153,13 +154,13 @@ def find(
     linear = None
     if seen.directions:
         held = tuple(side[distinct] for side in apart.values)
-        linear = directions(tuple(seen.values), held, scores, nats_told, seen.directions)
+        linear = directions(tuple(seen.values), held, scores, seen.directions)
         scores = scores if linear is None else linear.scores
     told = nats_told(scores)
     # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
     rng, every = np.random.default_rng(seed), np.arange(count)
-    shuffled = [scores[every, rng.permutation(count)].mean() for _ in range(_SHUFFLES)]
-    p = (1 + np.sum(np.array(shuffled) >= np.diag(scores).mean())) / (1 + _SHUFFLES)
+    orders = [every, *(rng.permutation(count) for _ in range(_SHUFFLES))]
+    p = permutation_p(np.array([scores[every, order].mean() for order in orders]))
     if p > _SIGNIFICANT:
         z: Any = Categorical(n=1, k=2)
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]

@@ -10,7 +10,12 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.gumbel import gumbel, one_hot, uniform_of_normal
-from wyner_keras.networks.mixture_prior import fitted_mixture, log_mixture, mixture_sample
+from wyner_keras.networks.mixture_prior import (
+    fitted_mixture,
+    fitted_table,
+    log_mixture,
+    mixture_sample,
+)
 
 Tensor = Any
 _COMPONENTS = (1, 2, 4)  # of a kind, how many are tried
@@ -45,19 +50,10 @@ class KindPrior(keras.layers.Layer):
         """Create the tables, a row a kind; nothing trains them."""
         k, most, size = self.k, _COMPONENTS[-1], self.size
 
-        def table(name: str, values: np.ndarray) -> Any:
-            return self.add_weight(
-                name=name,
-                shape=values.shape,
-                initializer=keras.initializers.Constant(values),
-                trainable=False,
-                autocast=False,
-            )
-
-        self.logits = table("logits", np.full((k,), -np.log(k)))
-        self.shares = table("shares", np.tile(np.eye(1, most), (k, 1)))
-        self.means = table("means", np.zeros((k, most * size)))
-        self.roots = table("roots", np.tile(np.eye(size).ravel(), (k, most)))
+        self.logits = fitted_table(self, "logits", np.full((k,), -np.log(k)))
+        self.shares = fitted_table(self, "shares", np.tile(np.eye(1, most), (k, 1)))
+        self.means = fitted_table(self, "means", np.zeros((k, most * size)))
+        self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (k, most)))
         self.built = True
 
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:

@@ -48,18 +48,9 @@ class MixturePrior(keras.layers.Layer):
         """Create the weights; nothing trains them."""
         most, size = _COMPONENTS[-1], self.size
 
-        def table(name: str, values: np.ndarray) -> Any:
-            return self.add_weight(
-                name=name,
-                shape=values.shape,
-                initializer=keras.initializers.Constant(values),
-                trainable=False,
-                autocast=False,
-            )
-
-        self.shares = table("shares", np.eye(1, most)[0])
-        self.means = table("means", np.zeros((most, size)))
-        self.roots = table("roots", np.tile(np.eye(size).ravel(), (most, 1)))
+        self.shares = fitted_table(self, "shares", np.eye(1, most)[0])
+        self.means = fitted_table(self, "means", np.zeros((most, size)))
+        self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (most, 1)))
         self.built = True
 
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
@@ -92,6 +83,17 @@ class MixturePrior(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "size": self.size}
+
+
+def fitted_table(layer: keras.layers.Layer, name: str, values: np.ndarray) -> Any:
+    """A weight of a layer that is fitted, not trained, with the values it has until then."""
+    return layer.add_weight(
+        name=name,
+        shape=values.shape,
+        initializer=keras.initializers.Constant(values),
+        trainable=False,
+        autocast=False,
+    )
 
 
 def fitted_mixture(

@@ -29,19 +29,19 @@ def wide(count, shared=6, size=80, rho=0.9, seed=0):
 
 def test_what_a_critic_does_not_see_linear_directions_tell():
     seen, apart, others = wide(400), wide(80, seed=1), wide(500, seed=2)
-    found = directions(seen, apart, np.zeros((80, 80)), told)
+    found = directions(seen, apart, np.zeros((80, 80)), 128)
     assert told(found.scores).mean() > 1.5
     pmi = found.quantities.pmi(others)
     assert (pmi.argmax(axis=1) == np.arange(500)).mean() > 0.3  # by chance .002
 
 
 def test_a_critic_that_knows_its_pairs_needs_none():
-    assert directions(wide(400), wide(80, seed=1), 50.0 * np.eye(80), told) is None
-    assert directions(wide(400, 0), wide(80, 0, seed=1), np.zeros((80, 80)), told) is None
+    assert directions(wide(400), wide(80, seed=1), 50.0 * np.eye(80), 128) is None
+    assert directions(wide(400, 0), wide(80, 0, seed=1), np.zeros((80, 80)), 128) is None
 
 
 def test_experts_of_directions_have_their_pmi_at_its_factor():
-    found = directions(wide(400), wide(80, seed=1), np.zeros((80, 80)), told)
+    found = directions(wide(400), wide(80, seed=1), np.zeros((80, 80)), 128)
     points, posteriors = wide(7, seed=3), []
     latent = DiagonalGaussian(dim=len(found.log_variances))
     for side, values in enumerate(points):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wyner_keras.evaluation.intervals import mann_whitney, permutation_p, wilson
+from wyner_keras.intervals import mann_whitney, permutation_p, wilson
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (3, 10), (57, 100), (400, 400)])
