@@ -196,8 +196,7 @@ def _products(side: Side) -> dict[str, float]:
     found = {
         "codec": _of_network(side.codec),
         "velocity": velocity,
-        # Four a step: Runge-Kutta's.
-        "flow": velocity * 4 * side.settings.flow_steps,
+        "flow": velocity * side.settings.flow_steps,
     }
     for name in ("expert", "reader", "posterior", "decoder"):
         network = getattr(side, f"{name}_network")

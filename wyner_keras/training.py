@@ -17,6 +17,7 @@ from wyner_keras import checkpoints, recipes
 from wyner_keras.budget import TimeLimit, budgeted
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
+from wyner_keras.execution import execution
 from wyner_keras.modality import CodecSettings
 from wyner_keras.model import WynerModel
 from wyner_keras.networks.codec import Codec
@@ -26,7 +27,6 @@ from wyner_keras.schedules import Schedule
 from wyner_keras.stage import Stage
 
 logger = logging.getLogger(__name__)
-_MOST_STEPS = 40  # of one execution of a compiled step
 
 
 @dataclass
@@ -194,8 +194,7 @@ def _carry_out(
             use_ema=settings.average is not None,
             ema_momentum=settings.average or 0.0,
         ),
-        steps_per_execution=_steps_per_execution(max(1, len(pairs) // batch_size)),
-        jit_compile=settings.jit_compile,
+        **execution(len(pairs) // batch_size, settings.epochs, jit_compile=settings.jit_compile),
     )
     history = stage.fit(
         pairs,
@@ -213,11 +212,6 @@ def _carry_out(
     if stage.shared_nats is not None:
         trained.shared_nats, trained.found = stage.shared_nats, stage.found
     _finish(trained, settings.name, start, folder)
-
-
-def _steps_per_execution(steps: int) -> int:
-    """The largest divisor of an epoch's steps up to 40: no epoch then ends in a remainder."""
-    return max(count for count in range(1, min(steps, _MOST_STEPS) + 1) if steps % count == 0)
 
 
 def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
+from wyner_keras.data.columns import is_absent
 from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
 from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
@@ -87,7 +88,7 @@ def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
 
 def _number(value: Any, numbers: Mapping[str, float]) -> float:
     """A cell's number, or that of the category it names; NaN where it is empty."""
-    if value in (None, "", "NA"):
+    if is_absent(value):
         return float("nan")
     if value in numbers:
         return numbers[value]

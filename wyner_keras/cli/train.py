@@ -154,10 +154,7 @@ def _recipe(train: Pairs, asked: dict[str, Any]) -> Recipe:
     if not asked.get("quick"):
         return chosen.scaled(asked.get("longer", 1.0))
     stages = [
-        # Compiling takes longer than what it saves.
-        dataclasses.replace(
-            stage, epochs=1, passes=1, batch_size=min(stage.batch_size, 128), jit_compile=False
-        )
+        dataclasses.replace(stage, epochs=1, passes=1, batch_size=min(stage.batch_size, 128))
         for stage in chosen.stages
     ]
     codecs = {

@@ -7,7 +7,7 @@ the model as it samples: a weight is p(u) p(x|u,z) / q(u), x|u,z rendered from t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from wyner_keras.side import Side
 Tensor = Any
 Array = np.ndarray
 _AT_ONCE = 100  # pairs, each with all its samples
-_TANGENTS = 3200  # of Jacobians, at once
+_STEP = 0.02  # of the differences that Jacobians are made of, in deviations of p(u)
 _ROWS = 4096  # examples rendered at once, and
 _ROOM = 2**26  # bytes that they may take
 
@@ -82,8 +82,8 @@ class Locals:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._step, self._begin = traced_once(self._weigh), traced_once(self._start)
-        self._curve = traced_once(self._jacobian)
+        self._step, self._begin = traced_once(self._weigh), traced_once(self._mode)
+        self._make = traced_once(self._made)
         self._finite = side.z.values() is not None
         # What `_curved` gave, by features and z: those of finite z come again and again.
         self._known: dict[bytes, tuple[Array, ...]] = {}
@@ -170,28 +170,29 @@ class Locals:
         mean = start + np.linalg.solve(precision[which], slope[:, :, None])[:, :, 0]
         return mean, np.linalg.cholesky(precision), which
 
-    def _started(self, features: Array, z: Array) -> tuple[Array, ...]:
-        """`_start` of rows, float64."""
-        parts = [
-            self._begin(tf.constant(features[part]), tf.constant(z[part]))
-            for part in np.array_split(np.arange(len(z)), -(-len(z) // _ROWS))
-        ]
-        return tuple(
-            np.concatenate([np.asarray(each, np.float64) for each in whole])
-            for whole in zip(*parts, strict=True)
-        )
+    def _started(self, features: Array, z: Array) -> tuple[Array, Array]:
+        """The modes of q(u|x,z), float64, and features made of them."""
+        start = _in_rows(self._begin, features, z)
+        return start, _in_rows(self._make, start.astype("f"), z)
 
     def _curved(self, features: Array, z: Array) -> tuple[Array, ...]:
-        """`_jacobian` of rows; of those that are known, what it gave before."""
+        """`_started` of rows, and the Jacobian of those features; what is known is not made anew.
+
+        The Jacobian is of central differences: it shapes a proposal, whose weights are exact.
+        """
         keys = [x.tobytes() + of_z.tobytes() for x, of_z in zip(features, z, strict=True)]
         new = [place for place, key in enumerate(keys) if key not in self._known]
-        rows = max(1, _TANGENTS // self.side.local.size)
-        made: list[tuple[Array, ...]] = []
-        for start in range(0, len(new), rows):
-            part = new[start : start + rows]
-            found = self._curve(tf.constant(features[part]), tf.constant(z[part]))
-            made += zip(*(np.asarray(value, np.float64) for value in found), strict=True)
-        fresh = dict(zip((keys[place] for place in new), made, strict=True))
+        fresh: dict[bytes, tuple[Array, ...]] = {}
+        if new:
+            start, made = self._started(features[new], z[new])
+            size = start.shape[1]
+            steps = _STEP * np.concatenate([np.eye(size), -np.eye(size)])
+            ends = (start[:, None] + steps).reshape(-1, size).astype("f")
+            there = _in_rows(self._make, ends, np.repeat(z[new], 2 * size, axis=0))
+            there = there.reshape(len(new), 2, size, -1)
+            jacobian = (there[:, 0] - there[:, 1]) / (2 * _STEP)  # (rows, size, width)
+            rows = zip(start, made, jacobian, strict=True)
+            fresh = dict(zip((keys[place] for place in new), rows, strict=True))
         whole = [fresh[key] if key in fresh else self._known[key] for key in keys]
         for key, row in fresh.items():
             size = sum(value.nbytes for value in row)
@@ -199,27 +200,20 @@ class Locals:
                 self._known[key], self._room = row, self._room - size
         return tuple(np.stack(each) for each in zip(*whole, strict=True))
 
-    def _start(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """The mode of q(u|x,z), and features made of it."""
-        start = self._mode(features, z)
-        return start, self._made(start, z)
-
     def _mode(self, features: Tensor, z: Tensor) -> Tensor:
         return self.side.local_of(self.side.posterior(features, z).mode, z)
 
     def _made(self, local: Tensor, z: Tensor) -> Tensor:
         return self.side.decode(self.side.code(local, z), z)
 
-    def _jacobian(self, features: Tensor, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What `_start` gives, and the Jacobian of the features `(rows, size, width)`."""
-        size, rows = self.side.local.size, tf.shape(z)[0]
-        start = self._mode(features, z)
-        tangents = tf.tile(tf.eye(size), (rows, 1))
-        spread, of_z = (tf.repeat(each, size, axis=0) for each in (start, z))
-        with tf.autodiff.ForwardAccumulator(spread, tangents) as accumulator:
-            made = self._made(spread, of_z)
-        jacobian = tf.reshape(accumulator.jvp(made), (rows, size, -1))
-        return start, made[::size], jacobian
+
+def _in_rows(step: Callable[..., Tensor], *rows: Array) -> Array:
+    """What a graph makes of rows, so many at a time, float64."""
+    parts = [
+        step(*(tf.constant(each[start : start + _ROWS]) for each in rows))
+        for start in range(0, len(rows[0]), _ROWS)
+    ]
+    return np.concatenate([np.asarray(part, np.float64) for part in parts])
 
 
 def locals_of(model: WynerModel) -> dict[str, Locals]:

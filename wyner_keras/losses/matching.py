@@ -34,9 +34,9 @@ class Matching(Loss):
     independence of U and Z asks for, and what makes samples of p(u) decode like data. It is learnt
     by flow matching, a regression that takes no determinant and no integration:
     E Σ_i ‖M_i‖² [v(y, θ, z) − (cos θ · w − sin θ · u)]_i² on y = cos θ · u + sin θ · w, where M w
-    is a sample of q(u|x,z) less its concept's mean, and z one of q(z|x,y). Least is not 0 but the
-    variance that paths through one point have; the flow that attains it has
-    D(q̄(u|z) ‖ p(u)) = 0 for every z.
+    is a sample of q(u|x,z) less its concept's mean, and z one of q(z|x,y), at the times θ that the
+    flow's steps ask for. Least is not 0 but the variance that paths through one point have; the
+    velocity that attains it, followed in many steps, has D(q̄(u|z) ‖ p(u)) = 0 for every z.
 
     `begin` standardises the codes of each concept with a triangular map in coordinates ordered by
     how much the decoder's output moves with them: the Knothe-Rosenblatt map of the codes' Gaussian.
@@ -84,9 +84,9 @@ class Matching(Loss):
             )
             code = draw(side.local, side.local(parameters), exact=True)  # of q(u|x,z)
             start = draw.prior(side.local, rows)  # u ~ p(u)
-            # One time in each of as many equal parts: less noise than independent times.
+            # Each step's time equally often.
             places = ops.cast(ops.arange(rows), "float32")[:, None]
-            time = (places + draw.uniform((rows, 1))) / ops.cast(rows, "float32")
+            time = side.flow.times(places / ops.cast(rows, "float32"))
             terms[f"matching_{side.local_name}"] = side.flow.matching_error(start, code, z, time)
         return terms
 

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.execution import execution
+
 Tensor = Any
 logger = logging.getLogger(__name__)
 
@@ -97,8 +99,9 @@ class Codec(keras.Model):
             self.trainable = True
         steps = max(1, len(pairs) // batch_size) * epochs
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-        # XLA slows small convolutions down on a CPU.
-        self.compile(keras.optimizers.Adam(schedule), jit_compile=False, **compiled)
+        # Not by XLA, which slows small convolutions down on a CPU.
+        how = execution(len(pairs) // batch_size, epochs)
+        self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
         data = pairs.dataset(batch_size, seed=self.seed)

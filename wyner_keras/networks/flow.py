@@ -21,19 +21,22 @@ _JACOBIAN_ROWS = 100  # as many rows at once, each with as many tangents as it h
 class ContinuousFlow(keras.layers.Layer):
     """A conditional flow: a bijection of vectors for every condition, the identity at first.
 
-    `values` u are the start of dy/dθ = v(y, θ, condition), θ from 0 to π/2, which Runge-Kutta steps
-    follow; `images` are an affine map of its end w, set by the condition. The velocity v is learnt
-    by regression: with y = cos θ · u + sin θ · w it is E[cos θ · w − sin θ · u | y], and the flow
-    then takes standard normal u to the distribution of w. Where w is standard normal itself v is 0,
-    so the affine map should standardise: see `FlowStage`.
+    `values` u are the start of dy/dθ = v(y, θ, condition), θ from 0 to π/2; `images` are an affine
+    map of its end w, set by the condition. The velocity v is learnt by regression: with
+    y = cos θ · u + sin θ · w it is E[cos θ · w − sin θ · u | y], and the flow then takes standard
+    normal u to the distribution of w. Where w is standard normal itself v is 0, so the affine map
+    should standardise: see `losses.Matching`.
+
+    A step asks for the velocity once, in its middle, where that of the step before leads: the
+    midpoint method. Before the first it is 0, as v is at both ends: u tells nothing of w.
 
     The first coordinates of u and w belong together: they have a small velocity of their own, which
     knows nothing of the others, and the others' is conditioned on them as well.
 
     Args:
         size: width of the vectors.
-        steps: Runge-Kutta steps of fourth order; the map back takes the same ones backwards, and is
-            the inverse as far as they follow the equation.
+        steps: evaluations of the velocity; the map back takes the same steps backwards, and is the
+            inverse as far as they follow the equation.
         hidden: widths of the velocity's hidden layers.
         leading: number of the first coordinates; 0 treats all alike. At most `size` less one count.
         seed: of the initial weights.
@@ -141,6 +144,10 @@ class ContinuousFlow(keras.layers.Layer):
         rest = ops.cast(images, "float32") - self._shift(condition)
         return _product(self._matrix(self.unscale, condition), rest)
 
+    def times(self, share: Tensor) -> Tensor:
+        """Times at which steps ask for the velocity, as shares of π/2, by shares of [0, 1)."""
+        return (ops.floor(share * self.steps) + 0.5) / self.steps
+
     def matching_error(
         self, values: Tensor, images: Tensor, condition: Tensor, time: Tensor
     ) -> Tensor:
@@ -193,15 +200,11 @@ class ContinuousFlow(keras.layers.Layer):
         """The end of the path from these points; the start, if backwards."""
         ones = ops.ones_like(points[:, :1])
         share = (-1.0 if backwards else 1.0) / self.steps
-        length = 0.5 * math.pi * share
+        length, slope = 0.5 * math.pi * share, ops.zeros_like(points)
         for step in range(self.steps):
-            begin = step * share + (1.0 if backwards else 0.0)
-            middle, end = begin + 0.5 * share, begin + share
-            first = velocity(points, begin * ones, context)
-            second = velocity(points + 0.5 * length * first, middle * ones, context)
-            third = velocity(points + 0.5 * length * second, middle * ones, context)
-            fourth = velocity(points + length * third, end * ones, context)
-            points = points + length / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
+            middle = (step + 0.5) * share + (1.0 if backwards else 0.0)
+            slope = velocity(points + 0.5 * length * slope, middle * ones, context)
+            points = points + length * slope
         return points
 
     def ends(self, values: Tensor, condition: Tensor) -> Tensor:

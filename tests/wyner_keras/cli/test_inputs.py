@@ -145,6 +145,17 @@ def test_bad_files_are_refused_by_name(tmp_path, name, make, message):
         _read(path.parent if "/" in name else path)
 
 
+def test_a_tables_empty_cells_are_those_of_a_table_to_train_on(tmp_path):
+    (tmp_path / "t.csv").write_text("x.a,kind\n1,b\n NA,a\nnull,\n", encoding="utf-8")
+    columns = [
+        {"name": "a", "kind": "real"},
+        {"name": "kind", "kind": "categorical", "texts": ["a", "b"], "categories": 2},
+    ]
+    entry = {"kind": "vector", "shape": [2], "columns": columns, "missing": True}
+    found = inputs.read([str(tmp_path / "t.csv")], "x", entry, "--input")
+    np.testing.assert_array_equal(found, [[1, 1], [np.nan, 0], [np.nan, np.nan]])
+
+
 def test_models_of_two_channels_take_no_image_files(tmp_path):
     with pytest.raises(ValueError, match=r"1 or 3 channels, not 2. Received: '.*a.png'"):
         _read(_save(tmp_path / "a.png"), shape=(2, 3, 2))

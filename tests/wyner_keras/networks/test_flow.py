@@ -63,7 +63,7 @@ def test_it_is_the_identity_before_training(batch):
 
 
 def test_it_solves_its_equation_and_maps_the_end(batch):
-    flow, (values, condition) = made(steps=16), [part[:3] for part in batch]
+    flow, (values, condition) = made(steps=48), [part[:3] for part in batch]
     images = np.asarray(flow(values, condition))
     assert np.abs(images - values).max() > 0.5
     for value, given, image in zip(values, condition, images, strict=True):
@@ -74,6 +74,31 @@ def test_it_solves_its_equation_and_maps_the_end(batch):
         shift = np.asarray(flow.shift[0], float)[given.argmax()]
         expected = matrix @ np.concatenate([first, rest]) + shift
         np.testing.assert_allclose(image, expected, atol=2e-3)
+
+
+def test_one_step_takes_the_velocity_of_half_way_where_it_begins(batch):
+    flow, (values, condition) = made(leading=0, steps=1), batch
+    ends = np.asarray(flow.standardised(flow(values, condition), condition))
+    for value, given, end in zip(values, condition, ends, strict=True):
+        slope = velocity_by_numpy(flow.velocities[0], value, 0.5, given)
+        np.testing.assert_allclose(end, value + np.pi / 2 * slope, atol=1e-4)
+
+
+def test_a_step_is_led_to_its_middle_by_the_one_before(batch):
+    flow, (values, condition) = made(leading=0, steps=2), batch
+    ends = np.asarray(flow.standardised(flow(values, condition), condition))
+    for value, given, end in zip(values, condition, ends, strict=True):
+        first = velocity_by_numpy(flow.velocities[0], value, 0.25, given)
+        half = value + np.pi / 4 * first
+        second = velocity_by_numpy(flow.velocities[0], half + np.pi / 8 * first, 0.75, given)
+        np.testing.assert_allclose(end, half + np.pi / 4 * second, atol=1e-4)
+
+
+def test_it_is_learnt_at_the_times_of_its_steps():
+    shares = np.arange(6, dtype="f") / 6
+    assert np.unique(made(steps=1).times(shares)).tolist() == [0.5]
+    values, counts = np.unique(made(steps=2).times(shares), return_counts=True)
+    assert values.tolist() == [0.25, 0.75] and counts.tolist() == [3, 3]
 
 
 def test_without_leading_coordinates_all_are_alike(batch):
@@ -100,7 +125,7 @@ def test_the_inverse_undoes_it(size):
     rng = np.random.default_rng(2)
     values = rng.normal(size=(9, size)).astype("f")
     condition = np.eye(3, dtype="f")[rng.integers(0, 3, 9)]
-    flow = made(size, steps=12)
+    flow = made(size, steps=48)
     images = flow(values, condition)
     assert np.abs(images - values).max() > 0.5
     np.testing.assert_allclose(flow.inverse(images, condition), values, atol=5e-4)
@@ -201,7 +226,7 @@ def bow(a, b):
 
 
 def test_it_learns_a_bent_density():
-    flow, condition = ContinuousFlow(2, hidden=(32, 32)), np.zeros((500, 1), "f")
+    flow, condition = ContinuousFlow(2, steps=12, hidden=(32, 32)), np.zeros((500, 1), "f")
     flow.build((None, 1))
     optimizer = keras.optimizers.Adam(1e-2)
 
@@ -214,7 +239,7 @@ def test_it_learns_a_bent_density():
         optimizer.apply(tape.gradient(loss, flow.trainable_variables), flow.trainable_variables)
 
     tf.random.set_seed(0)
-    for _ in range(500):
+    for _ in range(1000):
         step()
     rng, condition = np.random.default_rng(0), np.zeros((4000, 1), "f")
     first, second = np.asarray(flow(rng.normal(size=(4000, 2)).astype("f"), condition)).T
