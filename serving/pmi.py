@@ -18,7 +18,9 @@ import numpy as np
 
 Part = Mapping[str, Any]
 Tensor = Any
-_LEAST_AGREEMENT = float(np.finfo(np.float32).tiny)  # keeps a logarithm finite
+# Keeps a logarithm finite; and large beside all that an engine may take for 0, float32's
+# subnormal numbers, or engines would differ.
+_LEAST_AGREEMENT = 1e-30
 _LEAST_LOG_VARIANCE = -60.0  # 1e-13 of the prior's deviation: float32 has no such means
 _LEAST_SHRINKAGE = 1e-6  # of a posterior as wide as the prior, which is divided by
 _LARGE = 64.0  # terms up to here cancel in float32 to some 1e-6 nats

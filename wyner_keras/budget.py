@@ -92,20 +92,6 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def scaled_to(recipe: Recipe, pairs: Pairs, seconds: float) -> Recipe:
-    """The recipe with as many epochs as fit into a time on this machine, by an estimate.
-
-    Args:
-        recipe: as long as it should be at most.
-        pairs: that it will be carried out on.
-        seconds: of the training; what comes before and after is not counted.
-
-    Returns:
-        The recipe, never longer than before, with at least one epoch of each part.
-    """
-    return budgeted(recipe, pairs, seconds)[0]
-
-
 def budgeted(
     recipe: Recipe, pairs: Pairs, budget: Any, done: Mapping[str, float] | None = None
 ) -> tuple[Recipe, dict[str, TimeLimit]]:

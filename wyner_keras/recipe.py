@@ -18,6 +18,8 @@ from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
 
+_RAMPS = ("learning_rate", "temperature", "two_epsilon_squared")
+
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +41,8 @@ class StageSettings:
         jit_compile: whether XLA compiles the step; it pays for wide dense networks.
 
     Raises:
-        ValueError: if a count is not positive or the average out of range.
+        ValueError: if a count is not positive, the average out of range, or no Ramp where one is
+            due.
     """
 
     name: str
@@ -56,6 +59,10 @@ class StageSettings:
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "passes"):
             check_whole(getattr(self, name), f"`{name}`", minimum=1)
+        for name in _RAMPS:
+            if not isinstance(getattr(self, name), Ramp):
+                value = received(getattr(self, name))
+                raise ValueError(f"`{name}` should be a Ramp. Received: {name}={value}")
         if self.average is not None:
             check_number(self.average, "`average`", "in [0, 1)")
             if not 0 <= self.average < 1:
@@ -71,7 +78,7 @@ class StageSettings:
     def from_config(cls, config: dict[str, Any]) -> Self:
         """The settings again, from `get_config`'s values."""
         values = dict(config)
-        for name in ("learning_rate", "temperature", "two_epsilon_squared"):
+        for name in _RAMPS:
             values[name] = Ramp(**values[name])
         loss = keras.saving.deserialize_keras_object(values.pop("loss"))
         return cls(loss=loss, **values)

@@ -92,7 +92,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     flow = StageSettings(
         name="flow",
         loss=Matching(),
-        **lasting(80, 512),
+        **lasting(80 if small else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
         jit_compile=not small,

@@ -36,9 +36,9 @@ class SideSettings:
             q(z|x) ∝ p(z) e(z;x) makes do.
         residual: whether features are modelled as an affine map of z plus the rest: the decoder
             adds that map to its output, and q(u|x,z) sees features less it.
-        flow_steps: steps of the flow between u and what the decoder reads; 0 goes without. With it
-            q(u|x,z) averaged over the data of one z can be p(u), whatever z: independence of U
-            and Z asks for that. Needs a `DiagonalGaussian` local.
+        flow_steps: of the flow between u and what the decoder reads, each an evaluation of its
+            velocity; 0 goes without. With it q(u|x,z) averaged over the data of one z can be p(u),
+            whatever z: independence of U and Z asks for that. Needs a `DiagonalGaussian` local.
         dropout: rate of the networks of z.
         noise: standard deviation of noise on the features that the networks of z read.
 
@@ -51,7 +51,7 @@ class SideSettings:
     expert: str = "features"
     reader: str = "data"
     residual: bool = True
-    flow_steps: int = 1
+    flow_steps: int = 3
     dropout: float = 0.2
     noise: float = 0.3
 

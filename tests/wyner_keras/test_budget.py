@@ -6,7 +6,7 @@ import pytest
 
 import wyner_keras as wk
 from wyner_keras import budget
-from wyner_keras.budget import TimeLimit, budgeted, parse_budget, scaled_to
+from wyner_keras.budget import TimeLimit, budgeted, parse_budget
 from wyner_keras.schedules import Ramp, Schedule
 
 
@@ -85,10 +85,10 @@ def epochs_of(recipe):
 
 
 def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recipe):
-    assert scaled_to(recipe, pairs, 1e6) == recipe
-    least = scaled_to(recipe, pairs, 0.001)
+    assert budgeted(recipe, pairs, 1e6)[0] == recipe
+    least = budgeted(recipe, pairs, 0.001)[0]
     assert set(epochs_of(least)) == {1}
-    half = scaled_to(recipe, pairs, 60.0)
+    half = budgeted(recipe, pairs, 60.0)[0]
     assert all(
         1 <= some <= most for some, most in zip(epochs_of(half), epochs_of(recipe), strict=True)
     )
@@ -108,7 +108,7 @@ def test_each_stage_has_its_share_of_the_time(pairs, recipe, clock, monkeypatch)
 
 
 def test_one_epoch_that_takes_too_long_is_said(pairs, recipe, caplog):
-    scaled_to(recipe, pairs, 0.5)
+    budgeted(recipe, pairs, 0.5)
     assert "more than the" in caplog.text
 
 
@@ -116,5 +116,5 @@ def test_the_estimate_leaves_the_seeds_of_keras_alone(pairs, recipe):
     keras.utils.set_random_seed(3)
     expected = keras.ops.convert_to_numpy(keras.random.normal((3,)))
     keras.utils.set_random_seed(3)
-    scaled_to(recipe, pairs, 10.0)
+    budgeted(recipe, pairs, 10.0)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(keras.random.normal((3,))), expected)

@@ -146,7 +146,14 @@ def test_recipes_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=message):
             dataclasses.replace(recipe, **changes)
-    for changes in ({"epochs": 0}, {"batch_size": 1.5}, {"average": 1.0}, {"average": "0.9"}):
+    for changes in (
+        {"epochs": 0},
+        {"batch_size": 1.5},
+        {"average": 1.0},
+        {"average": "0.9"},
+        {"two_epsilon_squared": None},
+        {"learning_rate": 1e-3},
+    ):
         with pytest.raises(ValueError, match=f"`{next(iter(changes))}` should.*Received"):
             recipe.changed("joint", **changes)
 
