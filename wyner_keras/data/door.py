@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from wyner_keras.data.rows import (
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
 
+_log = logging.getLogger(__name__)
 _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
 _LEAST_PAIRS = 2
 _LEAST_TOLD_FROM = 2000  # rows
@@ -217,7 +219,8 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
     from wyner_keras.modality import Image
 
     any_value = isinstance(modality, Image) and rows.dtype == np.uint8  # is an intensity
-    first, varies = None, False
+    first: Any = None
+    varies = np.zeros(rows.shape, bool)
     for start, block in tqdm(blocks(rows), f"Checking {name}", unit="block", delay=3, leave=False):
         if not start or not any_value:
             try:
@@ -227,11 +230,18 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
                     raise
                 raise ValueError(f"{error}, counted from row {start}") from error
         first = block[0].copy() if first is None else first
-        varies = varies or bool((block != first).any())
-        if any_value and varies:
+        varies |= (block != first).any(axis=0)
+        if any_value and varies.any():
             return
-    if not varies:
+    if not varies.any():
         raise ValueError(
             f"{name} should have rows that differ from each other. "
             f"Received: {len(rows)} rows, all the same"
         )
+    same = [
+        column["name"]
+        for column, differs in zip(modality.describe().get("columns", ()), varies, strict=False)
+        if not differs
+    ]
+    if same:
+        _log.warning("columns of %s that are always the same, and tell nothing: %s", name, same)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -21,7 +22,8 @@ from wyner_keras.side import Side
 Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
 _CALIBRATED_ON = 50_000  # samples that they are calibrated by
-_MOVED_BY = 500  # codes that the decoder's sensitivity is averaged over, at most
+# Codes that the decoder's sensitivity is averaged over, at most, and numbers that it may take.
+_MOVED_BY, _ROOM = 500, 2**26
 _LEAST_VARIANCE = 1e-4
 
 
@@ -96,7 +98,9 @@ class Matching(Loss):
         for side, (parameters, z) in _sampled(stage, pairs):
             distribution = side.local(parameters)
             means, deviations = (np.asarray(part) for part in distribution.outputs())
-            axes = _axes(side, means[:_MOVED_BY], z[:_MOVED_BY])
+            moved = means.shape[1] * math.prod(side.modality.shape)  # numbers of one code
+            few = slice(max(1, min(_MOVED_BY, _ROOM // moved)))
+            axes = _axes(side, means[few], z[few])
             side.flow.assign_affine(_to_standard(means, z, model.z, np.exp(0.5 * deviations), axes))
 
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:

@@ -103,6 +103,19 @@ def test_missing_values_are_for_a_modality_that_says_so():
     assert np.isnan(pairs.arrays()[0]).sum() == 1
 
 
+def test_columns_that_never_vary_are_named(caplog):
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    x[:, 1] = 2.5
+    names = ("age", "site", "dose")
+    Pairs(x, x[::-1], x_modality=Vector.of(x, names=names))
+    messages = [record.getMessage() for record in caplog.records]
+    expected = "columns of %s that are always the same, and tell nothing: ['%s']"
+    assert messages == [expected % ("x", "site"), expected % ("y", "1")]
+    caplog.clear()
+    Pairs(x[:, ::2], x[:, ::2])
+    assert not caplog.records
+
+
 def test_take_is_a_random_subset_by_seed(pairs):
     some = pairs.take(6, seed=3)
     rows = [tuple(row) for row in some.index]
