@@ -11,7 +11,7 @@ velocity was not learnt.
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,16 +21,15 @@ from wyner_keras.side import Side
 
 def there_and_back(side: Side, data: np.ndarray, steps: int) -> tuple[float, float]:
     """Mean distance of codes from themselves, in posterior deviations, and the variance of u."""
-    flow: Any = side.flow
+    flow, latent = cast(Any, side.flow), cast(Any, side.local)
     before, flow.steps = flow.steps, steps
     features = side.encode(data)
     z = side.read(data, features).mode
-    mean, log_variance = map(np.asarray, side.posterior(features, z).outputs())
-    deviation = np.exp(0.5 * log_variance)
-    noise = np.random.default_rng(0).standard_normal(mean.shape)
-    code = (mean + deviation * noise).astype(np.float32)
+    q_u = side.posterior(features, z)
+    code = np.asarray(q_u.sample(latent.draw_noise(np.random.default_rng(0), len(data))))
     local = np.asarray(side.local_of(code, z))
-    distance = np.abs(np.asarray(side.code(local, z)) - code) / deviation
+    _, log_variance = map(np.asarray, q_u.outputs())
+    distance = np.abs(np.asarray(side.code(local, z)) - code) / np.exp(0.5 * log_variance)
     flow.steps = before
     return float(distance.mean()), float(local.var(axis=0).mean())
 

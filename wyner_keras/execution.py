@@ -26,13 +26,14 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
         >>> execution(90, 100, jit_compile=True)["steps_per_execution"]
         30
     """
-    total = max(1, steps) * epochs
+    steps = max(1, steps)
+    total = steps * epochs
     if total <= _ONE_BY_ONE:
         return {"run_eagerly": True, "jit_compile": False, "steps_per_execution": 1}
     return {
         "run_eagerly": False,
         "jit_compile": jit_compile and total >= _COMPILED,
-        "steps_per_execution": _steps_per_execution(max(1, steps)),
+        "steps_per_execution": _steps_per_execution(steps),
     }
 
 

@@ -21,7 +21,7 @@ from wyner_keras.side import Side
 Tensor = Any
 Array = np.ndarray
 _AT_ONCE = 100  # pairs, each with all its samples
-_STEP = 0.02  # of the differences that Jacobians are made of, in deviations of p(u)
+_APART = 0.02  # of the differences that Jacobians are made of, in deviations of p(u)
 _ROWS = 4096  # examples rendered at once, and
 _ROOM = 2**26  # bytes that they may take
 
@@ -186,18 +186,18 @@ class Locals:
         if new:
             start, made = self._started(features[new], z[new])
             size = start.shape[1]
-            steps = _STEP * np.concatenate([np.eye(size), -np.eye(size)])
-            ends = (start[:, None] + steps).reshape(-1, size).astype("f")
+            moves = _APART * np.concatenate([np.eye(size), -np.eye(size)])
+            ends = (start[:, None] + moves).reshape(-1, size).astype("f")
             there = _in_rows(self._make, ends, np.repeat(z[new], 2 * size, axis=0))
             there = there.reshape(len(new), 2, size, -1)
-            jacobian = (there[:, 0] - there[:, 1]) / (2 * _STEP)  # (rows, size, width)
+            jacobian = (there[:, 0] - there[:, 1]) / (2 * _APART)  # (rows, size, width)
             rows = zip(start, made, jacobian, strict=True)
             fresh = dict(zip((keys[place] for place in new), rows, strict=True))
         whole = [fresh[key] if key in fresh else self._known[key] for key in keys]
         for key, row in fresh.items():
-            size = sum(value.nbytes for value in row)
-            if size <= self._room:
-                self._known[key], self._room = row, self._room - size
+            room = sum(value.nbytes for value in row)
+            if room <= self._room:
+                self._known[key], self._room = row, self._room - room
         return tuple(np.stack(each) for each in zip(*whole, strict=True))
 
     def _mode(self, features: Tensor, z: Tensor) -> Tensor:

@@ -97,10 +97,10 @@ class Codec(keras.Model):
     ) -> dict[str, list[float]]:
         if not self.trainable:  # or it would unfreeze what a user's own layer keeps
             self.trainable = True
-        steps = max(1, len(pairs) // batch_size) * epochs
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+        steps = max(1, len(pairs) // batch_size)
+        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
         # Not by XLA, which slows small convolutions down on a CPU.
-        how = execution(len(pairs) // batch_size, epochs)
+        how = execution(steps, epochs)
         self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
