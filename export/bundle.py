@@ -102,9 +102,10 @@ def _write_engines(
     for graph in graphs:
         parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)
     (folder / "onnx").mkdir()
+    converted: dict[str, onnx.ModelProto] = {}
     for number, graph in enumerate(graphs, 1):
         file = folder / manifest["graphs"][graph.name]["file"]
-        write_onnx(graph, file)
+        write_onnx(graph, file, converted)
         parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     manifest["saved_model"]["signatures"] = sorted(offered)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -89,26 +89,50 @@ class Graph(Interface):
     """A deterministic function: everything random comes in as noise.
 
     Args:
-        function: from tensors, by the names of the inputs, to a tuple of tensors.
+        function: from tensors, by the names of the inputs, to a tuple of tensors; of a graph that
+            is made of others, from functions to call in their place, by name, and tensors.
+        parts: the others, by name.
     """
 
     function: Callable[..., tuple[Tensor, ...]]
+    parts: Mapping[str, Graph] = field(default_factory=dict)
+
+    def specs(self) -> list[tf.TensorSpec]:
+        """What TensorFlow traces with, of each input."""
+        return [info.spec() for info in self.inputs]
+
+    def results(
+        self, values: Sequence[Tensor], through: Callable[[Graph], Callable[..., Any]]
+    ) -> dict[str, Tensor]:
+        """Outputs by name.
+
+        Args:
+            values: of the inputs, in their order.
+            through: what is called in place of a part.
+        """
+        parts = {name: through(part) for name, part in self.parts.items()}
+        names = (info.name for info in self.inputs)
+        results = self.function(
+            *([parts] if parts else []), **dict(zip(names, values, strict=True))
+        )
+        return {
+            info.name: tf.identity(result, name=info.name)
+            for info, result in zip(self.outputs, results, strict=True)
+        }
+
+    def call(self, **values: Tensor) -> tuple[Tensor, ...]:
+        """Outputs in their order of inputs by name, by the trace that all who call it share."""
+        results = self.traced(*(values[info.name] for info in self.inputs))
+        return tuple(results[info.name] for info in self.outputs)
 
     @functools.cached_property
     def traced(self) -> Any:
         """A `tf.function` that returns outputs by name."""
 
         def call(*values: Tensor) -> dict[str, Tensor]:
-            names = (info.name for info in self.inputs)
-            results = self.function(**dict(zip(names, values, strict=True)))
-            return {
-                info.name: tf.identity(result, name=info.name)
-                for info, result in zip(self.outputs, results, strict=True)
-            }
+            return self.results(values, lambda part: part.call)
 
-        return tf.function(
-            call, input_signature=[info.spec() for info in self.inputs], autograph=False
-        )
+        return tf.function(call, input_signature=self.specs(), autograph=False)
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Outputs by name of inputs by name, by Keras."""

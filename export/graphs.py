@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from wyner_export.functions import Graph, TensorInfo
+from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.model import WynerModel
 
 _WORDS = {"image": "images", "vector": "vectors", "series": "series"}
@@ -186,9 +187,14 @@ def _described(tensors: Tensors, name: str) -> dict[str, Any]:
 
 
 def graphs_of(model: WynerModel) -> tuple[Graph, ...]:
-    """Every graph of a model, with what goes in and what comes out; encoders before decoders."""
+    """Every graph of a model: parts, encoders before decoders, then what is made of them."""
     tensors = Tensors(model)
-    return tuple(
-        Graph(name=name, function=function, **_described(tensors, name))
-        for name, function in model.graphs().items()
+    parts = {
+        name: Graph(name=name, function=function, **_described(tensors, name))
+        for name, function in parts_of(model).items()
+    }
+    tasks = (
+        Graph(name=name, function=function, parts=parts, **_described(tensors, name))
+        for name, function in tasks_of(model).items()
     )
+    return (*parts.values(), *tasks)

@@ -9,6 +9,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,6 +17,7 @@ import onnxruntime
 
 from wyner_export.errors import ExportError
 from wyner_export.functions import Graph, TensorInfo
+from wyner_export.joining import join, without_parts
 
 # The newest that tf2onnx writes.
 OPSET = 18
@@ -37,17 +39,14 @@ def _named(values: list[onnx.ValueInfoProto], infos: tuple[TensorInfo, ...]) -> 
 
 
 def _check(model: onnx.ModelProto, graph: Graph) -> None:
-    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
-    if domains:
-        raise ExportError(f"{graph.name} needs operators of {sorted(domains)}, not only ONNX's own")
-    found = [value.name for value in model.graph.input]
-    expected = [info.name for info in graph.inputs]
-    if sorted(found) != sorted(expected):
-        raise ExportError(f"{graph.name} should have inputs {expected}. Received: {found}")
-    found = [value.name for value in model.graph.output]
-    expected = [info.name for info in graph.outputs]
-    if sorted(found) != sorted(expected):
-        raise ExportError(f"{graph.name} should have outputs {expected}. Received: {found}")
+    """Refuse other inputs or outputs than a graph should have."""
+    for kind, values, infos in (
+        ("inputs", model.graph.input, graph.inputs),
+        ("outputs", model.graph.output, graph.outputs),
+    ):
+        found, expected = [value.name for value in values], [info.name for info in infos]
+        if sorted(found) != sorted(expected):
+            raise ExportError(f"{graph.name} should have {kind} {expected}. Received: {found}")
 
 
 @contextlib.contextmanager
@@ -76,29 +75,55 @@ def _quiet() -> Iterator[None]:
         loggers[1].handlers[:] = handlers
 
 
-def write_onnx(graph: Graph, path: Path) -> None:
-    """Convert a graph, gate it, and write it.
-
-    Args:
-        graph: what to convert.
-        path: of the file.
-
-    Raises:
-        ExportError: if the converter, the checker, shape inference or onnxruntime refuses it, or
-            operators outside ONNX's own domain remain.
-    """
+def _converted(name: str, function: Any, specs: list[Any]) -> onnx.ModelProto:
+    """What tf2onnx makes of a `tf.function`; only ONNX's own operators."""
     try:
         # It reports errors to its log and its result alike, and raises none of them.
         with _quiet():
             import tf2onnx
 
-            model, _ = tf2onnx.convert.from_function(
-                graph.traced,
-                input_signature=[info.spec() for info in graph.inputs],
-                opset=OPSET,
-            )
+            model, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)
     except Exception as error:
-        raise ExportError(f"{graph.name} cannot be converted to ONNX: {error}") from error
+        raise ExportError(f"{name} cannot be converted to ONNX: {error}") from error
+    domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if domains:
+        raise ExportError(f"{name} needs operators of {sorted(domains)}, not only ONNX's own")
+    return model
+
+
+def _of_parts(graph: Graph, converted: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
+    function, calls = without_parts(graph)
+    model = _converted(graph.name, function, list(function.input_signature))
+    join(model.graph, [_onnx_of(part, converted).graph for part in calls])
+    return model
+
+
+def _onnx_of(graph: Graph, converted: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
+    """The ONNX model of a graph, of `converted` or added to it."""
+    if graph.name not in converted:
+        converted[graph.name] = (
+            _of_parts(graph, converted)
+            if graph.parts
+            else _converted(graph.name, graph.traced, graph.specs())
+        )
+    return converted[graph.name]
+
+
+def write_onnx(
+    graph: Graph, path: Path, converted: dict[str, onnx.ModelProto] | None = None
+) -> None:
+    """Convert a graph, gate it, and write it.
+
+    Args:
+        graph: what to convert.
+        path: of the file.
+        converted: what was converted before, by name; is added to. A part is taken from there.
+
+    Raises:
+        ExportError: if the converter, the checker, shape inference or onnxruntime refuses it, or
+            operators outside ONNX's own domain remain.
+    """
+    model = _onnx_of(graph, {} if converted is None else converted)
     model.graph.name = graph.name
     model.doc_string = graph.meaning
     _check(model, graph)

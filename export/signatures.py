@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import tensorflow as tf
 from wyner_export.examples import Example
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.graphs import Tensors
+from wyner_keras.graphs import transfer
 from wyner_keras.model import WynerModel
 
 Tensor = Any
@@ -60,26 +62,10 @@ def streams(latents: Iterable[str]) -> dict[str, int]:
     return {**of_latents, "noise_style_z": 0, "noise_concept_z": len(names)}
 
 
-def _outputs(graph: Graph, *values: Tensor) -> tuple[Tensor, ...]:
-    """Of a graph's trace, which all forms share: the SavedModel holds the networks once."""
-    results = graph.traced(*values)
-    return tuple(results[info.name] for info in graph.outputs)
-
-
 def _rows(model: WynerModel, grid: Graph, example: list[Any]) -> Signature:
     """Style transfer row by row: style i with concept i, so that a server may batch requests."""
     tensors = Tensors(model)
     side, other = model.side(grid.side), model.side(tensors.other(grid.side))
-
-    def transfer(
-        style: Tensor,
-        concept: Tensor,
-        noise_concept_z: Tensor,
-        noise_style_z: Tensor,
-        **noise: Tensor,
-    ) -> tuple[Tensor]:
-        drawn = (noise_concept_z, noise_style_z, noise.get(f"noise_{side.local_name}"))
-        return (model.transfer(side, other, style, concept, *drawn),)
 
     graph = Graph(
         name=f"{grid.name}_rows",
@@ -88,7 +74,8 @@ def _rows(model: WynerModel, grid: Graph, example: list[Any]) -> Signature:
             dataclasses.replace(info, shape=("n", *info.shape[1:])) for info in grid.inputs
         ),
         outputs=(tensors.data(side.name, meaning="generated {}"),),
-        function=transfer,
+        function=functools.partial(transfer, side, other),
+        parts=grid.parts,
     )
     count = min(map(len, example))
     return Signature(graph=graph, example=[value[:count] for value in example])
@@ -115,11 +102,14 @@ def _seeded(latents: Mapping[str, Any], name: str, noisy: Signature) -> Signatur
     stream = streams(latents)
 
     def call(**values: Tensor) -> tuple[Tensor, ...]:
-        noise = [
-            seeded_noise(latents[str(info.latent)], values[source[info.name]], stream[info.name])
+        given = {info.name: values[info.name] for info in data}
+        noise = {
+            info.name: seeded_noise(
+                latents[str(info.latent)], values[source[info.name]], stream[info.name]
+            )
             for info in noises
-        ]
-        return _outputs(noisy.graph, *(values[info.name] for info in data), *noise)
+        }
+        return noisy.graph.call(**given, **noise)
 
     graph = Graph(
         name=f"{name}_seeded",
@@ -162,15 +152,15 @@ def _png(name: str, seeded: Signature) -> Signature:
         )
 
     def call(**values: Tensor) -> tuple[Tensor, ...]:
-        arguments = [
-            decoded(values[f"{info.name}_bytes"], info)
+        given = {
+            info.name: decoded(values[f"{info.name}_bytes"], info)
             if info.dtype == "float32"
             else values[info.name]
             for info in inputs
-        ]
+        }
         return tuple(
             tf.map_fn(encode, images, fn_output_signature=tf.TensorSpec((), tf.string))
-            for images in _outputs(seeded.graph, *arguments)
+            for images in seeded.graph.call(**given)
         )
 
     graph = Graph(
@@ -189,12 +179,15 @@ def _png(name: str, seeded: Signature) -> Signature:
     return Signature(graph=graph, example=example)
 
 
-def _score_rows(model: WynerModel, example: Mapping[str, Any]) -> Signature:
+def _score_rows(
+    model: WynerModel, graphs: Mapping[str, Graph], examples: Mapping[str, Example]
+) -> Signature:
     """What x and y of a pair tell of each other, row by row, so that a server may batch them."""
     tensors = Tensors(model)
+    posteriors = {side: f"posterior_{side}_z" for side in tensors.sides}
 
     def score(**data: Tensor) -> tuple[Tensor]:
-        told = [side.read(data[side.name]).outputs() for side in model.sides]
+        told = [graphs[name].call(**{side: data[side]}) for side, name in posteriors.items()]
 
         def pair(row: Any) -> Tensor:
             x, y = ([part[None] for part in posterior] for posterior in row)
@@ -209,7 +202,8 @@ def _score_rows(model: WynerModel, example: Mapping[str, Any]) -> Signature:
         outputs=(tensors.pmi("n"),),
         function=score,
     )
-    return Signature(graph=graph, example=[example[side] for side in tensors.sides])
+    example = [examples[name].inputs[side] for side, name in posteriors.items()]
+    return Signature(graph=graph, example=example)
 
 
 def _told(name: str, meaning: str, values: Mapping[str, Any]) -> Signature:
@@ -258,8 +252,7 @@ def signatures(
         noisy = Signature(graph=graph, example=example)
         found.append(noisy)
         if graph.name == "score_pairs":
-            rows = {side: examples[f"posterior_{side}_z"].inputs[side] for side in sides}
-            found.append(_score_rows(model, rows))
+            found.append(_score_rows(model, {graph.name: graph for graph in graphs}, examples))
         if graph.name.startswith("transfer"):
             noisy = _rows(model, graph, example)
             found.append(noisy)

@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.data import Pairs
-from wyner_keras.latents import Latent, can_rank, prior_log_prob
+from wyner_keras.graphs import parts_of, tasks_of
+from wyner_keras.latents import Latent, prior_log_prob
 from wyner_keras.modality import Modality
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
@@ -107,17 +108,6 @@ class WynerModel(keras.Model, Tasks):
         """The side of that name."""
         return next(side for side in self.sides if side.name == name)
 
-    # What each graph computes; everything random comes in as noise.
-
-    def sample_z(self, side: Side, data: Tensor, noise: Tensor) -> Tensor:
-        """A sample of q(z|x), `(batch, size)`."""
-        return side.read(data).sample(noise)
-
-    def sample_local(self, side: Side, data: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        """A sample of q(u|x,z), `(batch, size)`."""
-        code = side.posterior(side.encode(data), z).sample(noise)
-        return side.local_of(code, z)
-
     def sample_prior(self, noise: Tensor) -> Tensor:
         """A sample of p(z), `(batch, size)`."""
         return self.z.prior_sample(noise) if self.prior is None else self.prior(noise)
@@ -127,135 +117,6 @@ class WynerModel(keras.Model, Tasks):
         if self.prior is not None:
             return self.prior.log_prob(z)
         return prior_log_prob(self.z, z)
-
-    def generate(
-        self, made: Side, given: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None
-    ) -> Tensor:
-        """Examples of `made`: z ~ q(z|given), v ~ p(v), then y_θ(v, z)."""
-        z = self.sample_z(given, data, noise_z)
-        local = None if made.local is None else made.local.prior_sample(noise_local)
-        return made.render(local, z)
-
-    def transfer(
-        self,
-        side: Side,
-        other: Side,
-        style: Tensor,
-        concept: Tensor,
-        noise_concept_z: Tensor,
-        noise_style_z: Tensor,
-        noise_local: Tensor | None,
-    ) -> Tensor:
-        """Examples of `side`, row i in the style i with the concept i.
-
-        u ~ q(u|x₀,z₀) with z₀ ~ q(z|x₀) from the style, z ~ q(z|y) from the concept of `other`.
-        """
-        z = self.sample_z(other, concept, noise_concept_z)
-        return side.render(self.style(side, style, noise_style_z, noise_local), z)
-
-    def style(
-        self, side: Side, data: Tensor, noise_z: Tensor, noise_local: Tensor | None
-    ) -> Tensor | None:
-        """A sample of q(u|x,z), z ~ q(z|x), `(batch, size)`; None where the side has no local."""
-        if side.local is None:
-            return None
-        z = self.sample_z(side, data, noise_z)
-        return self.sample_local(side, data, z, noise_local)
-
-    def transfer_grid(
-        self,
-        side: Side,
-        other: Side,
-        style: Tensor,
-        concept: Tensor,
-        noise_concept_z: Tensor,
-        noise_style_z: Tensor,
-        noise_local: Tensor | None,
-    ) -> Tensor:
-        """As `transfer`, every style with every concept, `(styles, concepts, *shape)`."""
-        styles, concepts = ops.shape(style)[0], ops.shape(concept)[0]
-        z = self.sample_z(other, concept, noise_concept_z)
-        local = self.style(side, style, noise_style_z, noise_local)
-
-        def spread(rows: Tensor, axis: int) -> Tensor:
-            size = rows.shape[-1]
-            rows = ops.broadcast_to(ops.expand_dims(rows, axis), (styles, concepts, size))
-            return ops.reshape(rows, (-1, size))
-
-        made = side.render(None if local is None else spread(local, 1), spread(z, 0))
-        return ops.reshape(made, (styles, concepts, *made.shape[1:]))
-
-    def graphs(self) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
-        """Every graph by its name, of inputs by name: what both Keras and a bundle run."""
-        found: dict[str, Callable[..., tuple[Tensor, ...]]] = {}
-        for side in self.sides:
-            found |= self._graphs_of(side)
-
-        def generate_pairs(noise_z: Tensor, **noise: Tensor) -> tuple[Tensor, ...]:
-            z = self.sample_prior(noise_z)
-            return tuple(
-                side.render(
-                    None
-                    if side.local is None
-                    else side.local.prior_sample(noise[f"noise_{side.local_name}"]),
-                    z,
-                )
-                for side in self.sides
-            )
-
-        def score_pairs(**posteriors: Tensor) -> tuple[Tensor]:
-            x, y = (
-                [posteriors[f"{side.name}_{name}"] for name in self.z.output_names]
-                for side in self.sides
-            )
-            return (self.z.log_pmi(x, y),)
-
-        found["generate_pairs"] = generate_pairs
-        if can_rank(self.z):
-            found["score_pairs"] = score_pairs
-        return found
-
-    def _graphs_of(self, side: Side) -> dict[str, Callable[..., tuple[Tensor, ...]]]:
-        (other,) = (each for each in self.sides if each is not side)
-        name, local, noise_local = side.name, side.local_name, f"noise_{side.local_name}"
-
-        def encode_z(noise_z: Tensor, **data: Tensor) -> tuple[Tensor]:
-            return (self.sample_z(side, data[name], noise_z),)
-
-        def encode_local(z: Tensor, **given: Tensor) -> tuple[Tensor]:
-            return (self.sample_local(side, given[name], z, given[noise_local]),)
-
-        def posterior_z(**data: Tensor) -> tuple[Tensor, ...]:
-            return side.read(data[name]).outputs()
-
-        def decode(z: Tensor, **given: Tensor) -> tuple[Tensor]:
-            return (side.render(given.get(local), z),)
-
-        def generate(noise_z: Tensor, **given: Tensor) -> tuple[Tensor]:
-            data, noise = given[other.name], given.get(noise_local)
-            return (self.generate(side, other, data, noise_z, noise),)
-
-        def transfer(
-            style: Tensor,
-            concept: Tensor,
-            noise_concept_z: Tensor,
-            noise_style_z: Tensor,
-            **noise: Tensor,
-        ) -> tuple[Tensor]:
-            drawn = (noise_concept_z, noise_style_z, noise.get(noise_local))
-            return (self.transfer_grid(side, other, style, concept, *drawn),)
-
-        found: dict[str, Callable[..., tuple[Tensor, ...]]] = {
-            f"encode_{name}_z": encode_z,
-            f"encode_{name}_{local}": encode_local,
-            f"posterior_{name}_z": posterior_z,
-            f"decode_{name}": decode,
-            f"generate_{name}": generate,
-            f"transfer_{name}": transfer,
-        }
-        if side.local is None:
-            del found[f"encode_{name}_{local}"]
-        return found
 
     @property
     def side_entries(self) -> dict[str, dict[str, Any]]:
@@ -290,7 +151,12 @@ class WynerModel(keras.Model, Tasks):
 
     @functools.cached_property
     def _compiled_graphs(self) -> dict[str, Any]:
-        return {name: traced_once(graph) for name, graph in self.graphs().items()}
+        parts = {name: traced_once(part) for name, part in parts_of(self).items()}
+        tasks = {
+            name: traced_once(functools.partial(task, parts))
+            for name, task in tasks_of(self).items()
+        }
+        return parts | tasks
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of a graph, in their order.

@@ -256,8 +256,8 @@ def test_what_a_manifest_cannot_hold_is_refused_before_any_conversion(least, nev
 def test_an_export_with_a_planted_fault_leaves_nothing(least, only, tmp_path, monkeypatch):
     """The whole path: a converter that spoils one graph, named by the error."""
 
-    def spoil(graph, path):
-        write_onnx(graph, path)
+    def spoil(graph, path, *others):
+        write_onnx(graph, path, *others)
         model = onnx.load(path)
         planted.weight_off(model)
         onnx.save(model, path)
