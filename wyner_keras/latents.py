@@ -472,6 +472,24 @@ class Gaussian:
         return self.mean, self.log_variance
 
 
+def kinds_of(family: Latent) -> Latent | None:
+    """The part of a latent that has finitely many values; None for a continuum.
+
+    All of it, or the kinds of a `Product`: its first parameters, and a sample's first columns.
+
+    Example:
+        >>> kinds_of(Categorical(n=1, k=3))
+        Categorical(n=1, k=3)
+    """
+    part = getattr(family, "kinds", family)
+    return None if part.values() is None else part
+
+
+def of_kinds(distribution: Distribution) -> Distribution:
+    """The distribution of the kinds alone, where a latent has other parts too."""
+    return getattr(distribution, "kinds", distribution)
+
+
 def can_rank(family: Latent) -> bool:
     """Whether a family has a pointwise mutual information; see `Latent.log_pmi`.
 

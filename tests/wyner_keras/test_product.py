@@ -11,6 +11,7 @@ from scipy.special import log_softmax, logsumexp, softmax
 import wyner_keras as wk
 from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian, Latent, is_standard_normal
+from wyner_keras.losses.joint import legible
 from wyner_keras.product import Product
 
 COUNT = 20_000
@@ -272,21 +273,24 @@ def columns():
     return wk.Pairs(*sides, x_labels=labels, y_labels=labels)
 
 
-@pytest.fixture(scope="module")
-def trained(columns):
-    """A model whose every stage has run, and the names of those that had something to do."""
+def _model():
+    """An untrained model of such columns."""
     vector = wk.Vector(kinds=("real",) * 3)
     settings = wk.SideSettings(
         hidden=(8,), reader="features", local=DiagonalGaussian(dim=2), flow_steps=1
     )
-    model = wk.WynerModel(
+    return wk.WynerModel(
         Product(Categorical(n=1, k=3), DiagonalGaussian(dim=1)),
         {"x": vector, "y": vector},
         codecs={name: vector.codec(None, 0) for name in "xy"},
         settings=dict.fromkeys("xy", settings),
     )
-    ran = []
-    losses = wk.losses
+
+
+@pytest.fixture(scope="module")
+def trained(columns):
+    """A model whose every stage has run, and the names of those that had something to do."""
+    model, ran, losses = _model(), [], wk.losses
     for loss in (losses.Alignment(dimensions=3), losses.Joint(), losses.Matching()):
         ran.append(_run(model, loss, columns))
     return model, [*ran, _run(model, losses.Marginal(), columns)]
@@ -306,10 +310,21 @@ def _run(model, loss, pairs):
 def test_every_stage_trains_a_model_of_it(trained, columns):
     model, stages = trained
     assert stages[0].shared_nats > 0.5
-    # z is legible by no table of values: decoders are not asked to show a concept.
-    assert not any(name.startswith("concept") for name in stages[1].objective.weights(model))
-    assert wk.losses.Refinement().adapted(model, columns) is None
     assert np.ptp(model.prior.means.numpy()) > 0  # p(z) is fitted
+
+
+def test_decoders_are_asked_to_show_its_kinds_where_both_sides_tell_them(columns):
+    model, losses = _model(), wk.losses
+    for side in model.sides:
+        # Of columns (2, 0), (0, 2) and (0, 0) the logits (40, 0, 20), (0, 40, 20) and (0, 0, 20).
+        (hidden,), output = side.expert_network.hidden_layers, side.expert_network.output_layer
+        hidden.set_weights([np.eye(3, 8), np.zeros(8)])
+        output.set_weights([20 * np.eye(8, 5) * ([1], [1], *[[0]] * 6), 20 * np.eye(5)[2]])
+    assert legible(model, columns) == pytest.approx(1, abs=1e-3)  # I(K_x; K_y) = H(K) = log 3
+    assert losses.Refinement().adapted(model, columns) == losses.Refinement()
+    for side in model.sides:
+        side.expert_network.output_layer.bias.assign(1e3 * np.eye(5)[2])
+    assert losses.Joint().adapted(model, columns) == losses.Joint(concept_weight=0.0)
 
 
 def test_it_generates_ranks_and_comes_back_from_a_file(trained, columns, tmp_path):

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.latents import Distribution, kinds_of, of_kinds
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
 from wyner_keras.side import Side
@@ -29,18 +30,28 @@ def legible(model: WynerModel, pairs: Any) -> float:
     value exactly would make them exaggerate.
 
     Returns:
-        A share in [0, 1]; 0 where z has no finite values, or always the same.
+        A share in [0, 1], of the kinds alone where z has quantities too; 0 where it has no kinds,
+        or always the same.
     """
-    values = model.z.values()
-    if values is None:
+    kinds = kinds_of(model.z)
+    if kinds is None:
         return 0.0
     pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
     parts = [model.experts(part) for part in model.parts(pairs)]
-    experts = [ops.concatenate(side, axis=0) for side in zip(*parts, strict=True)]
-    (share,) = model.z.product(*experts).outputs()
-    share = ops.reshape(ops.mean(share, axis=0), (-1, model.z.size))
+    experts = [
+        ops.concatenate(side, axis=0)[:, : kinds.parameter_size]
+        for side in zip(*parts, strict=True)
+    ]
+    (share,) = kinds.product(*experts).outputs()
+    share = ops.mean(share, axis=0)
     entropy = -float(ops.sum(share * ops.log(ops.maximum(share, 1e-12))))
-    return float(model.z.shared_information(*experts)) / max(entropy, 1e-6)
+    return float(kinds.shared_information(*experts)) / max(entropy, 1e-6)
+
+
+def misread(model: WynerModel, read: Distribution, z: Tensor) -> Tensor:
+    """−log q(z) of what was read, of the kinds alone where z has quantities too; `(batch,)`."""
+    kinds = kinds_of(model.z) or model.z
+    return -of_kinds(read).log_prob(z[:, : kinds.size])
 
 
 def _mixed(
@@ -131,7 +142,7 @@ class Joint(Loss):
                     mixed = mixed + self.concept_noise * draw.normal(ops.shape(mixed))
                 data = side.codec.decode(mixed) if side.settings.expert == "data" else None
                 read = model.z.product(side.expert(side.read_by_expert(data, mixed), training))
-                terms[f"concept_{side.name}"] = -read.log_prob(other_z)
+                terms[f"concept_{side.name}"] = misread(model, read, other_z)
             error = objectives.squared_error(h[side.name], side.decode(code, z))
             terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
         return terms
@@ -182,7 +193,7 @@ class Refinement(Loss):
             mixed, other_z = _mixed(model, side, code, z, draw, rows_of(h), flows=True)
             data = side.codec.decode(mixed) if side.reads_data else None
             read = side.read(data, mixed)  # q(z|x'), without dropout
-            terms[f"concept_{side.name}"] = -read.log_prob(other_z)
+            terms[f"concept_{side.name}"] = misread(model, read, other_z)
             error = objectives.squared_error(h[side.name], side.decode(code, z))
             terms[f"reconstruction_{side.name}"] = error / draw.two_epsilon_squared
         return terms

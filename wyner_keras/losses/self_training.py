@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.data.checks import check_share
-from wyner_keras.losses.joint import LEGIBLE, legible
+from wyner_keras.latents import of_kinds
+from wyner_keras.losses.joint import LEGIBLE, legible, misread
 from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.model import WynerModel
 
@@ -21,13 +22,13 @@ Tensor = Any
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class SelfTraining(Loss):
-    """Readers that teach themselves: q(z|x) and e(z;x) of a z with finite values, from singles too.
+    """Readers that teach themselves: q(z|x) and e(z;x) of a z with kinds, from singles too.
 
     Minimises −log q(z*|x') − log e(z*;x), normalised with p(z), and the same for y. x' is x as its
     reader sees it while it is trained: an image shifted and sheared, features with noise. z* is the
-    mode of q(z|x,y) for partners, and for a single that of q(z|x) of x as it is; where it has less
-    than `confidence`, nothing is learnt. q(z|x,y) is that of the experts as the stage found them:
-    of experts that learn from singles, kinds would drift into one another.
+    most probable kind of q(z|x,y) for partners, and for a single that of q(z|x) of x as it is;
+    where it has less than `confidence`, nothing is learnt. q(z|x,y) is that of the experts as the
+    stage found them: of experts that learn from singles, kinds would drift into one another.
 
     Args:
         confidence: probability that the mode has at least.
@@ -82,10 +83,10 @@ class SelfTraining(Loss):
             sure = ops.where(partners, joint[1], own[1]) >= self.confidence
             if side.reader_network is not None:
                 read = side.read(data, features, training)
-                terms[f"reader_{side.name}"] = -ops.where(sure, read.log_prob(value), 0.0)
+                terms[f"reader_{side.name}"] = ops.where(sure, misread(model, read, value), 0.0)
             expert = side.expert(side.read_by_expert(data, features), training)
-            log_prob = model.z.product(expert).log_prob(value)
-            terms[f"expert_{side.name}"] = -ops.where(sure, log_prob, 0.0)
+            read = model.z.product(expert)
+            terms[f"expert_{side.name}"] = ops.where(sure, misread(model, read, value), 0.0)
         return terms
 
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class SelfTraining(Loss):
 
 
 def _mode(distribution: Any) -> tuple[Tensor, Tensor]:
-    """The most probable value `(batch, size)`, and its probability `(batch,)`; constants."""
-    value = ops.stop_gradient(distribution.mode)
-    return value, ops.exp(ops.stop_gradient(distribution.log_prob(value)))
+    """The most probable kind `(batch, k)`, and its probability `(batch,)`; constants."""
+    kinds = of_kinds(distribution)
+    value = ops.stop_gradient(kinds.mode)
+    return value, ops.exp(ops.stop_gradient(kinds.log_prob(value)))

@@ -8,6 +8,7 @@ from scipy import stats
 from scipy.special import log_softmax, softmax
 
 from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.product import Product
 
 
 class StillDraw:
@@ -47,7 +48,29 @@ def mlp(network, *inputs):
     return values @ kernel + bias
 
 
+def by_part(latent, made, *values):
+    """What is made of the kinds, beside what is made of the quantities; kinds come first."""
+    k = latent.kinds.k
+    kinds = made(latent.kinds, *(each[:, :k] for each in values))
+    quantities = made(latent.quantities, *(each[:, k:] for each in values))
+    return np.concatenate([kinds, quantities], axis=1)
+
+
+def uniform_kinds(latent, noise):
+    """Normal noise with that of the kinds made uniform."""
+    return np.concatenate(
+        [stats.norm.cdf(noise[:, : latent.kinds.k]), noise[:, latent.kinds.k :]], axis=1
+    )
+
+
 def sample(latent, parameters, noise, temperature):
+    if isinstance(latent, Product):
+        return by_part(
+            latent,
+            lambda part, *given: sample(part, *given, temperature),
+            parameters,
+            uniform_kinds(latent, noise),
+        )
     if isinstance(latent, DiagonalGaussian):
         mean, log_variance = np.split(parameters, 2, axis=1)
         return mean + np.exp(log_variance / 2) * noise
@@ -56,6 +79,8 @@ def sample(latent, parameters, noise, temperature):
 
 
 def prior_sample(latent, noise):
+    if isinstance(latent, Product):
+        return by_part(latent, prior_sample, uniform_kinds(latent, noise))
     if isinstance(latent, DiagonalGaussian):
         return np.asarray(noise)
     scores = -np.log(-np.log(noise)).reshape(-1, latent.n, latent.k)
@@ -83,6 +108,8 @@ def log_prob(latent, parameters, value):
 
 def product(latent, *experts):
     """The parameters of prior × experts."""
+    if isinstance(latent, Product):
+        return by_part(latent, product, *experts)
     if not isinstance(latent, DiagonalGaussian):
         return sum(experts)
     moments = [np.split(expert, 2, axis=1) for expert in experts]

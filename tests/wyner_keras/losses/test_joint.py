@@ -15,6 +15,7 @@ VARIANTS = {
     "categorical z": {},
     "gaussian z": {"z": DiagonalGaussian(dim=3)},
     "several variables of z": {"z": Categorical(n=2, k=3)},
+    "kinds and quantities of z": {"z": wk.Product(Categorical(n=1, k=3), DiagonalGaussian(dim=2))},
     "categorical v": {"v": Categorical(n=2, k=2), "flow_steps": 0},
     "no u": {"u": False, "flow_steps": 0},
     "no local latents": {"u": False, "v": False, "flow_steps": 0},
@@ -58,7 +59,10 @@ def terms(oracle, loss, model, rows, still, *, refines):
                 parameters = oracle.read(side, z_latent, made, mixed)
             else:
                 parameters = oracle.product(z_latent, oracle.mlp(side.expert_network, mixed))
-            found[f"concept_{side.name}"] = -oracle.log_prob(z_latent, parameters, other_z)
+            # Of kinds beside quantities the kinds alone, which come first.
+            kinds = getattr(z_latent, "kinds", z_latent)
+            told = parameters[:, : kinds.parameter_size], other_z[:, : kinds.size]
+            found[f"concept_{side.name}"] = -oracle.log_prob(kinds, *told)
         error = np.square(own - oracle.decode(side, code, z)).sum(axis=1)
         found[f"reconstruction_{side.name}"] = error / still.two_epsilon_squared
     return found
