@@ -201,7 +201,7 @@ class WynerModel(keras.Model, Tasks):
                 found[f"{side.name}_expert"] = (self.by_rows(side, store, side.expert), column)
         return found
 
-    def parts(self, pairs: Pairs) -> Iterator[dict[str, Tensor]]:
+    def batches(self, pairs: Pairs) -> Iterator[dict[str, Tensor]]:
         """Batches of `rows` of all pairs in their order, of 1,000 each; "partners" if there are."""
         rows = self.rows(pairs)
         for start in range(0, len(pairs), _AT_ONCE):
@@ -292,7 +292,7 @@ class WynerModel(keras.Model, Tasks):
             return tuple(map(output, range(len(self.z.output_names))))
 
         step = traced_once(outputs)
-        self.prior.fit(step(**part) for part in self.parts(pairs))
+        self.prior.fit(step(**part) for part in self.batches(pairs))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Reconstructions of a batch of pairs, at the modes of the posteriors."""

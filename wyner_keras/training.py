@@ -169,7 +169,7 @@ def _carry_out(
         trained.history[settings.name] = {}
         _finish(trained, settings.name, start, folder)
         return
-    pairs, validation = loss.parts(pairs, trained.recipe.seed)
+    pairs, validation = loss.split(pairs, trained.recipe.seed)
     if settings.passes > 1:
         pairs = pairs.select(np.tile(np.arange(len(pairs)), settings.passes))
     stage = Stage(trained.model, loss)

@@ -127,7 +127,7 @@ class Alignment(Loss):
         """Where an expert does."""
         return any(side.settings.expert == "data" for side in model.sides)
 
-    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+    def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:
         """Where z is found it is found on pairs apart, unless there are too few."""
         if not self.find or len(pairs) < _LEAST_VALIDATION / _VALIDATION:
             return pairs, None

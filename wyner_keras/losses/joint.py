@@ -37,7 +37,7 @@ def legible(model: WynerModel, pairs: Any) -> float:
     if kinds is None:
         return 0.0
     pairs = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
-    parts = [model.experts(part) for part in model.parts(pairs)]
+    parts = [model.experts(part) for part in model.batches(pairs)]
     experts = [
         ops.concatenate(side, axis=0)[:, : kinds.parameter_size]
         for side in zip(*parts, strict=True)

@@ -99,7 +99,7 @@ class Loss:
         """What batches hold by name, a row a pair, in place of features; None for those."""
         return None
 
-    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+    def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:
         """Pairs to train on, with singles where it takes them; and pairs to choose by, or None."""
         return (pairs.with_singles() if self.takes_singles else pairs), None
 

@@ -144,7 +144,7 @@ def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
     step = tf.function(
         lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True, autograph=False
     )
-    batches = [step(part) for part in model.parts(pairs)]
+    batches = [step(part) for part in model.batches(pairs)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 

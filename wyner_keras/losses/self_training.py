@@ -59,7 +59,7 @@ class SelfTraining(Loss):
         """None where there are no singles, or z stands for no concept, see `legible`."""
         return self if any(map(len, pairs.singles)) and legible(model, pairs) >= LEGIBLE else None
 
-    def parts(self, pairs: Any, seed: int) -> tuple[Any, Any]:
+    def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:
         """Pairs and singles, of which pairs are a share."""
         return pairs.with_singles(self.share), None
 
@@ -92,7 +92,7 @@ class SelfTraining(Loss):
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
         """Features, and the mode of q(z|x,y) as it is before anything is learnt."""
         model, found = stage.model, []
-        for part in model.parts(pairs):
+        for part in model.batches(pairs):
             value, probability = _mode(model.joint_z(part))
             own = {f"{side.name}_features": part[f"{side.name}_features"] for side in model.sides}
             found.append({**own, "told": value, "told_sure": probability})

@@ -36,7 +36,7 @@ def found(make_model, pairs, epochs=30, seed=0, **settings):
     model = make_model(z=Categorical(n=1, k=7), hidden=(32,), dropout=0.0, noise=0.0, seed=seed)
     stage = wk.Stage(model, Alignment(**{"dimensions": 6, "find": True} | settings))
     stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
-    trained, validation = stage.objective.parts(pairs, seed=seed)
+    trained, validation = stage.objective.split(pairs, seed=seed)
     history = stage.fit(
         trained, batch_size=128, epochs=epochs, validation_data=validation, verbose=0
     ).history
@@ -162,13 +162,13 @@ def test_shuffled_pairs_share_nothing(make_model, labelled, seed):
 
 
 def test_what_is_found_is_chosen_on_pairs_apart(labelled):
-    trained, validation = Alignment(find=True).parts(labelled, seed=0)
+    trained, validation = Alignment(find=True).split(labelled, seed=0)
     rows = [set(part.index[:, 0]) for part in (trained, validation)]
     assert not rows[0] & rows[1]
     assert len(rows[1]) == pytest.approx(0.15 * len(labelled), abs=2)
-    assert Alignment().parts(labelled, seed=0)[1] is None
+    assert Alignment().split(labelled, seed=0)[1] is None
     few = labelled.take(20)
-    assert Alignment(find=True).parts(few, seed=0) == (few, None)
+    assert Alignment(find=True).split(few, seed=0) == (few, None)
 
 
 @pytest.mark.parametrize(

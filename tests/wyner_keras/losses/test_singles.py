@@ -99,7 +99,7 @@ def test_flows_learn_from_the_codes_of_singles(make_model, seen, still):
 def test_the_prior_is_fitted_to_what_every_row_tells(make_model, seen):
     model = make_model()
     model.fit_prior(seen)
-    found = [part for batch in model.parts(seen) for part in model.known_z(batch, _flat)]
+    found = [part for batch in model.batches(seen) for part in model.known_z(batch, _flat)]
     share = np.concatenate(found).mean(axis=0)
     draws = model.sample_prior(np.random.default_rng(0).random((4000, 3), np.float32))
     np.testing.assert_allclose(np.mean(draws, axis=0), share, atol=0.05)
@@ -110,10 +110,10 @@ def test_the_prior_is_fitted_to_what_every_row_tells(make_model, seen):
 )
 def test_stages_of_singles_train_on_all_rows(training, make_model, seen):
     few = seen.select(np.flatnonzero(seen.partners))._with(partners=None)
-    assert len(training.parts(few, 0)[0]) >= 24
+    assert len(training.split(few, 0)[0]) >= 24
     bare = few.validation(0.3)[1]
-    assert training.parts(bare, 0)[0] is bare
-    assert len(wk.losses.Alignment().parts(few, 0)[0]) == 12
+    assert training.split(bare, 0)[0] is bare
+    assert len(wk.losses.Alignment().split(few, 0)[0]) == 12
 
 
 # Self-training
@@ -161,7 +161,8 @@ def test_pairs_are_taught_what_experts_said_before_they_learnt(make_model, seen)
 
 
 def _mode_of_pairs(model, pairs):
-    return np.concatenate([model.joint_z(part).mode for part in model.parts(pairs)]).argmax(axis=1)
+    modes = [model.joint_z(part).mode for part in model.batches(pairs)]
+    return np.concatenate(modes).argmax(axis=1)
 
 
 def test_singles_make_experts_of_few_pairs_better(make_model):
