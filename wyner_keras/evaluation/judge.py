@@ -17,6 +17,7 @@ import platformdirs
 from wyner_keras.data import ArrayRows, Pairs, Rows, Subset
 from wyner_keras.data.checks import check_labels, check_whole
 from wyner_keras.data.rows import blocks
+from wyner_keras.execution import execution
 from wyner_keras.files import whole
 from wyner_keras.modality import Modality, modality_of
 from wyner_keras.networks.classifier import build_classifier
@@ -95,12 +96,13 @@ class Judge:
         kind = modality.describe()["kind"]
         network = build_classifier(kind, modality.shape, len(classes), sample, seed)
         trained = keras.Model(network.input, network.outputs[0])
-        schedule = keras.optimizers.schedules.CosineDecay(2e-3, epochs * math.ceil(count / batch))
+        steps = math.ceil(count / batch)
+        schedule = keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)
         trained.compile(
             optimizer=keras.optimizers.Adam(schedule),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
-            jit_compile=False,  # XLA slows small convolutions on a CPU
+            **execution(steps, epochs),  # XLA slows small convolutions on a CPU
         )
         batches = Pairs(rows, rows, x_modality=modality).batches(
             batch, by_pair={"class": targets.astype(np.float32)}, seed=seed
