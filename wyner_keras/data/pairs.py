@@ -515,12 +515,16 @@ class Pairs:
             [0.0, 1.0, 2.0]
         """
         parts, calls_back = self._data_parts() if data else ({}, False)
-        for name, (array, column) in (by_row or {}).items():
-            parts[name] = as_part(read_checked(array, name, len(self.stores[column])), column)
-        for name, array in (by_pair or {}).items():
-            parts[name] = as_part(read_checked(array, name, len(self)), None)
+        arrays: list[tuple[str, Any, int | None, int]] = [
+            *((n, a, at, len(self.stores[at])) for n, (a, at) in (by_row or {}).items()),
+            *((name, array, None, len(self)) for name, array in (by_pair or {}).items()),
+        ]
         if self.partners is not None:
-            parts["partners"] = as_part(read_array(self.partners))
+            arrays.append(("partners", self.partners, None, len(self)))
+        for name, array, column, count in arrays:
+            read, own = read_checked(array, name, count)
+            parts[name] = as_part(read, column)
+            calls_back |= own
         if not parts:
             raise ValueError("batches should hold examples or arrays. Received: neither")
         return self._stream(
@@ -556,12 +560,12 @@ class Pairs:
                 f"batch_size should be at most the {len(self)} pairs when drop_remainder is set. "
                 f"Received: {batch_size}"
             )
-        index = read_array(self.index)
+        index, own = read_array(self.index)
         return stream(
             len(self),
             batch_size,
             lambda positions: gather(positions, index(positions)),
-            calls_back=calls_back,
+            calls_back=calls_back or own,
             shuffle=shuffle,
             seed=seed,
             drop_remainder=drop_remainder,

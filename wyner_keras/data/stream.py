@@ -22,8 +22,8 @@ Read = Callable[[Any], Any]
 Part = Callable[[Any, Any], Any]
 """From positions of pairs `(batch,)`, and their rows `(batch, 2)`, to what a batch holds."""
 
-_IN_TENSORFLOW = 2**30  # bytes of an array, at most, that TensorFlow gets a copy of
-_PARALLEL = 2  # batches read at the same time, from what is not in memory
+_COPIED = 2**27  # bytes of an array, at most, that TensorFlow gets a copy of
+_PARALLEL = 2  # batches read at the same time, where that runs Python
 _tensors: Any = weakref.WeakKeyDictionary()  # by store
 
 
@@ -31,7 +31,7 @@ def read_rows(rows: Rows) -> tuple[Read, bool]:
     """How a pipeline reads a store, and whether it calls back into Python for that.
 
     Args:
-        rows: a store; of one in memory TensorFlow holds a copy as long as the store lives.
+        rows: a store; of one in little memory TensorFlow holds a copy as long as the store lives.
 
     Example:
         >>> from wyner_keras.data.rows import ArrayRows
@@ -39,52 +39,60 @@ def read_rows(rows: Rows) -> tuple[Read, bool]:
         >>> read([2]).numpy().tolist(), calls_back
         ([[0.0, 0.0, 1.0]], False)
     """
-    import tensorflow as tf
-
     store, within = root(rows)
-    array = store.array
-    if array is None or array.nbytes > _IN_TENSORFLOW:
-
-        def call_back(positions: Any) -> Any:
-            found = tf.numpy_function(rows.take, [positions], rows.dtype, stateful=False)
-            return tf.ensure_shape(found, (positions.shape[0], *rows.shape))
-
-        return call_back, True
+    if store.array is None or store.array.nbytes > _COPIED:
+        return _calling_back(rows.take, rows.dtype, rows.shape), True
     if store not in _tensors:
-        _tensors[store] = read_array(array)
+        _tensors[store], _ = read_array(store.array)
     read = _tensors[store]
     if within is None:
         return read, False
-    places = read_array(within)
+    places, _ = read_array(within)
     return lambda positions: read(places(positions)), False
 
 
-def read_array(array: NDArray[Any]) -> Read:
-    """How a pipeline reads an array of its own copy.
+def read_array(array: NDArray[Any]) -> tuple[Read, bool]:
+    """How a pipeline reads an array, and whether it calls back into Python for that.
 
     Args:
-        array: `(n, ...)`.
+        array: `(n, ...)`; of a small one TensorFlow has a copy of its own.
 
     Example:
-        >>> read_array(np.arange(3))([2, 0]).numpy().tolist()
-        [2, 0]
+        >>> read, calls_back = read_array(np.arange(3))
+        >>> read([2, 0]).numpy().tolist(), calls_back
+        ([2, 0], False)
     """
     import tensorflow as tf
 
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.nbytes > _COPIED:
+        return _calling_back(array.__getitem__, array.dtype, array.shape[1:]), True
     with tf.device("CPU:0"):
         tensor = tf.convert_to_tensor(array)
-    return lambda positions: tf.gather(tensor, positions)
+    return lambda positions: tf.gather(tensor, positions), False
 
 
-def read_checked(array: Any, name: str, count: int) -> Read:
+def _calling_back(
+    take: Callable[[NDArray[np.int64]], Any], dtype: Any, shape: tuple[int, ...]
+) -> Read:
+    import tensorflow as tf
+
+    def read(positions: Any) -> Any:
+        found = tf.numpy_function(take, [positions], dtype, stateful=False)
+        return tf.ensure_shape(found, (positions.shape[0], *shape))
+
+    return read
+
+
+def read_checked(array: Any, name: str, count: int) -> tuple[Read, bool]:
     """As `read_array`, of an array that should have a row for each of `count`.
 
     Raises:
         ValueError: when it has another number of rows.
 
     Example:
-        >>> read_checked([5, 6], "codes", 2)([1]).numpy().tolist()
+        >>> read, _ = read_checked([5, 6], "codes", 2)
+        >>> read([1]).numpy().tolist()
         [6]
     """
     values = as_array(array, name, f"an array of {count} rows")
@@ -99,7 +107,8 @@ def as_part(
     """A part of a batch, read for the rows of one side; for pairs where no column is given.
 
     Example:
-        >>> as_part(read_array(np.arange(9)), column=1)([0], np.array([[7, 8]])).numpy().tolist()
+        >>> read, _ = read_array(np.arange(9))
+        >>> as_part(read, column=1)([0], np.array([[7, 8]])).numpy().tolist()
         [8]
     """
 

@@ -19,7 +19,7 @@ def _store(kind: str, array: np.ndarray, folder):
 @pytest.fixture(params=["memory", "memmap", "large memmap"])
 def pairs(request, tmp_path, monkeypatch) -> Pairs:
     if "large" in request.param:
-        monkeypatch.setattr("wyner_keras.data.stream._IN_TENSORFLOW", 0)
+        monkeypatch.setattr("wyner_keras.data.stream._COPIED", 0)
         monkeypatch.setattr("wyner_keras.data.door.SMALL", 0)
     rng = np.random.default_rng(0)
     x, y = (rng.integers(0, 256, (n, 3, 2, 1), np.uint8) for n in (5, 7))
