@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.data import Pairs
+from wyner_keras.data import Pairs, rows_at_once
 from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.latents import Latent, prior_log_prob
 from wyner_keras.modality import Modality
@@ -24,7 +24,7 @@ from wyner_keras.side import Side, SideSettings, seeds_of
 from wyner_serving.tasks import Tasks
 
 Tensor = Any
-_AT_ONCE = 1000  # rows encoded at once
+_AT_ONCE = 1000  # rows encoded at once, at most
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -185,7 +185,8 @@ class WynerModel(keras.Model, Tasks):
         def of(batch: Tensor) -> Tensor:
             return made(side.modality.prepare(batch))
 
-        return in_parts(of, len(rows), lambda places: rows.take(places))
+        at_once = rows_at_once(rows.shape, _AT_ONCE)
+        return in_parts(of, len(rows), lambda places: rows.take(places), at_once)
 
     def rows(self, pairs: Pairs, experts: bool = True) -> dict[str, tuple[np.ndarray, int]]:
         """What losses read of the rows of pairs, and each one's column of `pairs.index`.
@@ -443,16 +444,20 @@ def traced_once(made: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def in_parts(
-    made: Callable[[Tensor], Tensor], count: int, taken: Callable[[np.ndarray], np.ndarray]
+    made: Callable[[Tensor], Tensor],
+    count: int,
+    taken: Callable[[np.ndarray], np.ndarray],
+    at_once: int = _AT_ONCE,
 ) -> np.ndarray:
-    """What is made of rows, 1,000 at a time.
+    """What is made of rows, some at a time.
 
     Args:
         made: of a batch of rows.
         count: of the rows.
         taken: gives the rows at some places.
+        at_once: rows of a batch.
     """
-    places = np.split(np.arange(count), range(_AT_ONCE, count, _AT_ONCE))
+    places = np.split(np.arange(count), range(at_once, count, at_once))
     # To trace it for one call would take longer than the call.
     step = traced_once(made) if len(places) > 1 else made
     return np.concatenate([np.asarray(step(tf.constant(taken(part)))) for part in places])

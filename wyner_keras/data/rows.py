@@ -15,6 +15,17 @@ _BLOCK = 2**25  # bytes looked at in one go
 _REUSED = 2**26  # bytes of an array, at most, whose memory is used again
 _ALIGNMENT = 64  # bytes; TensorFlow copies what is aligned to less
 SMALL = 2**30  # bytes that are kept in memory, at most, of what lies elsewhere
+_NUMBERS = 2**23  # that are computed with at once
+
+
+def rows_at_once(shape: tuple[int, ...], most: int) -> int:
+    """How many rows to compute with at once: `most`, or fewer where they are large.
+
+    Example:
+        >>> rows_at_once((28, 28, 1), 1000), rows_at_once((128, 128, 3), 1000)
+        (1000, 170)
+    """
+    return max(1, min(most, _NUMBERS // math.prod(shape)))
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.data import rows_at_once
 from wyner_keras.execution import execution
 
 Tensor = Any
@@ -121,7 +122,8 @@ def moments(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and deviation `of` rows over the first axis and `axes`, NaN left out, float64."""
     total = squares = count = 0.0
-    for batch, _ in pairs.dataset(_AT_ONCE, shuffle=False):
+    at_once = rows_at_once(pairs.stores[0].shape, _AT_ONCE)
+    for batch, _ in pairs.dataset(at_once, shuffle=False):
         rows = of(np.asarray(batch, np.float64))
         known = ~np.isnan(rows)
         rows = np.where(known, rows, 0.0)

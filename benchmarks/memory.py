@@ -1,0 +1,86 @@
+"""How much memory does a training take whose pairs lie in files that are mapped?
+
+Pairs of 64×64 colour images, made as they are written, are trained on for one epoch of each stage.
+After each stage: the most that the process had of its own since the last (what it computes with)
+and the most resident (pages of the files among it, which the system takes back when it needs them).
+
+Run: python benchmarks/memory.py PAIRS [PAIRS ...]   (each in a process of its own)
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+SHAPE, _WRITTEN = (64, 64, 3), 2000
+
+
+def write(path: Path, count: int, seed: int) -> np.memmap:
+    """Blocks of colour, whose mean brightness both sides share."""
+    rows = np.memmap(path, np.uint8, "w+", shape=(count, *SHAPE))
+    rng, shared = np.random.default_rng(seed), np.random.default_rng(0)
+    for start in range(0, count, _WRITTEN):
+        part = rows[start : start + _WRITTEN]
+        blocks = rng.integers(0, 128, (len(part), 8, 8, 3))
+        part[:] = blocks.repeat(8, axis=1).repeat(8, axis=2)
+        part += shared.integers(0, 128, (len(part), 1, 1, 1), np.uint8)
+    rows.flush()
+    return np.memmap(path, np.uint8, "r", shape=(count, *SHAPE))
+
+
+def held() -> dict[str, float]:
+    """GB of this process: its own, and resident in all."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    sizes = dict(line.split(":", 1) for line in lines)
+    names = {"own": "RssAnon", "resident": "VmRSS"}
+    return {name: int(sizes[key].split()[0]) / 1e6 for name, key in names.items()}
+
+
+def train(count: int) -> None:
+    """Train, and print what each stage took."""
+    import wyner_keras as wk
+
+    most = {"own": 0.0, "resident": 0.0}
+
+    def watch() -> None:
+        while True:
+            for name, value in held().items():
+                most[name] = max(most[name], value)
+            time.sleep(0.2)
+
+    def after(stage: str) -> None:
+        print(
+            f"  {stage}: own {most['own']:.2f} GB, resident {most['resident']:.2f} GB", flush=True
+        )
+        most.update(own=0.0, resident=0.0)
+
+    with tempfile.TemporaryDirectory() as folder:
+        sides = [write(Path(folder) / f"{seed}.bin", count, seed) for seed in (1, 2)]
+        pairs = wk.Pairs(*sides)
+        print(f"{count} pairs", flush=True)
+        threading.Thread(target=watch, daemon=True).start()
+        trained = wk.train(pairs, budget="1s", verbose=0, after_stage=after)
+        print(f"  seconds {trained.seconds}", flush=True)
+
+
+def main() -> None:
+    """Train on each number of pairs."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("pairs", type=int, nargs="+")
+    counts = parser.parse_args().pairs
+    if len(counts) == 1:
+        train(counts[0])
+        return
+    for count in counts:
+        subprocess.run([sys.executable, __file__, str(count)], check=True)
+
+
+if __name__ == "__main__":
+    main()
