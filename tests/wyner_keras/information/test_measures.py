@@ -77,6 +77,27 @@ def test_all_are_plain_numbers_and_bounds_are_on_their_sides(make_tiny, pairs):
         assert 0 <= found[f"i_label_{name}_lower"] <= found["h_label"]
 
 
+@pytest.mark.parametrize("traced", [20, 1000])
+def test_where_each_z_has_a_flow_of_its_own_fewer_are_contrasted(
+    traced, make_tiny, pairs, monkeypatch
+):
+    """Every u is taken through every flow: 25 times 25 is past the limit, 9 times 9 is not."""
+    model = make_tiny(z=DiagonalGaussian(dim=2))
+    kept = {}
+
+    def bounds(scores):
+        kept.setdefault(len(scores), scores)
+        return 0.0, 0.0
+
+    monkeypatch.setattr(measures, "_TRACED", traced)
+    monkeypatch.setattr(measures.aggregated, "contrastive_bounds", bounds)
+    information.measure(model, pairs, contrasted=25)
+    monkeypatch.setattr(measures, "_FLOWED", 9 * 9)
+    information.measure(model, pairs, contrasted=25)
+    assert sorted(kept) == [9, 25]  # of z too, of which none is left out
+    assert np.isfinite(kept[9]).all()
+
+
 @pytest.mark.parametrize(("x", "y"), [("vector", "series"), ((12, 9, 3), "vector")])
 def test_sides_of_any_kind_with_a_continuous_z_get_bounds(x, y, make_tiny, pairs):
     model = make_tiny(x, y, z=DiagonalGaussian(dim=2), flow_steps=0)
