@@ -164,22 +164,32 @@ class Report:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Report:
-        """The report again, from `to_dict`'s values; what JSON cannot hold is NaN.
+        """The report again, from `to_dict`'s values, but for `nearest`; None is NaN there.
 
         Raises:
             KeyError, TypeError, ValueError, AttributeError: if they are not such values.
         """
-        nan = float("nan")
+
+        def number(value: Any) -> float:
+            return float("nan") if value is None else float(value)
+
+        figures = values["figures"]
         return cls(
             figures={
-                name: Figure(
-                    **{key: nan if value is None else float(value) for key, value in each.items()}
-                )
-                for name, each in values["figures"].items()
+                name: Figure(number(each["model"]), number(each["beside"]))
+                for name, each in figures.items()
             },
             counts=dict(values["counts"]),
             seed=values["seed"],
             left_out=dict(values.get("left_out", {})),
+            intervals={
+                name: (number(each["low"]), number(each["high"]))
+                for name, each in figures.items()
+                if "low" in each
+            },
+            p_values={
+                name: number(each["p_value"]) for name, each in figures.items() if "p_value" in each
+            },
         )
 
     def table(self) -> str:

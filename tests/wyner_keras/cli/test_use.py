@@ -346,6 +346,14 @@ def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monke
     assert "--out should end in .html" in refused("report", run, "--out", tmp_path / "a.png")
     before = (run / "metrics.json").read_text()
     try:
+        # What the run was judged by is not judged again, intervals and all.
+        found = json.loads(before)
+        assert any("low" in each for each in found["figures"].values())
+        assert any("p_value" in each for each in found["figures"].values())
+        found["figures"]["conditional_accuracy_y"]["model"] = 0.4242
+        (run / "metrics.json").write_text(json.dumps(found))
+        (run / "report.html").unlink()
+        assert "0.424" in call("report", run, "--quiet")[1]
         (run / "metrics.json").write_text('{"data": ')
         assert "wyner evaluate" in refused("report", run)
     finally:

@@ -45,6 +45,7 @@ def test_intervals_and_p_values_stand_beside_their_figures() -> None:
         "two_sample_y": {"model": 0.6, "beside": 0.5, "low": 0.55, "high": 0.6512},
         "leakage_z_x": {"model": 0.1, "beside": 0.02, "p_value": 0.01},
     }
+    assert Report.from_dict(json.loads(json.dumps(report.to_dict()))) == report
 
 
 def test_names_and_titles_are_of_both_sides() -> None:
