@@ -81,8 +81,7 @@ class Parity:
                 f"right from wrong otherwise. Received: more in {np.sum(~decided)} of "
                 f"{decided.size} rows"
             )
-        floor = _FLOOR * self.conditioning.scale[graph.name][info.name]
-        allowed = np.maximum(reach, np.maximum(floor, _usual(reach, decided)))
+        allowed = np.maximum(reach, _FLOOR * self.conditioning.scale[graph.name][info.name])
         wrong = decided & ~(difference <= allowed)
         if wrong.any():
             row = tuple(int(place[0]) for place in np.nonzero(wrong))
@@ -124,16 +123,6 @@ class Parity:
         self.check(graph, "ONNX", run_onnx(path, self.examples[graph.name].inputs))
         held = [numpy_helper.to_array(held) for held in onnx.load(path).graph.initializer]
         _check_weights(graph, "ONNX", lost_weights(variables, held))
-
-
-def _usual(reach: np.ndarray, decided: np.ndarray) -> np.ndarray:
-    """The median reach of the rows that can be judged, `(1, ...)`, of columns one by one.
-
-    A few draws may all leave a row where it was, and sums that cancel in it are rounded all the
-    same: what half of all rows are carried by is no error in any of them.
-    """
-    found: np.ndarray = np.ma.median(np.ma.array(reach, mask=~decided), axis=0, keepdims=True)
-    return np.ma.filled(found, 0.0)
 
 
 def _check_weights(graph: Interface, engine: str, lost: list[str]) -> None:

@@ -134,7 +134,7 @@ def test_a_kernel_may_be_scaled_by_its_channels_and_no_more(judged):
 
 
 def test_what_rounding_does_to_a_graph_is_measured(judged):
-    """Moves of 32 units in the last place move outputs by that order, and are taken back."""
+    """Moves of units in the last place move outputs by that order, and are taken back."""
     for graph, outputs in judged.parity.conditioning.reach.items():
         for name, reach in outputs.items():
             if name != "z":
