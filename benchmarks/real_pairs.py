@@ -66,9 +66,10 @@ def pairs_of(name: str, folder: Path | None) -> tuple[wk.Pairs, wk.Pairs]:
         return stereo_pairs()
     if folder is None:
         raise ValueError(f"{name} should come with --folder. Received: none")
-    arrays = np.load(folder / f"{_FILES.get(name, name)}.npz")
+    file = _FILES.get(name, name)
+    arrays = np.load(folder / f"{file}.npz")
     x, y = (arrays[side] for side in _SIDES[name])
-    if "letters" not in (name, _FILES.get(name)):
+    if file != "letters":
         held = np.zeros(len(x), bool)
         held[np.random.default_rng(0).permutation(len(x))[: len(x) // 5]] = True
         return wk.Pairs(x[~held], y[~held]), wk.Pairs(x[held], y[held])

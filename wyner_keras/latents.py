@@ -481,13 +481,13 @@ def kinds_of(family: Latent) -> Latent | None:
         >>> kinds_of(Categorical(n=1, k=3))
         Categorical(n=1, k=3)
     """
-    part = getattr(family, "kinds", family)
+    part: Latent = of_kinds(family)
     return None if part.values() is None else part
 
 
-def of_kinds(distribution: Distribution) -> Distribution:
-    """The distribution of the kinds alone, where a latent has other parts too."""
-    return getattr(distribution, "kinds", distribution)
+def of_kinds(whole: Any) -> Any:
+    """Of a family or a distribution what concerns kinds alone, where it has quantities too."""
+    return getattr(whole, "kinds", whole)
 
 
 def can_rank(family: Latent) -> bool:

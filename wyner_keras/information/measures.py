@@ -239,7 +239,7 @@ def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np
     prior = latent(np.zeros((count, latent.parameter_size), np.float32))
     scores = np.empty((count, count))
     # The code of u depends on z where there is a flow.
-    groups, of_row = (modes, np.zeros(count, int))
+    groups, of_row = (modes[:1], np.zeros(count, int))
     if side.flow is not None:
         groups, of_row = np.unique(modes, axis=0, return_inverse=True)
 
@@ -249,7 +249,7 @@ def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np
     # To trace it for few calls would take longer than they do.
     coded = traced_once(side.code) if len(groups) > _TRACED else side.code
     samples = ops.convert_to_tensor(local)
-    for group in range(of_row.max() + 1):
+    for group in range(len(groups)):
         chosen = np.flatnonzero(of_row == group)
         code = np.asarray(coded(samples, ops.convert_to_tensor(spread(groups[group]))))
         if len(chosen) > 1:

@@ -50,8 +50,7 @@ def legible(model: WynerModel, pairs: Any) -> float:
 
 def misread(model: WynerModel, read: Distribution, z: Tensor) -> Tensor:
     """−log q(z) of what was read, of the kinds alone where z has quantities too; `(batch,)`."""
-    kinds = kinds_of(model.z) or model.z
-    return -of_kinds(read).log_prob(z[:, : kinds.size])
+    return -of_kinds(read).log_prob(z[:, : of_kinds(model.z).size])
 
 
 def _mixed(
