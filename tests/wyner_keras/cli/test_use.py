@@ -327,8 +327,7 @@ def test_partners_are_found_in_files_by_name_and_in_a_kept_gallery(
 
 def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monkeypatch):
     run = trained[0]
-    if not (run / "metrics.json").exists():
-        assert call("evaluate", run)[0] == 0
+    assert call("evaluate", run)[0] == 0  # anew: other tests judge it on other pairs
     code, out, _ = call("report", run, "--quiet")
     assert code == 0
     assert out.startswith("What x and y share")
