@@ -4,12 +4,16 @@ Pairs of 64×64 colour images, made as they are written, are trained on for one 
 After each stage: the most that the process had of its own since the last (what it computes with)
 and the most resident (pages of the files among it, which the system takes back when it needs them).
 
-Run: python benchmarks/memory.py PAIRS [PAIRS ...]   (each in a process of its own)
+Run: python benchmarks/memory.py PAIRS [PAIRS ...] [--steps N]   (each in a process of its own)
+
+An epoch of 500,000 pairs takes hours of one core: `--steps` ends each after so many steps. What
+is held for all pairs, features, codes and orders, is made before the first and held to the last.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import subprocess
 import sys
 import tempfile
@@ -43,9 +47,14 @@ def held() -> dict[str, float]:
     return {name: int(sizes[key].split()[0]) / 1e6 for name, key in names.items()}
 
 
-def train(count: int) -> None:
+def train(count: int, steps: int | None) -> None:
     """Train, and print what each stage took."""
+    import keras
+
     import wyner_keras as wk
+
+    if steps is not None:
+        keras.Model.fit = functools.partialmethod(keras.Model.fit, steps_per_epoch=steps)
 
     most = {"own": 0.0, "resident": 0.0}
 
@@ -66,7 +75,8 @@ def train(count: int) -> None:
         pairs = wk.Pairs(*sides)
         print(f"{count} pairs", flush=True)
         threading.Thread(target=watch, daemon=True).start()
-        trained = wk.train(pairs, budget="1s", verbose=0, after_stage=after)
+        recipe = wk.recipes.default(pairs.facts()).scaled(1e-6)
+        trained = wk.train(pairs, recipe, verbose=0, after_stage=after)
         print(f"  seconds {trained.seconds}", flush=True)
 
 
@@ -74,12 +84,14 @@ def main() -> None:
     """Train on each number of pairs."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("pairs", type=int, nargs="+")
-    counts = parser.parse_args().pairs
-    if len(counts) == 1:
-        train(counts[0])
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of an epoch, at most")
+    options = parser.parse_args()
+    if len(options.pairs) == 1:
+        train(options.pairs[0], options.steps)
         return
-    for count in counts:
-        subprocess.run([sys.executable, __file__, str(count)], check=True)
+    steps = [] if options.steps is None else ["--steps", str(options.steps)]
+    for count in options.pairs:
+        subprocess.run([sys.executable, __file__, str(count), *steps], check=True)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
 _REFERENCE, _MORE, _STEP_PRODUCTS = 44e9, 2.0, 1e9
 # Seconds before and after a stage's steps: to trace it, to compile it by XLA; for its flows.
 _TRACE, _COMPILE, _FLOWS = 4.0, 10.0, 20.0
+_LEAST = 2000  # pairs that are trained on, whatever the time
 _MEASURED = 0.3  # seconds that this machine is measured for
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
@@ -94,8 +95,10 @@ class TimeLimit(keras.callbacks.Callback):
 
 def budgeted(
     recipe: Recipe, pairs: Pairs, budget: Any, done: Mapping[str, float] | None = None
-) -> tuple[Recipe, dict[str, TimeLimit]]:
+) -> tuple[Recipe, Pairs, dict[str, TimeLimit]]:
     """A recipe shortened to a time that begins now, and the limit of each of its stages.
+
+    Where not even one epoch of each stage fits, a random share of the pairs is trained on.
 
     Args:
         recipe: as long as it should be at most.
@@ -104,7 +107,8 @@ def budgeted(
         done: the seconds that finished parts took, by name, "codec" for the codecs.
 
     Returns:
-        The recipe, and callbacks by stage: what a stage leaves of its share goes to later ones.
+        The recipe, the pairs to train on, and callbacks by stage: what a stage leaves of its
+        share goes to later ones.
     """
     start, done = time.monotonic(), done or {}
     seconds = parse_budget(budget) - sum(done.values())
@@ -130,6 +134,11 @@ def budgeted(
             total,
             seconds,
         )
+        setup = sum(cost[0] for cost in costs.values() if cost[1])
+        share = max((seconds - setup) / max(total - setup, 1e-9), _LEAST / len(pairs))
+        if share < 1:
+            pairs = pairs.thinned(share, recipe.seed)
+            logger.warning("So %d of the pairs are trained on, drawn at random", len(pairs))
     # A machine that is faster than estimated trains for longer.
     scaled = recipe if factor >= 1 else recipe.scaled(min(1.0, 1.5 * factor))
     limits, share = {}, 0.0
@@ -137,7 +146,7 @@ def budgeted(
         share += own / total
         limits[name] = TimeLimit(time.monotonic() + share * seconds)
     logger.info("Training for %.0f s: about %.2f of the recipe's epochs", seconds, factor)
-    return scaled, limits
+    return scaled, pairs, limits
 
 
 def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:

@@ -72,7 +72,8 @@ def train(
         folder: where stages keep checkpoints; a call with the same folder goes on from there.
         after_stage: called with the name of each stage that this call has finished and kept.
         codecs: trained codecs by side, in place of training the recipe's.
-        budget: a time, "5min" or seconds, that it takes at most, in fewer epochs where need be.
+        budget: a time, "5min" or seconds, that it takes at most: in fewer epochs, and on a random
+            share of the pairs where one epoch of each stage takes longer.
         verbose: of Keras' progress bars.
 
     Returns:
@@ -97,11 +98,11 @@ def train(
     trained = _reached(kept, pairs, recipe)
     limits: dict[str, TimeLimit] = {}
     if budget is not None:
-        recipe, limits = budgeted(
+        recipe, pairs, limits = budgeted(
             recipe, pairs, budget, None if trained is None else trained.seconds
         )
         if trained is not None:
-            trained.recipe = recipe
+            trained.recipe, trained.pairs = recipe, pairs
     if trained is None:
         start, history = time.perf_counter(), dict[str, list[float]]()
         if codecs is None:

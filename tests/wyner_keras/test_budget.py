@@ -97,19 +97,39 @@ def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recip
 def test_each_stage_has_its_share_of_the_time(pairs, recipe, clock, monkeypatch):
     costs = {"codec": (0.0, 0.0, 1), "alignment": (1.0, 1.0, 9), "joint": (5.0, 5.0, 5)}
     monkeypatch.setattr(budget, "_costs", lambda *_: dict(costs))
-    scaled, limits = budgeted(recipe, pairs, "20s")
+    scaled, _, limits = budgeted(recipe, pairs, "20s")
     assert scaled.stage("joint").epochs < recipe.stage("joint").epochs
     joint = limits["joint"].deadline
     assert 100 < limits["alignment"].deadline < 110 < joint == pytest.approx(120)
     # What was done before counts.
-    _, limits = budgeted(recipe, pairs, 20, {"codec": 0.0, "alignment": 15.0})
+    _, _, limits = budgeted(recipe, pairs, 20, {"codec": 0.0, "alignment": 15.0})
     assert list(limits) == ["joint"]
     assert limits["joint"].deadline == pytest.approx(105)
 
 
 def test_one_epoch_that_takes_too_long_is_said(pairs, recipe, caplog):
-    budgeted(recipe, pairs, 0.5)
+    _, trained_on, _ = budgeted(recipe, pairs, 0.5)
     assert "more than the" in caplog.text
+    assert trained_on is pairs  # so few that fewer would teach nothing
+
+
+def test_where_no_epoch_fits_a_share_of_the_pairs_is_trained_on(recipe, clock, monkeypatch):
+    rng = np.random.default_rng(0)
+    singles = rng.random((6_000, 8, 8, 1))
+    many = wk.Pairs(rng.random((10_000, 8, 8, 1)), rng.normal(size=(10_000, 6)), extra_x=singles)
+    costs = {"codec": (10.0, 400.0, 1), "joint": (10.0, 600.0, 5)}
+    monkeypatch.setattr(budget, "_costs", lambda *_: dict(costs))
+    scaled, some, _ = budgeted(recipe, many, "520s")
+    assert len(some) == 5_000
+    assert [len(each) for each in some.singles] == [3_000, 0]
+    assert len(some.x) == 8_000
+    assert scaled.stage("joint").epochs == 1
+    # The rows still belong together.
+    every_x, every_y = many.arrays()
+    partner = {row.tobytes(): other for row, other in zip(every_x, every_y, strict=True)}
+    x, y = some.arrays()
+    expected = np.stack([partner[row.tobytes()] for row in x])
+    np.testing.assert_array_equal(y, expected)
 
 
 def test_the_estimate_leaves_the_seeds_of_keras_alone(pairs, recipe):

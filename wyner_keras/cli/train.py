@@ -58,7 +58,7 @@ def add_parser(commands: Any) -> None:
         "--budget",
         metavar="TIME",
         help="train for this long at most, 90s, 5min or 2h: fewer epochs where the recipe would "
-        "take longer, one of each stage at least",
+        "take longer, and a random share of the pairs where one of each stage would",
     )
     parser.add_argument(
         "--quick",

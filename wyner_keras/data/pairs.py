@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
@@ -396,31 +396,75 @@ class Pairs:
             )
         return self._apart(~chosen, complement=True), self._apart(chosen)
 
+    def thinned(self, share: float, seed: int = 0) -> Self:
+        """A random share of the pairs and of the singles, with stores of the rows that these use.
+
+        Args:
+            share: above 0 and below 1; at least 2 pairs stay.
+            seed: of the draw, 0 or more.
+
+        Returns:
+            What is left, in the order of the pairs.
+
+        Raises:
+            ValueError: when an argument is malformed.
+
+        Example:
+            >>> x = np.random.default_rng(0).random((10, 8, 8, 1))
+            >>> Pairs(x, x.copy()).thinned(0.3)
+            Pairs(3 pairs, x=3 images of shape (8, 8, 1); y=3 images of shape (8, 8, 1))
+        """
+        share = check_share(share, "share")
+        rng = np.random.default_rng(check_whole(seed, "seed"))
+        chosen = np.zeros(len(self), bool)
+        chosen[rng.permutation(len(self))[: max(2, round(share * len(self)))]] = True
+        alone = [rng.permutation(each)[: round(share * len(each))] for each in self.singles]
+        kept = self._used(chosen)
+        for column, places in enumerate(alone):
+            for mask in kept if self.x is self.y else kept[column : column + 1]:
+                mask[places] = True
+        return self._within(chosen, kept, alone)
+
     def _apart(self, chosen: NDArray[np.bool], complement: bool = False) -> Self:
         """Some pairs with stores of their own: the rows they use, or those that no other uses."""
-        index = self.index[chosen]
         used = self._used(~chosen if complement else chosen)
+        # Singles that are rows of held-out pairs, and have come by another way, go with those.
+        alone = [
+            places[~mask[places]] if complement else places[:0]
+            for mask, places in zip(used, self.singles, strict=True)
+        ]
+        return self._within(chosen, [mask != complement for mask in used], alone)
+
+    def _within(
+        self,
+        chosen: NDArray[np.bool],
+        kept: Sequence[NDArray[np.bool]],
+        alone: Sequence[NDArray[np.int64]],
+    ) -> Self:
+        """Some pairs and some singles, in stores of the rows that are kept of each."""
+        index = self.index[chosen]
         stores: list[Rows] = []
         labels: list[NDArray[Any] | None] = []
         singles: list[NDArray[np.int64]] = []
-        shared = self.x is self.y
-        for column, (rows, alone) in enumerate(zip(self.stores, self.singles, strict=True)):
-            kept = np.flatnonzero(used[column] != complement)
-            index[:, column] = np.searchsorted(kept, index[:, column])
-            # Singles that are rows of held-out pairs, and have come by another way, go with those.
-            alone = alone[~used[column][alone]] if complement else alone[:0]
-            singles.append(np.searchsorted(kept, alone))
+        for column, (rows, mask) in enumerate(zip(self.stores, kept, strict=True)):
+            places = np.flatnonzero(mask)
+            index[:, column] = np.searchsorted(places, index[:, column])
+            singles.append(np.searchsorted(places, np.sort(alone[column])))
             of_rows = self._labels[column]
             # Of rows that came as singles, which are last, no label is known.
-            labels.append(None if of_rows is None else of_rows[kept[kept < len(of_rows)]])
-            stores.append(stores[0] if shared and stores else Subset(rows, kept))
-        groups = None if self.groups is None else self.groups[chosen]
+            labels.append(None if of_rows is None else of_rows[places[places < len(of_rows)]])
+            same = self.x is self.y and stores
+            stores.append(stores[0] if same else Subset(rows, places))
+        groups, partners = (
+            None if each is None else each[chosen] for each in (self.groups, self.partners)
+        )
         return self._with(
             index=index,
             stores=tuple(stores),
             singles=tuple(singles),
             _labels=tuple(labels),
             groups=groups,
+            partners=partners,
         )
 
     def _used(self, chosen: NDArray[np.bool]) -> list[NDArray[np.bool]]:

@@ -477,3 +477,32 @@ def test_singles_that_are_not_as_their_side_are_refused(extra, message):
     x = np.random.default_rng(0).random((4, 2))
     with pytest.raises(ValueError, match=message):
         Pairs(x, x + 1, extra_x=extra)
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["two stores", "one store"])
+def test_thinned_pairs_are_some_of_the_pairs_and_singles_with_their_labels(shared):
+    rng = np.random.default_rng(0)
+    x = rng.random((60, 4)).astype(np.float32)
+    y = x if shared else rng.random((60, 4)).astype(np.float32)
+    extra = rng.random((30, 4)).astype(np.float32)
+    labels = np.arange(60) % 7
+    index = rng.permutation(60).reshape(-1, 2)
+    groups = np.arange(30) // 3
+    pairs = Pairs(x, y, index, extra_x=extra, x_labels=labels, groups=groups)
+    some = pairs.thinned(0.4, seed=1)
+    assert len(some) == 12
+    assert [len(each) for each in some.singles] == [12, 0]
+    assert some.facts().same_store == shared
+    # Only rows that are used are left: on either side where the store is one.
+    assert len(some.x) == (36 if shared else 24)
+    whole = {
+        tuple(np.concatenate(pair)): (label, group)
+        for *pair, label, group in zip(*pairs.arrays(), pairs.x_labels, pairs.groups, strict=True)
+    }
+    parts = zip(*some.arrays(), some.x_labels, some.groups, strict=True)
+    for a, b, label, group in parts:
+        assert whole[tuple(np.concatenate([a, b]))] == (label, group)
+    alone = some.x.take(some.singles[0])
+    assert {row.tobytes() for row in alone} < {row.tobytes() for row in extra}
+    assert pairs.thinned(0.4, seed=1).index.tolist() == some.index.tolist()
+    assert len(pairs.thinned(1e-9)) == 2
