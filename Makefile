@@ -15,7 +15,8 @@ SERVING_STAMP := $(SERVING_VENV)/.installed
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
 PEERS_STAMP := $(PEERS_VENV)/.installed
-# The default recipe's number of epochs; the other comparison is PEERS_BUDGET="--minutes 14", say.
+# The default recipe's number of epochs; the other comparison is PEERS_BUDGET="--minutes 14", say, and
+# other pairs are PEERS_BUDGET="--minutes 8 --data emoji --folder ../shared/pairs".
 PEERS_BUDGET ?=
 PEERS_OUT ?= runs/peers
 TEST_WORKERS ?= 2
@@ -56,7 +57,7 @@ studies: $(STAMP) ## the default recipe by five seeds, and without each ingredie
 theory: $(STAMP) ## the base model beside closed forms of common information (5 minutes)
 	$(BIN)/python -m experiments.theory --out runs/theory-$$(date +%Y%m%d-%H%M%S)
 
-peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same MNIST pairs (hours)
+peers: $(STAMP) $(PEERS_STAMP) ## MultiVae's models, CVAE, JVAE and the W-model on the same pairs (hours)
 	$(BIN)/python -m experiments.peers --peers-python $(PEERS_BIN)/python \
 		--out $(PEERS_OUT) $(PEERS_BUDGET)
 

@@ -14,15 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from experiments.peers.baselines import epochs_of
-from experiments.peers.grid import draw_grid
+from experiments.peers.figures import SHOWN, real_reports
+from experiments.peers.grid import draw_grid, draw_unlabelled
 from experiments.peers.own import OWN
 from experiments.peers.pairs import (
     PAIRS_PER_CLASS,
     held_out_pairs,
     recipe_of,
     training_pairs,
+    unlabelled_pairs,
     write_pairs,
+    write_unlabelled,
 )
+from experiments.peers.real import FIRST_ASKED, REAL, asked_of, judges_of, real_pairs
 from experiments.peers.table import NAMES, judged, write_table
 from wyner_keras.data import add_one, load
 from wyner_keras.evaluation import judges_for
@@ -56,8 +60,9 @@ def main() -> None:
         help="passes over the pairs, for every model; default: as many as the W-model's recipe has",
     )
     budget.add_argument("--minutes", type=float, help="wall clock of training, for every model")
-    parser.add_argument("--models", nargs="+", choices=NAMES, default=list(NAMES))
-    parser.add_argument("--data", choices=("mnist", "digits"), default="mnist")
+    parser.add_argument("--models", nargs="+", choices=NAMES, help="default: all, or some")
+    parser.add_argument("--data", choices=("mnist", "digits", *REAL), default="mnist")
+    parser.add_argument("--folder", type=Path, help="with letters.npz and emoji.npz")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pairs-per-class", type=int, help="default: 5000, of digits 1000")
     parser.add_argument("--inputs", type=int, help="test images to judge on; default: all")
@@ -68,29 +73,44 @@ def main() -> None:
             f"CPU. Received: {options.peers_device!r}"
         )
 
+    if options.pairs_per_class and options.data not in (*PAIRS_PER_CLASS, "letters"):
+        parser.error(f"--pairs-per-class should not be given with --data {options.data}")
+    source = real = None
+    if options.data in PAIRS_PER_CLASS:
+        source = load(options.data)
+    else:
+        try:
+            real = real_pairs(options.data, options.folder, options.pairs_per_class)
+        except ValueError as error:
+            parser.error(str(error))
+
     out: Path = options.out
     budgets = {"epochs": options.epochs, "minutes": options.minutes}
     few = {"pairs_per_class": options.pairs_per_class, "inputs": options.inputs}
     _settle(out, {"data": options.data, "seed": options.seed, **budgets, **few})
-    source = load(options.data)
     path = out / "pairs.npz"
-    if not path.exists():
+    if real and not path.exists():
+        how = {"seed": options.seed, "inputs": options.inputs, **asked_of(options.data)}
+        write_unlabelled(path, *real, **how)
+    if source and not path.exists():
         most = options.pairs_per_class or PAIRS_PER_CLASS[options.data]
         write_pairs(path, source, most, seed=options.seed, inputs=options.inputs)
     pairs = dict(np.load(path))
     if options.minutes:
         limit = ["--seconds", str(60 * options.minutes)]
     else:
-        settings = recipe_of(training_pairs(source, pairs), options.seed)
+        known = training_pairs(source, pairs) if source else unlabelled_pairs(pairs)
+        settings = recipe_of(known, options.seed)
         limit = ["--epochs", str(options.epochs or epochs_of(settings))]
     failed = []
-    for name in options.models:
+    for name in options.models or (FIRST_ASKED if real else NAMES):
         file = out / f"{name}.npz"
         if file.exists():
             continue
         print(f"{NAMES[name]} …", flush=True)
         if name in OWN:
-            command = [sys.executable, "-m", "experiments.peers.own", name, "--data", options.data]
+            command = [sys.executable, "-m", "experiments.peers.own", name]
+            command += ["--data", options.data] if source else []
         else:
             script = str(Path(__file__).with_name("peer.py"))
             command = [options.peers_python, script, name.removeprefix("multivae-")]
@@ -100,7 +120,13 @@ def main() -> None:
             failed.append(name)
 
     files = {name: file for name in NAMES if (file := out / f"{name}.npz").exists()}
-    if files:
+    if files and real:
+        judges, shown = judges_of(options.data, real[0]), SHOWN[options.data]
+        reports = real_reports(options.data, real[1], judges, files, pairs)
+        table = write_table(reports, out, shown.columns, beside=shown.beside, note=shown.note)
+        print(table.read_text(encoding="utf-8"))
+        print(draw_unlabelled(files, pairs, out / "grid.png", joined="halves" in options.data))
+    elif files and source:
         # Taught by all training images, whatever pairs the models had.
         judges = judges_for(add_one(source.train), verbose=0)
         held_out = held_out_pairs(source, pairs)

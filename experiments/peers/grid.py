@@ -30,12 +30,43 @@ def draw_grid(
     inputs = pairs["diverse_y"]
     _, first = np.unique(labels[inputs], return_index=True)
     chosen = first[:: max(1, len(first) // _INPUTS)][:_INPUTS]
+    return comparison_grid(pairs["test"][inputs[chosen]], _samples(files, chosen), path)
+
+
+def draw_unlabelled(
+    files: Mapping[str, Path], pairs: Mapping[str, np.ndarray], path: Path, *, joined: bool = False
+) -> Path:
+    """Draw samples of y for a few held-out x, below the real y of the same row.
+
+    Args:
+        files: saved images, by model.
+        pairs: of `write_unlabelled`.
+        path: of the PNG.
+        joined: whether x is drawn at the left of every y, as the other half of one picture.
+
+    Returns:
+        The path.
+    """
+    chosen = pairs["diverse_y"][:_INPUTS]
+    inputs = pairs["test_x"][chosen]
+    rows = {"real": pairs["test_y"][chosen][:, None], **_samples(files, np.arange(len(chosen)))}
+    if joined:
+        for name, samples in rows.items():
+            left = np.repeat(inputs[:, None], samples.shape[1], axis=1)
+            rows[name] = np.concatenate([left, samples], axis=3)
+        # Beside an empty half, so that no ink at the cut is taken for a ground.
+        inputs = np.concatenate([inputs, np.zeros_like(pairs["test_y"][chosen])], axis=2)
+    return comparison_grid(inputs, rows, path)
+
+
+def _samples(files: Mapping[str, Path], chosen: np.ndarray) -> dict[str, np.ndarray]:
+    """By the model's name a few samples of y for the chosen inputs, in [0, 1]."""
     rows = {}
     for name, file in files.items():
         with np.load(file) as archive:
             samples = archive["diverse_y"][chosen, :_SAMPLES]
         rows[NAMES.get(name, name)] = samples.astype(np.float32) / 255
-    return comparison_grid(pairs["test"][inputs[chosen]], rows, path)
+    return rows
 
 
 def comparison_grid(inputs: np.ndarray, rows: Mapping[str, np.ndarray], path: Path) -> Path:

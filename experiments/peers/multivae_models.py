@@ -186,11 +186,19 @@ class Peer:
     def conditional(self, given: torch.Tensor, side: str) -> torch.Tensor:
         """Logits of the other side."""
         other = OTHER[side]
+        return self.model.decode(self._encoded(given, side), other)[other]
+
+    def mean(self, given: torch.Tensor, side: str) -> torch.Tensor:
+        """Means of the shared latent given one side, `(n, latent)`."""
+        return self._encoded(given, side, return_mean=True).z
+
+    def _encoded(self, given: torch.Tensor, side: str, **how: bool) -> ModelOutput:
         self.model.eval()
         # Some models run all encoders, whatever is conditioned on.
+        other = OTHER[side]
         unused = torch.zeros(len(given), *self.model.input_dims[other], device=given.device)
         data = MultimodalBaseDataset({side: given, other: unused})
-        return self.model.decode(self.model.encode(data, cond_mod=side), other)[other]
+        return self.model.encode(data, cond_mod=side, **how)
 
     def joint(self, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Logits of pairs."""

@@ -16,9 +16,11 @@ import keras
 import numpy as np
 
 from experiments.peers.baselines import BASELINES, epochs_of, train_baseline
-from experiments.peers.pairs import recipe_of, training_pairs
+from experiments.peers.pairs import recipe_of, training_pairs, unlabelled_pairs
 from experiments.peers.saved import save_images
 from wyner_keras.data import Pairs, load
+from wyner_keras.latents import can_rank
+from wyner_keras.losses.finding import words
 from wyner_keras.networks import Codec
 from wyner_keras.recipe import Recipe
 from wyner_keras.training import train, train_codecs
@@ -98,17 +100,21 @@ def epochs_trained(trained: Any, settings: Recipe) -> int:
 
 
 def codecs_for(path: Path, pairs: Pairs, settings: Recipe) -> tuple[dict[str, Codec], float]:
-    """The codec that this library's models share, trained once, and its seconds of training."""
-    note = path.with_suffix(".json")
+    """The codecs that this library's models share, trained once, and their seconds of training.
+
+    Sides of one store have one codec; that of another y is kept beside the path.
+    """
+    note, same = path.with_suffix(".json"), pairs.stores[0] is pairs.stores[1]
+    files = {"x": path} if same else {"x": path, "y": path.with_stem(f"{path.stem}-y")}
     if not note.exists():
         begin = time.perf_counter()
         codecs, _ = train_codecs(pairs, settings, verbose=0)
-        assert codecs["x"] is codecs["y"]  # x and y are drawn from the same images
         seconds = time.perf_counter() - begin
-        codecs["x"].save(path)
+        for side, file in files.items():
+            codecs[side].save(file)
         note.write_text(json.dumps({"seconds": seconds}))
-    codec = keras.models.load_model(path)
-    return dict.fromkeys("xy", codec), json.loads(note.read_text())["seconds"]
+    codecs = {side: keras.models.load_model(file) for side, file in files.items()}
+    return {"y": codecs["x"], **codecs}, json.loads(note.read_text())["seconds"]
 
 
 def main() -> None:
@@ -117,26 +123,40 @@ def main() -> None:
     parser.add_argument("model", choices=OWN)
     parser.add_argument("--pairs", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", help="what the file's labelled images are of")
     budget = parser.add_mutually_exclusive_group(required=True)
     budget.add_argument("--epochs", type=int)
     budget.add_argument("--seconds", type=float)
     options = parser.parse_args()
     arrays = dict(np.load(options.pairs))
-    pairs = training_pairs(load(options.data), arrays)
+    told = options.data is not None
+    pairs = training_pairs(load(options.data), arrays) if told else unlabelled_pairs(arrays)
     settings = recipe_of(pairs, json.loads(str(arrays["settings"]))["seed"])
-    path = options.out.with_name("codec.keras")
-    codecs, codec_seconds = codecs_for(path, pairs, settings)
-    epochs = options.epochs or epochs_within(
-        options.seconds - codec_seconds, options.model, pairs, settings, path
-    )
-    begin = time.perf_counter()
-    trained = fit(options.model, pairs, settings, codecs, epochs)
-    facts = {
-        "epochs": epochs_trained(trained, settings),
-        "seconds": time.perf_counter() - begin + codec_seconds,
+    share = 1.0
+    if options.model == "wyner" and options.seconds and not told:
+        begin = time.perf_counter()
+        trained = train(pairs, settings, budget=options.seconds, verbose=0)
+        seconds = time.perf_counter() - begin
+        # Of little time a part of the pairs is left, and passes over it are less than epochs.
+        settings, share = trained.recipe, len(trained.pairs) / len(pairs)
+    else:
+        path = options.out.with_name("codec.keras")
+        codecs, seconds = codecs_for(path, pairs, settings)
+        epochs = options.epochs or epochs_within(
+            options.seconds - seconds, options.model, pairs, settings, path
+        )
+        begin = time.perf_counter()
+        trained = fit(options.model, pairs, settings, codecs, epochs)
+        seconds += time.perf_counter() - begin
+    facts: dict[str, Any] = {
+        "epochs": share * epochs_trained(trained, settings),
+        "seconds": seconds,
         "parameters": sum(int(np.prod(each.shape)) for each in trained.model.trainable_variables),
     }
+    if options.model == "wyner":
+        facts["calibrated"] = can_rank(trained.model.z)
+        if "shared" in trained.found:
+            facts["shared"] = words(trained.found)
     save_images(options.out, trained.model, arrays, facts)
 
 

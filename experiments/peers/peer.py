@@ -23,6 +23,13 @@ from multivae_models import OTHER, PEERS
 Arrays = dict[str, np.ndarray]
 
 
+def images_of(arrays: Arrays, part: str, device: str) -> dict[str, torch.Tensor]:
+    """Images of "train" or "test" by side; both sides' are the same where the file has one set."""
+    if part in arrays:
+        return dict.fromkeys("xy", torch.from_numpy(arrays[part]).to(device))
+    return {side: torch.from_numpy(arrays[f"{part}_{side}"]).to(device) for side in "xy"}
+
+
 def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, Any]) -> Arrays:
     """Adam, its rate falling geometrically, until the epochs or seconds are used up.
 
@@ -31,7 +38,7 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
     """
     rng = np.random.default_rng(settings["seed"])
     device, batch = settings["device"], settings["batch_size"]
-    images = torch.from_numpy(arrays["train"]).squeeze(-1).to(device)
+    x, y = images_of(arrays, "train", device).values()
     index = torch.from_numpy(arrays["index"]).to(device)
     optimizer = torch.optim.Adam(peer.parameters(), lr=settings["rate_start"], fused=True)
     fall = settings["rate_end"] / settings["rate_start"]
@@ -49,7 +56,7 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
         rows = index[order[start : start + batch]]
         for group in optimizer.param_groups:
             group["lr"] = settings["rate_start"] * fall**done
-        loss = peer.loss(images[rows[:, 0]], images[rows[:, 1]], done)
+        loss = peer.loss(x[rows[:, 0]], y[rows[:, 1]], done)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -70,19 +77,19 @@ def chunks(count: int, size: int = 1000) -> Iterator[slice]:
 
 
 def pixels(logits: torch.Tensor) -> np.ndarray:
-    """Images uint8 `(n, h, w, 1)`: the means of the pixels' Bernoulli distributions."""
-    return (255 * torch.sigmoid(logits)).round().to(torch.uint8).cpu().numpy()[..., None]
+    """Images uint8 `(n, h, w, c)`: the means of the pixels' Bernoulli distributions."""
+    return (255 * torch.sigmoid(logits)).round().to(torch.uint8).cpu().numpy()
 
 
 @torch.no_grad()
 def answer(peer: Any, arrays: Arrays, settings: dict[str, Any]) -> Arrays:
-    """All images that the evaluation asks for, by name."""
-    test = torch.from_numpy(arrays["test"]).squeeze(-1).to(settings["device"])
+    """All that the evaluation asks for, by name: images, and means of latents to rank by."""
+    test = images_of(arrays, "test", settings["device"])
     answers = {}
     for side, other in OTHER.items():
 
         def generate(rows: np.ndarray, given: str = other) -> np.ndarray:
-            images = test[torch.from_numpy(rows)]
+            images = test[given][torch.from_numpy(rows)]
             parts = [pixels(peer.conditional(images[s], given)) for s in chunks(len(rows))]
             return np.concatenate(parts)
 
@@ -90,13 +97,15 @@ def answer(peer: Any, arrays: Arrays, settings: dict[str, Any]) -> Arrays:
         answers[f"conditional_{side}"] = generate(arrays[f"inputs_{side}"])
         many = generate(np.repeat(diverse, samples))
         answers[f"diverse_{side}"] = many.reshape(len(diverse), samples, *many.shape[1:])
-        if "transfer" in peer.tasks:
+        if "transfer" in peer.tasks and f"styles_{side}" in arrays:
             styles, concepts = arrays[f"styles_{side}"], arrays[f"concepts_{side}"]
-            style = test[torch.from_numpy(np.repeat(styles, len(concepts)))]
-            concept = test[torch.from_numpy(np.tile(concepts, len(styles)))]
+            style = test[side][torch.from_numpy(np.repeat(styles, len(concepts)))]
+            concept = test[other][torch.from_numpy(np.tile(concepts, len(styles)))]
             parts = [pixels(peer.transfer(style[s], concept[s], side)) for s in chunks(len(style))]
             made = np.concatenate(parts)
             answers[f"transfer_{side}"] = made.reshape(len(styles), len(concepts), *made.shape[1:])
+        if settings.get("ranked") and "joint" in peer.tasks:
+            answers[f"mean_{side}"] = peer.mean(test[side], side).cpu().numpy()
     if "joint" in peer.tasks:
         x, y = peer.joint(settings["pairs"])
         answers["joint_x"], answers["joint_y"] = pixels(x), pixels(y)
@@ -118,7 +127,9 @@ def main() -> None:
     settings = json.loads(str(arrays.pop("settings"))) | {"device": options.device}
     torch.manual_seed(settings["seed"])
     np.random.seed(settings["seed"])  # noqa: NPY002 - MultiVae draws from it
-    shapes = dict.fromkeys("xy", arrays["train"].shape[1:3])
+    shapes = {
+        side: tuple(images.shape[1:]) for side, images in images_of(arrays, "train", "cpu").items()
+    }
     peer = PEERS[options.model](options.model, shapes, settings["hidden"], options.device)
     limit = {"epochs": options.epochs, "seconds": options.seconds}
     spent = train(peer, arrays, settings, limit)

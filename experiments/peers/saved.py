@@ -9,9 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.evaluation import pmi_scores
 from wyner_keras.files import write_arrays
 
 OTHER = {"x": "y", "y": "x"}
+
+
+def asked(pairs: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    """The held-out images that a model is given, by the name of their positions in the file."""
+    kind, made = name.split("_")
+    side = made if kind == "styles" else OTHER[made]
+    test = pairs["test"] if "test" in pairs else pairs[f"test_{side}"]
+    return test[pairs[name]]
 
 
 class SavedImages:
@@ -39,7 +48,7 @@ class SavedImages:
 
     def _stored(self, name: str, **arguments: tuple[np.ndarray, str]) -> np.ndarray:
         for argument, (images, rows) in arguments.items():
-            if not np.array_equal(images, self.pairs["test"][self.pairs[rows]]):
+            if not np.array_equal(images, asked(self.pairs, rows)):
                 raise ValueError(
                     f"`{argument}` should be the images that {name!r} was made for. "
                     f"Received: others, of shape {np.shape(images)}"
@@ -89,7 +98,8 @@ def save_images(
     """Ask a model of this library for all images of the evaluation, and write them.
 
     Args:
-        path: the .npz to write, whole or not at all.
+        path: the .npz to write, whole or not at all; `scores` in it, where the pairs ask for any
+            and the model has them, rank held-out partners.
         model: the trained model, as `evaluate` takes it.
         pairs: what `write_pairs` wrote.
         facts: about the training, as JSON-able values.
@@ -98,25 +108,25 @@ def save_images(
     seed, samples = settings["seed"], settings["samples"]
     tasks = getattr(model, "tasks", ("conditional", "joint", "transfer"))
     images = {}
-
-    def test(name: str) -> np.ndarray:
-        return pairs["test"][pairs[name]]
-
     for side in ("x", "y"):
         generate = model.generate_x if side == "x" else model.generate_y
-        images[f"conditional_{side}"] = generate(test(f"inputs_{side}"), seed=seed)
+        images[f"conditional_{side}"] = generate(asked(pairs, f"inputs_{side}"), seed=seed)
         images[f"diverse_{side}"] = generate(
-            test(f"diverse_{side}"), seed=seed + 1, samples=samples
+            asked(pairs, f"diverse_{side}"), seed=seed + 1, samples=samples
         )
-        if "transfer" in tasks:
+        if "transfer" in tasks and f"styles_{side}" in pairs:
             transfer = model.transfer_x if side == "x" else model.transfer_y
             images[f"transfer_{side}"] = transfer(
-                style=test(f"styles_{side}"), concept=test(f"concepts_{side}"), seed=seed
+                style=asked(pairs, f"styles_{side}"),
+                concept=asked(pairs, f"concepts_{side}"),
+                seed=seed,
             )
     if "joint" in tasks:
         images["joint_x"], images["joint_y"] = model.generate_pairs(settings["pairs"], seed=seed)
     rounded = {name: np.rint(255 * array).astype(np.uint8) for name, array in images.items()}
-    write_arrays(path, facts=np.array(json.dumps({**facts, "tasks": tasks})), **rounded)
+    scores = pmi_scores(model, pairs["test_x"], pairs["test_y"]) if settings.get("ranked") else None
+    ranks = {} if scores is None else {"scores": scores}
+    write_arrays(path, facts=np.array(json.dumps({**facts, "tasks": tasks})), **rounded, **ranks)
 
 
 def facts_of(path: Path) -> dict[str, Any]:
