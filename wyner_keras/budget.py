@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from wyner_keras.data import Pairs
+from wyner_keras.execution import execution
 from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement, SelfTraining
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
@@ -26,8 +27,9 @@ _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
 # products this many times over, and beside them as long as so many.
 _REFERENCE, _MORE, _STEP_PRODUCTS = 44e9, 2.0, 1e9
 # Seconds before and after a stage's steps: to trace it, to compile it by XLA; for its flows.
-_TRACE, _COMPILE, _FLOWS = 4.0, 10.0, 20.0
+_TRACE, _COMPILE, _FLOWS = 2.0, 10.0, 4.0
 _LEAST = 2000  # pairs that are trained on, whatever the time
+_FASTER = 3.0  # than estimated, at most, of what a budget is used up by
 _MEASURED = 0.3  # seconds that this machine is measured for
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
@@ -140,7 +142,7 @@ def budgeted(
             pairs = pairs.thinned(share, recipe.seed)
             logger.warning("So %d of the pairs are trained on, drawn at random", len(pairs))
     # A machine that is faster than estimated trains for longer.
-    scaled = recipe if factor >= 1 else recipe.scaled(min(1.0, 1.5 * factor))
+    scaled = recipe if factor >= 1 else recipe.scaled(min(1.0, _FASTER * factor))
     limits, share = {}, 0.0
     for name, own in shares.items():
         share += own / total
@@ -178,10 +180,14 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
         passes = _PASSES.get(type(stage.loss), _PASSES[Joint])
         each = sum(count * side[kind] for side in products for kind, count in passes.items())
         flows = {"velocity", "flow"} & set(passes) and any(side["flow"] for side in products)
-        setup = slower * (_TRACE + stage.jit_compile * _COMPILE + bool(flows) * _FLOWS)
         seen = pairs.with_singles() if stage.loss.takes_singles else pairs
-        epoch = seconds(stage.passes * len(seen), stage.batch_size, each)
-        found[stage.name] = (setup, epoch, stage.epochs)
+        rows = stage.passes * len(seen)
+        how = execution(
+            rows // min(stage.batch_size, rows), stage.epochs, jit_compile=stage.jit_compile
+        )
+        setup = _TRACE + how["jit_compile"] * _COMPILE + bool(flows) * _FLOWS
+        epoch = seconds(rows, stage.batch_size, each)
+        found[stage.name] = (0.0 if how["run_eagerly"] else slower * setup, epoch, stage.epochs)
     return found
 
 
