@@ -331,7 +331,7 @@ class Pairs:
         return self.hold_out(held_out_pairs(self.stores, self.index, self.groups, fraction, seed))
 
     def validation(self, fraction: float = 0.2, seed: int = 0) -> tuple[Self, Self]:
-        """Pairs to train on and pairs to choose settings by, which share no row and no group.
+        """Pairs to train on and to choose settings by, which share no group and no row of a side.
 
         Args:
             fraction: share that is chosen by, above 0 and below 1.

@@ -109,13 +109,18 @@ def held_out_pairs(
         2
     """
     lots = linked_lots(stores, index, groups)
-    sizes = np.bincount(lots)
-    if len(sizes) < 2:
+    if not lots.any():
         raise ValueError(
             "pairs should fall into two parts that share no row and no group, to hold one out; "
             f"split the rows before they are paired. Received: {len(index)} pairs, all linked"
         )
-    wanted = max(1, round(fraction * len(index)))
+    return _some_lots(lots, fraction, seed)
+
+
+def _some_lots(lots: NDArray[np.int64], fraction: float, seed: int) -> NDArray[np.bool]:
+    """A mask of the pairs of some lots, no more than the share but for a first that is larger."""
+    sizes = np.bincount(lots)
+    wanted = max(1, round(fraction * len(lots)))
     chosen, count = np.zeros(len(sizes), bool), 0
     for lot in np.random.default_rng(seed).permutation(len(sizes)):
         if count + sizes[lot] <= wanted:
@@ -128,7 +133,11 @@ def held_out_pairs(
 
 
 def linked_lots(
-    stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None
+    stores: Sequence[Rows],
+    index: _Positions,
+    groups: NDArray[Any] | None,
+    *,
+    by_side: bool = False,
 ) -> NDArray[np.int64]:
     """Numbers lots of pairs: two are in one lot where rows or groups link them.
 
@@ -136,6 +145,7 @@ def linked_lots(
         stores: of x and y; of `Subset`s the rows that they have in common count as one.
         index: `(n, 2)`.
         groups: `(n,)`, or None.
+        by_side: whether a row links pairs on the same side only.
 
     Returns:
         The number of each pair's lot, `(n,)`, from 0.
@@ -149,7 +159,7 @@ def linked_lots(
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    nodes, count = _nodes(stores, index, groups)
+    nodes, count = _nodes(stores, index, groups, by_side)
     starts = np.concatenate([nodes[0]] * (len(nodes) - 1))
     graph = coo_array(
         (np.ones(len(starts), bool), (starts, nodes[1:].ravel())), shape=(count, count)
@@ -159,19 +169,21 @@ def linked_lots(
 
 
 def _nodes(
-    stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None
+    stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None, by_side: bool
 ) -> tuple[_Positions, int]:
     """Numbers of a pair's rows and its group, `(2 or 3, n)`, and how many there are."""
     from wyner_keras.data.rows import root
 
-    firsts: dict[Rows, int] = {}  # by store, the number of its first row as a node
+    # By store, and by side if need be, the number of its first row as a node.
+    firsts: dict[tuple[Rows, int], int] = {}
     nodes, count = [], 0
     for column, rows in enumerate(stores):
         store, within = root(rows)
-        if store not in firsts:
-            firsts[store], count = count, count + len(store)
+        key = store, column if by_side else 0
+        if key not in firsts:
+            firsts[key], count = count, count + len(store)
         places = index[:, column] if within is None else within[index[:, column]]
-        nodes.append(firsts[store] + places)
+        nodes.append(firsts[key] + places)
     if groups is not None:
         _, numbers = np.unique(groups, return_inverse=True)
         nodes.append(count + numbers)
@@ -186,10 +198,12 @@ def validation_parts(
     fraction: float,
     seed: int,
 ) -> tuple[NDArray[np.bool], NDArray[np.bool]]:
-    """Chooses pairs to train on and pairs to choose by, which share no row and no group.
+    """Chooses pairs to train on and pairs to choose by, which share no group and no row of a side.
+
+    Each side has an expert of its own, which has not learnt from a row that was the other side's.
 
     Args:
-        stores: of x and y; of `Subset`s the rows that they have in common count as one.
+        stores: of x and y.
         index: `(n, 2)`.
         groups: `(n,)`, or None.
         fraction: share that is chosen by, above 0 and below 1.
@@ -204,14 +218,15 @@ def validation_parts(
         >>> rows = ArrayRows(np.zeros((100, 1)))
         >>> index = np.indices((100, 100)).reshape(2, -1).T
         >>> parts = validation_parts([rows, rows], index, None, fraction=0.2, seed=0)
-        >>> [len(np.unique(index[part])) for part in parts]
+        >>> [len(np.unique(index[part][:, 0])) for part in parts]
         [81, 19]
     """
     # A lot of rows may be a class: to leave it out whole would leave out what is to be known.
-    largest = np.bincount(linked_lots(stores, index, None)).max()
+    largest = np.bincount(linked_lots(stores, index, None, by_side=True)).max()
     if largest <= max(1, _LARGE * len(index)):
-        chosen = held_out_pairs(stores, index, groups, fraction, seed)
+        lots = linked_lots(stores, index, groups, by_side=True)
+        chosen = _some_lots(lots, fraction, seed)
         return ~chosen, chosen
-    nodes, count = _nodes(stores, index, groups)
+    nodes, count = _nodes(stores, index, groups, by_side=True)
     chosen = (np.random.default_rng(seed).random(count) < fraction)[nodes]
     return np.logical_not(chosen.any(axis=0)), np.asarray(chosen.all(axis=0))

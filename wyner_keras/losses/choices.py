@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax, xlogy
 
-from wyner_keras.losses.kinds import Clusters, clustered, merged, merges
+from wyner_keras.losses.kinds import Clusters, clustered, merged, nested
 from wyner_keras.losses.quantities import Quantities, correlated
 
 Points = tuple[np.ndarray, ...]  # posterior means by side, (pairs, dimensions)
+Read = tuple[np.ndarray, np.ndarray]  # q(k|x) and q(k|y), (pairs, kinds)
 _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
 _CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _JUDGED = 500  # pairs, at most, that each choice is judged by
@@ -35,11 +37,13 @@ class Choice(NamedTuple):
         kinds: of each pair, `(pairs,)`, from 0 on; all 0 for quantities alone.
         quantities: inside the kinds; of no direction for kinds alone.
         value: nats that it tells, less the price of those that it holds.
+        nats: that kinds alone tell of each pair judged, `(pairs,)`; of others empty.
     """
 
     kinds: np.ndarray
     quantities: Quantities
     value: float
+    nats: np.ndarray = np.zeros(0)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -68,14 +72,29 @@ def choices(
         seed: of clusters.
     """
     judged = tuple(side[distinct] for side in apart)
-    found = [*_merging(_clustered(points, price, seed), points, apart, judged, price)]
-    alone = _best(each for each in found if each.sizes[1] == 0)
-    smooth = _best(each for each in found if each.sizes[0] == 1)
-    return alone, smooth, _best(found)
+    found = [*_merging(_clustered(points, price, seed), points, judged, price)]
+    alone = _fewest([each for each in found if len(each.nats)])
+    either = [each for each in found if not len(each.nats)]
+    return alone, _best(each for each in either if each.sizes[0] == 1), _best(either)
 
 
 def _best(found: Iterable[Choice]) -> Choice:
     return max(found, key=lambda choice: choice.value)
+
+
+def _fewest(found: Sequence[Choice]) -> Choice:
+    """Of kinds alone the fewest whose value is less than the most by no more than chance makes it.
+
+    Two standard errors of the difference. Breiman and others, Classification and regression trees,
+    1984, section 3.4.3, have one of the value.
+    """
+    best = _best(found)
+
+    def as_good(choice: Choice) -> bool:
+        more = best.nats - choice.nats
+        return bool(best.value - choice.value <= 2.0 * more.std() / math.sqrt(len(more)))
+
+    return min(filter(as_good, found), key=lambda choice: choice.sizes[0])
 
 
 def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
@@ -87,51 +106,49 @@ def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
     return kinds
 
 
-def _merging(
-    labels: np.ndarray, points: Points, apart: Points, judged: Points, price: float
-) -> Iterator[Choice]:
-    """Of every number of kinds, clusters being merged one by one, kinds with ever more quantities.
+def _merging(labels: np.ndarray, points: Points, judged: Points, price: float) -> Iterator[Choice]:
+    """Of every number of kinds, clusters being joined one by one, kinds with ever more quantities.
 
     Kinds that cut a quantity into pieces leave too little of it inside them, kinds of several
-    labels leave what is no quantity: either tells less for its price than one kind a label. Kinds
-    alone keep the ends of a quantity apart, which are rare and tell much; with quantities inside
-    them kinds that are rare are merged first.
+    labels leave what is no quantity: either tells less for its price than one kind a label.
 
     Args:
         labels: the cluster of each pair, `(pairs,)`.
         points: of those pairs.
-        apart: of pairs apart.
-        judged: of those that choices are judged by, the first 500.
+        judged: of those that choices are judged by: kinds alone by all, others by the first 500.
         price: λ.
     """
-    clusters, table = Clusters.of(points, labels), _table(Clusters.of(points, labels), apart)
+    clusters = Clusters.of(points, labels)
     share = np.bincount(labels) / len(labels)
     few = tuple(side[:_JUDGED] for side in judged)
-    readings, read = _readings(clusters, few), _read(clusters, judged)
-    one = np.zeros(len(share), int)
+    readings, of_few = (_readings(clusters, each) for each in (judged, few))
+    read, one = _read(clusters, judged), np.zeros(len(share), int)
     none = correlated(points, judged).some(slice(0))
-    for alone, path in ((True, merges(table)), (False, merges(table, a_nat=False))):
-        for kinds in (*path, one):
-            kinds = _spread(kinds, clusters)
-            members = np.eye(kinds.max() + 1)[kinds]
-            x, y = max(
-                ((x @ members, y @ members) for x, y in readings),
-                key=lambda each: _kinds_tell(*each),
-            )
-            held = -xlogy(share @ members, share @ members).sum()
-            value = _kinds_tell(x, y) - price * held
-            if alone:
-                yield Choice(kinds[labels], none, value)
-                continue
-            inside = correlated(points, judged, (kinds[labels], kinds[read]))
-            scores = np.log(_ratios(x, y))
-            for place, nats in enumerate(inside.nats()):
-                scores += inside.some(slice(place, place + 1)).pmi(few)
-                held += nats
-                last, value = value, float(nats_told(scores).mean() - price * held)
-                if kinds.any() and value < last:
-                    break  # the next ones are weaker still
-                yield Choice(kinds[labels], inside.some(slice(place + 1)), value)
+    for kinds in (*nested(points, labels), one):
+        members = np.eye(kinds.max() + 1)[kinds]
+        held = -xlogy(share @ members, share @ members).sum()
+        nats = _surest(readings, members)[1]
+        yield Choice(kinds[labels], none, float(nats.mean() - price * held), nats)
+        (x, y), nats = _surest(of_few, members)
+        value = float(nats.mean() - price * held)
+        yield Choice(kinds[labels], none, value)
+        inside = correlated(points, judged, (kinds[labels], kinds[read]))
+        scores = np.log(_ratios(x, y))
+        for place, more in enumerate(inside.nats()):
+            scores += inside.some(slice(place, place + 1)).pmi(few)
+            held += more
+            last, value = value, float(nats_told(scores).mean() - price * held)
+            if kinds.any() and value < last:
+                break  # the next ones are weaker still
+            yield Choice(kinds[labels], inside.some(slice(place + 1)), value)
+
+
+def _surest(readings: list[Read], members: np.ndarray) -> tuple[Read, np.ndarray]:
+    """q(k|x) and q(k|y) of kinds made of clusters, as sure as tells most, and what they tell."""
+    joined = [(x @ members, y @ members) for x, y in readings]
+    told = [_kinds_tell(*each) for each in joined]
+    best = int(np.argmax([each.mean() for each in told]))
+    return joined[best], told[best]
 
 
 def _table(clusters: Clusters, points: Points) -> np.ndarray:
@@ -159,7 +176,7 @@ def _spread(kinds: np.ndarray, clusters: Clusters) -> np.ndarray:
     return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
 
 
-def _readings(clusters: Clusters, points: Points) -> list[tuple[np.ndarray, np.ndarray]]:
+def _readings(clusters: Clusters, points: Points) -> list[Read]:
     """q(k|x) and q(k|y) of pairs, each `(pairs, clusters)`, at every confidence."""
     logits = _logits(clusters, points)
     return [tuple(softmax(each * side, axis=1) for side in logits) for each in _CONFIDENCES]
@@ -177,9 +194,13 @@ def _ratios(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return found
 
 
-def _kinds_tell(x: np.ndarray, y: np.ndarray) -> float:
-    """InfoNCE of kinds, of q(k|x) and q(k|y): that of `_ratios`, without every pair of rows."""
+def _kinds_tell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """What kinds tell of each pair, nats `(pairs,)`, of q(k|x) and q(k|y); InfoNCE is the mean.
+
+    As of `_ratios`, without every pair of rows.
+    """
     over = _over_prior(x, y)
     own = np.log((over * y).sum(axis=1) + 1e-12)
     strangers = np.log(over @ y.mean(axis=0) + 1e-12) + np.log(y @ over.mean(axis=0) + 1e-12)
-    return float((own - strangers / 2).mean())
+    found: np.ndarray = own - strangers / 2
+    return found

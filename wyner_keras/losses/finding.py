@@ -22,6 +22,8 @@ Affine = tuple[np.ndarray, np.ndarray]
 _SHUFFLES = 200  # of pairs that share nothing
 _SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
 _SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
+_REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
+_PAIRS_A_KIND = 2  # for each dimension inside it, at least
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 
 
@@ -169,9 +171,9 @@ def find(
     def error(nats: np.ndarray) -> float:
         return 2.0 * float(nats.std()) / math.sqrt(count)
 
-    def enough(nats: np.ndarray, slack: float = _SLACK) -> bool:
+    def enough(nats: np.ndarray, slack: float) -> bool:
         lacking = told - nats
-        return bool(lacking.mean() <= max(error(lacking), slack * told.mean()))
+        return bool(lacking.mean() <= max(error(lacking), slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
     alone, smooth, best = choices(points, apart.means, distinct, price, seed)
@@ -193,12 +195,16 @@ def find(
         more = of_quantities - nats
         return bool(more.mean() <= error(more))
 
-    kinds_do = kinds > 1 and enough(of_kinds)
-    dimensions_do = dimensions > 0 and enough(of_quantities)
+    slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
+    kinds_do = kinds > 1 and enough(of_kinds, slack)
+    dimensions_do = dimensions > 0 and enough(of_quantities, slack)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
-    # Without slack: each pair its own concept is told by many kinds and dimensions nearly as well.
-    if inside > 1 and 0 < least < most and enough(of_best, 0.0) and no_less(of_best):
+    pairs = len(np.unique(points[0], axis=0))
+    seen_inside = inside > 1 and pairs >= inside * _PAIRS_A_KIND * least
+    # Each pair its own concept is told by many kinds and dimensions nearly as well: what the
+    # critic leaves untold is little then, and a kind has few pairs.
+    if seen_inside and 0 < least < most and enough(of_best, rest) and no_less(of_best):
         found["nats_of_both"] = float(of_best.mean())
         # Of more value than kinds alone, and of no less nats: pieces of a quantity are many kinds.
         if not kinds_do or of_best.mean() > of_kinds.mean():

@@ -7,40 +7,60 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.stats import chi2
 from sklearn.cluster import KMeans
+from sklearn.covariance import ledoit_wolf
 
 _TRIES = 4  # starts of k-means; the one of least variance within clusters is kept
+_ROUNDS = 2  # of k-means by the covariance within clusters
+_SET_APART = 1.5  # variance by that covariance, from which on a direction sets clusters apart
+_LEAST_VARIANCE = 1e-6
 _SIGNIFICANT = 0.05  # p of a G-test, of all pairs of values at once, that keeps two apart
 
 
 class Clusters(NamedTuple):
-    """Clusters of pairs, seen from both sides.
+    """Clusters of pairs, seen from both sides: Gaussians of one covariance.
 
     Args:
         centres: by side, `(clusters, size)`.
-        variances: by side, within clusters, of a coordinate.
+        metrics: by side, the inverse of the covariance within clusters, `(size, size)`.
     """
 
     centres: tuple[np.ndarray, ...]
-    variances: tuple[float, ...]
+    metrics: tuple[np.ndarray, ...]
 
     @classmethod
     def of(cls, points: tuple[np.ndarray, ...], labels: np.ndarray) -> Clusters:
-        """The clusters of points `(pairs, size)` by side, whose numbers from 0 on are `labels`."""
+        """The clusters of points `(pairs, size)` by side, whose numbers from 0 on are `labels`.
+
+        Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance
+        matrices, 2004.
+        """
         members = np.eye(labels.max() + 1)[labels]
         centres = tuple(members.T @ side / members.sum(axis=0)[:, None] for side in points)
-        errors = (side - centre[labels] for side, centre in zip(points, centres, strict=True))
-        return cls(centres, tuple(max(float(np.square(e).mean()), 1e-6) for e in errors))
+        sides = zip(points, centres, strict=True)
+        return cls(centres, tuple(_metric(side - centre[labels]) for side, centre in sides))
 
     def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Kernel `(size, clusters)` and bias of equally likely Gaussian clusters' logits."""
-        centre, variance = self.centres[side], self.variances[side]
-        return centre.T / variance, -0.5 * np.square(centre).sum(axis=1) / variance
+        centre = self.centres[side]
+        kernel = self.metrics[side] @ centre.T
+        return kernel, -0.5 * np.einsum("ki,ik->k", centre, kernel)
+
+
+def _metric(errors: np.ndarray) -> np.ndarray:
+    """The inverse of a covariance, of `(rows, size)` around 0."""
+    covariance = ledoit_wolf(errors, assume_centered=True)[0]
+    found: np.ndarray = np.linalg.inv(covariance + _LEAST_VARIANCE * np.eye(len(covariance)))
+    return found
 
 
 def clustered(points: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarray:
-    """The cluster of each pair by k-means, `(pairs,)`, numbered from 0 on.
+    """The cluster of each pair, `(pairs,)`, numbered from 0 on.
+
+    By k-means; then twice where the covariance within clusters is 1, in the directions that set
+    them apart. What varies alike inside all clusters, a quantity say, cuts none of them in two.
 
     Args:
         points: by side, `(pairs, size)`.
@@ -49,7 +69,54 @@ def clustered(points: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarr
     """
     joined = np.concatenate(points, axis=1)
     count = min(count, len(np.unique(joined, axis=0)))
-    return KMeans(count, n_init=_TRIES, random_state=seed).fit_predict(joined)
+    labels = KMeans(count, n_init=_TRIES, random_state=seed).fit_predict(joined)
+    for _ in range(_ROUNDS if 1 < count < len(joined) else 0):
+        labels = KMeans(count, n_init=1, random_state=seed).fit_predict(_apart(joined, labels))
+    return labels
+
+
+def _apart(joined: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Coordinates in which clusters have covariance 1 inside, those that set them apart."""
+    clusters = Clusters.of((joined,), labels)
+    white = joined @ np.linalg.cholesky(clusters.metrics[0])
+    values, vectors = np.linalg.eigh(np.cov(white, rowvar=False))
+    return white @ vectors[:, values > min(_SET_APART, values.max())]
+
+
+def nested(points: tuple[np.ndarray, ...], labels: np.ndarray) -> Iterator[np.ndarray]:
+    """Join clusters one by one, those first that lie nearest by the covariance within.
+
+    Clusters along a direction in which all of them are wide, as kinds are along a quantity inside
+    them, lie near. It is the greedy way to the least determinant of that covariance.
+
+    Args:
+        points: by side, `(pairs, size)`.
+        labels: the cluster of each pair, `(pairs,)`, from 0 on.
+
+    Yields:
+        The kind of each cluster, `(clusters,)`: all apart, one kind less, and so on to two kinds.
+
+    Source: Friedman and Rubin, On some invariant criteria for grouping data, 1967.
+    """
+    joined = np.concatenate(points, axis=1)
+    found = Clusters.of((joined,), labels)
+    centres, counts = found.centres[0], np.bincount(labels).astype(float)
+    within = np.linalg.inv(found.metrics[0])
+    groups = [[cluster] for cluster in range(len(centres))]
+    every = np.ones(len(centres), bool)
+    while len(centres) > 1:
+        yield _numbered(groups, every)
+        white = centres @ np.linalg.cholesky(np.linalg.inv(within))
+        weights = counts[:, None] * counts / (counts[:, None] + counts)
+        gaps = weights * cdist(white, white, "sqeuclidean")
+        np.fill_diagonal(gaps, np.inf)
+        i, j = sorted(map(int, np.unravel_index(np.argmin(gaps), gaps.shape)))
+        between = centres[i] - centres[j]
+        within = within + weights[i, j] / len(joined) * np.outer(between, between)
+        centres[i] = np.average(centres[[i, j]], axis=0, weights=counts[[i, j]])
+        counts[i] += counts[j]
+        centres, counts = np.delete(centres, j, axis=0), np.delete(counts, j)
+        groups[i] += groups.pop(j)
 
 
 def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
@@ -84,25 +151,6 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
             break
         joint = _one_less(joint, groups, np.where(needless, lost / saved, np.inf))
     return _numbered(groups, used)
-
-
-def merges(table: np.ndarray, a_nat: bool = True) -> Iterator[np.ndarray]:
-    """Merge values one by one, those first that lose least of I(X; Y).
-
-    Args:
-        table: as that of `merged`.
-        a_nat: whether what is lost counts a nat of entropy saved. Otherwise it counts in all, and
-            rare values go first.
-
-    Yields:
-        The kind of each value, `(k,)`, as `merged` has it: all apart, one kind less, and so on to
-        two kinds.
-    """
-    used, joint, groups = _begun(table)
-    while len(joint) > 1:
-        yield _numbered(groups, used)
-        lost, saved = _losses(joint)
-        joint = _one_less(joint, groups, lost / saved if a_nat else lost)
 
 
 def _begun(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, list[list[int]]]:

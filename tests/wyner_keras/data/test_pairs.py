@@ -334,6 +334,17 @@ def test_validation_shares_no_row_and_leaves_every_class_on_both_sides():
     assert len(parts[1]) == pytest.approx(0.04 * len(index), rel=0.3)
 
 
+def test_validation_of_a_map_holds_apart_rows_of_either_side_alone():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(200, 3))
+    # A row is x of one pair and y of another: a chain that links them all.
+    index = np.stack([np.arange(200), np.roll(np.arange(200), 1)], axis=1)
+    parts = Pairs(rows, rows, index=index).validation(0.2, seed=0)
+    assert [len(part) for part in parts] == [160, 40]
+    for column in (0, 1):
+        assert not set(parts[0].index[:, column]) & set(parts[1].index[:, column])
+
+
 def test_validation_of_groups_keeps_them_whole():
     x, y = np.random.default_rng(0).normal(size=(2, 200, 3))
     groups = np.arange(200) // 20
@@ -345,7 +356,7 @@ def test_validation_of_groups_keeps_them_whole():
 def test_too_few_pairs_have_no_validation():
     x = np.eye(3)
     with pytest.raises(ValueError, match=r"pairs should be enough.*Received: 2 pairs"):
-        Pairs(x, x, index=[[0, 1], [1, 0]]).validation()
+        Pairs(x, x, index=[[0, 1], [0, 2]]).validation()
 
 
 # Singles: rows without partner
