@@ -7,15 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax, xlogy
 
-from wyner_keras.losses.kinds import Clusters, clustered, merged, nested
+from wyner_keras.losses.kinds import Clusters, clustered, nested
 from wyner_keras.losses.quantities import Quantities, correlated
 
 Points = tuple[np.ndarray, ...]  # posterior means by side, (pairs, dimensions)
 Read = tuple[np.ndarray, np.ndarray]  # q(k|x) and q(k|y), (pairs, kinds)
 _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
+_MANY = 32  # kinds, above which every fourth number is tried with quantities inside
 _CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _JUDGED = 500  # pairs, at most, that each choice is judged by
 
@@ -72,7 +72,8 @@ def choices(
         seed: of clusters.
     """
     judged = tuple(side[distinct] for side in apart)
-    found = [*_merging(_clustered(points, price, seed), points, judged, price)]
+    labels = clustered(points, max(2, min(_OFFERED, len(points[0]) // 8)), seed)
+    found = [*_joining(labels, points, judged, price)]
     alone = _fewest([each for each in found if len(each.nats)])
     either = [each for each in found if not len(each.nats)]
     return alone, _best(each for each in either if each.sizes[0] == 1), _best(either)
@@ -97,16 +98,7 @@ def _fewest(found: Sequence[Choice]) -> Choice:
     return min(filter(as_good, found), key=lambda choice: choice.sizes[0])
 
 
-def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
-    """The cluster of each pair, `(pairs,)`, less those that tell nothing apart."""
-    labels = clustered(points, max(2, min(_OFFERED, len(points[0]) // 8)), seed)
-    clusters, rows = Clusters.of(points, labels), len(np.unique(points[0], axis=0))
-    # Merged by pairs trained on, of which there are more, then by those apart, that nothing fitted.
-    kinds: np.ndarray = _spread(merged(_table(clusters, points), price, rows), clusters)[labels]
-    return kinds
-
-
-def _merging(labels: np.ndarray, points: Points, judged: Points, price: float) -> Iterator[Choice]:
+def _joining(labels: np.ndarray, points: Points, judged: Points, price: float) -> Iterator[Choice]:
     """Of every number of kinds, clusters being joined one by one, kinds with ever more quantities.
 
     Kinds that cut a quantity into pieces leave too little of it inside them, kinds of several
@@ -129,6 +121,8 @@ def _merging(labels: np.ndarray, points: Points, judged: Points, price: float) -
         held = -xlogy(share @ members, share @ members).sum()
         nats = _surest(readings, members)[1]
         yield Choice(kinds[labels], none, float(nats.mean() - price * held), nats)
+        if kinds.max() > _MANY and kinds.max() % 4:
+            continue
         (x, y), nats = _surest(of_few, members)
         value = float(nats.mean() - price * held)
         yield Choice(kinds[labels], none, value)
@@ -151,13 +145,6 @@ def _surest(readings: list[Read], members: np.ndarray) -> tuple[Read, np.ndarray
     return joined[best], told[best]
 
 
-def _table(clusters: Clusters, points: Points) -> np.ndarray:
-    """How often x and y of a pair are read to be in each two clusters, `(clusters, clusters)`."""
-    table = np.zeros((len(clusters.centres[0]),) * 2)
-    np.add.at(table, tuple(np.argmax(each, axis=1) for each in _logits(clusters, points)), 1.0)
-    return table
-
-
 def _logits(clusters: Clusters, points: Points) -> list[np.ndarray]:
     """By side `(pairs, clusters)`."""
     maps = map(clusters.affine, (0, 1))
@@ -168,12 +155,6 @@ def _read(clusters: Clusters, points: Points) -> np.ndarray:
     """The cluster that both sides of each pair together are read to be in, `(pairs,)`."""
     found: np.ndarray = np.argmax(sum(_logits(clusters, points)), axis=1)
     return found
-
-
-def _spread(kinds: np.ndarray, clusters: Clusters) -> np.ndarray:
-    """Clusters that nothing fell into are of the kind of the nearest into which something did."""
-    centres, used = np.concatenate(clusters.centres, axis=1), np.flatnonzero(kinds >= 0)
-    return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
 
 
 def _readings(clusters: Clusters, points: Points) -> list[Read]:

@@ -39,6 +39,19 @@ def test_a_label_beside_quantities_is_told_with_one_kind_a_label(kinds, rho):
     assert (alone.sizes[1], smooth.sizes[0]) == (0, 1)
 
 
+def test_a_quantity_in_the_columns_that_tell_kinds_apart_cuts_none_in_two():
+    sets = []
+    for count, seed in ((3000, 0), (500, 1)):
+        points, labels = drawn(count, seed, kinds=8, rho=(0.95,))
+        # The quantity moves all columns alike, by as much as the kinds do.
+        sets.append((tuple(np.hstack([a[:, :6] + a[:, 6:], a[:, 6:]]) for a in points), labels))
+    (points, labels), (apart, _) = sets
+    best = choices(points, apart, np.arange(500), 0.1, 0)[2]
+    assert best.sizes == (8, 1)
+    agree = [np.bincount(best.kinds[labels == label]).max() for label in range(8)]
+    assert sum(agree) > 0.98 * len(labels)
+
+
 def test_a_label_alone_has_no_quantities_inside_it():
     (alone, _, best), points, apart, _ = chosen(kinds=5)
     assert best.sizes == alone.sizes == (5, 0)
