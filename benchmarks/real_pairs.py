@@ -17,6 +17,7 @@ import dataclasses
 import logging
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
 import sklearn.decomposition
@@ -126,15 +127,30 @@ def purity(model: wk.WynerModel, held: wk.Pairs) -> str:
     """Share of held-out examples whose letter is the commonest of the kind read off them."""
     batch, k = dict(zip("xy", map(tf.constant, held.arrays()), strict=True)), kinds_of(model.z).size
     found = []
-    for expert, labels in zip(
-        model.experts(batch),
-        (held.x_labels[held.index[:, 0]], held.y_labels[held.index[:, 1]]),
-        strict=True,
-    ):
-        values = np.argmax(np.asarray(model.z.product(expert).mode)[:, :k], axis=1)
-        right = sum(np.bincount(labels[values == v]).max() for v in np.unique(values))
-        found.append(f"{right / len(labels):.4f}")
-    return "purity " + " / ".join(found)
+    experts = [model.z.product(each) for each in model.experts(batch)]
+    readers = [
+        side.read(batch[side.name], side.encode(batch[side.name]), False) for side in model.sides
+    ]
+    for name, read in (("experts", experts), ("q(z|x), q(z|y)", readers)):
+        shares = []
+        for q, labels in zip(read, (held.x_labels, held.y_labels), strict=True):
+            values = np.argmax(np.asarray(q.mode)[:, :k], axis=1)
+            right = sum(np.bincount(labels[values == v]).max() for v in np.unique(values))
+            shares.append(f"{right / len(labels):.4f}")
+        found.append(f"by {name} {' / '.join(shares)}")
+    return f"purity {', '.join(found)}"
+
+
+def draw(model: wk.WynerModel, held: wk.Pairs, path: Path) -> None:
+    """Of three typefaces x, their own y, and three samples of y given x."""
+    x, y = held.arrays()
+    made = np.asarray(model.generate_y(x, seed=0, samples=3))
+    rows = []
+    for face in (0, 1, 10):
+        those = slice(face * _LETTERS, (face + 1) * _LETTERS)
+        rows += [x[those], y[those], *np.moveaxis(made[those], 1, 0)]
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])[..., 0]
+    plt.imsave(path, 1 - sheet / sheet.max(), cmap="gray")
 
 
 def carried(model: wk.WynerModel, held: wk.Pairs) -> str:
@@ -162,6 +178,7 @@ def main() -> None:
     parser.add_argument("name", choices=[*_SIDES, "stereo"])
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--picture", type=Path, help="of faces: a file to draw them into")
     parser.add_argument("--alignment", action="store_true", help="stop after the alignment")
     options = parser.parse_args()
     logging.basicConfig(level="INFO")
@@ -179,6 +196,8 @@ def main() -> None:
     if not options.alignment:
         if options.name == "faces":
             print(carried(trained.model, held))
+            if options.picture:
+                draw(trained.model, held, options.picture)
         print(wk.evaluate(trained.model, held, train=train).table())
 
 
