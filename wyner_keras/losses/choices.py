@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax, xlogy
 
-from wyner_keras.losses.kinds import Clusters, clustered, nested
+from wyner_keras.losses.kinds import Clusters, clustered, merged, nested
 from wyner_keras.losses.quantities import Quantities, correlated
 
 Points = tuple[np.ndarray, ...]  # posterior means by side, (pairs, dimensions)
@@ -72,8 +73,7 @@ def choices(
         seed: of clusters.
     """
     judged = tuple(side[distinct] for side in apart)
-    labels = clustered(points, max(2, min(_OFFERED, len(points[0]) // 8)), seed)
-    found = [*_joining(labels, points, judged, price)]
+    found = [*_joining(_clustered(points, price, seed), points, judged, price)]
     alone = _fewest([each for each in found if len(each.nats)])
     either = [each for each in found if not len(each.nats)]
     return alone, _best(each for each in either if each.sizes[0] == 1), _best(either)
@@ -96,6 +96,14 @@ def _fewest(found: Sequence[Choice]) -> Choice:
         return bool(best.value - choice.value <= 2.0 * more.std() / math.sqrt(len(more)))
 
     return min(filter(as_good, found), key=lambda choice: choice.sizes[0])
+
+
+def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
+    """The cluster of each pair, `(pairs,)`, less those that tell nothing apart."""
+    labels = clustered(points, max(2, min(_OFFERED, len(points[0]) // 8)), seed)
+    clusters, rows = Clusters.of(points, labels), len(np.unique(points[0], axis=0))
+    kinds: np.ndarray = _spread(merged(_table(clusters, points), price, rows), clusters)[labels]
+    return kinds
 
 
 def _joining(labels: np.ndarray, points: Points, judged: Points, price: float) -> Iterator[Choice]:
@@ -145,6 +153,13 @@ def _surest(readings: list[Read], members: np.ndarray) -> tuple[Read, np.ndarray
     return joined[best], told[best]
 
 
+def _table(clusters: Clusters, points: Points) -> np.ndarray:
+    """How often x and y of a pair are read to be in each two clusters, `(clusters, clusters)`."""
+    table = np.zeros((len(clusters.centres[0]),) * 2)
+    np.add.at(table, tuple(np.argmax(each, axis=1) for each in _logits(clusters, points)), 1.0)
+    return table
+
+
 def _logits(clusters: Clusters, points: Points) -> list[np.ndarray]:
     """By side `(pairs, clusters)`."""
     maps = map(clusters.affine, (0, 1))
@@ -155,6 +170,12 @@ def _read(clusters: Clusters, points: Points) -> np.ndarray:
     """The cluster that both sides of each pair together are read to be in, `(pairs,)`."""
     found: np.ndarray = np.argmax(sum(_logits(clusters, points)), axis=1)
     return found
+
+
+def _spread(kinds: np.ndarray, clusters: Clusters) -> np.ndarray:
+    """Clusters that nothing fell into are of the kind of the nearest into which something did."""
+    centres, used = np.concatenate(clusters.centres, axis=1), np.flatnonzero(kinds >= 0)
+    return kinds[used[cdist(centres, centres[used]).argmin(axis=1)]]
 
 
 def _readings(clusters: Clusters, points: Points) -> list[Read]:

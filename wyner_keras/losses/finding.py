@@ -206,8 +206,9 @@ def find(
     # critic leaves untold is little then, and a kind has few pairs.
     if seen_inside and 0 < least < most and enough(of_best, rest) and no_less(of_best):
         found["nats_of_both"] = float(of_best.mean())
-        # Of more value than kinds alone, and of no less nats: pieces of a quantity are many kinds.
-        if not kinds_do or of_best.mean() > of_kinds.mean():
+        # Beside kinds that do, quantities tell more than chance has it.
+        more = of_best - of_kinds
+        if not kinds_do or more.mean() > error(more):
             found |= {"kinds": inside, "dimensions": least}
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
