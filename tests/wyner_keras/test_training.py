@@ -222,7 +222,8 @@ def narrow(recipe):
     for name, rate in rates.items():
         recipe = recipe.changed(
             name,
-            epochs=6 if name == "flow" else 3,
+            # An epoch is one step, and the concepts that the joint stage draws are few.
+            epochs={"joint": 12, "flow": 6}.get(name, 3),
             passes=1,
             batch_size=96,
             learning_rate=Ramp.constant(rate),

@@ -238,7 +238,7 @@ def test_a_budget_shortens_what_is_trained_and_kept(
     import wyner_keras.budget as budget
 
     changed_recipe(epochs=8)
-    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 8)}
+    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 24)}
     monkeypatch.setattr(budget, "_costs", lambda recipe, pairs: dict(costs))
     words = ("train", *given["arrays"], "--no-evaluate", "--budget", "4s")
     assert call(*words, "--out", tmp_path / "run")[0] == 0
