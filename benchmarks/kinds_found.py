@@ -10,8 +10,8 @@ products   two MNIST digits side by side, and the two digits of their product: 3
 letters    upper and lower case across typefaces, PAIRS/letters.npz: 26 kinds.
 
 The codecs are trained once, those of products for a quarter of the default's epochs; by each seed
-the alignment is, without labels. The purity is that of
-held-out x: the share whose label is the commonest of the kind read off them.
+the alignment is, without labels. The purity is that of held-out x: the share whose label is the
+commonest of the kind read off them.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from real_pairs import pairs_of, pure
 
 import wyner_keras as wk
 from wyner_keras.latents import kinds_of
 
-_FACES, _HELD_FACES, _LETTERS = 290, 58, 26
 _PRODUCTS, _HELD = 50_000, 2_000  # pairs of numbers that are multiplied
 Held = tuple[np.ndarray, np.ndarray]  # x held out, and labels
 
@@ -59,14 +59,9 @@ def products() -> tuple[wk.Pairs, Held]:
 
 
 def letters(folder: Path) -> tuple[wk.Pairs, Held]:
-    """1,000 pairs a letter of a fifth of the typefaces less, and the upper case of that fifth."""
-    arrays = np.load(folder / "letters.npz")
-    face, labels = np.repeat(np.arange(_FACES), _LETTERS), arrays["y"].astype(int)
-    held = np.isin(face, np.random.default_rng(0).permutation(_FACES)[:_HELD_FACES])
-    sides = [wk.data.LabelledImages(arrays[side][~held][..., None], labels[~held]) for side in "ul"]
-    pairs = wk.data.same_label(*sides, pairs_per_class=1000, seed=0)
-    x = arrays["u"][held][..., None] / np.float32(255)
-    return wk.Pairs(pairs.x, pairs.y, index=pairs.index), (x, labels[held])
+    """Those of real_pairs.py."""
+    train, held = pairs_of("letters", folder)
+    return train, (held.arrays()[0], held.x_labels)
 
 
 def purity(model: wk.WynerModel, held: Held) -> float:
@@ -75,12 +70,7 @@ def purity(model: wk.WynerModel, held: Held) -> float:
     side, kinds = model.sides[0], kinds_of(model.z).size
     features = model.features(side, wk.Pairs(x, x).x)
     read = np.asarray(model.z.product(side.expert(tf.constant(features))).mode)[:, :kinds]
-    values = read.argmax(axis=1)
-    right = sum(
-        np.unique(labels[values == value], return_counts=True)[1].max()
-        for value in np.unique(values)
-    )
-    return float(right / len(labels))
+    return pure(read.argmax(axis=1), labels)
 
 
 def main() -> None:

@@ -123,6 +123,12 @@ def linear_retrieval(train: wk.Pairs, held: wk.Pairs) -> str:
     return f"PCA + CCA of {size}: y from x R@1 {first:.3f} R@5 {fifth:.3f}"
 
 
+def pure(kinds: np.ndarray, labels: np.ndarray) -> float:
+    """Share of examples whose label is the commonest of their kind; both `(examples,)`."""
+    right = sum(np.bincount(labels[kinds == kind]).max() for kind in np.unique(kinds))
+    return float(right / len(labels))
+
+
 def purity(model: wk.WynerModel, held: wk.Pairs) -> str:
     """Share of held-out examples whose letter is the commonest of the kind read off them."""
     batch, k = dict(zip("xy", map(tf.constant, held.arrays()), strict=True)), kinds_of(model.z).size
@@ -135,8 +141,7 @@ def purity(model: wk.WynerModel, held: wk.Pairs) -> str:
         shares = []
         for q, labels in zip(read, (held.x_labels, held.y_labels), strict=True):
             values = np.argmax(np.asarray(q.mode)[:, :k], axis=1)
-            right = sum(np.bincount(labels[values == v]).max() for v in np.unique(values))
-            shares.append(f"{right / len(labels):.4f}")
+            shares.append(f"{pure(values, labels):.4f}")
         found.append(f"by {name} {' / '.join(shares)}")
     return f"purity {', '.join(found)}"
 

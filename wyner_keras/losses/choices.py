@@ -31,6 +31,11 @@ def nats_told(scores: np.ndarray) -> np.ndarray:
     return np.diag(scores) - strangers
 
 
+def chance(nats: np.ndarray) -> float:
+    """Two standard errors of the mean of what pairs tell, or of a difference of it."""
+    return 2.0 * float(nats.std()) / math.sqrt(len(nats))
+
+
 class Choice(NamedTuple):
     """What z may be.
 
@@ -92,8 +97,7 @@ def _fewest(found: Sequence[Choice]) -> Choice:
     best = _best(found)
 
     def as_good(choice: Choice) -> bool:
-        more = best.nats - choice.nats
-        return bool(best.value - choice.value <= 2.0 * more.std() / math.sqrt(len(more)))
+        return best.value - choice.value <= chance(best.nats - choice.nats)
 
     return min(filter(as_good, found), key=lambda choice: choice.sizes[0])
 
@@ -120,8 +124,8 @@ def _joining(labels: np.ndarray, points: Points, judged: Points, price: float) -
     """
     clusters = Clusters.of(points, labels)
     share = np.bincount(labels) / len(labels)
-    few = tuple(side[:_JUDGED] for side in judged)
-    readings, of_few = (_readings(clusters, each) for each in (judged, few))
+    few, readings = tuple(side[:_JUDGED] for side in judged), _readings(clusters, judged)
+    of_few = [(x[:_JUDGED], y[:_JUDGED]) for x, y in readings]
     read, one = _read(clusters, judged), np.zeros(len(share), int)
     none = correlated(points, judged).some(slice(0))
     for kinds in (*nested(points, labels), one):

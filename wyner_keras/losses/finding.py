@@ -11,7 +11,7 @@ import numpy as np
 
 from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses.choices import choices, nats_told
+from wyner_keras.losses.choices import chance, choices, nats_told
 from wyner_keras.losses.directions import Directions, directions
 from wyner_keras.losses.kinds import Clusters, clustered
 from wyner_keras.losses.quantities import Quantities, correlated
@@ -23,7 +23,7 @@ _SHUFFLES = 200  # of pairs that share nothing
 _SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
 _SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
 _REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
-_PAIRS_A_KIND = 2  # for each dimension inside it, at least
+_PAIRS_A_KIND = 2  # at least, for each dimension inside it
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 
 
@@ -168,12 +168,9 @@ def find(
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
         return z, silent, {"shared": "nothing", "nats": 0.0, "p": float(p)}, None
 
-    def error(nats: np.ndarray) -> float:
-        return 2.0 * float(nats.std()) / math.sqrt(count)
-
     def enough(nats: np.ndarray, slack: float) -> bool:
         lacking = told - nats
-        return bool(lacking.mean() <= max(error(lacking), slack))
+        return bool(lacking.mean() <= max(chance(lacking), slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
     alone, smooth, best = choices(points, apart.means, distinct, price, seed)
@@ -193,7 +190,7 @@ def find(
     def no_less(nats: np.ndarray) -> bool:
         """Whether quantities alone tell no more, as far as these pairs show."""
         more = of_quantities - nats
-        return bool(more.mean() <= error(more))
+        return bool(more.mean() <= chance(more))
 
     slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
     kinds_do = kinds > 1 and enough(of_kinds, slack)
@@ -208,7 +205,7 @@ def find(
         found["nats_of_both"] = float(of_best.mean())
         # Beside kinds that do, quantities tell more than chance has it.
         more = of_best - of_kinds
-        if not kinds_do or more.mean() > error(more):
+        if not kinds_do or more.mean() > chance(more):
             found |= {"kinds": inside, "dimensions": least}
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
