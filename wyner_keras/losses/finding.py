@@ -76,8 +76,9 @@ class Seen:
                 found.append(self.of(agreed) if enough else self.widest(part["dim"]))
                 continue
             for _ in range(part["n"]):
-                inside = clustered(rest, part["k"], seed)
-                clusters = Clusters.of(rest, inside)
+                # Where their number is told, spheres: experts less sure make figures better.
+                inside = clustered(rest, part["k"], seed, spheres=True)
+                clusters = Clusters.of(rest, inside, spheres=True)
                 found.append(self.of(clusters, part["k"]))
                 # Less what the cluster says, but for the mean of all.
                 rest = tuple(

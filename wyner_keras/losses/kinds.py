@@ -31,8 +31,15 @@ class Clusters(NamedTuple):
     metrics: tuple[np.ndarray, ...]
 
     @classmethod
-    def of(cls, points: tuple[np.ndarray, ...], labels: np.ndarray) -> Clusters:
+    def of(
+        cls, points: tuple[np.ndarray, ...], labels: np.ndarray, *, spheres: bool = False
+    ) -> Clusters:
         """The clusters of points `(pairs, size)` by side, whose numbers from 0 on are `labels`.
+
+        Args:
+            points: by side, `(pairs, size)`.
+            labels: `(pairs,)`.
+            spheres: whether clusters are as wide in every direction.
 
         Source: Ledoit and Wolf, A well-conditioned estimator for large-dimensional covariance
         matrices, 2004.
@@ -40,7 +47,8 @@ class Clusters(NamedTuple):
         members = np.eye(labels.max() + 1)[labels]
         centres = tuple(members.T @ side / members.sum(axis=0)[:, None] for side in points)
         sides = zip(points, centres, strict=True)
-        return cls(centres, tuple(_metric(side - centre[labels]) for side, centre in sides))
+        metric = _sphere if spheres else _metric
+        return cls(centres, tuple(metric(side - centre[labels]) for side, centre in sides))
 
     def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
         """Kernel `(size, clusters)` and bias of equally likely Gaussian clusters' logits."""
@@ -56,7 +64,17 @@ def _metric(errors: np.ndarray) -> np.ndarray:
     return found
 
 
-def clustered(points: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarray:
+def _sphere(errors: np.ndarray) -> np.ndarray:
+    """The inverse of a variance that all coordinates have, times the identity."""
+    found: np.ndarray = np.eye(errors.shape[1]) / max(
+        float(np.square(errors).mean()), _LEAST_VARIANCE
+    )
+    return found
+
+
+def clustered(
+    points: tuple[np.ndarray, ...], count: int, seed: int, *, spheres: bool = False
+) -> np.ndarray:
     """The cluster of each pair, `(pairs,)`, numbered from 0 on.
 
     By k-means; then twice where the covariance within clusters is 1, in the directions that set
@@ -66,12 +84,13 @@ def clustered(points: tuple[np.ndarray, ...], count: int, seed: int) -> np.ndarr
         points: by side, `(pairs, size)`.
         count: of clusters; fewer where there are not as many different pairs.
         seed: of the starts.
+        spheres: whether it is k-means alone.
     """
     joined = np.concatenate(points, axis=1)
     different = len(np.unique(joined, axis=0))
     count = min(count, different)
     labels = KMeans(count, n_init=_TRIES, random_state=seed).fit_predict(joined)
-    for _ in range(_ROUNDS if 1 < count < different else 0):
+    for _ in range(_ROUNDS if 1 < count < different and not spheres else 0):
         labels = KMeans(count, n_init=1, random_state=seed).fit_predict(_apart(joined, labels))
     found: np.ndarray = np.unique(labels, return_inverse=True)[1]
     return found
