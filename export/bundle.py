@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import onnx
 
@@ -153,6 +154,11 @@ def write_bundle(
         raise ValueError(f"`path` should not exist yet. Received: {path}")
     if not isinstance(model, WynerModel):
         raise ValueError(f"`model` should be a WynerModel. Received: model={received(model)}")
+    if keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            "Keras' backend should be tensorflow: save the model and export it in another process, "
+            f"where KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}"
+        )
     _check_weights(model)
     label_map = None if label_map is None else dict(label_map)
     _check_json(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from wyner_keras.backend import JITS_BY_DEFAULT
+
 # Steps up to which tracing takes longer than they do, and from which XLA's compiling pays.
 _ONE_BY_ONE, _COMPILED = 20, 400
 _MOST_STEPS = 40  # of one execution of a graph
@@ -15,7 +17,7 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
     Args:
         steps: of an epoch.
         epochs: of the training.
-        jit_compile: whether XLA's step, once compiled, is the faster.
+        jit_compile: whether XLA's step, once compiled, is faster than TensorFlow's graph.
 
     Returns:
         `run_eagerly`, `jit_compile` and `steps_per_execution`.
@@ -28,11 +30,11 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
     """
     steps = max(1, steps)
     total = steps * epochs
-    if total <= _ONE_BY_ONE:
+    if total <= _ONE_BY_ONE and not JITS_BY_DEFAULT:
         return {"run_eagerly": True, "jit_compile": False, "steps_per_execution": 1}
     return {
         "run_eagerly": False,
-        "jit_compile": jit_compile and total >= _COMPILED,
+        "jit_compile": JITS_BY_DEFAULT or (jit_compile and total >= _COMPILED),
         "steps_per_execution": _steps_per_execution(steps),
     }
 

@@ -6,8 +6,9 @@ import math
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from keras import ops
+
+from wyner_keras.backend import argmax
 
 Tensor = Any
 _SMALLEST_UNIFORM = float(np.finfo(np.float32).tiny)
@@ -30,8 +31,7 @@ def gumbel(noise: Tensor) -> Tensor:
 def one_hot(scores: Tensor) -> Tensor:
     """One-hot vectors `(batch, n*k)` of the largest scores `(batch, n, k)`."""
     n, k = scores.shape[1:]
-    # keras.ops.argmax breaks in ONNX export (a Bitcast); tf.argmax converts. Of ONNX's OneHot
-    # engines read different things; Equal is the same in all.
-    places = ops.arange(k, dtype="int64")
-    chosen = ops.equal(tf.argmax(scores, axis=-1)[..., None], places)
+    # Of ONNX's OneHot engines read different things; Equal is the same in all.
+    largest = argmax(scores)[..., None]
+    chosen = ops.equal(largest, ops.arange(k, dtype=largest.dtype))
     return ops.reshape(ops.cast(chosen, "float32"), (-1, n * k))

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from wyner_keras.backend import compiled
 from wyner_keras.data import Pairs, rows_at_once
 from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.latents import Latent, prior_log_prob
@@ -151,9 +152,9 @@ class WynerModel(keras.Model, Tasks):
 
     @functools.cached_property
     def _compiled_graphs(self) -> dict[str, Any]:
-        parts = {name: traced_once(part) for name, part in parts_of(self).items()}
+        parts = {name: compiled(part, self) for name, part in parts_of(self).items()}
         tasks = {
-            name: traced_once(functools.partial(task, parts))
+            name: compiled(functools.partial(task, parts), self)
             for name, task in tasks_of(self).items()
         }
         return parts | tasks
@@ -169,8 +170,7 @@ class WynerModel(keras.Model, Tasks):
                 f"`name` should be of {', '.join(self._compiled_graphs)}; score_pairs needs a z "
                 f"with log_pmi. Received: name={received(name)}, z={received(self.z)}"
             )
-        given = {key: tf.constant(value) for key, value in inputs.items()}
-        return [output.numpy() for output in self._compiled_graphs[name](**given)]
+        return [np.asarray(output) for output in self._compiled_graphs[name](**inputs)]
 
     def features(self, side: Side, rows: Any) -> np.ndarray:
         """Features of all rows of a store, `(rows, width)`, computed once a store and codec."""
@@ -208,12 +208,25 @@ class WynerModel(keras.Model, Tasks):
         for start in range(0, len(pairs), _AT_ONCE):
             index = pairs.index[start : start + _AT_ONCE]
             batch = {
-                name: tf.constant(values[index[:, column]])
+                name: ops.convert_to_tensor(values[index[:, column]])
                 for name, (values, column) in rows.items()
             }
             if pairs.partners is not None:
-                batch["partners"] = tf.constant(pairs.partners[start : start + _AT_ONCE])
+                partners = pairs.partners[start : start + _AT_ONCE]
+                batch["partners"] = ops.convert_to_tensor(partners)
             yield batch
+
+    def by_batch(self, pairs: Pairs, made: Callable[..., Any], *layers: Any) -> Iterator[Any]:
+        """What is made of each of `batches`, of which it gets the parts by name.
+
+        Args:
+            pairs: the pairs.
+            made: of a batch.
+            layers: whose variables it changes, such as a stage's that draws noise.
+        """
+        # To compile it for one call would take longer than the call.
+        step = compiled(made, *layers) if len(pairs) > _AT_ONCE else made
+        return (step(**part) for part in self.batches(pairs))
 
     def features_of(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Features `(batch, width)` by side: those that the batch holds, or its examples'."""
@@ -292,8 +305,7 @@ class WynerModel(keras.Model, Tasks):
 
             return tuple(map(output, range(len(self.z.output_names))))
 
-        step = traced_once(outputs)
-        self.prior.fit(step(**part) for part in self.batches(pairs))
+        self.prior.fit(self.by_batch(pairs, outputs))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Reconstructions of a batch of pairs, at the modes of the posteriors."""
@@ -426,23 +438,6 @@ class WynerModel(keras.Model, Tasks):
         )
 
 
-def traced_once(made: Callable[..., Any]) -> Callable[..., Any]:
-    """A graph of a function of tensors, traced at its first call for any number of rows."""
-    graphs: list[Any] = []
-
-    def spec(value: Tensor) -> tf.TensorSpec:
-        return tf.TensorSpec((None, *value.shape[1:]) if value.shape.rank else (), value.dtype)
-
-    def call(*inputs: Tensor, **named: Tensor) -> Any:
-        if not graphs:
-            specs = {name: spec(value) for name, value in named.items()}
-            traced = tf.function(made, autograph=False)
-            graphs.append(traced.get_concrete_function(*map(spec, inputs), **specs))
-        return graphs[0](*inputs, **named)
-
-    return call
-
-
 def in_parts(
     made: Callable[[Tensor], Tensor],
     count: int,
@@ -459,8 +454,8 @@ def in_parts(
     """
     places = np.split(np.arange(count), range(at_once, count, at_once))
     # To trace it for one call would take longer than the call.
-    step = traced_once(made) if len(places) > 1 else made
-    return np.concatenate([np.asarray(step(tf.constant(taken(part)))) for part in places])
+    step = compiled(made) if len(places) > 1 else made
+    return np.concatenate([np.asarray(step(ops.convert_to_tensor(taken(part)))) for part in places])
 
 
 # By store of rows, then by codec; an entry goes with either.

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from wyner_keras.backend import StepByBackend
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.latents import Latent
@@ -69,7 +70,7 @@ class _Epoch(keras.callbacks.Callback):
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
-class Stage(keras.Model):
+class Stage(StepByBackend, keras.Model):
     """Train some networks of a model by a loss; `fit` takes all that Keras' does.
 
     Training and evaluation draw noise from a stream each. Evaluation's begins anew at each
@@ -165,22 +166,8 @@ class Stage(keras.Model):
         weights = self.objective.weights(self.model)
         return sum(weight * means[name] for name, weight in weights.items()), means
 
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        """One gradient step over the networks that the loss trains."""
-        with tf.GradientTape() as tape:
-            loss, means = self.loss_and_terms(data, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
-        self.optimizer.apply_gradients(
-            zip(tape.gradient(scaled, variables), variables, strict=True)
-        )
-        return self._report(loss, means)
-
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """The same terms without a step."""
-        return self._report(*self.loss_and_terms(data, training=False))
-
-    def _report(self, loss: Tensor, means: dict[str, Tensor]) -> dict[str, Tensor]:
+    def report(self, loss: Tensor, means: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Means of the loss and its terms over the epoch so far, this batch's taken in."""
         for name, value in {"loss": loss, **means}.items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
@@ -206,7 +193,7 @@ class Stage(keras.Model):
     def _rewind(self, place: int) -> None:
         """Put evaluation's stream where an evaluation begins it."""
         state = self.evaluation_seed_generator.state
-        state.assign([int(state.numpy()[0]), place])
+        state.assign([int(np.asarray(state)[0]), place])
 
     def _batches(self, pairs: Pairs, batch_size: int, training: bool) -> tf.data.Dataset:
         """What the loss reads of pairs: features computed once, examples where it reads them."""

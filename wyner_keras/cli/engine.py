@@ -8,11 +8,14 @@ import sys
 import tempfile
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(backend: str | None = None) -> None:
     """Imports TensorFlow and lets it look for its devices, its own lines kept off stderr.
 
     Its C++ part writes of processors and drivers before any of its settings can stop it. If the
     import fails, what it wrote is written after all.
+
+    Args:
+        backend: Keras' backend; None leaves it to KERAS_BACKEND.
 
     Raises:
         ModuleNotFoundError: if TensorFlow is not installed.
@@ -21,6 +24,8 @@ def import_tensorflow() -> None:
         return
     # What comes later: errors alone.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if backend is not None:
+        os.environ["KERAS_BACKEND"] = backend
     sys.stderr.flush()
     with tempfile.TemporaryFile() as written:
         kept = os.dup(2)

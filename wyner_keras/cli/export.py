@@ -54,14 +54,14 @@ def run(options: argparse.Namespace) -> Result:
             f"RUN={options.folder!r}, --out {options.out!r}, --verify {options.verify!r}"
         )
     if options.verify:
-        import_tensorflow()
+        import_tensorflow("tensorflow")
         import wyner_export
 
         manifest = wyner_export.verify_bundle(options.verify)
         path, said = options.verify, "is whole, and its engines agree"
     else:
         opened, out = runs.Run.open(options.folder), refuse_existing(options.out)
-        import_tensorflow()
+        import_tensorflow("tensorflow")  # a model that JAX trained is exported by it too
         import wyner_export
 
         manifest = wyner_export.read_manifest(_export(opened, out, options.seed or 0))

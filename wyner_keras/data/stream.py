@@ -111,10 +111,12 @@ def as_part(
         >>> as_part(read, column=1)([0], np.array([[7, 8]])).numpy().tolist()
         [8]
     """
+    # Here, because reading data needs no Keras.
+    from wyner_keras.backend import in_pipeline
 
     def part(positions: Any, rows: Any) -> Any:
         found = read(positions if column is None else rows[:, column])
-        return found if prepare is None else prepare(found)
+        return found if prepare is None else in_pipeline(prepare, found)
 
     return part
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from scipy.special import logsumexp
 
+from wyner_keras.backend import compiled
 from wyner_keras.latents import Latent, prior_log_prob
-from wyner_keras.model import WynerModel, traced_once
+from wyner_keras.model import WynerModel
 from wyner_keras.side import Side
 
 Tensor = Any
@@ -82,8 +82,8 @@ class Locals:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._step, self._begin = traced_once(self._weigh), traced_once(self._mode)
-        self._make = traced_once(self._made)
+        self._step, self._begin = compiled(self._weigh), compiled(self._mode)
+        self._make = compiled(self._made)
         self._finite = side.z.values() is not None
         # What `_curved` gave, by features and z: those of finite z come again and again.
         self._known: dict[bytes, tuple[Array, ...]] = {}
@@ -123,7 +123,7 @@ class Locals:
             part = slice(start, start + rows)
             chosen = example[part]
             inputs = [data[chosen], features[chosen], z[part], *(each[part] for each in given)]
-            found = self._step(tf.constant(noise.spread), *map(tf.constant, inputs))
+            found = self._step(noise.spread, *inputs)
             parts.append([np.asarray(value) for value in found])
         weights, made = (np.concatenate(whole) for whole in zip(*parts, strict=True))
         return Drawn(
@@ -210,7 +210,7 @@ class Locals:
 def _in_rows(step: Callable[..., Tensor], *rows: Array) -> Array:
     """What a graph makes of rows, so many at a time, float64."""
     parts = [
-        step(*(tf.constant(each[start : start + _ROWS]) for each in rows))
+        step(*(each[start : start + _ROWS] for each in rows))
         for start in range(0, len(rows[0]), _ROWS)
     ]
     return np.concatenate([np.asarray(part, np.float64) for part in parts])

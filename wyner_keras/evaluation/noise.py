@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
+from keras import ops
 from scipy.optimize import minimize
 
+from wyner_keras.backend import compiled, value_and_gradient
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
 from wyner_keras.evaluation.importance import (
@@ -199,25 +200,23 @@ class _Fit:
 
     def __init__(self, side: Side) -> None:
         self.side = side
-        self._step = tf.function(self._gradient, reduce_retracing=True, autograph=False)
+        self._step = compiled(self._gradient)
 
     def _gradient(self, data: Any, features: Any, spread: Any) -> tuple[Any, Any]:
-        with tf.GradientTape() as tape:
-            tape.watch(spread)
-            loss = -tf.reduce_sum(self.side.codec.log_prob(data, features, spread))
-        # Columns taken from the spread leave a gradient of slices.
-        return loss, tf.convert_to_tensor(tape.gradient(loss, spread))
+        def loss(spread: Any) -> Any:
+            return -ops.sum(self.side.codec.log_prob(data, features, spread))
+
+        return value_and_gradient(loss, spread)
 
     def __call__(self, data: Array, features: Array, spread: Array) -> Array:
         rows = rows_at_once(self.side)
         parts = [
-            (tf.constant(data[start : start + rows]), tf.constant(features[start : start + rows]))
+            (data[start : start + rows], features[start : start + rows])
             for start in range(0, len(data), rows)
         ]
 
         def loss(spread: Array) -> tuple[float, Array]:
-            given = tf.constant(spread, tf.float32)
-            found = [self._step(*part, given) for part in parts]
+            found = [self._step(*part, spread.astype(np.float32)) for part in parts]
             value = sum(float(each) for each, _ in found)
             gradient: Any = sum(np.asarray(each, np.float64) for _, each in found)
             return value / data.size, gradient / data.size

@@ -11,12 +11,13 @@ import numpy as np
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.backend import compiled
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
 from wyner_keras.information import aggregated
 from wyner_keras.information.shannon import Array, entropy, mutual_information
 from wyner_keras.latents import Latent
-from wyner_keras.model import WynerModel, traced_once
+from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 from wyner_keras.side import Side
 
@@ -247,7 +248,7 @@ def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np
         return np.tile(row, (count, 1))
 
     # To trace it for few calls would take longer than they do.
-    coded = traced_once(side.code) if len(groups) > _TRACED else side.code
+    coded = compiled(side.code) if len(groups) > _TRACED else side.code
     samples = ops.convert_to_tensor(local)
     for group in range(len(groups)):
         chosen = np.flatnonzero(of_row == group)

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
+from wyner_keras.backend import compiled, pushed_forward
 from wyner_keras.latents import Latent
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
@@ -116,7 +116,7 @@ class Matching(Loss):
         generator, common = np.random.default_rng(stage.model.seed), stage.model.z
         for side, (_, z) in _sampled(stage, pairs):
             z = np.resize(z, (_CALIBRATED_ON, common.size))
-            step = tf.function(side.flow.ends, reduce_retracing=True, autograph=False)
+            step = compiled(side.flow.ends)
             ends = [
                 step(side.local.draw_noise(generator, len(part)), part)
                 for part in np.array_split(z, len(z) // 1000)
@@ -141,10 +141,11 @@ def codes(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[st
 def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
     """`codes` of all pairs, by name."""
     model = stage.model
-    step = tf.function(
-        lambda part: codes(model, part, stage.draw(True)), reduce_retracing=True, autograph=False
-    )
-    batches = [step(part) for part in model.batches(pairs)]
+
+    def made(**part: Tensor) -> dict[str, Tensor]:
+        return codes(model, part, stage.draw(True))
+
+    batches = list(model.by_batch(pairs, made, stage))
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -162,15 +163,17 @@ def _sampled(stage: Any, pairs: Any) -> list[tuple[Side, list[np.ndarray]]]:
 def _axes(side: Side, means: np.ndarray, z: np.ndarray) -> np.ndarray:
     """Orthonormal axes of the codes, as columns: those first that move the decoder most."""
 
-    @tf.function(autograph=False)
-    def movement(axis: Tensor) -> Tensor:
-        tangents = tf.tile(axis[None], (len(means), 1))
-        points = tf.constant(means)
-        with tf.autodiff.ForwardAccumulator(points, tangents) as accumulator:
-            data = side.codec.decode(side.decode(points, tf.constant(z)))
-        return tf.reshape(accumulator.jvp(data), (len(means), -1))
+    def decoded(points: Tensor) -> Tensor:
+        return side.codec.decode(side.decode(points, z))
 
-    moved = np.stack([movement(axis).numpy() for axis in np.eye(means.shape[1], dtype="f")])
+    movement = compiled(lambda points, tangents: pushed_forward(decoded, points, tangents))
+    axes = np.eye(means.shape[1], dtype="f")
+    moved = np.stack(
+        [
+            np.reshape(movement(means, np.tile(axis, (len(means), 1))), (len(means), -1))
+            for axis in axes
+        ]
+    )
     _, axes = np.linalg.eigh(np.einsum("inf,jnf->ij", moved, moved))
     return axes[:, ::-1]
 

@@ -74,6 +74,7 @@ class RandomShiftShear(keras.layers.Layer):
         super().__init__(**kwargs)
         self.shift, self.shear, self.seed = float(shift), float(shear), seed
         self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
 
     def _kernel(self, size: int, other: int, batch: Any) -> Any:
         """Tent weights `(batch, other, size, size)`: for each line, target from source pixels."""

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.backend import WIDEST
 from wyner_keras.networks.codec import Codec, log_gaussian, moments, scale_of
 from wyner_keras.networks.shear import Shear, slant
 
@@ -104,7 +105,7 @@ class ConvCodec(Codec):
                 keras.layers.Flatten(),
                 # Sums of thousands of terms: rounded in float32, they would differ between engines
                 # by more than all that follows.
-                keras.layers.Dense(code_size, kernel_initializer=initializer(), dtype="float64"),
+                keras.layers.Dense(code_size, kernel_initializer=initializer(), dtype=WIDEST),
             ],
             name="encoder",
         )

@@ -101,6 +101,7 @@ class ConvEncoder(keras.layers.Layer):
         for layer in self.convolutions:
             layer.build((None, height, width, channels))
             height, width, channels = -(-height // 2), -(-width // 2), layer.filters
+        self.flatten.build((None, height, width, channels))
         self.hidden_layer.build((None, height * width * channels))
         self.output_layer.build((None, self.hidden))
         self.built = True

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
+from wyner_keras.backend import compiled, pushed_forward
 from wyner_keras.networks.affine import Affine
 from wyner_keras.networks.velocity import Velocity
 
@@ -238,7 +240,7 @@ class ContinuousFlow(keras.layers.Layer):
         """The log of |d values / d images| of `inverse`, `(batch,)` float64; eager, for reports."""
         images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
         found = [
-            np.linalg.slogdet(np.asarray(self._jacobian(*part), np.float64))[1]
+            np.linalg.slogdet(np.asarray(self._compiled_jacobian(*part), np.float64))[1]
             for part in zip(
                 *(
                     np.array_split(whole, -(-len(whole) // _JACOBIAN_ROWS))
@@ -249,16 +251,16 @@ class ContinuousFlow(keras.layers.Layer):
         ]
         return np.concatenate(found)
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @functools.cached_property
+    def _compiled_jacobian(self) -> Callable[..., Any]:
+        return compiled(self._jacobian, self)
+
     def _jacobian(self, images: Tensor, condition: Tensor) -> Tensor:
         """The Jacobian of `inverse`, `(batch, size, size)`: each column by its own tangent."""
-        rows = tf.shape(images)[0]
-        tangents = tf.tile(tf.eye(self.size), (rows, 1))
-        images, condition = (tf.repeat(part, self.size, axis=0) for part in (images, condition))
-        with tf.autodiff.ForwardAccumulator(images, tangents) as accumulator:
-            values = self.inverse(images, condition)
-        columns = tf.reshape(accumulator.jvp(values), (rows, self.size, self.size))
-        return tf.transpose(columns, (0, 2, 1))
+        tangents = ops.tile(ops.eye(self.size), (ops.shape(images)[0], 1))
+        images, condition = (ops.repeat(part, self.size, axis=0) for part in (images, condition))
+        columns = pushed_forward(lambda ends: self.inverse(ends, condition), images, tangents)
+        return ops.transpose(ops.reshape(columns, (-1, self.size, self.size)), (0, 2, 1))
 
     def compute_output_shape(self, values_shape: Any, condition_shape: Any) -> tuple[Any, ...]:
         """The shape of the values."""

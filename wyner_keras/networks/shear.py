@@ -47,6 +47,7 @@ class Shear(keras.layers.Layer):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
+        self.built = True
 
     def call(self, images: Tensor, amount: Tensor) -> Tensor:
         """Images `(batch, h, w, c)` whose row i is read `amount · (i − middle)` to the right.

@@ -1,0 +1,82 @@
+"""What Keras leaves to TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+Tensor = Any
+WIDEST = "float64"  # float to sum thousands of terms in
+JITS_BY_DEFAULT = False  # graphs are fast without XLA
+
+
+def compiled(made: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
+    """A graph of a function of tensors, traced at its first call for any number of rows.
+
+    Args:
+        made: of tensors with a row each example, or scalars.
+        layers: whose weights it reads, where they may change from call to call.
+    """
+    del layers  # graphs read variables as they are
+    graphs: list[Any] = []
+
+    def spec(value: Tensor) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *value.shape[1:]) if value.shape.rank else (), value.dtype)
+
+    def call(*inputs: Any, **named: Any) -> Any:
+        given = [tf.convert_to_tensor(value) for value in inputs]
+        by_name = {name: tf.convert_to_tensor(value) for name, value in named.items()}
+        if not graphs:
+            specs = {name: spec(value) for name, value in by_name.items()}
+            traced = tf.function(made, autograph=False)
+            graphs.append(traced.get_concrete_function(*map(spec, given), **specs))
+        return graphs[0](*given, **by_name)
+
+    return call
+
+
+def pushed_forward(function: Callable[[Tensor], Tensor], at: Tensor, tangents: Tensor) -> Tensor:
+    """The derivative of a function at a point along tangents, of the shape of its value."""
+    with tf.autodiff.ForwardAccumulator(at, tangents) as accumulator:
+        value = function(at)
+    return accumulator.jvp(value)
+
+
+def value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
+    """A scalar function's value and gradient at a point."""
+    with tf.GradientTape() as tape:
+        tape.watch(at)
+        value = function(at)
+    # Parts taken from the point leave a gradient of slices.
+    return value, tf.convert_to_tensor(tape.gradient(value, at))
+
+
+def argmax(scores: Tensor) -> Tensor:
+    """Places of the largest along the last axis; keras.ops' breaks in ONNX export (a Bitcast)."""
+    return tf.argmax(scores, axis=-1)
+
+
+def in_pipeline(function: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+    """What a function of `keras.ops` makes of rows inside a tf.data pipeline."""
+    return function(rows)
+
+
+class StepByBackend:
+    """A stage's step: gradients of its loss, and its terms' means."""
+
+    def train_step(self: Any, data: Any) -> dict[str, Tensor]:
+        """One gradient step over the networks that the loss trains."""
+        with tf.GradientTape() as tape:
+            loss, means = self.loss_and_terms(data, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(
+            zip(tape.gradient(scaled, variables), variables, strict=True)
+        )
+        return self.report(loss, means)
+
+    def test_step(self: Any, data: Any) -> dict[str, Tensor]:
+        """The same terms without a step."""
+        return self.report(*self.loss_and_terms(data, training=False))
