@@ -11,10 +11,10 @@ import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
 from wyner_keras.data.columns import is_absent
-from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
-from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
 from wyner_keras.received import received
+from wyner_serving.image_file import SUFFIXES, read_image, to_unit
+from wyner_serving.listing import walk_images, warn_left_out
 from wyner_serving.rows import check_rows
 
 
@@ -99,7 +99,7 @@ def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if os.path.isdir(path):
-            found, others = _walk(path, name)
+            found, others = walk_images(path, name)
             if warn:
                 warn_left_out(others, path)
         else:
@@ -111,20 +111,6 @@ def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:
             )
         files += found
     return files
-
-
-def _walk(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """The images in a folder and the folders in it, by name; and what is left out there."""
-    listing = list_folder(folder, name)
-    images, others = listing.images, listing.others
-    for inside in listing.folders:
-        # A link may lead back to where it is.
-        if inside.is_symlink():
-            others.append(inside)
-            continue
-        more_images, more_others = _walk(inside, name)
-        images, others = images + more_images, others + more_others
-    return sorted(images), others
 
 
 def _images(files: Sequence[Path], shape: tuple[int, ...], name: str) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.regular_file import check_regular
+from wyner_serving.regular_file import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
