@@ -134,6 +134,11 @@ class Work:
             (3 * sum(entry["size"] for entry in latents) + 3 * self.job.top,),
         ]
 
+    def close(self) -> None:
+        """Close the file of the input that was read last."""
+        if self._source is not None:
+            self._source.close()
+
     def plan(self) -> dict[str, Any]:
         """What the output is of: with the same plan, parts have the same bytes."""
         job, gallery = self.job, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -32,9 +33,9 @@ def run(job: Job, progress: Progress | None = None) -> Done:
         >>> run(job)  # doctest: +SKIP
         Done(rows=1000000, parts=123, written=123)
     """
-    work = Work(job)
-    missing = work.prepare()
-    return follow(work, missing, map(work.write, missing), progress)
+    with contextlib.closing(Work(job)) as work:
+        missing = work.prepare()
+        return follow(work, missing, map(work.write, missing), progress)
 
 
 def follow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -9,7 +10,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from wyner_serving.errors import InputError
 from wyner_serving.image_file import SUFFIXES, read_images_of
 from wyner_serving.listing import walk_images, warn_left_out
 
+_HEADERS: dict[tuple[int, int], Any] = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 Entry = Mapping[str, Any]
 Arrays = dict[str, np.ndarray]
 PLAN = "_bulk.json"
@@ -73,6 +78,9 @@ class Source(ABC):
                 start = end
             file += 1
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+    def close(self) -> None:  # noqa: B027 (images leave none open)
+        """Close the file that was read last; reading opens it anew."""
 
     def names(self, start: int, stop: int) -> list[str] | None:
         """The file of each row, within the root; None where one file holds many."""
@@ -142,7 +150,10 @@ class ArraySource(Source):
 
     def _counts(self) -> list[int]:
         self._open: tuple[int, dict[str, _Stored]] | None = None
-        return [self._count(file) for file in range(len(self.files))]
+        try:
+            return [self._count(file) for file in range(len(self.files))]
+        finally:
+            self.close()
 
     def _count(self, file: int) -> int:
         counts = {name: stored.shape[0] for name, stored in self._stored(file).items()}
@@ -152,67 +163,82 @@ class ArraySource(Source):
             )
         return next(iter(counts.values()))
 
+    def close(self) -> None:
+        """Close the file that was read last; reading opens it anew."""
+        if self._open is not None:
+            for stored in self._open[1].values():
+                stored.close()
+            self._open = None
+
     def _stored(self, file: int) -> dict[str, _Stored]:
         """A file's arrays; one file is open at a time."""
-        if self._open is None or self._open[0] != file:
-            if self._open is not None:
-                for stored in self._open[1].values():
-                    stored.stream.close()
-            path = self.files[file]
-            try:
-                self._open = (
-                    file,
-                    {name: _Stored(path, self._stream(path, name)) for name in self.sides},
-                )
-            except InputError:
-                raise
-            except Exception as error:
-                raise InputError(
-                    f"{path} should be readable as {path.suffix}. "
-                    f"Received: {type(error).__name__}: {error}"
-                ) from error
-        return self._open[1]
-
-    def _stream(self, path: Path, name: str) -> BinaryIO:
-        if path.suffix.lower() == ".npy":
-            if len(self.sides) > 1:
-                raise InputError(
-                    f"--input should be .npz files of {' and '.join(self.sides)}. Received: {path}"
-                )
-            return path.open("rb")
-        archive = zipfile.ZipFile(path)
-        there = [each.removesuffix(".npy") for each in archive.namelist()]
-        if name not in there and len(there) == len(self.sides) == 1:
-            name = there[0]
-        if name not in there:
-            raise InputError(f"{path} should hold an array {name!r}. Received: {there}")
-        return archive.open(f"{name}.npy")  # type: ignore[return-value]
+        if self._open is not None and self._open[0] == file:
+            return self._open[1]
+        self.close()
+        path, found = self.files[file], {}
+        self._open = file, found
+        try:
+            for name in self.sides:
+                found[name] = _Stored(path, name, alone=len(self.sides) == 1)
+        except InputError:
+            raise
+        except Exception as error:  # a damaged file fails in its zip or its header
+            raise InputError(
+                f"{path} should be readable as {path.suffix}. "
+                f"Received: {type(error).__name__}: {error}"
+            ) from error
+        return found
 
     def _read(self, file: int, start: int, stop: int) -> Arrays:
         return {name: each.read(start, stop) for name, each in self._stored(file).items()}
 
 
 class _Stored:
-    """An array in NumPy's format, of which rows are read where they are asked for."""
+    """An array in NumPy's format, of which rows are read where they are asked for.
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.stream = stream
-        version = np.lib.format.read_magic(stream)
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }
-        self.shape, by_columns, self._dtype = read[version](stream)
-        if by_columns or self._dtype.hasobject or not self.shape:
-            raise InputError(
-                f"{path} should hold arrays (n, ...) of numbers, in C order. Received: shape "
-                f"{self.shape}, {self._dtype}{', in Fortran order' if by_columns else ''}"
-            )
-        self._begin, self._size = stream.tell(), self._dtype.itemsize * int(np.prod(self.shape[1:]))
+    Args:
+        path: of the file.
+        name: of the array in a .npz.
+        alone: whether it is the only one that is read, and may be called otherwise.
+    """
+
+    def __init__(self, path: Path, name: str, alone: bool) -> None:
+        with contextlib.ExitStack() as opened:
+            self._stream = self._opened(path, name, alone, opened)
+            version = np.lib.format.read_magic(self._stream)
+            if version not in _HEADERS:
+                raise ValueError(f"version {version} of the format")
+            self.shape, by_columns, self._dtype = _HEADERS[version](self._stream)
+            if by_columns or self._dtype.hasobject or not self.shape:
+                order = ", in Fortran order" if by_columns else ""
+                raise InputError(
+                    f"{path} should hold arrays (n, ...) of numbers, row after row as "
+                    f"np.ascontiguousarray has them. Received: shape {self.shape}, "
+                    f"{self._dtype}{order}"
+                )
+            self._begin = self._stream.tell()
+            self._size = self._dtype.itemsize * int(np.prod(self.shape[1:]))
+            self.close = opened.pop_all().close
+
+    def _opened(
+        self, path: Path, name: str, alone: bool, opened: contextlib.ExitStack
+    ) -> IO[bytes]:
+        if path.suffix.lower() == ".npy":
+            if not alone:
+                raise InputError(f"{path} should be a .npz file, with an array {name!r}")
+            return opened.enter_context(path.open("rb"))
+        archive = opened.enter_context(zipfile.ZipFile(path))
+        there = [each.removesuffix(".npy") for each in archive.namelist()]
+        if alone and name not in there and len(there) == 1:
+            (name,) = there
+        if name not in there:
+            raise InputError(f"{path} should hold an array {name!r}. Received: {there}")
+        return opened.enter_context(archive.open(f"{name}.npy"))
 
     def read(self, start: int, stop: int) -> np.ndarray:
-        self.stream.seek(self._begin + start * self._size)
-        content = self.stream.read((stop - start) * self._size)
+        """Rows `start` to `stop`."""
+        self._stream.seek(self._begin + start * self._size)
+        content = self._stream.read((stop - start) * self._size)
         return np.frombuffer(content, self._dtype).reshape(stop - start, *self.shape[1:])
 
 

@@ -41,6 +41,12 @@ class TableSource(Source):
                 ) from error
         return counts
 
+    def close(self) -> None:
+        """Close the file that was read last; reading opens it anew."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
     def _columns(self, schema: Any, path: Path) -> dict[str, list[str]]:
         """By input the columns that hold it."""
         there = set(schema.names)
@@ -63,8 +69,7 @@ class TableSource(Source):
     def _read(self, file: int, start: int, stop: int) -> Arrays:
         stream = self._stream
         if stream is None or stream.file != file or stream.place != start:
-            if stream is not None:
-                stream.close()
+            self.close()
             opened = pq.ParquetFile(self.files[file])
             columns = self._columns(opened.schema_arrow, self.files[file])
             self._stream = stream = _Stream(file, opened, columns, start)
@@ -138,12 +143,12 @@ def _tensor(column: Any, shape: tuple[int, ...]) -> np.ndarray:
     count = len(values)
     while pa.types.is_nested(values.type) and not pa.types.is_struct(values.type):
         inner = values.flatten()
+        if values.null_count:
+            raise ValueError(f"{values.null_count} rows that are null")
         # Lists of other lengths could make up the same number.
-        lengths = _lengths(values)
-        if values.null_count or len(lengths) > 1:
-            raise ValueError(
-                f"lists of lengths {sorted(lengths)}, {values.null_count} of them null"
-            )
+        lengths = pc.unique(pc.list_value_length(values)).to_pylist()
+        if len(lengths) > 1:
+            raise ValueError(f"lists of lengths {sorted(lengths)}")
         values = inner
     number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     if not (number or pa.types.is_boolean(values.type)) or values.null_count:
@@ -153,10 +158,6 @@ def _tensor(column: Any, shape: tuple[int, ...]) -> np.ndarray:
         raise ValueError(f"{len(values) // max(1, count)} numbers a row instead of {size}")
     found: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(count, *shape)
     return found
-
-
-def _lengths(values: Any) -> set[int]:
-    return set(pc.unique(pc.list_value_length(values)).to_pylist())
 
 
 def _vectors(columns: list[Any], entry: Entry) -> np.ndarray:
