@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -100,6 +101,8 @@ def main() -> None:
         print("MiB resident after rows:")
         for _, _, done, mebibytes in alone.seen[:: max(1, len(alone.seen) // _SHOWN)]:
             print(f"{done:10d} {mebibytes:8.1f}")
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+        print(f"{'at most':>10} {most:8.1f}")
         for workers in options.workers:
             from wyner_serving.ray import run as run_on_cluster
 

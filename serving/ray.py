@@ -224,11 +224,11 @@ def _connected(address: str | None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without Ray's own lines and bars of progress."""
+    """Without Ray's own lines and bars of progress; what goes wrong comes as an error."""
     context, logger = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
     before, level = context.enable_progress_bars, logger.level
     context.enable_progress_bars = False
-    logger.setLevel(logging.WARNING)
+    logger.setLevel(logging.ERROR)
     try:
         yield
     finally:

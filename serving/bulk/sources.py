@@ -175,7 +175,8 @@ class ArraySource(Source):
         if self._open is not None and self._open[0] == file:
             return self._open[1]
         self.close()
-        path, found = self.files[file], {}
+        path = self.files[file]
+        found: dict[str, _Stored] = {}
         self._open = file, found
         try:
             for name in self.sides:

@@ -71,8 +71,8 @@ class TableSource(Source):
         if stream is None or stream.file != file or stream.place != start:
             self.close()
             opened = pq.ParquetFile(self.files[file])
-            columns = self._columns(opened.schema_arrow, self.files[file])
-            self._stream = stream = _Stream(file, opened, columns, start)
+            held = self._columns(opened.schema_arrow, self.files[file])
+            self._stream = stream = _Stream(file, opened, held, start)
         batch = stream.take(stop - start)
         found = {}
         for name, columns in stream.columns.items():
