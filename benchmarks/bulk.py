@@ -4,8 +4,8 @@
 
 The input is a .npy file of a bundle's samples, over and over; the output is Parquet. Memory is what
 is resident of the process itself, after each part. With workers, a cluster of this machine is
-started for each number of them, and its time counts from the first part that is there, so that the
-start of Ray and of its processes does not; the bytes must be those of one process. Needs
+started for each number of them. Time counts over the second half of the parts, when all processes
+have started, which Ray's first parts do not wait for; the bytes must be those of one process. Needs
 `wyner-keras[bulk]`, and `[ray]` for workers.
 """
 
@@ -41,8 +41,8 @@ class Watch:
         self.seen.append((time.perf_counter(), time.process_time(), done, mebibytes))
 
     def speed(self, clock: int = 0) -> float:
-        """Rows a second after the first part; of the processor's time with clock 1."""
-        first, last = self.seen[0], self.seen[-1]
+        """Rows a second in the second half of the parts; of the processor's time with clock 1."""
+        first, last = self.seen[len(self.seen) // 2], self.seen[-1]
         return (last[2] - first[2]) / (last[clock] - first[clock])
 
 
