@@ -11,6 +11,10 @@ WEB_STAMP := $(WEB_VENV)/.installed
 SERVING_VENV ?= .venv-serving
 SERVING_BIN := $(SERVING_VENV)/bin
 SERVING_STAMP := $(SERVING_VENV)/.installed
+# Ray, which nothing but bulk work on a cluster needs.
+RAY_VENV ?= .venv-ray
+RAY_BIN := $(RAY_VENV)/bin
+RAY_STAMP := $(RAY_VENV)/.installed
 # MultiVae's models need PyTorch.
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
@@ -28,7 +32,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers test test-serving test-ray web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -72,6 +76,11 @@ test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in 
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle WYNER_COLUMNS=$(CURDIR)/build/tiny-columns \
 		$(SERVING_BIN)/python -m pytest serving/kserve
 
+test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a node, in .venv-ray
+	rm -rf build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
+
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -94,7 +103,7 @@ test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian p
 		-o pythonpath=serving/web/tests serving/web/tests
 
 lock: ## resolve both requirements.lock anew (needs uv)
-	uv pip compile --universal --python-version 3.11 --all-extras --upgrade --no-annotate \
+	uv pip compile --universal --python-version 3.11 --extra dev --upgrade --no-annotate \
 		--no-header --quiet \
 		--output-file requirements.lock pyproject.toml
 	cd serving/kserve && uv pip compile --universal --python-version 3.11 --all-extras --upgrade \
@@ -102,12 +111,12 @@ lock: ## resolve both requirements.lock anew (needs uv)
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets install and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
+	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -136,6 +145,11 @@ $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/re
 	$(SERVING_BIN)/pip install --disable-pip-version-check -r serving/kserve/requirements.lock
 	$(SERVING_BIN)/pip install --disable-pip-version-check --no-deps --no-build-isolation \
 		-e . -e serving/kserve
+	@touch $@
+
+$(RAY_STAMP): pyproject.toml requirements.lock tests/wyner_serving/ray/requirements.txt | $(RAY_BIN)/pip
+	$(RAY_BIN)/pip install --disable-pip-version-check -c requirements.lock -e '.[ray]' \
+		-r tests/wyner_serving/ray/requirements.txt
 	@touch $@
 
 $(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip

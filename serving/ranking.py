@@ -152,21 +152,37 @@ class Ranking:
         check_memory("k", {"queries": _count(given), "rows": most}, (3,))
         if not isinstance(gallery, Gallery):
             gallery = self._gallery(gallery, side)
-        self._check_gallery(gallery, side)
+        self.check_gallery(gallery, side)
         (query,) = (name for name in self.side_entries if name != side)
-        told = self._told(given, query)
-        k = len(gallery) if k is None else min(k, len(gallery))
-        rows = np.empty((len(told[0]), k), np.int64)
-        nats = np.empty((len(told[0]), k), np.float32)
+        return self.rank_posteriors(
+            self._told(given, query), gallery, len(gallery) if k is None else k
+        )
+
+    def rank_posteriors(self, queries: Sequence[np.ndarray], gallery: Gallery, k: int) -> Ranked:
+        """The k rows of a gallery of this model that go best with queries encoded before.
+
+        Args:
+            queries: what `posteriors` gives of them.
+            gallery: of the other side.
+            k: how many rows at most.
+        """
+        k = min(k, len(gallery))
+        rows = np.empty((len(queries[0]), k), np.int64)
+        nats = np.empty((len(queries[0]), k), np.float32)
         place = 0
-        for some in self._nats(told, gallery):
+        for some in self._nats(queries, gallery):
             for scores in some:
                 rows[place] = best(scores, k)
                 nats[place] = scores[rows[place]]
                 place += 1
         return Ranked(rows, nats)
 
-    def _check_gallery(self, gallery: Gallery, side: str) -> None:
+    def check_gallery(self, gallery: Gallery, side: str) -> None:
+        """Refuse a gallery of another side or model.
+
+        Raises:
+            InputError: if it is one.
+        """
         if gallery.side != side:
             raise InputError(
                 f"`gallery` should be of {side}. Received: a gallery of {gallery.side}"

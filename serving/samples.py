@@ -47,9 +47,14 @@ def write_samples(folder: Path, side: str, entry: Mapping[str, Any], values: np.
                 writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
     else:
         place.mkdir()
-        for number, image in enumerate(np.round(255 * values).astype(np.uint8)):
-            grey = image[..., 0] if image.shape[-1] == 1 else image
-            Image.fromarray(grey).save(place / f"{number:02d}.png")
+        for number, image in enumerate(values):
+            write_png(place / f"{number:02d}.png", image)
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an image `(h, w, channels)` in [0, 1] of 1 to 4 channels."""
+    pixels = np.round(255 * image).astype(np.uint8)
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
 
 
 def read_samples(folder: Path, side: str, entry: Mapping[str, Any]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export.
+"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export, bulk.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import evaluate, export, generate, rank, report, train, transfer
+from wyner_keras.cli import bulk, evaluate, export, generate, rank, report, train, transfer
 from wyner_keras.cli.options import CommandFailed
 from wyner_keras.files import to_json
 
@@ -37,6 +37,7 @@ example:
   wyner transfer runs/mine --side x --out transfer.png
   wyner rank runs/mine --from x --gallery DIR --out partners.csv
   wyner export runs/mine --out bundle
+  wyner bulk bundle --task generate_y --input DIR --output DIR
 
 Each command explains itself: wyner COMMAND --help
 """
@@ -51,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, report, generate, transfer, rank, export):
+    for module in (train, evaluate, report, generate, transfer, rank, export, bulk):
         module.add_parser(commands)
     return parser
 

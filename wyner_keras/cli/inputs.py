@@ -11,10 +11,10 @@ import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
 from wyner_keras.data.columns import is_absent
-from wyner_keras.data.image_file import SUFFIXES, read_image, to_unit
-from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
 from wyner_keras.received import received
+from wyner_serving.image_file import SUFFIXES, read_images_of
+from wyner_serving.listing import walk_images, warn_left_out
 from wyner_serving.rows import check_rows
 
 
@@ -50,7 +50,7 @@ def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -
             f"{name} should be one file of {kind}s, {', '.join(files)}. "
             f"Received: {received(list(paths))}"
         )
-    return _images(_files(paths, name), tuple(entry["shape"]), name)
+    return read_images_of(_files(paths, name), tuple(entry["shape"]), name)
 
 
 def names(paths: Sequence[str], entry: Mapping[str, Any], name: str) -> list[str] | None:
@@ -99,7 +99,7 @@ def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:
     files: list[Path] = []
     for path in map(Path, paths):
         if os.path.isdir(path):
-            found, others = _walk(path, name)
+            found, others = walk_images(path, name)
             if warn:
                 warn_left_out(others, path)
         else:
@@ -111,36 +111,3 @@ def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:
             )
         files += found
     return files
-
-
-def _walk(folder: Path, name: str) -> tuple[list[Path], list[Path]]:
-    """The images in a folder and the folders in it, by name; and what is left out there."""
-    listing = list_folder(folder, name)
-    images, others = listing.images, listing.others
-    for inside in listing.folders:
-        # A link may lead back to where it is.
-        if inside.is_symlink():
-            others.append(inside)
-            continue
-        more_images, more_others = _walk(inside, name)
-        images, others = images + more_images, others + more_others
-    return sorted(images), others
-
-
-def _images(files: Sequence[Path], shape: tuple[int, ...], name: str) -> np.ndarray:
-    if shape[2] not in (1, 3):
-        raise ValueError(
-            f"{name} should be one .npy file: image files have 1 or 3 channels, not {shape[2]}. "
-            f"Received: {str(files[0])!r}"
-        )
-    images = np.empty((len(files), *shape), np.float32)
-    for image, file in zip(images, files, strict=True):
-        pixels = read_image(file, name)
-        if pixels.shape[:2] != shape[:2]:
-            raise ValueError(
-                f"{name} should be {shape[0]} pixels high and {shape[1]} wide, as the model was "
-                f"trained. Received: {str(file)!r}, {pixels.shape[0]} high and "
-                f"{pixels.shape[1]} wide"
-            )
-        image[...] = to_unit(pixels, shape[2])
-    return images

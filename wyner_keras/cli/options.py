@@ -94,7 +94,7 @@ def kinds(text: str) -> dict[str, str]:
 
 def map_text(text: str) -> str:
     """A label map as the user wrote it; a JSON file becomes its content."""
-    from wyner_keras.data.regular_file import check_regular
+    from wyner_serving.regular_file import check_regular
 
     try:
         if text.endswith(".json"):

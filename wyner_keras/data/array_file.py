@@ -10,9 +10,9 @@ import numpy as np
 
 from wyner_keras.data.door import as_rows
 from wyner_keras.data.file_rows import HDF5Rows
-from wyner_keras.data.regular_file import check_regular
 from wyner_keras.data.rows import ArrayRows, Rows, small_in_memory
 from wyner_keras.received import received
+from wyner_serving.regular_file import check_regular
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
 """How the names of files end that hold arrays."""

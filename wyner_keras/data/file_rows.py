@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.image_file import read_image, read_images, stack_bytes, to_bytes
-from wyner_keras.data.regular_file import check_regular
 from wyner_keras.data.rows import SMALL, Memory, check_rows_array, runs, shape_of_row
 from wyner_keras.received import received
+from wyner_serving.image_file import read_image, read_images, stack_bytes, to_bytes
+from wyner_serving.regular_file import check_regular
 
 
 class DiskRows:

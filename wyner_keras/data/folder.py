@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.image_file import SUFFIXES, read_images, stack_bytes, to_unit
 from wyner_keras.data.images import LabelledImages
-from wyner_keras.data.listing import list_folder, warn_left_out
+from wyner_serving.image_file import SUFFIXES, read_images, stack_bytes, to_unit
+from wyner_serving.listing import list_folder, warn_left_out
 
 _log = logging.getLogger(__name__)
 

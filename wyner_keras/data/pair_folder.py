@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.data.file_rows import FileRows
-from wyner_keras.data.image_file import SUFFIXES
-from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.pairs import Pairs
 from wyner_keras.data.rows import Subset
+from wyner_serving.image_file import SUFFIXES
+from wyner_serving.listing import list_folder, warn_left_out
 
 _SIDES, _EXTRA = ("x", "y"), ("extra_x", "extra_y")
 _LISTED = 5  # names without a partner that an error lists

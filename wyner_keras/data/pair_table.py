@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from wyner_keras.data.columns import columns_to_vectors, is_absent, kinds_of
 from wyner_keras.data.file_rows import FileRows
 from wyner_keras.data.pairs import Pairs
-from wyner_keras.data.regular_file import check_regular
 from wyner_keras.data.rows import ArrayRows, Subset
 from wyner_keras.data.table import Table, read_table
 from wyner_keras.received import received
+from wyner_serving.regular_file import check_regular
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from wyner_keras.data.checks import check_share, check_whole
 from wyner_keras.data.folder import Split, read_and_split, read_folder
 from wyner_keras.data.images import LabelledImages
-from wyner_keras.data.listing import list_folder, warn_left_out
 from wyner_keras.data.mnist import read_mnist
 from wyner_keras.data.splits import split_classes
+from wyner_serving.listing import list_folder, warn_left_out
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wyner_keras.data.regular_file import check_regular
 from wyner_keras.received import received
+from wyner_serving.regular_file import check_regular
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 """How the names of files end that hold tables."""

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, TiffImagePlugin
 
-from wyner_keras.data.image_file import read_image, to_unit
+from wyner_serving.image_file import read_image, to_unit
 
 _GREYS = np.array([[0, 50, 100], [150, 200, 250]], np.uint8)
 _FINE = np.array([[0, 1, 257], [30_000, 65_534, 65_535]], np.uint16)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.regular_file import check_regular
+from wyner_serving.regular_file import check_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -91,6 +91,38 @@ def read_image(path: str | os.PathLike[str], name: str = "images") -> NDArray[An
         ) from error
     expected, received = fault
     raise ValueError(f"{name} should {expected}. Received: {os.fspath(path)!r} {received}")
+
+
+def read_images_of(files: Sequence[Path], shape: tuple[int, ...], name: str) -> NDArray[np.float32]:
+    """Reads image files for a model, whose images have one shape.
+
+    Args:
+        files: to read, in this order.
+        shape: `(height, width, channels)`; of one channel, colour becomes its luminance.
+        name: what the caller calls the images, for the error message.
+
+    Returns:
+        float32 `(files, height, width, channels)` in [0, 1].
+
+    Raises:
+        ValueError: when a file cannot be read, or has another height or width.
+    """
+    if shape[2] not in (1, 3):
+        raise ValueError(
+            f"{name} should be one .npy file: image files have 1 or 3 channels, not {shape[2]}. "
+            f"Received: {str(files[0])!r}"
+        )
+    images = np.empty((len(files), *shape), np.float32)
+    for image, file in zip(images, files, strict=True):
+        pixels = read_image(file, name)
+        if pixels.shape[:2] != shape[:2]:
+            raise ValueError(
+                f"{name} should be {shape[0]} pixels high and {shape[1]} wide, as the model was "
+                f"trained. Received: {str(file)!r}, {pixels.shape[0]} high and "
+                f"{pixels.shape[1]} wide"
+            )
+        image[...] = to_unit(pixels, shape[2])
+    return images
 
 
 def to_unit(pixels: NDArray[Any], channels: int) -> NDArray[np.float32]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from wyner_keras.data.image_file import SUFFIXES
-from wyner_keras.data.regular_file import check_regular
+from wyner_serving.image_file import SUFFIXES
+from wyner_serving.regular_file import check_regular
 
 _log = logging.getLogger(__name__)
 
@@ -92,6 +92,28 @@ def list_folder(folder: Path, name: str = "images", *, refuse_unread: bool = Tru
         else:
             found.others.append(path)
     return found
+
+
+def walk_images(folder: Path, name: str = "images") -> tuple[list[Path], list[Path]]:
+    """The images in a folder and the folders in it, by name; and what is left out there.
+
+    Args:
+        folder: to walk; links to folders in it are left out.
+        name: what the caller calls the images, for the error message.
+
+    Raises:
+        ValueError: as `list_folder`.
+    """
+    listing = list_folder(folder, name)
+    images, others = listing.images, listing.others
+    for inside in listing.folders:
+        # A link may lead back to where it is.
+        if inside.is_symlink():
+            others.append(inside)
+            continue
+        more_images, more_others = walk_images(inside, name)
+        images, others = images + more_images, others + more_others
+    return sorted(images), others
 
 
 def warn_left_out(paths: Sequence[Path], root: Path) -> None:
