@@ -245,10 +245,11 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--seconds", type=float, default=30.0, help="of the storm")
     parser.add_argument("--megabytes", type=float, default=16.0, help="of a hostile body")
-    parser.add_argument("options", nargs="*", help="of the server, after --")
-    options = parser.parse_args()
+    arguments = sys.argv[1:]
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options = parser.parse_args(own)
     size = int(options.megabytes * 2**20)
-    measure(options.bundle, options.seconds, size, options.options)
+    measure(options.bundle, options.seconds, size, arguments[len(own) + 1 :])
 
 
 if __name__ == "__main__":

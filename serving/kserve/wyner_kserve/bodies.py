@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
-from wyner_kserve.limits import Limits
+from wyner_kserve.limits import LARGE, Limits
 from wyner_kserve.records import HELD
 from wyner_kserve.refusals import busy, too_large, too_slow
 
@@ -20,10 +20,11 @@ class Gone(Exception):
 
 
 class Body:
-    """One body; its memory counts until the request ends."""
+    """One body; its memory counts until the request ends, or the body is refused."""
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size = 0  # that counts
+        self.received = 0
         self.whole = False
         self.dropped = False
         self._timeout: asyncio.Timeout | None = None
@@ -61,8 +62,8 @@ class Body:
 class Bodies:
     """All bodies that are held, within bounded memory.
 
-    Where they would take more, the longest that is not whole yet is refused: clients that send
-    much, or slowly, make room for the others.
+    Where they would take more, a long one that is not whole yet is refused, the last that began:
+    those before it can end, and short ones find room.
 
     Args:
         limits: of the server.
@@ -71,18 +72,17 @@ class Bodies:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._held = 0
-        self._bodies: set[Body] = set()
+        self._bodies: dict[Body, None] = {}  # in the order in which they began
 
     @contextlib.contextmanager
     def place(self) -> Iterator[Body]:
         """A body, held until the end."""
         body = Body()
-        self._bodies.add(body)
+        self._bodies[body] = None
         try:
             yield body
         finally:
-            self._bodies.discard(body)
-            self._count(body, -body.size)
+            self._release(body)
 
     async def read(self, body: Body, declared: str | None, receive: Receive) -> bytes:
         """A body's bytes.
@@ -102,17 +102,16 @@ class Bodies:
             raise too_large(limits.max_bytes, f"{declared} bytes")
 
         def hold(count: int) -> None:
+            body.received += count
             self._count(body, count)
             if body.size > limits.max_bytes:
                 raise too_large(limits.max_bytes, "more")
             while self._held > limits.max_buffer:
-                longest = max(
-                    (each for each in self._bodies if not each.whole), key=lambda each: each.size
-                )
-                if longest is body:
+                last = self._last_large() or body
+                if last is body:
                     raise busy(f"more than {limits.max_buffer} bytes of requests at once")
-                self._count(longest, -longest.size)
-                longest.drop()
+                self._release(last)
+                last.drop()
 
         try:
             return await body.read(receive, limits.body_seconds, hold)
@@ -120,6 +119,19 @@ class Bodies:
             if body.dropped:
                 raise busy(f"more than {limits.max_buffer} bytes of requests at once") from error
             raise too_slow(limits.body_seconds) from error
+        finally:
+            if not body.whole:
+                self._release(body)
+
+    def _last_large(self) -> Body | None:
+        for body in reversed(self._bodies):
+            if body.size > LARGE and not body.whole:
+                return body
+        return None
+
+    def _release(self, body: Body) -> None:
+        self._bodies.pop(body, None)
+        self._count(body, -body.size)
 
     def _count(self, body: Body, change: int) -> None:
         body.size += change

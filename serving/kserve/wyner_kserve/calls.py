@@ -172,7 +172,7 @@ def _from_rest(call: Call, task: Task) -> InferRequest:
 
 
 def _check_binary(request: InferRequest) -> None:
-    """kserve reads the binary form unchecked."""
+    """What kserve checks of JSON alone."""
     wanted = request.request_outputs or []
     InferenceRequest.model_validate(
         {

@@ -19,7 +19,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 RECORD = "wyner_kserve.record"  # of a scope
 # What a refused client may go on sending before the connection is closed: one that is closed with
 # bytes unread is reset, and the client may never see its answer.
-_LINGER, _PAUSE = 2.0, 0.005
+_LINGER, _PAUSE = 5.0, 0.05
 
 
 class Door:
@@ -59,7 +59,7 @@ class Door:
                     body, declared and declared.decode("latin-1"), receive
                 )
             except Refused as refused:
-                record.size = body.size
+                record.size = body.received
                 await _refuse(refused, receive, send, record)
                 return
             record.size = len(content)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from wyner_kserve.tasks import Task
 
+# Parsing so many bytes takes a thread about a millisecond, in which the others wait for it.
+LARGE = 2**16
 # A value in JSON, brackets and comma included; what is around the values.
 _BYTES_OF_VALUE, _BYTES_AROUND = 24, 2**16
 _MOST_BYTES = 2**24
@@ -54,4 +56,3 @@ def bytes_for(tasks: Iterable[Task]) -> int:
     """
     values = max((task.max_values for task in tasks), default=0)
     return min(_MOST_BYTES, _BYTES_OF_VALUE * values + _BYTES_AROUND)
-

@@ -102,6 +102,7 @@ def log_as_json() -> None:
     """Write all logs to standard error, a line of JSON each."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json())
+    logging.captureWarnings(True)
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in ("kserve", "kserve.trace", "uvicorn", "uvicorn.error"):
         logger = logging.getLogger(name)

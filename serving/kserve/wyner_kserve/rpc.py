@@ -39,8 +39,10 @@ class _Infer:
             except Exception as error:
                 refused = refusal_of(error)
                 record.code, record.reason = refused.code.name, refused.reason
-                await context.abort(refused.code, refused.message)
-                raise
+                # No `abort`: kserve's interceptor would abort once more.
+                context.set_code(refused.code)
+                context.set_details(refused.message)
+                return b""
             record.code = "OK"
             return answer
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable
@@ -32,6 +31,7 @@ from wyner_kserve.service import Service
 from wyner_serving import Bundle
 
 _KEEP_ALIVE = 30  # seconds of an idle connection
+_BEGIN = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,17 +238,17 @@ def serve(
             while not rest.stopping:
                 await asyncio.sleep(0.05)
             service.stop()
+            # gRPC drops what it has received and not begun: it gets the time to begin.
+            await asyncio.sleep(_BEGIN)
             await rpc.stop(limits.grace)
 
-        others = [asyncio.create_task(work()) for work in (opened, drained)]
+        opening, end = asyncio.create_task(opened()), asyncio.create_task(drained())
         try:
             await rest.start()
-            await asyncio.gather(*others)
+            await opening
         finally:
-            for task in others:
-                task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await rpc.stop(0)
+            rest.stop()
+            await end
             service.close()
 
     asyncio.run(run())

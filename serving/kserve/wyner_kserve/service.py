@@ -9,16 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from wyner_kserve.calls import Call, Question, read, write
-from wyner_kserve.limits import Limits
+from wyner_kserve.limits import LARGE, Limits
 from wyner_kserve.reader import Reader
 from wyner_kserve.records import COMPUTING, READY, WAITING, Record
 from wyner_kserve.refusals import busy, not_ready, out_of_time
 from wyner_kserve.tasks import Task
 from wyner_serving import Bundle, BundleError
 from wyner_serving.manifest import read_file
-
-# Parsing so much takes a thread about a millisecond, in which the others wait for it.
-_LARGE = 2**16
 
 
 class Service:
@@ -37,7 +34,7 @@ class Service:
         self._stopping = False
         self._inside = {False: 0, True: 0}  # by whether a request is large
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="bundle")
-        self._reader = Reader(tasks)
+        self._reader = Reader(tasks, limits.max_bytes)
 
     @property
     def ready(self) -> bool:
@@ -50,9 +47,10 @@ class Service:
         Args:
             bundle: a verified one.
         """
-        self._reader.start()
+        started = self._reader.start()
         for task in self.tasks.values():
             task.warm_up(bundle)
+        started.result()
         self._bundle = bundle
         READY.set(self.ready)
 
@@ -81,7 +79,7 @@ class Service:
         bundle = self._bundle
         if bundle is None:
             raise not_ready("a bundle that is being verified")
-        large = len(call.body) > _LARGE
+        large = len(call.body) > LARGE
         if call.model in self.tasks:
             record.model = call.model or ""
         with self._place(large):
@@ -89,8 +87,9 @@ class Service:
                 async with asyncio.timeout(self._limits.request_seconds):
                     loop = asyncio.get_running_loop()
                     given = await self._reader.read(call) if large else call
-                    work = self._work, bundle, given, record
-                    return await loop.run_in_executor(self._threads, *work)
+                    return await loop.run_in_executor(
+                        self._threads, self._work, bundle, given, record
+                    )
             except TimeoutError as error:
                 raise out_of_time(self._limits.request_seconds) from error
 
