@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 _V1, _V2 = "/v1/models/wyner-generate-y:predict", "/v2/models/wyner-generate-y/infer"
-_HOSTILE, _SLOW, _GOOD = 8, 50, 2
+_HOSTILE, _HOSTILE_RPC, _SLOW, _GOOD = 8, 2, 50, 2
 
 
 def bodies(size: int) -> dict[str, tuple[str, bytes, dict[str, str]]]:
@@ -71,6 +71,25 @@ def attack(port: int, kinds: list[Any], first: int, told: Queue[Any]) -> None:
             time.sleep(0.01)
         connection.close()
         told.put(("hostile", f"{name}: {said}"))
+
+
+def attack_rpc(port: int, size: int, told: Queue[Any]) -> None:
+    """Send long messages by gRPC without end: as they are, packed, and of many small parts."""
+    import grpc
+
+    os.nice(5)
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+    infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+    # Field 5, the inputs: empty ones.
+    kinds = {"zeros": bytes(size), "inputs": b"\x2a\x00" * (size // 2)}
+    compressions = grpc.Compression.NoCompression, grpc.Compression.Gzip
+    for name, compression in itertools.cycle(itertools.product(kinds, compressions)):
+        try:
+            infer(kinds[name], compression=compression, timeout=300)
+            said = "OK"
+        except grpc.RpcError as error:
+            said = error.code().name
+        told.put(("hostile", f"gRPC {name}: {said}"))
 
 
 def trickle(port: int, told: Queue[Any]) -> None:
@@ -130,8 +149,8 @@ def resident(pid: int) -> int:
     return round(found)
 
 
-def start(folder: Path, options: list[str]) -> tuple[subprocess.Popen[bytes], int]:
-    """A server that is ready, and its port."""
+def start(folder: Path, options: list[str]) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
+    """A server that is ready, and its ports by REST and gRPC."""
     with socket.socket() as first, socket.socket() as second:
         for listener in (first, second):
             listener.bind(("127.0.0.1", 0))
@@ -144,7 +163,7 @@ def start(folder: Path, options: list[str]) -> tuple[subprocess.Popen[bytes], in
         try:
             connection.request("GET", "/v2/health/ready")
             if connection.getresponse().status == 200:
-                return process, ports[0]
+                return process, ports
         except OSError:
             pass
         if process.poll() is not None:
@@ -188,10 +207,10 @@ def measure(folder: Path, seconds: float, size: int, options: list[str]) -> None
     """Ask in the quiet and in the storm, and print the table."""
     context, kinds = multiprocessing.get_context("fork"), list(bodies(size).items())
     queue: Queue[Any] = context.Queue()
-    server, port = start(folder, options)
+    server, ports = start(folder, options)
     clients: list[Any] = []
 
-    def begin(work: Callable[..., None], *arguments: Any) -> None:
+    def begin(work: Callable[..., None], *arguments: Any, port: int = ports[0]) -> None:
         clients.append(context.Process(target=work, args=(port, *arguments, queue), daemon=True))
         clients[-1].start()
 
@@ -214,6 +233,8 @@ def measure(folder: Path, seconds: float, size: int, options: list[str]) -> None
         begin(trickle)
         for number in range(_HOSTILE):
             begin(attack, kinds, number)
+        for _ in range(_HOSTILE_RPC):
+            begin(attack_rpc, size, port=ports[1])
         for name, value in told_by(queue, time.monotonic() + seconds):
             found[name].append(value)
         # What was asked in the storm is waited for, as long as it takes.

@@ -1,11 +1,11 @@
 """Does a bundle that is used for long take more and more memory, and are its answers still right?
 
 Threads ask one `Bundle` for tasks of mixed sizes; every answer is compared with that of one thread.
-Every second the memory is read: what the process has resident of its own (what the system counts),
-and what of it is in use (glibc's `malloc_info`: taken and not freed). A leak shows in the latter;
-where that is flat and the former grows, it is free memory that lies scattered in glibc's arenas, of
-which each thread has one. Slopes are of least squares after the warm-up, with 95% intervals that
-allow for what follows upon what (the residuals' autocorrelation).
+Every second the memory is read: what the process has resident of its own (as the system counts),
+and what of it is in use: taken and not freed, of glibc (`malloc_info`) and of Python's blocks. A
+leak shows in one of the latter; where both are flat and the former grows, free memory lies
+scattered among what is used, in pages that were touched by now. Slopes are of least squares, with
+95% intervals that allow for what follows upon what (the residuals' autocorrelation).
 
 Run: python benchmarks/long_use.py BUNDLE [--seconds S] [--threads N] [--arenas N]
 `--arenas 1` gives all threads one arena (MALLOC_ARENA_MAX). Of Linux with glibc.
@@ -28,6 +28,7 @@ import numpy as np
 
 from wyner_serving import Bundle
 
+_READ = (("resident", "MB"), ("malloc in use", "MB"), ("Python's blocks", "thousand"))
 _ROWS = (1, 2, 3, 5, 8, 13, 21, 32, 33, 47, 64, 100)
 _libc = ctypes.CDLL(None)
 _libc.open_memstream.restype = ctypes.c_void_p
@@ -100,22 +101,25 @@ def use(folder: Path, seconds: float, threads: int) -> None:
             wrong[thread] += not same
 
     workers = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
-    begun, read = time.monotonic(), []
+    # Made before, so that the table itself takes nothing while it is written.
+    begun, table, count = time.monotonic(), np.zeros((int(seconds) + 10, 4)), 0
     for worker in workers:
         worker.start()
     while time.monotonic() < until:
-        read.append(((time.monotonic() - begun) / 60, resident(), in_use()))
+        minutes = (time.monotonic() - begun) / 60
+        table[count] = minutes, resident(), in_use(), sys.getallocatedblocks() / 1e3
+        count += 1
         time.sleep(1)
     for worker in workers:
         worker.join()
     print(f"{threads} threads, {seconds:g} s: {sum(right)} right answers, {sum(wrong)} wrong")
-    table = np.array(read)
+    table = table[:count]
     for name, share in (("second half", 0.5), ("last three quarters", 0.25)):
         part = table[table[:, 0] >= share * seconds / 60]
-        for kind, column in (("resident", 1), ("in use", 2)):
+        for column, (kind, unit) in enumerate(_READ, 1):
             rate, half = slope(part[:, 0], part[:, column])
-            ends = f"{part[0, column]:.2f} to {part[-1, column]:.2f} MB"
-            print(f"  {name}, {kind}: {rate:+.3f} ± {half:.3f} MB a minute, {ends}")
+            ends = f"{part[0, column]:.2f} to {part[-1, column]:.2f} {unit}"
+            print(f"  {name}, {kind}: {rate:+.3f} ± {half:.3f} {unit} a minute, {ends}")
     before = resident()
     _libc.malloc_trim(0)
     print(f"  resident {before:.1f} MB, {resident():.1f} MB when free memory is given back")

@@ -10,7 +10,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from kserve.errors import InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady
 from prometheus_client import Counter, Gauge, Histogram
+from starlette.exceptions import HTTPException
 
 REQUESTS = Counter(
     "wyner_requests", "Requests by protocol, model and status.", ["protocol", "model", "code"]
@@ -26,6 +28,7 @@ CONNECTIONS = Gauge("wyner_connections", "Open connections by REST.")
 READY = Gauge("wyner_ready", "1 when the bundle is verified and the server does not end.")
 
 _logger = logging.getLogger("wyner_kserve.requests")
+_TOLD = (InvalidInput, ModelNotFound, ModelNotReady, ServerNotReady, HTTPException)
 _QUIET = ("/v2/health/live", "/v2/health/ready", "/metrics", "/")
 
 
@@ -98,6 +101,12 @@ class _Json(logging.Formatter):
         return json.dumps(said)
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not what clients and probes are told with a status."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, _TOLD)
+
+
 def log_as_json() -> None:
     """Write all logs to standard error, a line of JSON each."""
     handler = logging.StreamHandler(sys.stderr)
@@ -108,5 +117,6 @@ def log_as_json() -> None:
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [], True
     logging.getLogger("kserve").setLevel(logging.WARNING)
+    logging.getLogger("kserve").addFilter(_is_news)
     # Of requests the door has a line.
     logging.getLogger("uvicorn.access").propagate = False

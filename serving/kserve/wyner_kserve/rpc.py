@@ -22,6 +22,7 @@ from wyner_kserve.service import Service
 
 _SERVICE, _METHOD = "inference.GRPCInferenceService", "ModelInfer"
 _STREAMS = 16  # of one connection
+_RPCS = 4  # of all connections, for each request that may be inside: some are still on their way
 _AGE = 60_000  # ms of a connection, which a good client opens anew unseen
 
 
@@ -68,6 +69,7 @@ def grpc_server(
     """
     server = grpc.aio.server(
         interceptors=(ExceptionToStatusInterceptor(),),
+        maximum_concurrent_rpcs=_RPCS * limits.max_requests,
         options=[
             ("grpc.max_receive_message_length", limits.max_bytes),
             ("grpc.max_send_message_length", -1),
