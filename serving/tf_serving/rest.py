@@ -6,6 +6,7 @@ import base64
 import binascii
 import http.client
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +17,25 @@ import numpy as np
 from wyner_serving.errors import ServingError
 
 _DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32, "DT_STRING": np.object_}
+
+
+# Bytes of an answer, and of what an error says.
+_MOST, _SAID, _PART = 2**28, 2**16, 2**16
+
+
+def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
+    """The body of an answer that does not trickle in for ever, or without end."""
+    parts, size = [], 0
+    while part := answer.read1(_PART):
+        parts.append(part)
+        size += len(part)
+        if size > _MOST:
+            raise ValueError(f"an answer of more than {_MOST} bytes")
+        if time.monotonic() > until:
+            raise TimeoutError("a part of an answer")
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
+    return b"".join(parts)
 
 
 def _to_json(array: np.ndarray) -> list[Any]:
@@ -70,11 +90,12 @@ class Rest:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
         try:
+            begun = time.monotonic()
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                return json.load(answer)
+                return json.loads(_read(answer, begun + self._timeout))
         except urllib.error.HTTPError as error:
             with error:
-                said = error.read().decode(errors="replace")
+                said = error.read(_SAID).decode(errors="replace")
             try:
                 said = json.loads(said)["error"]
             except (ValueError, KeyError, TypeError):

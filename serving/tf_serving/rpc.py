@@ -26,7 +26,7 @@ except ImportError as missing:
     ) from missing
 
 # A request of 32 colour images is larger than gRPC's 4 MB.
-_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+_OPTIONS = [("grpc.max_receive_message_length", 2**28), ("grpc.max_send_message_length", -1)]
 
 
 class Rpc:

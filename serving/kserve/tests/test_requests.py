@@ -122,7 +122,7 @@ V2 = {
     "shape": (body(), "`x` should be an array (n, ", "shape (1, 1, 1, 1)"),
     "size": (body(shape=[2, 2]), "4 values for its shape [2, 2]", "Received: 1"),
     "negative": (body(shape=[-1]), "should have a shape", "[-1]"),
-    "huge": (body(shape=[2**62, 2**62]), "values for its shape", "Received: 1"),
+    "huge": (body(shape=[2**62, 2**62]), "at most 64 results", "Received: 461168"),
     "text": (body(data=["a"]), "lists of numbers", "['a']"),
     "none": (body(data=[None]), "lists of numbers", "[None]"),
     "ragged": (body(data=[[1], [1, 2]]), "equal lengths"),

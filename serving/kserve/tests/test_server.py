@@ -1,14 +1,11 @@
-"""Start, stop and the threads between."""
+"""Start, stop and the bundle between."""
 
-import asyncio
 import os
 import shutil
 import signal
 import socket
 import sys
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import httpx
@@ -20,7 +17,6 @@ from kserve.errors import InvalidInput
 
 from wyner_kserve import v1
 from wyner_kserve.__main__ import main
-from wyner_kserve.model import TaskModel
 from wyner_kserve.tasks import tasks_of
 
 
@@ -81,45 +77,17 @@ def test_a_folder_that_is_no_bundle_is_an_error(monkeypatch, folder, tmp_path):
     assert "transfer_y.onnx should have" in run(monkeypatch, f"--model_dir={copy}")
 
 
-@pytest.mark.parametrize("option", ["--threads=0", "--max_results=-1", "--max_bytes=x", "--port=1"])
+@pytest.mark.parametrize(
+    "option", ["--threads=0", "--max_results=-1", "--max_bytes=x", "--body_seconds=0", "--port=1"]
+)
 def test_wrong_options_are_errors(monkeypatch, capsys, option):
     assert run(monkeypatch, "--model_dir=bundle", option) == 2
     assert option.split("=")[0] in capsys.readouterr().err
 
 
-class Slow:
-    """A bundle whose computation ends when it is told to."""
-
-    def __init__(self, bundle):
-        self.manifest, self._bundle = bundle.manifest, bundle
-        self.begun, self.go_on = threading.Event(), threading.Event()
-
-    def generate_pairs(self, count, *, seed):
-        self.begun.set()
-        assert self.go_on.wait(timeout=30)
-        return self._bundle.generate_pairs(count, seed=seed)
-
-
 @pytest.fixture(scope="module")
 def tasks(bundle):
     return {task.name: task for task in tasks_of(bundle.manifest, 64)}
-
-
-def test_the_event_loop_is_free_while_a_request_is_computed(bundle, tasks):
-    slow = Slow(bundle)
-
-    async def work(model):
-        asked = asyncio.create_task(model.predict(b'{"inputs": {}}', {}, {}))
-        while not slow.begun.is_set():
-            await asyncio.sleep(0.001)
-        slow.go_on.set()
-        return await asked
-
-    with ThreadPoolExecutor(1) as executor:
-        model = TaskModel("pairs", tasks["generate_pairs"], slow, executor)
-        answer = asyncio.run(work(model))
-    expected = dict(zip("xy", bundle.generate_pairs(1, seed=0), strict=True))
-    assert answer == v1.write(expected, rows=False)
 
 
 JSON = st.recursive(

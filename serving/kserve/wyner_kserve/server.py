@@ -1,40 +1,37 @@
-"""kserve's REST and gRPC servers, put together with limits and a host of one's own."""
+"""kserve's REST and gRPC servers, put together with limits, readiness and an orderly end."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import reprlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-import grpc.aio
-from fastapi import Request
-from fastapi.exceptions import RequestValidationError
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from kserve import InferRequest, Model, ModelRepository
-from kserve.errors import InvalidInput, ModelNotFound
-from kserve.logging import logger
+from kserve import ModelRepository
+from kserve.errors import InvalidInput
 from kserve.model_server import app
 from kserve.protocol.dataplane import DataPlane
-from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import (
-    add_GRPCInferenceServiceServicer_to_server,
-)
-from kserve.protocol.grpc.interceptors import ExceptionToStatusInterceptor, LoggingInterceptor
-from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.model_repository_extension import ModelRepositoryExtension
 from kserve.protocol.rest.server import RESTServer
-from kserve.protocol.rest.v2_datamodels import InferenceRequest
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from wyner_kserve.body_limit import BodyLimit
+from wyner_kserve.calls import Call
+from wyner_kserve.connections import connections_within
+from wyner_kserve.door import RECORD, Door
+from wyner_kserve.limits import Limits
+from wyner_kserve.model import TaskModel
+from wyner_kserve.records import Record
+from wyner_kserve.refusals import Refused, not_found, refusal_of
+from wyner_kserve.rpc import grpc_server
+from wyner_kserve.service import Service
+from wyner_serving import Bundle
 
-_EXPECTED = "The body should be an inference request"
-_GRACE = 10  # seconds for requests under way when the server is told to stop
+_KEEP_ALIVE = 30  # seconds of an idle connection
+_BEGIN = 0.5  # seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,49 +50,20 @@ class Address:
 
 
 class BundleDataPlane(DataPlane):
-    """Reads bodies: whatever fails in that is the request's fault, not the server's."""
+    """Tells of models and health.
 
-    def decode(
-        self, body: Any, headers: Any, protocol_version: str = "v1", model_name: str | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """A V2 request checked; V1 bodies stay bytes, which the model reads in its threads.
+    Args:
+        models: that are served.
+        service: that knows whether it is ready.
+    """
 
-        Raises:
-            InvalidInput: if the body is no V2 request.
-        """
-        if protocol_version == "v1":
-            return body, {}
-        try:
-            request, attributes = super().decode(body, headers, protocol_version, model_name)
-            if isinstance(body, bytes):
-                _check_binary(request)
-            return request, attributes
-        except InvalidInput:
-            raise
-        except ValidationError as error:
-            raise InvalidInput(_no_request(error.errors())) from error
-        except Exception as error:
-            problem = f"{type(error).__name__}: {reprlib.repr(str(error))}"
-            raise InvalidInput(f"{_EXPECTED}. Received: {problem}") from error
+    def __init__(self, models: ModelRepository, service: Service) -> None:
+        super().__init__(models)
+        self._service = service
 
-    def encode(
-        self, model_name: str, response: Any, headers: Any, req_attributes: dict[str, Any]
-    ) -> tuple[Any, dict[str, str]]:
-        """The answer; headers of a request change nothing in it (no cloud events)."""
-        return super().encode(model_name, response, {}, req_attributes)
-
-
-def _check_binary(request: InferRequest) -> None:
-    """What FastAPI does for JSON: kserve reads the binary form unchecked."""
-    wanted = request.request_outputs or []
-    InferenceRequest.model_validate(
-        {
-            "id": request.id,
-            "parameters": request.parameters,
-            "inputs": [given.to_dict() for given in request.inputs],
-            "outputs": [{"name": each.name, "parameters": each.parameters} for each in wanted],
-        }
-    )
+    async def ready(self) -> bool:
+        """Whether the bundle is verified and the server does not end."""
+        return self._service.ready
 
 
 class FixedModels(ModelRepositoryExtension):
@@ -119,108 +87,168 @@ class FixedModels(ModelRepositoryExtension):
 
 
 class Rest(RESTServer):
-    """kserve's REST server with a limit on bodies, and errors in one form.
+    """kserve's REST server, but for requests to models, which go to the service unparsed.
 
     Args:
-        plane: what answers.
+        service: that answers.
+        plane: that tells of models and health.
         models: what clients may do to models.
         address: where it listens.
-        max_bytes: of a body.
+        limits: of the server.
     """
 
     def __init__(
-        self, plane: DataPlane, models: FixedModels, address: Address, max_bytes: int
+        self,
+        service: Service,
+        plane: DataPlane,
+        models: FixedModels,
+        address: Address,
+        limits: Limits,
     ) -> None:
         super().__init__(
-            "kserve.model_server:app", plane, models, address.http_port, grace_period=_GRACE
+            "kserve.model_server:app",
+            plane,
+            models,
+            address.http_port,
+            grace_period=round(limits.grace),
+            timeout_keep_alive=_KEEP_ALIVE,
         )
+        self._service, self._limits = service, limits
         self.config.host = address.host
-        self._max_bytes = max_bytes
+        self.config.access_log = False
+        self.config.ws = "none"
+        self.config.http = connections_within(limits)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server was told to stop."""
+        return self._server.should_exit
+
+    def stop(self) -> None:
+        """Take no request more, and finish those under way."""
+        self._server.should_exit = True
 
     def create_application(self) -> None:
         """Add to kserve's application what is missing."""
         super().create_application()
-        app.add_middleware(BodyLimit, limit=self._max_bytes)
-        app.add_exception_handler(RequestValidationError, _invalid)
-        app.add_exception_handler(HTTPException, _refused)
-        app.add_exception_handler(NotImplementedError, _not_offered)
+        app.add_middleware(Door, limits=self._limits)
+        app.add_exception_handler(Refused, _refused)
+        app.add_exception_handler(HTTPException, _http_error)
+
+    def _add_middlewares(self, app: FastAPI) -> None:
+        """None of kserve's: the door counts and logs."""
+
+    def _register_endpoints(self, app: FastAPI) -> None:
+        # Asked first, so that they stand in for kserve's.
+        for path, endpoint in (
+            ("/v1/models/{model}:predict", self._endpoint(_v1)),
+            ("/v2/models/{model}/infer", self._endpoint(_v2)),
+            ("/v1/models/{model}:explain", _no_explanations),
+            ("/v2/models/{model}/versions/{version}/infer", _no_versions),
+        ):
+            app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+        super()._register_endpoints(app)
+
+    def _endpoint(
+        self, call_of: Callable[[str, Request, bytes], Call]
+    ) -> Callable[[str, Request], Awaitable[Response]]:
+        async def endpoint(model: str, request: Request) -> Response:
+            call = call_of(model, request, await request.body())
+            record: Record = request.scope[RECORD]
+            record.protocol = call.protocol
+            try:
+                content, headers = await self._service.answer(call, record)
+            except Exception as error:
+                refused = refusal_of(error)
+                record.reason = refused.reason
+                raise refused from None
+            return Response(content, headers=headers)
+
+        return endpoint
 
 
-def _no_request(errors: Sequence[Any]) -> str:
-    # FastAPI's own answer repeats the body, and fails where that holds NaN.
-    where = ".".join(map(str, errors[0]["loc"]))
-    return f"{_EXPECTED}. Received: {errors[0]['msg']} at {reprlib.repr(where)}"
+def _v1(model: str, request: Request, body: bytes) -> Call:
+    return Call(protocol="v1", model=model, body=body)
 
 
-async def _invalid(_: Request, error: Any) -> JSONResponse:
-    return JSONResponse({"error": _no_request(error.errors())}, status_code=400)
+def _v2(model: str, request: Request, body: bytes) -> Call:
+    return Call(
+        protocol="v2",
+        model=model,
+        body=body,
+        json_length=request.headers.get("inference-header-content-length"),
+        binary=request.headers.get("content-type") == "application/octet-stream",
+    )
 
 
-async def _refused(_: Request, error: Any) -> JSONResponse:
+async def _no_explanations() -> Response:
+    raise not_found("The request should be to predict. Received: one to explain")
+
+
+async def _no_versions() -> Response:
+    raise not_found("The path should name no version: versioning is not offered. Received: one")
+
+
+async def _refused(_: Request, error: Any) -> Response:
+    return Response(error.content, error.status, error.headers)
+
+
+async def _http_error(_: Request, error: Any) -> JSONResponse:
     return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
-async def _not_offered(_: Request, error: Any) -> JSONResponse:
-    # Versions and explanations, which kserve has paths for.
-    logger.error("Refused", exc_info=error)
-    return JSONResponse({"error": str(error)}, status_code=404)
-
-
-class _Brief(logging.Filter):
-    """One line, no traceback, for a request that was refused."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, InvalidInput | ModelNotFound | NotImplementedError):
-            record.msg, record.args, record.exc_info = "Refused: %s", (str(error)[:500],), None
-        return True
-
-
-def _grpc_server(
-    plane: DataPlane, models: FixedModels, address: Address, max_bytes: int
-) -> grpc.aio.Server:
-    server = grpc.aio.server(
-        interceptors=(LoggingInterceptor(), ExceptionToStatusInterceptor()),
-        options=[
-            ("grpc.max_receive_message_length", max_bytes),
-            ("grpc.max_send_message_length", -1),
-            # Two servers on one port would share its requests.
-            ("grpc.so_reuseport", 0),
-        ],
-    )
-    add_GRPCInferenceServiceServicer_to_server(InferenceServicer(plane, models), server)
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    server.add_insecure_port(f"{host}:{address.grpc_port}")
-    return server
-
-
-def serve(models: list[Model], address: Address, max_bytes: int) -> None:
+def serve(
+    service: Service, address: Address, limits: Limits, bundle_of: Callable[[], Bundle]
+) -> None:
     """Serve until SIGTERM or SIGINT, and finish what is under way.
 
     Args:
-        models: ready ones.
+        service: that answers.
         address: where to listen.
-        max_bytes: of one request, by REST and by gRPC.
+        limits: of the server.
+        bundle_of: opens and verifies the bundle; meanwhile the server is live and not ready.
 
     Raises:
         SystemExit: with 0 after a signal.
         RuntimeError: if a port is taken.
+        BundleError: if the bundle is not as it should be.
     """
-    logger.addFilter(_Brief())
     repository = ModelRepository()
-    for model in models:
-        repository.update(model)
-    plane, fixed = BundleDataPlane(repository), FixedModels(repository)
+    for name, task in service.tasks.items():
+        repository.update(TaskModel(name, task, service))
+    plane, fixed = BundleDataPlane(repository, service), FixedModels(repository)
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn holds its own while it runs, and raises the signal again when it has stopped.
         signal.signal(number, lambda *_: sys.exit(0))
+    host = f"[{address.host}]" if ":" in address.host else address.host
 
     async def run() -> None:
-        rpc = _grpc_server(plane, fixed, address, max_bytes)
+        rpc = grpc_server(service, plane, fixed, f"{host}:{address.grpc_port}", limits)
+        rest = Rest(service, plane, fixed, address, limits)
         await rpc.start()
+
+        async def opened() -> None:
+            try:
+                await asyncio.to_thread(lambda: service.open(bundle_of()))
+            except BaseException:
+                rest.stop()
+                raise
+
+        async def drained() -> None:
+            while not rest.stopping:
+                await asyncio.sleep(0.05)
+            service.stop()
+            # gRPC drops what it has received and not begun: it gets the time to begin.
+            await asyncio.sleep(_BEGIN)
+            await rpc.stop(limits.grace)
+
+        opening, end = asyncio.create_task(opened()), asyncio.create_task(drained())
         try:
-            await Rest(plane, fixed, address, max_bytes).start()
+            await rest.start()
+            await opening
         finally:
-            await rpc.stop(_GRACE)
+            rest.stop()
+            await end
+            service.close()
 
     asyncio.run(run())

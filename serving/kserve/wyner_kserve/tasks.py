@@ -73,6 +73,15 @@ class Task:
     max_results: int
     kept: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def max_values(self) -> int:
+        """Values of the inputs of the largest request that is allowed."""
+        row = sum(
+            math.prod(size for size in tensor.shape if isinstance(size, int))
+            for tensor in self.inputs
+        )
+        return self.max_results * row
+
     def check_names(self, given: Iterable[str]) -> None:
         """Every input once, and nothing else.
 
@@ -146,10 +155,10 @@ class Task:
         self.run(bundle, tensors, self.check_settings({}))
 
 
-def ranking_of(bundle: Bundle, gallery: Gallery, max_results: int) -> Task:
+def ranking_of(sides: Mapping[str, Any], gallery: Gallery, max_results: int) -> Task:
     """The task of finding a query's partners in a gallery that the server holds."""
     side = gallery.side
-    query = bundle.side_entries[_OTHER[side]]
+    query = sides[_OTHER[side]]
     given = Tensor(
         name=_OTHER[side],
         shape=("n", *query["shape"]),

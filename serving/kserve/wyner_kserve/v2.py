@@ -27,9 +27,12 @@ def read(request: InferRequest, task: Task) -> tuple[dict[str, np.ndarray], dict
         InvalidInput: if it is not as the task's metadata says.
     """
     task.check_names(given.name for given in request.inputs)
+    settings = task.check_settings(_parameters(request))
+    # Before anything is decoded.
+    task.check_size({given.name: (_shape(given) or [0])[0] for given in request.inputs}, settings)
     missing = {tensor.name: tensor.missing for tensor in task.inputs}
     tensors = {given.name: _array(given, missing[given.name]) for given in request.inputs}
-    return tensors, task.check_settings(_parameters(request))
+    return tensors, settings
 
 
 def write(
@@ -85,15 +88,20 @@ def _parameters(request: InferRequest) -> Any:
     return given
 
 
+def _shape(given: InferInput) -> list[int]:
+    shape = given.shape
+    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+        raise InvalidInput(f"`{given.name}` should have a shape. Received: {reprlib.repr(shape)}")
+    return shape
+
+
 def _array(given: InferInput, missing: bool) -> np.ndarray:
-    name, datatype, shape = given.name, given.datatype, given.shape
+    name, datatype, shape = given.name, given.datatype, _shape(given)
     if datatype not in _DATATYPES:
         raise InvalidInput(
             f"`{name}` should be of datatype {', '.join(_DATATYPES)}. "
             f"Received: {reprlib.repr(datatype)}"
         )
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
-        raise InvalidInput(f"`{name}` should have a shape. Received: {reprlib.repr(shape)}")
     found = _values(given, missing)
     if found.size != math.prod(shape):
         raise InvalidInput(

@@ -1,3 +1,4 @@
+import contextlib
 import copy
 import functools
 import http.server
@@ -380,6 +381,23 @@ def handler(content, code=200, delay=0.0, length=None):
 def test_odd_answers_are_errors(behaviour, message):
     with listening(handler(**behaviour)) as url, pytest.raises(ServingError, match=message):
         Client(url, timeout=1).states()
+
+
+def test_an_answer_that_trickles_in_for_ever_ends():
+    class Handler(handler(b"{}")):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    time.sleep(0.05)
+
+    begun = time.monotonic()
+    with listening(Handler) as url, pytest.raises(ServingError, match="a part of an answer"):
+        Client(url, timeout=0.5).states()
+    assert time.monotonic() - begun < 4
 
 
 @pytest.mark.parametrize(
