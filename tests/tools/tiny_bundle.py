@@ -177,6 +177,7 @@ def as_format_1(folder):
     values = json.loads((pathlib.Path(__file__).parent / "format_1.json").read_text())
     files = json.loads(path.read_text())["files"]
     path.write_text(json.dumps({**values, "files": files}))
+    (folder / "manifest.sha256").unlink()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,12 +79,9 @@ def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | No
     """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none."""
     from wyner_keras.evaluation import Report
 
-    path = run.folder / runs.METRICS
-    if not path.is_file():
-        return None
+    values = run.metrics()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["data"] != run.settings["data"] or values["seed"] != seed:
+        if values is None or values["data"] != run.settings["data"] or values["seed"] != seed:
             return None
         # JSON has no NaN.
         nats = {
@@ -93,8 +89,8 @@ def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | No
             for name, value in values["nats"].items()
         }
         return Report.from_dict(values), nats
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f"{path} should be readable; write it anew by `wyner evaluate {run.folder}`. "
-            f"Received: {type(error).__name__}: {error}"
+            f"{run.folder / runs.METRICS} should be readable; write it anew by "
+            f"`wyner evaluate {run.folder}`. Received: {type(error).__name__}: {error!s:.200}"
         ) from error

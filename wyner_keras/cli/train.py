@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,7 +170,7 @@ def _model(
     from wyner_keras import TrainingDiverged, training
 
     if (partial / runs.HISTORY).is_file():
-        history = json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
+        history = runs.read_history(partial)
         return runs.load_model(partial / runs.MODEL), history
     recipe = runs.Run(partial, settings).recipe
     budget = settings.get("asked", {}).get("budget")

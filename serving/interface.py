@@ -1,0 +1,193 @@
+"""What goes into a graph and comes out: as the manifest says, as its file has it, as it runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from wyner_serving.errors import BundleError
+from wyner_serving.wire import fields
+
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_ENTRY = {"file", "meaning", "inputs", "outputs"}
+_TENSOR = {"name", "dtype", "shape", "range", "latent", "meaning"}
+_LARGEST, _MOST_AXES, _MOST_TENSORS = 2**31 - 1, 10, 100
+_ORT_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
+# Of ONNX's messages: where a tensor, or a message that may hold one, lies in another.
+_HOLDERS = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+
+
+def check_graph(
+    name: str,
+    entry: Any,
+    sides: Mapping[str, Mapping[str, Any]],
+    latents: Mapping[str, Mapping[str, Any] | None],
+) -> None:
+    """Refuse a graph's entry of the manifest that does not fit its sides and latents.
+
+    Raises:
+        BundleError: naming the tensor.
+    """
+    right = isinstance(entry, dict) and entry.keys() == _ENTRY and _NAME.fullmatch(name)
+    if not right or not isinstance(entry["meaning"], str):
+        raise BundleError(f"graphs should have names and {sorted(_ENTRY)}. Received: {name!r:.80}")
+    of = dict(zip(("x", "y"), ("y", "x"), strict=True))
+    made = name.split("_")[-1]
+    roles = {**{side: side for side in sides}, "style": made, "concept": of.get(made)}
+    for kind in ("inputs", "outputs"):
+        tensors = entry[kind]
+        if not isinstance(tensors, list) or not 0 < len(tensors) <= _MOST_TENSORS:
+            raise BundleError(f"graphs/{name} should have {kind}. Received: {tensors!r:.80}")
+        for tensor in tensors:
+            _check_tensor(f"graphs/{name}/{kind}", tensor, roles, sides, latents)
+        names = [tensor["name"] for tensor in tensors]
+        if len(set(names)) != len(names):
+            raise BundleError(f"graphs/{name} should name its {kind} once. Received: {names}")
+
+
+def _check_tensor(
+    where: str,
+    tensor: Any,
+    roles: Mapping[str, str | None],
+    sides: Mapping[str, Mapping[str, Any]],
+    latents: Mapping[str, Mapping[str, Any] | None],
+) -> None:
+    if not isinstance(tensor, dict) or tensor.keys() != _TENSOR:
+        raise BundleError(f"{where} should have {sorted(_TENSOR)}. Received: {tensor!r:.80}")
+    name, shape, latent = tensor["name"], tensor["shape"], tensor["latent"]
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BundleError(f"{where} should have names. Received: {name!r:.80}")
+    if tensor["dtype"] not in _ORT_TYPES:
+        raise BundleError(f"{where}/{name} should be float32. Received: {tensor['dtype']!r:.80}")
+    free = isinstance(shape, list) and [*map(type, shape)].count(str)
+    if not free or len(shape) > _MOST_AXES or not all(map(_is_axis, shape, range(len(shape)))):
+        raise BundleError(f"{where}/{name} should have a shape. Received: {shape!r:.80}")
+    last = name.split("_")[-1]
+    of_latent = last if name in latents or name.startswith("noise_") else None
+    if latent != of_latent or not (latent is None or latents.get(latent)):
+        raise BundleError(
+            f"{where}/{name} should be of latent {of_latent}. Received: {latent!r:.80}"
+        )
+    entry: Any = latents[latent] if latent else None
+    side: Any = roles.get(name)
+    expected = [entry["size"]] if entry else sides[side]["shape"] if side else shape[free:]
+    if shape[free:] != expected:
+        raise BundleError(f"{where}/{name} should have sizes {expected}. Received: {shape!r:.80}")
+
+
+def _is_axis(size: Any, place: int) -> bool:
+    """A name where a size is free, which the first two axes may be; else a size."""
+    if isinstance(size, str):
+        return place < 2 and _NAME.fullmatch(size) is not None
+    return type(size) is int and place > 0 and 0 < size <= _LARGEST
+
+
+def check_session(name: str, entry: Mapping[str, Any], session: Any) -> None:
+    """Refuse a graph whose inputs or outputs are not those of the manifest.
+
+    Args:
+        name: of the graph.
+        entry: of the manifest.
+        session: of onnxruntime.
+
+    Raises:
+        BundleError: naming both.
+    """
+    for kind, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
+        told = [(each.name, each.type, _sizes(each.shape)) for each in found]
+        expected = [
+            (each["name"], _ORT_TYPES[each["dtype"]], _sizes(each["shape"])) for each in entry[kind]
+        ]
+        if told != expected:
+            raise BundleError(
+                f"{name} should have the {kind} of the manifest, {expected}. Received: {told}"
+            )
+
+
+def _sizes(shape: Sequence[Any]) -> list[int | None]:
+    """Sizes of a shape, None where they are free."""
+    return [size if isinstance(size, int) else None for size in shape]
+
+
+def check_feed(name: str, entry: Mapping[str, Any], given: Mapping[str, np.ndarray]) -> None:
+    """Refuse inputs that a graph does not have, or that are not all that it has.
+
+    Raises:
+        BundleError: naming both: the runtime and the bundle see the graph differently.
+    """
+    expected = [each["name"] for each in entry["inputs"]]
+    if sorted(expected) != sorted(given):
+        raise BundleError(f"{name} should take {sorted(given)}. Received: a graph of {expected}")
+
+
+def check_results(
+    name: str,
+    entry: Mapping[str, Any],
+    given: Mapping[str, np.ndarray],
+    results: Sequence[np.ndarray],
+) -> None:
+    """Refuse results of other shapes or types than the manifest says of such inputs.
+
+    Raises:
+        BundleError: naming the output. Another shape could fill an answer in silence.
+    """
+    free = dict(_free(entry, given))
+    for tensor, result in zip(entry["outputs"], results, strict=True):
+        expected = [free.get(size, size) for size in tensor["shape"]]
+        if result.dtype != tensor["dtype"] or list(result.shape) != expected:
+            raise BundleError(
+                f"{name} should give {tensor['name']} as {tensor['dtype']} {expected}. "
+                f"Received: {result.dtype} {list(result.shape)}"
+            )
+
+
+def _free(entry: Mapping[str, Any], given: Mapping[str, np.ndarray]) -> Iterator[tuple[str, int]]:
+    """What the names of free sizes stand for."""
+    for tensor in entry["inputs"]:
+        values = given[tensor["name"]]
+        for size, found in zip(tensor["shape"], values.shape, strict=False):
+            if isinstance(size, str):
+                yield size, found
+
+
+def check_inside(name: str, content: bytes) -> None:
+    """Refuse an ONNX file whose tensors lie in other files: an engine would read any file.
+
+    Raises:
+        BundleError: if one does, or the file is no ONNX.
+    """
+    # Such a tensor says "location"; few files do, and the rest need not be walked through.
+    if b"location" not in content:
+        return
+    try:
+        outside = _points_outside(content, "model", 0)
+    except ValueError as error:
+        raise BundleError(f"{name} should be a graph. Received: {error}") from error
+    if outside:
+        raise BundleError(f"{name} should hold all its tensors. Received: one in another file")
+
+
+def _points_outside(message: bytes, kind: str, depth: int) -> bool:
+    if depth > 64:
+        raise ValueError("more than 64 levels")
+    if kind == "tensor":
+        return any(
+            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and whole[1:] != b"\0")
+            for number, whole, _ in fields(message)
+        )
+    return any(
+        _points_outside(content, _HOLDERS[kind][number], depth + 1)
+        for number, _, content in fields(message)
+        if number in _HOLDERS[kind]
+    )

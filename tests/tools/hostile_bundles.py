@@ -1,0 +1,121 @@
+"""Damaged bundles opened and used: `python tests/tools/hostile_bundles.py BUNDLE [N [SEED]]`.
+
+Each is opened and used in a process of its own. What is not "forged" should be refused with a
+BundleError, in under a second and 200 MB.
+"""
+
+import collections
+import json
+import pathlib
+import random
+import shutil
+import sys
+import tempfile
+
+import numpy as np
+import onnxruntime  # noqa: F401  (children share what it takes to import)
+from mutations import mutate_bundle
+from sandbox import outcome
+
+from wyner_serving import Bundle, BundleError
+from wyner_serving.samples import read_samples  # noqa: F401
+
+SECONDS, MEGABYTES = 1.0, 200.0
+REFUSED = ("refused at load", "refused at use")
+
+
+def answers(bundle):
+    """What a bundle answers to a few questions."""
+    x, y = bundle.samples("x")[:3], bundle.samples("y")[:3]
+    z, local = bundle.encode_x(x, seed=1)
+    found = [x, y, z, bundle.generate_y(x, seed=1), bundle.generate_x(y, seed=1)]
+    found += [*bundle.generate_pairs(2, seed=1), bundle.decode_x(z, local)]
+    found += [bundle.decode_y(*bundle.encode_y(y, seed=1)), *bundle.rank(x, y, k=2)]
+    found += [bundle.transfer_x(style=x, concept=y, seed=1)]
+    found += [bundle.transfer_y(style=y, concept=x, seed=1)]
+    told = {side: bundle.posteriors(rows, side) for side, rows in (("x", x), ("y", y))}
+    inputs = {
+        f"{side}_{name}": values
+        for side, of in told.items()
+        for name, values in zip(bundle.posterior_names, of, strict=True)
+    }
+    # What ranks latents of no known form.
+    return [*found, *bundle.run_graph("score_pairs", inputs)]
+
+
+def used(folder, expected, facts):
+    """How a bundle is opened and used: a kind, and what is told of it."""
+    try:
+        bundle = Bundle.load(folder, threads=1)
+    except BundleError as error:
+        return REFUSED[0], str(error)
+    try:
+        found = answers(bundle)
+    except BundleError as error:
+        return REFUSED[1], str(error)
+    same = len(found) == len(expected) and all(map(np.array_equal, found, expected))
+    same_facts = json.dumps(bundle.manifest) == facts
+    if same and same_facts:
+        return "accepted", "same answers"
+    return ("accepted, other facts" if same else "accepted, other answers"), ""
+
+
+def damage(source, seed, place):
+    """A copy of a bundle, damaged; the family and the name of the damage."""
+    target = pathlib.Path(place) / "bundle"
+    shutil.copytree(source, target)
+    return target, *mutate_bundle(random.Random(seed), target)
+
+
+def run(source, count, seed=0):
+    """Outcomes of so many damaged bundles, as (seed, family, name, outcome)."""
+    bundle = Bundle.load(source, threads=1)
+    facts = json.dumps(bundle.manifest)
+    with tempfile.TemporaryDirectory() as kept:
+        # Sessions have threads, which a fork would not copy.
+        path = pathlib.Path(kept) / "answers.npz"
+
+        def ask():
+            np.savez(path, *answers(Bundle.load(source, threads=1)))
+            return "asked", ""
+
+        asked = outcome(ask, 60)
+        if asked.kind != "asked":
+            raise ValueError(f"{source} should be whole. Received: {asked}")
+        with np.load(path) as arrays:
+            expected = [arrays[name] for name in arrays.files]
+    for number in range(seed, seed + count):
+        with tempfile.TemporaryDirectory() as place:
+            target, family, name = damage(source, number, place)
+
+            def use(target=target):
+                return used(target, expected, facts)
+
+            yield number, family, name, outcome(use)
+
+
+def main(source, count=2000, seed=0):
+    """Print what became of them; 1 if anything was not as it should be."""
+    table, wrong, slowest, largest = collections.defaultdict(collections.Counter), [], 0.0, 0.0
+    for number, family, name, found in run(pathlib.Path(source), int(count), int(seed)):
+        table[family][found.kind] += 1
+        refused = found.kind in REFUSED
+        if refused:
+            slowest, largest = max(slowest, found.seconds), max(largest, found.megabytes)
+        lawful = family == "forged" and found.kind.startswith("accepted")
+        if not (refused or lawful) or found.seconds > SECONDS or found.megabytes > MEGABYTES:
+            wrong.append((number, family, name, found))
+    kinds = sorted({kind for row in table.values() for kind in row})
+    print(f"| damage | {' | '.join(kinds)} |\n|---|{'---|' * len(kinds)}")
+    for family, row in sorted(table.items()):
+        print(f"| {family} | {' | '.join(str(row[kind]) for kind in kinds)} |")
+    total = {kind: sum(row[kind] for row in table.values()) for kind in kinds}
+    print(f"| all | {' | '.join(map(str, total.values()))} |")
+    print(f"refusals took at most {slowest:.2f} s and {largest:.0f} MB")
+    for number, family, name, found in wrong:
+        print(f"wrong: seed {number}, {family}, {name}: {found}")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
