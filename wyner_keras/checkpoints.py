@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from wyner_keras.data.regular_file import check_regular
 from wyner_keras.files import whole
 
 MODEL, PROGRESS = "model.keras", "progress.json"
@@ -45,8 +46,8 @@ def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
     if not (folder / PROGRESS).exists():
         return None
     try:
-        progress = json.loads((folder / PROGRESS).read_text())
-        model = keras.models.load_model(folder / MODEL)
+        progress = json.loads(check_regular(folder / PROGRESS).read_text())
+        model = keras.models.load_model(check_regular(folder / MODEL))
         # Another version's folder has none.
         states = progress.pop("random", [])
         if states:
@@ -95,8 +96,8 @@ class Backup(keras.callbacks.Callback):
         if not self.path.exists():
             return
         try:
-            notes = json.loads(self.path.read_text())
-            self.model.load_weights(self._weights(notes["epoch"]))
+            notes = json.loads(check_regular(self.path).read_text())
+            self.model.load_weights(check_regular(self._weights(notes["epoch"])))
             _restore(self.model, notes["random"])
             self.history = {name: [*map(float, of)] for name, of in notes["history"].items()}
             # Where Keras' own callback puts it.

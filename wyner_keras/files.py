@@ -63,8 +63,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     """
     path = Path(path)
     try:
-        # What a link leads to is opened, if it is a file.
-        return parse_json(read_regular(path.resolve(), _LARGEST))
+        return parse_json(read_regular(path, _LARGEST, links=True))
     except (OSError, ValueError, RecursionError) as error:
         raise ValueError(
             f"{path.name} should be readable. Received: {path} ({error!s:.200})"

@@ -181,7 +181,7 @@ def _extra(folder, path):
 
 
 def _extra_fifo(folder, path):
-    os.mkfifo(path.parent / f"0{path.suffix}")
+    os.mkfifo(path.parent / f"00extra{path.suffix}")
 
 
 def _extra_folders(folder, path):

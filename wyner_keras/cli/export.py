@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> Result:
     _check_asked(options)
     if options.new_key:
         secret, public = new_key(options.new_key)
-        values = {"secret": str(secret), "public": str(public)}
-        return Result(f"{secret} is secret and signs; {public} is for everybody", values)
+        said = f"{secret} is secret and signs; {public} is for everybody"
+        return Result(said, {"secret": str(secret), "public": str(public)})
     if options.verify:
         import_tensorflow()
         import wyner_export

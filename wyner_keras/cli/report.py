@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> Result:
     train, held_out = opened.pairs()
     model = opened.load_model()
     seed = opened.seed if options.seed is None else options.seed
-    found = _judged(opened, seed)
+    found = judged_before(opened, seed)
     if found is None:
         settings = {**opened.settings, "seed": seed}
         found = judged(model, train, held_out, settings, options.quiet)
@@ -75,8 +75,12 @@ def run(options: argparse.Namespace) -> Result:
     return Result(f"{page}\n\n{shared.lines({'report': path})}", values)
 
 
-def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:
-    """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none."""
+def judged_before(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:
+    """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     from wyner_keras.evaluation import Report
 
     values = run.metrics()

@@ -221,10 +221,12 @@ def load_model(path: Path) -> WynerModel:
     """
     import keras
 
+    from wyner_keras.data.regular_file import check_regular
     from wyner_keras.model import WynerModel
 
+    check_regular(path, "a saved model")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive fails in its zip, its JSON or its HDF5
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} should be a saved model. Received: {reason}") from error

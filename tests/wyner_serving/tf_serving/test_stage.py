@@ -128,7 +128,7 @@ def test_a_damaged_bundle_leaves_nothing_behind(bundle, tmp_path):
     file.write_bytes(bytes(content))
     with pytest.raises(BundleError, match=r"saved_model.pb should have SHA-256"):
         stage(damaged, tmp_path / "models")
-    assert not list((tmp_path / "models" / "wyner").iterdir())
+    assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize(
