@@ -28,7 +28,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers test test-serving web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -71,6 +71,16 @@ test-serving: lint $(SERVING_STAMP) ## a bundle behind a real KServe server, in 
 	$(SERVING_BIN)/mypy --config-file serving/kserve/pyproject.toml
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle WYNER_COLUMNS=$(CURDIR)/build/tiny-columns \
 		$(SERVING_BIN)/python -m pytest serving/kserve
+
+mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
+	rm -rf build/tiny-bundle build/tiny-run
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_inputs.py build/tiny-bundle build/tiny-run
+
+licences: $(STAMP) ## the licences of all that is installed
+	$(BIN)/python tests/tools/licences.py
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check

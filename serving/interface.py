@@ -9,23 +9,14 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.errors import BundleError
-from wyner_serving.wire import fields
+from wyner_serving.onnx_wire import declared
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _ENTRY = {"file", "meaning", "inputs", "outputs"}
 _TENSOR = {"name", "dtype", "shape", "range", "latent", "meaning"}
 _LARGEST, _MOST_AXES, _MOST_TENSORS = 2**31 - 1, 10, 100
-_ORT_TYPES = {"float32": "tensor(float)", "int32": "tensor(int32)"}
-# Of ONNX's messages: where a tensor, or a message that may hold one, lies in another.
-_HOLDERS = {
-    "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor", 15: "sparse"},
-    "function": {7: "node", 11: "attribute"},
-    "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
-    "sparse": {1: "tensor", 2: "tensor"},
-}
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_TYPES = ("float32", "int32")
+_ORT_TYPES = {"tensor(float)": "float32", "tensor(int32)": "int32"}
 
 
 def check_graph(
@@ -68,7 +59,7 @@ def _check_tensor(
     name, shape, latent = tensor["name"], tensor["shape"], tensor["latent"]
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise BundleError(f"{where} should have names. Received: {name!r:.80}")
-    if tensor["dtype"] not in _ORT_TYPES:
+    if tensor["dtype"] not in _TYPES:
         raise BundleError(f"{where}/{name} should be float32. Received: {tensor['dtype']!r:.80}")
     free = isinstance(shape, list) and [*map(type, shape)].count(str)
     if not free or len(shape) > _MOST_AXES or not all(map(_is_axis, shape, range(len(shape)))):
@@ -93,26 +84,38 @@ def _is_axis(size: Any, place: int) -> bool:
     return type(size) is int and place > 0 and 0 < size <= _LARGEST
 
 
-def check_session(name: str, entry: Mapping[str, Any], session: Any) -> None:
-    """Refuse a graph whose inputs or outputs are not those of the manifest.
+def check_file(name: str, entry: Mapping[str, Any], content: bytes) -> None:
+    """Refuse an ONNX file that declares other inputs or outputs than the manifest.
 
     Args:
         name: of the graph.
         entry: of the manifest.
-        session: of onnxruntime.
+        content: of the file.
+
+    Raises:
+        BundleError: naming both.
+    """
+    for kind, found in zip(("inputs", "outputs"), declared(name, content), strict=True):
+        _compare(name, kind, entry, [tuple(each) for each in found])
+
+
+def check_session(name: str, entry: Mapping[str, Any], session: Any) -> None:
+    """Refuse a graph whose inputs or outputs, as onnxruntime sees them, are not the manifest's.
 
     Raises:
         BundleError: naming both.
     """
     for kind, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
-        told = [(each.name, each.type, _sizes(each.shape)) for each in found]
-        expected = [
-            (each["name"], _ORT_TYPES[each["dtype"]], _sizes(each["shape"])) for each in entry[kind]
-        ]
-        if told != expected:
-            raise BundleError(
-                f"{name} should have the {kind} of the manifest, {expected}. Received: {told}"
-            )
+        told = [(each.name, _ORT_TYPES.get(each.type), _sizes(each.shape)) for each in found]
+        _compare(name, kind, entry, told)
+
+
+def _compare(name: str, kind: str, entry: Mapping[str, Any], found: list[Any]) -> None:
+    expected = [(each["name"], each["dtype"], _sizes(each["shape"])) for each in entry[kind]]
+    if found != expected:
+        raise BundleError(
+            f"{name} should have the {kind} of the manifest, {expected}. Received: {found}"
+        )
 
 
 def _sizes(shape: Sequence[Any]) -> list[int | None]:
@@ -159,35 +162,3 @@ def _free(entry: Mapping[str, Any], given: Mapping[str, np.ndarray]) -> Iterator
         for size, found in zip(tensor["shape"], values.shape, strict=False):
             if isinstance(size, str):
                 yield size, found
-
-
-def check_inside(name: str, content: bytes) -> None:
-    """Refuse an ONNX file whose tensors lie in other files: an engine would read any file.
-
-    Raises:
-        BundleError: if one does, or the file is no ONNX.
-    """
-    # Such a tensor says "location"; few files do, and the rest need not be walked through.
-    if b"location" not in content:
-        return
-    try:
-        outside = _points_outside(content, "model", 0)
-    except ValueError as error:
-        raise BundleError(f"{name} should be a graph. Received: {error}") from error
-    if outside:
-        raise BundleError(f"{name} should hold all its tensors. Received: one in another file")
-
-
-def _points_outside(message: bytes, kind: str, depth: int) -> bool:
-    if depth > 64:
-        raise ValueError("more than 64 levels")
-    if kind == "tensor":
-        return any(
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and whole[1:] != b"\0")
-            for number, whole, _ in fields(message)
-        )
-    return any(
-        _points_outside(content, _HOLDERS[kind][number], depth + 1)
-        for number, _, content in fields(message)
-        if number in _HOLDERS[kind]
-    )

@@ -13,7 +13,8 @@ import numpy as np
 from wyner_serving.contents import read_file
 from wyner_serving.errors import BundleError
 from wyner_serving.forks import begins_anew
-from wyner_serving.interface import check_feed, check_inside, check_results, check_session
+from wyner_serving.interface import check_feed, check_file, check_results, check_session
+from wyner_serving.onnx_wire import check_inside
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -82,6 +83,7 @@ class Sessions:
         try:
             content = read_file(self._folder, self._manifest, entry["file"])
             check_inside(name, content)
+            check_file(name, entry, content)
             session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )

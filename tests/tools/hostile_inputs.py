@@ -1,4 +1,6 @@
-"""Damaged inputs at every door: `python tests/tools/hostile_inputs.py BUNDLE RUN [N [SEED [DOOR…]]]`.
+"""Damaged inputs at every door: `python tests/tools/hostile_inputs.py BUNDLE RUN [N [SEED]]`.
+
+Names of doors may follow.
 
 A door reads what users give: tables, arrays, images, folders, galleries, run folders, model files,
 words of the command line, arguments of the runtime. It should refuse by a ValueError that says what
@@ -389,7 +391,7 @@ def _rang(*_):
 
 def attempt(made, read, seed, longest=LONGEST):
     """What became of one damaged input: a kind, and what is told of it."""
-    kind, told = "accepted", ""
+    kind, told, before = "accepted", "", os.getcwd()
     with tempfile.TemporaryDirectory() as place:
         folder = pathlib.Path(place) / "given"
         shutil.copytree(made, folder)
@@ -408,7 +410,7 @@ def attempt(made, read, seed, longest=LONGEST):
             kind, told = "crash", _line(error)
         finally:
             signal.alarm(0)
-            os.chdir("/")
+            os.chdir(before)
     return kind, told
 
 

@@ -21,12 +21,14 @@ class Outcome:
             "memory" for one of memory, "killed" by a signal, or "hang".
         told: of an error, its type and text.
         seconds: by the clock.
+        processor: seconds, those of the system with it.
         megabytes: resident at most, with all that was imported before.
     """
 
     kind: str
     told: str
     seconds: float
+    processor: float
     megabytes: float
 
 
@@ -49,12 +51,12 @@ def outcome(function, seconds=10.0):
         os.kill(child, signal.SIGKILL)
     os.close(reading)
     _, status, use = os.wait4(child, 0)
-    megabytes = use.ru_maxrss / 1024
+    spent = taken, use.ru_utime + use.ru_stime, use.ru_maxrss / 1024
     if not ready:
-        return Outcome("hang", f"after {seconds} s", taken, megabytes)
+        return Outcome("hang", f"after {seconds} s", *spent)
     if not text:
-        return Outcome("killed", f"status {status}", taken, megabytes)
-    return Outcome(*json.loads(text), taken, megabytes)
+        return Outcome("killed", f"status {status}", *spent)
+    return Outcome(*json.loads(text), *spent)
 
 
 def _answer(function, writing):
