@@ -24,6 +24,7 @@ from wyner_export.onnx_files import write_onnx
 from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_serving import Bundle
+from wyner_serving.signature import new_key
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -297,4 +298,28 @@ def test_a_learned_prior_is_part_of_joint_generation(make_tiny, tmp_path):
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="should be a WynerModel"):
         write_bundle(tf.keras.Sequential(), tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signed_bundle_is_sealed_last(least, only, tmp_path):
+    pytest.importorskip("cryptography")
+    only("posterior_x_z")
+    secret, public = new_key(tmp_path / "KEY")
+    folder = write_bundle(least, tmp_path / "bundle", secret_key=secret)
+    assert read_manifest(folder, public)["format"] == 3
+    lines = (folder / "manifest.sha256").read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["manifest.json", "manifest.json.minisig"]
+    other = new_key(tmp_path / "OTHER")[1]
+    with pytest.raises(BundleError, match="should be signed by key"):
+        verify_bundle(folder, public_key=other)
+    with pytest.raises(ValueError, match="KEY should be a secret key"):
+        write_bundle(least, tmp_path / "other", secret_key=public)
+
+
+def test_a_manifest_that_nobody_could_read_is_not_written(least, only, tmp_path):
+    only("posterior_x_z")
+    with pytest.raises(ValueError, match="should have 4194304 bytes at most"):
+        write_bundle(least, tmp_path / "bundle", pairing="a" * 2**22)
+    with pytest.raises(ValueError, match=r"should be plain JSON.*32 levels"):
+        write_bundle(least, tmp_path / "bundle", metrics={"a": json.loads("[" * 40 + "]" * 40)})
     assert not list(tmp_path.iterdir())

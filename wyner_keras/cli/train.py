@@ -13,6 +13,7 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing, write_json
+from wyner_keras.received import received
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -137,6 +138,10 @@ def _resumed(out: Path, asked: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
         raise ValueError(f"--resume should find {partial}. Received: no such folder")
     settings = runs.read_settings(partial)
     first = settings.get("asked", {})
+    if not isinstance(first, dict):
+        raise ValueError(
+            f"{partial} should hold what was asked, by name. Received: {received(first)}"
+        )
     for name, value in asked.items():
         if value != first.get(name):
             raise ValueError(

@@ -68,9 +68,6 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 f"{path} should hold `{name}` ({kind.__name__}). "
                 f"Received: {received(settings.get(name))}"
             )
-    asked = settings.get("asked", {})
-    if not isinstance(asked, dict):
-        raise ValueError(f"{path} should hold `asked` (dict). Received: {received(asked)}")
     if settings["seed"] < 0:
         raise ValueError(f"{path} should hold a `seed` of 0 or more. Received: {settings['seed']}")
     Source.from_dict(settings["data"])
