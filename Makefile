@@ -76,7 +76,8 @@ mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minut
 	rm -rf build/tiny-bundle build/tiny-run
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
-	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 2000
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 500 2000 signed
 	PYTHONPATH=. $(BIN)/python tests/tools/hostile_inputs.py build/tiny-bundle build/tiny-run
 
 licences: $(STAMP) ## the licences of all that is installed

@@ -96,7 +96,8 @@ def check_file(name: str, entry: Mapping[str, Any], content: bytes) -> None:
         BundleError: naming both.
     """
     for kind, found in zip(("inputs", "outputs"), declared(name, content), strict=True):
-        _compare(name, kind, entry, [tuple(each) for each in found])
+        expected = [(each["name"], each["dtype"], each["shape"]) for each in entry[kind]]
+        _compare(name, kind, expected, [tuple(each) for each in found])
 
 
 def check_session(name: str, entry: Mapping[str, Any], session: Any) -> None:
@@ -107,11 +108,11 @@ def check_session(name: str, entry: Mapping[str, Any], session: Any) -> None:
     """
     for kind, found in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
         told = [(each.name, _ORT_TYPES.get(each.type), _sizes(each.shape)) for each in found]
-        _compare(name, kind, entry, told)
+        expected = [(each["name"], each["dtype"], _sizes(each["shape"])) for each in entry[kind]]
+        _compare(name, kind, expected, told)
 
 
-def _compare(name: str, kind: str, entry: Mapping[str, Any], found: list[Any]) -> None:
-    expected = [(each["name"], each["dtype"], _sizes(each["shape"])) for each in entry[kind]]
+def _compare(name: str, kind: str, expected: list[Any], found: list[Any]) -> None:
     if found != expected:
         raise BundleError(
             f"{name} should have the {kind} of the manifest, {expected}. Received: {found}"

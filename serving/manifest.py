@@ -166,6 +166,8 @@ def _check(values: dict[str, Any]) -> None:
 def _check_latent(name: str, entry: Any) -> None:
     if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
         raise BundleError(f"latents/{name} should have noise and size. Received: {entry!r:.200}")
+    if "pmi" in entry and not (isinstance(entry["pmi"], list) and entry["pmi"]):
+        raise BundleError(f"latents/{name} should have parts in pmi. Received: {entry!r:.200}")
     own = {**entry, "form": entry["family"]}
     alone = [own] if entry["family"] in FORMS else []
     for parts in (parts_of(entry), alone):

@@ -20,9 +20,9 @@ _HOLDERS = {
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _DEEPEST = 64
 # Model.graph; Graph.input and .output; ValueInfo.name and .type; Type.tensor_type; Tensor.elem_type
-# and .shape; Shape.dim; Dimension.dim_value.
+# and .shape; Shape.dim; Dimension.dim_value and .dim_param.
 _GRAPH, _INPUT, _OUTPUT, _NAME, _TYPE, _TENSOR_TYPE = 7, 11, 12, 1, 2, 1
-_ELEMENT, _SHAPE, _DIMENSION, _VALUE = 1, 2, 1, 1
+_ELEMENT, _SHAPE, _DIMENSION, _VALUE, _SIZE_NAME = 1, 2, 1, 1, 2
 _TYPES = {1: "float32", 6: "int32"}
 
 
@@ -32,12 +32,12 @@ class Declared(NamedTuple):
     Args:
         name: of the tensor.
         dtype: of its values; None for one that no bundle has.
-        sizes: of its shape, None where one is free.
+        sizes: of its shape, a name where one is free, None where it has none.
     """
 
     name: str
     dtype: str | None
-    sizes: list[int | None]
+    sizes: list[int | str | None]
 
 
 def declared(name: str, content: bytes) -> tuple[list[Declared], list[Declared]]:
@@ -71,11 +71,21 @@ def _declared(value: bytes) -> Declared:
     tensor = _merged(_merged(value, _TYPE), _TENSOR_TYPE)
     *_, dtype = 0, *_numbers(tensor, _ELEMENT)
     sizes = [
-        [None, *_numbers(content, _VALUE)][-1]
+        _size(content)
         for number, _, content in fields(_merged(tensor, _SHAPE))
         if number == _DIMENSION
     ]
     return Declared(name.decode(), _TYPES.get(dtype), sizes)
+
+
+def _size(dimension: bytes) -> int | str | None:
+    size: int | str | None = None
+    for number, whole, content in fields(dimension):
+        if number == _VALUE:
+            *_, size = 0, *_numbers(whole, _VALUE)
+        elif number == _SIZE_NAME:
+            size = content.decode()
+    return size
 
 
 def _numbers(message: bytes, number: int) -> Iterator[int]:

@@ -1,7 +1,8 @@
-"""Damaged bundles opened and used: `python tests/tools/hostile_bundles.py BUNDLE [N [SEED]]`.
+"""Damaged bundles: `python tests/tools/hostile_bundles.py BUNDLE [N [SEED [signed]]]`.
 
 Each is opened and used in a process of its own. What is not "forged" should be refused with a
-BundleError, in under a second and 200 MB.
+BundleError, in under a second and 200 MB. If the bundle is signed first, and opened by its key, what
+is forged should be refused too.
 """
 
 import collections
@@ -14,11 +15,13 @@ import tempfile
 
 import numpy as np
 import onnxruntime  # noqa: F401  (children share what it takes to import)
-from mutations import mutate_bundle
+from mutations import MANIFEST, mutate_bundle
 from sandbox import outcome
 
 from wyner_serving import Bundle, BundleError
 from wyner_serving.samples import read_samples  # noqa: F401
+from wyner_serving.seal import write_seal
+from wyner_serving.signature import new_key, read_secret_key, sign
 
 SECONDS, MEGABYTES = 1.0, 200.0
 REFUSED = ("refused at load", "refused at use")
@@ -43,10 +46,10 @@ def answers(bundle):
     return [*found, *bundle.run_graph("score_pairs", inputs)]
 
 
-def used(folder, expected, facts):
+def used(folder, expected, facts, key=None):
     """How a bundle is opened and used: a kind, and what is told of it."""
     try:
-        bundle = Bundle.load(folder, threads=1)
+        bundle = Bundle.load(folder, threads=1, public_key=key)
     except BundleError as error:
         return REFUSED[0], str(error)
     try:
@@ -67,7 +70,7 @@ def damage(source, seed, place):
     return target, *mutate_bundle(random.Random(seed), target)
 
 
-def run(source, count, seed=0):
+def run(source, count, seed=0, key=None):
     """Outcomes of so many damaged bundles, as (seed, family, name, outcome)."""
     bundle = Bundle.load(source, threads=1)
     facts = json.dumps(bundle.manifest)
@@ -89,20 +92,32 @@ def run(source, count, seed=0):
             target, family, name = damage(source, number, place)
 
             def use(target=target):
-                return used(target, expected, facts)
+                return used(target, expected, facts, key)
 
             yield number, family, name, outcome(use)
 
 
-def main(source, count=2000, seed=0):
+def main(source, count=2000, seed=0, signed=""):
     """Print what became of them; 1 if anything was not as it should be."""
+    with tempfile.TemporaryDirectory() as place:
+        folder, key = pathlib.Path(place) / "bundle", None
+        shutil.copytree(source, folder)
+        if signed:
+            secret, key = new_key(pathlib.Path(place) / "KEY")
+            content = (folder / MANIFEST).read_bytes()
+            write_seal(folder, sign(content, read_secret_key(secret), f"file:{MANIFEST}"))
+        return _report(run(folder, int(count), int(seed), key), key)
+
+
+def _report(outcomes, key):
+    """A table of outcomes, and each that is not as it should be; 1 if there is one."""
     table, wrong, most = collections.defaultdict(collections.Counter), [], (0.0, 0.0, 0.0)
-    for number, family, name, found in run(pathlib.Path(source), int(count), int(seed)):
+    for number, family, name, found in outcomes:
         table[family][found.kind] += 1
         refused = found.kind in REFUSED
         if refused:
             most = tuple(map(max, most, (found.seconds, found.processor, found.megabytes)))
-        lawful = family == "forged" and found.kind.startswith("accepted")
+        lawful = family == "forged" and not key and found.kind.startswith("accepted")
         if not (refused or lawful) or found.processor > SECONDS or found.megabytes > MEGABYTES:
             wrong.append((number, family, name, found))
     kinds = sorted({kind for row in table.values() for kind in row})

@@ -110,6 +110,8 @@ def edit_values(rng, values, within=()):
     """One odd value, lost key, other key or repeated element, somewhere in values; its name."""
     container, key = rng.choice(list(places(values, within)))
     way = rng.choice(["odd", "odd", "odd", "lost", "renamed", "repeated"])
+    if key == "pmi":  # a latent may leave it out
+        way = "odd"
     if way == "odd":
         odd = [value for value in ODD if value != container[key] or type(value) is bool]
         container[key] = rng.choice(odd)
