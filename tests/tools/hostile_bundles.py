@@ -1,8 +1,8 @@
 """Damaged bundles: `python tests/tools/hostile_bundles.py BUNDLE [N [SEED [signed]]]`.
 
 Each is opened and used in a process of its own. What is not "forged" should be refused with a
-BundleError, in under a second and 200 MB. If the bundle is signed first, and opened by its key, what
-is forged should be refused too.
+BundleError, in under a second and 200 MB. If the bundle is signed first, and opened by its key,
+what is forged should be refused too.
 """
 
 import collections

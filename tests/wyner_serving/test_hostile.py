@@ -1,8 +1,10 @@
 """Bundles that are damaged or forged: refused by name, before anything of theirs is parsed."""
 
+import ast
 import json
 import random
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,9 @@ from mutations import BYTES, MANIFEST, ONNX, TEXTS, TREES, files_of, seal
 from wyner_serving import Bundle, BundleError
 from wyner_serving.plain_json import parse_json
 from wyner_serving.seal import CHECKSUM
+
+ROOT = Path(__file__).parents[2]
+WAYS_OUT = {("allow_pickle", True), ("safe_mode", False), ("shell", True)}
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +115,23 @@ def test_an_earlier_bundle_needs_none(copy, opened_rows):
 @pytest.fixture
 def opened_rows(tiny_images):
     return tiny_images[0]
+
+
+def test_nothing_is_unpickled_or_evaluated():
+    """In no package: neither by name nor by an argument that allows it."""
+    forbidden = {"eval", "exec", "pickle", "cPickle", "dill", "marshal", "shelve", "joblib"}
+    for folder in ("wyner_keras", "export", "serving"):
+        files = [path for path in (ROOT / folder).rglob("*.py") if "tests" not in path.parts]
+        assert files
+        for path in files:
+            for node in ast.walk(ast.parse(path.read_text())):
+                names = {each.name.split(".")[0] for each in getattr(node, "names", []) or []
+                         if isinstance(each, ast.alias)}  # fmt: skip
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    names.add(node.func.id)
+                assert not names & forbidden, path
+                if isinstance(node, ast.keyword) and isinstance(node.value, ast.Constant):
+                    assert (node.arg, node.value.value) not in WAYS_OUT, path
 
 
 FORGED = {
