@@ -247,6 +247,13 @@ def test_bad_input_is_refused(opened, case):
         call(opened)
 
 
+def test_results_beyond_float32_are_no_answer(opened):
+    z, u = np.eye(3, dtype=np.float32), np.zeros((3, 2), np.float32)
+    assert np.isfinite(opened.decode_x(z, u)).all()
+    with pytest.raises(InputError, match="decode_x should be asked for what float32 can hold"):
+        opened.decode_x(np.float32(1e38) * z, u)
+
+
 LARGE = np.broadcast_to(IMAGE, (10**5, 8, 8, 1))
 TOO_LARGE = {
     "samples": (
