@@ -32,7 +32,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers test test-serving test-ray web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -80,6 +80,17 @@ test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a no
 	rm -rf build/tiny-bundle
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
+
+mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
+	rm -rf build/tiny-bundle build/tiny-run
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 2000
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 500 2000 signed
+	PYTHONPATH=. $(BIN)/python tests/tools/hostile_inputs.py build/tiny-bundle build/tiny-run
+
+licences: $(STAMP) ## the licences of all that is installed
+	$(BIN)/python tests/tools/licences.py
 
 lint: $(STAMP) ## ruff and mypy
 	$(BIN)/ruff check

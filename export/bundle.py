@@ -18,7 +18,13 @@ from wyner_export.errors import ExportError
 from wyner_export.examples import run_examples
 from wyner_export.functions import Graph, Interface
 from wyner_export.graphs import graphs_of
-from wyner_export.manifest import check_manifest, files_of, manifest_of, read_manifest
+from wyner_export.manifest import (
+    check_manifest,
+    files_of,
+    manifest_of,
+    manifest_text,
+    read_manifest,
+)
 from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import Disagreement, Parity, check_finite
 from wyner_export.rounding import conditioning
@@ -26,9 +32,13 @@ from wyner_export.saved_model import load_saved_model, run_saved_model, write_sa
 from wyner_export.signatures import signatures
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_serving.contents import check_contents
 from wyner_serving.errors import BundleError
-from wyner_serving.manifest import MANIFEST
+from wyner_serving.manifest import read_sealed
 from wyner_serving.samples import read_samples, write_samples
+from wyner_serving.seal import MANIFEST, UNLISTED, write_seal
+from wyner_serving.sessions import Sessions
+from wyner_serving.signature import read_secret_key, sign
 from wyner_serving.whole import whole_folder
 
 logger = logging.getLogger(__name__)
@@ -123,8 +133,9 @@ def write_bundle(
     label_map: Mapping[str, Any] | None = None,
     metrics: dict[str, Any] | None = None,
     nats: dict[str, float] | None = None,
+    secret_key: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Write a trained model as a bundle: ONNX, SavedModel, samples, model card, manifest.
+    """Write a trained model as a bundle: ONNX, SavedModel, samples, model card, manifest, seal.
 
     Everything is made and proven under a temporary name beside `path`, then renamed.
 
@@ -138,6 +149,8 @@ def write_bundle(
         label_map: from labels of x to labels of y, where the pairs were made by one.
         metrics: judged figures, as `Report.to_dict` has them.
         nats: what the latents hold, nats by name, as `information.measure` gives them.
+        secret_key: file of the key by which the bundle is signed, of `wyner export --new-key` or
+            `minisign -G -W`; None leaves it unsigned. Needs `wyner-keras[sign]`.
 
     Returns:
         The path.
@@ -159,6 +172,7 @@ def write_bundle(
             "Keras' backend should be tensorflow: save the model and export it in another process, "
             f"where KERAS_BACKEND=tensorflow. Received: {keras.backend.backend()}"
         )
+    key = None if secret_key is None else read_secret_key(secret_key)
     _check_weights(model)
     label_map = None if label_map is None else dict(label_map)
     _check_json(
@@ -178,6 +192,7 @@ def write_bundle(
         nats=nats,
     )
     check_manifest(manifest, path / MANIFEST)
+    manifest_text(manifest)
     with whole_folder(path) as folder:
         try:
             _write_engines(model, graphs, manifest, folder, data)
@@ -187,19 +202,24 @@ def write_bundle(
             write_samples(folder, side, manifest["sides"][side], values[:_SAMPLES])
         (folder / "MODEL_CARD.md").write_text(model_card(manifest), encoding="utf-8")
         manifest["files"] = files_of(folder)
-        (folder / MANIFEST).write_text(
-            json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-            encoding="utf-8",
-        )
+        content = manifest_text(manifest)
+        (folder / MANIFEST).write_bytes(content)
         check_manifest(manifest, path / MANIFEST)
+        write_seal(folder, None if key is None else sign(content, key, f"file:{MANIFEST}"))
     return path
 
 
-def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Check a bundle: schema, every file's digest, ONNX, SavedModel, and that both agree.
+def verify_bundle(
+    path: str | os.PathLike[str], *, public_key: str | os.PathLike[str] | None = None
+) -> dict[str, Any]:
+    """Check a bundle: seal, schema, every file's digest, ONNX, SavedModel, and that both agree.
+
+    A SavedModel is a program: of what comes from elsewhere, give the key.
 
     Args:
         path: of the bundle, of any format that is known.
+        public_key: by which it should be signed, see `wyner_serving.Bundle.load`; None looks at no
+            signature.
 
     Returns:
         Its manifest, in the newest format.
@@ -208,25 +228,19 @@ def verify_bundle(path: str | os.PathLike[str]) -> dict[str, Any]:
         BundleError: naming the first thing that is not as the manifest says.
     """
     folder = Path(path)
-    manifest = read_manifest(folder)
-    found, listed = files_of(folder), manifest["files"]
-    if found.keys() != listed.keys():
-        raise BundleError(
-            f"{folder} should hold the files that its manifest lists. Received: "
-            f"missing {sorted(listed.keys() - found.keys())}, "
-            f"not listed {sorted(found.keys() - listed.keys())}"
-        )
-    for name, entry in listed.items():
-        if found[name] != entry:
-            raise BundleError(f"{name} should be as it was written, {entry}. Received: other bytes")
+    manifest = read_manifest(folder, public_key)
+    read_sealed(folder, public_key=public_key)
+    check_contents(folder, manifest["files"], UNLISTED, whole=True)
     graphs = [Interface.from_dict(*entry) for entry in manifest["graphs"].items()]
+    sessions = Sessions(folder, manifest, threads=1)
     for graph in graphs:
+        sessions.check(graph.name)
         _check_file(folder / manifest["graphs"][graph.name]["file"])
     logger.info("SavedModel: %d graphs", len(graphs))
     loaded, sides = load_saved_model(folder / manifest["saved_model"]["path"]), manifest["sides"]
     answers = run_examples(
         graphs,
-        {name: read_samples(folder, name, entry) for name, entry in sides.items()},
+        {name: read_samples(folder, manifest, name) for name in sides},
         manifest,
         lambda name, given: run_saved_model(loaded, name, given),
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from wyner_export.saved_model import NAME, VERSION
 from wyner_keras import runs
 from wyner_keras.model import WynerModel
 from wyner_serving.errors import BundleError
-from wyner_serving.manifest import FORMAT, MANIFEST, parse_manifest
+from wyner_serving.manifest import FORMAT, read_unchecked
+from wyner_serving.plain_json import parse_json
+from wyner_serving.seal import LARGEST, MANIFEST, UNLISTED
 
 _VERSIONED = ("wyner-keras", "tensorflow", "keras", "onnx", "tf2onnx", "onnxruntime", "numpy")
 
@@ -175,11 +179,11 @@ def digest(path: Path) -> dict[str, Any]:
 
 
 def files_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """Digests of all files under a folder but the manifest, by their relative names."""
+    """Digests of all files under a folder but those of its seal, by their relative names."""
     return {
         path.relative_to(folder).as_posix(): digest(path)
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.relative_to(folder).as_posix() != MANIFEST
+        if path.is_file() and path.relative_to(folder).as_posix() not in UNLISTED
     }
 
 
@@ -246,15 +250,38 @@ def check_manifest(values: dict[str, Any], path: Path) -> None:
         ) from error
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a bundle in the newest format, checked by the schema.
+def manifest_text(values: dict[str, Any]) -> bytes:
+    """The bytes of a manifest.
 
     Raises:
-        BundleError: if there is none, or it is malformed or of a format that is not known.
+        ValueError: if a bundle's reader would not take them.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise BundleError(f"A bundle should hold {MANIFEST}. Received: {folder}, which has none")
-    values = parse_manifest(path, path.read_bytes())
-    check_manifest(values, path)
+    text = json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    content, within = text.encode("utf-8"), "`label_map`, `metrics`, `nats` and columns are in it"
+    if len(content) > LARGEST:
+        raise ValueError(
+            f"A manifest should have {LARGEST} bytes at most; {within}. Received: {len(content)}"
+        )
+    try:
+        parse_json(content)
+    except ValueError as error:
+        raise ValueError(
+            f"A manifest should be plain JSON; {within}. Received: {error!s:.200}"
+        ) from error
+    return content
+
+
+def read_manifest(folder: Path, public_key: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """The manifest of a bundle in the newest format, checked by the schema.
+
+    Args:
+        folder: of the bundle.
+        public_key: by which it should be signed, see `wyner_serving.Bundle.load`.
+
+    Raises:
+        BundleError: if there is none, or it is malformed, of a format that is not known, or not
+            signed by the key.
+    """
+    values, *_ = read_unchecked(folder, public_key=public_key)
+    check_manifest(values, folder / MANIFEST)
     return values

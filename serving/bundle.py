@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.checks import check_count
+from wyner_serving.contents import read_file
 from wyner_serving.errors import BundleError
-from wyner_serving.manifest import read_file, read_sealed
+from wyner_serving.manifest import read_sealed
 from wyner_serving.sessions import Sessions
 from wyner_serving.tasks import Tasks
 
@@ -28,15 +29,23 @@ class Bundle(Tasks):
         threads: of one call.
         batch_size: rows in one pass of a graph; it bounds memory and changes no result.
         seal: SHA-256 that the manifest should have; None takes any.
+        public_key: by which the manifest should be signed; None looks at no signature.
 
     Raises:
-        BundleError: if the folder is no whole bundle of a format that is known, or of another seal.
+        BundleError: if the folder is no whole bundle of a format that is known, of another seal, or
+            not so signed.
+        InputError: if the key is none.
     """
 
     def __init__(
-        self, folder: Path, threads: int, batch_size: int, seal: str | None = None
+        self,
+        folder: Path,
+        threads: int,
+        batch_size: int,
+        seal: str | None = None,
+        public_key: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._manifest, self._seal = read_sealed(folder, seal)
+        self._manifest, self._seal = read_sealed(folder, seal, public_key)
         for graph in self._manifest["graphs"].values():
             read_file(folder, self._manifest, graph["file"])
         # Of use after the process changed its folder, too.
@@ -56,26 +65,37 @@ class Bundle(Tasks):
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, threads: int | None = None, batch_size: int = 32
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        batch_size: int = 32,
+        public_key: str | os.PathLike[str] | None = None,
     ) -> Bundle:
-        """Open a bundle; every ONNX file is checked against its digest.
+        """Open a bundle; every file is checked against its SHA-256 before anything is parsed.
+
+        Of bundles of formats 1 and 2 the ONNX files are, and the samples when they are read.
 
         Args:
             path: of the bundle's folder.
             threads: of one call; default the processors, at most 4.
             batch_size: rows in one pass of a graph.
+            public_key: by which the bundle should be signed: a file of `wyner export --new-key` or
+                of minisign, or the line of 56 characters in it. Needs `wyner-keras[sign]`.
 
         Returns:
             The bundle.
 
         Raises:
-            BundleError: if the folder is no whole bundle of a format that is known.
-            InputError: if threads or batch_size is not a positive integer.
+            BundleError: if the folder is no whole bundle of a format that is known, or not signed
+                by the key.
+            InputError: if threads or batch_size is not a positive integer, or the key is none.
         """
         threads = (
             min(4, os.cpu_count() or 1) if threads is None else check_count(threads, "threads")
         )
-        return cls(Path(path), threads, check_count(batch_size, "batch_size"))
+        batch_size = check_count(batch_size, "batch_size")
+        return cls(Path(path), threads, batch_size, public_key=public_key)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -133,4 +153,4 @@ class Bundle(Tasks):
         # Here, because it needs Pillow.
         from wyner_serving.samples import read_samples
 
-        return read_samples(self._folder, side, self.side_entries[side])
+        return read_samples(self._folder, self._manifest, side)

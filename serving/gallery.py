@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.errors import InputError
+from wyner_serving.plain_json import parse_json
 from wyner_serving.pmi import Blocks, parts_of
+from wyner_serving.regular_file import open_regular
 from wyner_serving.whole import beside
 
 FORMAT = 1
@@ -79,8 +81,12 @@ class Gallery:
             InputError: if there is no such file, or it is damaged or of a newer format.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                facts = json.loads(arrays[_FACTS].item())
+            # A FIFO would be waited for.
+            with (
+                open_regular(path, links=True) as file,
+                np.load(file, allow_pickle=False) as arrays,
+            ):
+                facts = parse_json(arrays[_FACTS].item().encode())
                 if facts["format"] != FORMAT:
                     raise ValueError(f"format {facts['format']!r}, not {FORMAT}")
                 count = sum(name.startswith(_OUTPUT) for name in arrays.files)

@@ -2,54 +2,66 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path, PurePosixPath
+import math
+import os
+from pathlib import Path
 from typing import Any
 
+from wyner_serving.contents import check_contents, check_names
 from wyner_serving.errors import BundleError
-from wyner_serving.pmi import parts_of, sizes_of
+from wyner_serving.interface import check_graph
+from wyner_serving.plain_json import parse_json
+from wyner_serving.pmi import FORMS, parts_of, sizes_of
+from wyner_serving.seal import CHECKSUM, MANIFEST, UNLISTED, read_manifest_bytes
 
 # Format 1 was of images alone: it had their shapes, under `images`, where format 2 has `sides`.
-FORMAT = 2
-MANIFEST = "manifest.json"
+# From format 3 on the manifest has a checksum, and nothing lies in a bundle that it does not list.
+FORMAT = 3
+_SEALED = 3
 _LOCALS = {"x": "u", "y": "v"}
 _TASKS = ("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y")
 _NOISES = ("uniform", "normal")
+_COLUMNS = ("real", "binary", "categorical", "count")
+_REQUIRED = (
+    *("name", "created", "versions", "opset", "sides", "latents", "pairing", "graphs"),
+    *("saved_model", "metrics", "nats", "parity", "files"),
+)
+# What one example may have: more could be asked for by nobody, but would be multiplied.
+_MOST_AXES, _MOST_VALUES, _MOST_COLUMNS = 8, 2**28, 2**15
 
 
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest, with every path in it inside the bundle and every file of its size.
+def read_manifest(folder: Path, public_key: str | os.PathLike[str] | None = None) -> dict[str, Any]:
+    """The manifest, of a folder that holds what it lists; see `read_sealed`.
 
     Raises:
-        BundleError: if the folder is no bundle, or not whole.
+        BundleError: if the folder is no bundle, not whole, or not signed by the key.
     """
-    return read_sealed(folder)[0]
+    return read_sealed(folder, public_key=public_key)[0]
 
 
-def read_sealed(folder: Path, seal: str | None = None) -> tuple[dict[str, Any], str]:
-    """The manifest as `read_manifest` has it, and the SHA-256 of its bytes.
+def read_sealed(
+    folder: Path, seal: str | None = None, public_key: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Any], str]:
+    """The manifest of a folder that holds what it lists, and the SHA-256 of the manifest's bytes.
+
+    Checksums come first: the manifest's, its signature, every file's. Of bundles of formats 1 and
+    2, whose manifest has none, files have their sizes looked at, and their checksums when they are
+    read.
 
     Args:
         folder: of the bundle.
-        seal: the SHA-256 that they should have; None takes any.
+        seal: the SHA-256 that the manifest should have; None takes any.
+        public_key: by which the manifest should be signed, a file or its line of 56 characters;
+            None looks at no signature.
 
     Raises:
-        BundleError: if the folder is no bundle, not whole, or of another seal.
+        BundleError: if the folder is no bundle, not whole, of another seal, or not so signed.
+        InputError: if the key is none.
     """
+    values, found, sealed = read_unchecked(folder, seal, public_key)
     path = folder / MANIFEST
-    if not path.is_file():
-        hint = "" if seal is None else f" that has SHA-256 {seal}"
-        raise BundleError(f"A bundle should be a folder with {MANIFEST}{hint}. Received: {folder}")
-    content = path.read_bytes()
-    found = hashlib.sha256(content).hexdigest()
-    if seal not in (None, found):
-        raise BundleError(
-            f"{path} should be as it was, with SHA-256 {seal}. Received: another one, {found}"
-        )
-    values = parse_manifest(path, content)
     try:
-        _check(folder, values)
+        _check(values)
     except BundleError:
         raise
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
@@ -57,29 +69,49 @@ def read_sealed(folder: Path, seal: str | None = None) -> tuple[dict[str, Any], 
             f"{path} should describe sides, latents, graphs and files. "
             f"Received: {type(error).__name__}: {error}"
         ) from error
+    check_contents(folder, values["files"], UNLISTED, sealed)
     return values, found
 
 
-def parse_manifest(path: Path, content: bytes) -> dict[str, Any]:
+def read_unchecked(
+    folder: Path, seal: str | None = None, public_key: str | os.PathLike[str] | None = None
+) -> tuple[dict[str, Any], str, bool]:
+    """The manifest that was sealed and signed, in the newest format; its SHA-256; if it is sealed.
+
+    What it says is not looked at; see `read_sealed`.
+
+    Raises:
+        BundleError: if there is none, or it is damaged, or of no format that is known.
+    """
+    content, found, sealed = read_manifest_bytes(folder, seal, public_key)
+    return parse_manifest(folder / MANIFEST, content, sealed), found, sealed
+
+
+def parse_manifest(path: Path, content: bytes, sealed: bool) -> dict[str, Any]:
     """A manifest in the newest format, unchecked but for that.
 
     Args:
         path: of the file, for messages.
         content: its bytes.
+        sealed: whether their checksum was there.
 
     Raises:
         BundleError: if it is no JSON, or of no format that is known.
     """
     try:
-        values = json.loads(content)
-    except ValueError as error:
-        raise BundleError(f"{path} should be JSON. Received: {error}") from error
+        values = parse_json(content)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"{path} should be JSON. Received: {error!s:.200}") from error
     found = values.get("format") if isinstance(values, dict) else None
-    if found not in (1, FORMAT) or isinstance(found, bool):
-        newer = isinstance(found, int) and found > FORMAT
+    if type(found) is not int or not 1 <= found <= FORMAT:
+        newer = type(found) is int and found > FORMAT
         hint = "; a newer wyner-keras reads it" if newer else ""
-        raise BundleError(f"{path} should be of format {FORMAT}{hint}. Received: format {found!r}")
-    return _from_format_1(values) if found == 1 else values
+        raise BundleError(
+            f"{path} should be of format {FORMAT}{hint}. Received: format {found!r:.80}"
+        )
+    if found >= _SEALED and not sealed:
+        raise BundleError(f"{path.parent} should hold {CHECKSUM}. Received: no such file")
+    return _from_format_1(values) if found == 1 else {**values, "format": FORMAT}
 
 
 def _from_format_1(values: dict[str, Any]) -> dict[str, Any]:
@@ -95,65 +127,93 @@ def _from_format_1(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+    return type(value) is int and 0 < value <= _MOST_VALUES
 
 
-def _check(folder: Path, values: dict[str, Any]) -> None:
+def _check(values: dict[str, Any]) -> None:
     if not isinstance(values.get("identity", ""), str):
-        raise BundleError(f"identity should be a text. Received: {values['identity']}")
-    latents = values["latents"]
+        raise BundleError(f"identity should be a text. Received: {values['identity']!r:.80}")
+    missing = [name for name in _REQUIRED if name not in values]
+    if missing:
+        raise BundleError(f"A manifest should have {', '.join(_REQUIRED)}. Received: no {missing}")
+    latents, sides, graphs, files = (
+        values[name] for name in ("latents", "sides", "graphs", "files")
+    )
+    if not isinstance(latents, dict) or next(iter(latents), None) != "z":
+        raise BundleError(f"latents should begin with z. Received: {list(latents)!r:.80}")
     for name, latent in latents.items():
         if name == "z" or latent is not None:
             _check_latent(name, latent)
-    if next(iter(latents)) != "z":
-        raise BundleError(f"latents should begin with z. Received: {list(latents)}")
-    if values["sides"].keys() != _LOCALS.keys():
-        raise BundleError(f"sides should be x and y. Received: {list(values['sides'])}")
-    for name, side in values["sides"].items():
+    if not isinstance(sides, dict) or sides.keys() != _LOCALS.keys():
+        raise BundleError(f"sides should be x and y. Received: {list(sides)!r:.80}")
+    for name, side in sides.items():
         _check_side(name, side, latents)
-    for name in _TASKS:
-        file = values["graphs"][name]["file"]
-        if file not in values["files"]:
-            raise BundleError(f"files should list {file} of graph {name}. Received: no such entry")
-    root = folder.resolve()
-    for name, entry in values["files"].items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
-            raise BundleError(f"files should lie in the bundle. Received: {name!r}")
-        file = folder / path
-        if not file.is_file():
-            raise BundleError(f"{folder} should hold {name}. Received: no such file")
-        if not file.resolve().is_relative_to(root):
-            raise BundleError(f"files should lie in the bundle. Received: {name!r}, a link out")
-        size = file.stat().st_size
-        if size != entry["bytes"]:
-            raise BundleError(f"{name} should have {entry['bytes']} bytes. Received: {size}")
+    if sorted(latents) != sorted(["z", *(side["local"] for side in sides.values())]):
+        raise BundleError(f"latents should be z and one of each side. Received: {list(latents)}")
+    check_names(files)
+    for name in {**dict.fromkeys(_TASKS), **graphs}:
+        check_graph(name, graphs[name], sides, latents)
+        if graphs[name]["file"] not in files:
+            file = graphs[name]["file"]
+            raise BundleError(
+                f"files should list {file!r:.80} of graph {name}. Received: no such entry"
+            )
+    path = values["saved_model"]["path"]
+    if f"{path}/saved_model.pb" not in files:
+        raise BundleError(f"files should list {path!r:.80}/saved_model.pb. Received: no such entry")
 
 
 def _check_latent(name: str, entry: Any) -> None:
     if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
-        raise BundleError(f"latents/{name} should have noise and size. Received: {entry}")
-    parts = parts_of(entry)
-    if parts is not None and sum(sizes_of(parts)) != entry["size"]:
-        raise BundleError(
-            f"latents/{name} should have parts whose sizes add up to {entry['size']}. "
-            f"Received: {parts}"
-        )
+        raise BundleError(f"latents/{name} should have noise and size. Received: {entry!r:.200}")
+    if "pmi" in entry and not (isinstance(entry["pmi"], list) and entry["pmi"]):
+        raise BundleError(f"latents/{name} should have parts in pmi. Received: {entry!r:.200}")
+    own = {**entry, "form": entry["family"]}
+    alone = [own] if entry["family"] in FORMS else []
+    for parts in (parts_of(entry), alone):
+        if parts and sum(sizes_of(parts)) != entry["size"]:
+            raise BundleError(
+                f"latents/{name} should have parts whose sizes add up to {entry['size']}. "
+                f"Received: {parts!r:.200}"
+            )
 
 
 def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:
     shape, columns = entry["shape"], entry.get("columns")
-    if not isinstance(shape, list) or not shape or not all(map(_is_size, shape)):
-        raise BundleError(f"sides/{name} should have a shape. Received: {shape}")
-    if not isinstance(entry["kind"], str) or entry["local"] not in latents:
-        raise BundleError(f"sides/{name} should have kind and local. Received: {entry}")
+    right = isinstance(shape, list) and 0 < len(shape) <= _MOST_AXES and all(map(_is_size, shape))
+    if not right or math.prod(shape) > _MOST_VALUES:
+        raise BundleError(f"sides/{name} should have a shape. Received: {shape!r:.80}")
+    if not isinstance(entry["kind"], str) or entry["local"] not in [*latents][1:]:
+        raise BundleError(f"sides/{name} should have kind and local. Received: {entry!r:.200}")
     if entry["kind"] == "image" and len(shape) != 3:
         raise BundleError(f"sides/{name} should be images (h, w, c). Received: {shape}")
-    if entry["kind"] == "vector" and [len(columns or [])] != shape:
-        raise BundleError(f"sides/{name} should have {shape} columns. Received: {columns}")
+    if type(entry.get("missing", False)) is not bool:
+        raise BundleError(f"sides/{name} should say what is missing. Received: {entry!r:.200}")
+    if entry["kind"] == "vector":
+        if not isinstance(columns, list) or [len(columns)] != shape or "missing" not in entry:
+            raise BundleError(
+                f"sides/{name} should have {shape} columns. Received: {columns!r:.200}"
+            )
+        if len(columns) > _MOST_COLUMNS:
+            raise BundleError(
+                f"sides/{name} should have {_MOST_COLUMNS} columns at most. Received: {shape}"
+            )
+    elif columns is not None:
+        raise BundleError(
+            f"sides/{name} should have columns where it is of vectors. Received: some"
+        )
     for column in columns or []:
-        if not _are_texts(column.get("texts", []), column.get("categories", 0)):
-            raise BundleError(f"sides/{name} should have a text a category. Received: {column}")
+        _check_column(name, column)
+
+
+def _check_column(side: str, column: Any) -> None:
+    categories, texts = column.get("categories", 0), column.get("texts", [])
+    told = isinstance(column["name"], str) and column["kind"] in _COLUMNS
+    counted = _is_size(categories) if column["kind"] == "categorical" else categories == 0
+    if not told or not counted:
+        raise BundleError(f"sides/{side} should describe its columns. Received: {column!r:.200}")
+    if not _are_texts(texts, categories):
+        raise BundleError(f"sides/{side} should have a text a category. Received: {column!r:.200}")
 
 
 def _are_texts(texts: Any, count: Any) -> bool:
@@ -161,16 +221,3 @@ def _are_texts(texts: Any, count: Any) -> bool:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         return False
     return not texts or len(texts) == count
-
-
-def read_file(folder: Path, values: dict[str, Any], name: str) -> bytes:
-    """A listed file's bytes.
-
-    Raises:
-        BundleError: if they are not those that the manifest's digest is of.
-    """
-    content = (folder / name).read_bytes()
-    found, expected = hashlib.sha256(content).hexdigest(), values["files"][name]["sha256"]
-    if found != expected:
-        raise BundleError(f"{name} should have SHA-256 {expected}. Received: {found}")
-    return content

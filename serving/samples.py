@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import zipfile
-from collections.abc import Mapping
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from wyner_serving.contents import read_file
 from wyner_serving.errors import BundleError
 
 # Grey, grey with opacity, colour, colour with opacity: what PNG holds.
@@ -57,20 +58,31 @@ def write_png(path: Path, image: np.ndarray) -> None:
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
 
 
-def read_samples(folder: Path, side: str, entry: Mapping[str, Any]) -> np.ndarray:
+def read_samples(folder: Path, manifest: Mapping[str, Any], side: str) -> np.ndarray:
     """The samples of one side, float32 `(n, *shape)`; images in [0, 1]. See `write_samples`.
+
+    Args:
+        folder: of the bundle.
+        manifest: its checked manifest; every file is checked against its SHA-256.
+        side: its name.
 
     Raises:
         BundleError: if there are none, or not of that shape.
     """
-    place, shape = folder / "samples" / side, tuple(entry["shape"])
-    read = {"png": _pngs, "csv": _table, "npy": _array}[_form(entry)]
+    entry = manifest["sides"][side]
+    place, shape, form = folder / "samples" / side, tuple(entry["shape"]), _form(entry)
+    start, end = (f"samples/{side}/", ".png") if form == "png" else (f"samples/{side}.{form}", "")
+    names = sorted(
+        name for name in manifest["files"] if name.startswith(start) and name.endswith(end)
+    )
+    contents = [read_file(folder, manifest, name) for name in names]
     try:
-        values = read(place)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        values = {"png": _pngs, "csv": _table, "npy": _array}[form](contents, shape)
+    # Broken files make Pillow, zlib and NumPy raise as they like.
+    except Exception as error:
         raise BundleError(
             f"{place} should hold samples of shape {shape}. "
-            f"Received: {type(error).__name__}: {error}"
+            f"Received: {type(error).__name__}: {error!s:.200}"
         ) from error
     if shape[-1:] == (1,) and values.shape[1:] == shape[:-1]:
         values = values[..., None]
@@ -81,19 +93,26 @@ def read_samples(folder: Path, side: str, entry: Mapping[str, Any]) -> np.ndarra
     return values.astype(np.float32, copy=False)
 
 
-def _pngs(place: Path) -> np.ndarray:
+def _pngs(contents: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
     pixels = []
-    for file in sorted(place.glob("*.png")):
-        with Image.open(file, formats=["PNG"]) as image:
+    for content in contents:
+        with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+            # Before its pixels are unpacked: a small file can hold many.
+            if (image.height, image.width) != shape[:2]:
+                raise ValueError(f"an image {image.height} high and {image.width} wide")
             pixels.append(np.asarray(image))
     return np.stack(pixels).astype(np.float32) / np.float32(255)
 
 
-def _table(place: Path) -> np.ndarray:
-    with place.with_suffix(".csv").open(encoding="utf-8", newline="") as stream:
-        _, *rows = csv.reader(stream)
+def _table(contents: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    (content,) = contents
+    _, *rows = csv.reader(io.StringIO(content.decode("utf-8"), newline=""))
     return np.array([[float(value or "nan") for value in row] for row in rows])
 
 
-def _array(place: Path) -> np.ndarray:
-    return np.load(place.with_suffix(".npy"), allow_pickle=False)
+def _array(contents: Sequence[bytes], shape: tuple[int, ...]) -> np.ndarray:
+    (content,) = contents
+    values = np.load(io.BytesIO(content), allow_pickle=False)
+    if values.dtype.kind != "f":
+        raise ValueError(f"an array of {values.dtype}")
+    return values

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wyner_serving.contents import read_file
 from wyner_serving.errors import BundleError
 from wyner_serving.forks import begins_anew
-from wyner_serving.manifest import read_file
+from wyner_serving.interface import check_feed, check_file, check_results, check_session
+from wyner_serving.onnx_wire import check_inside
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -43,17 +45,35 @@ class Sessions:
         """The outputs of a graph.
 
         Raises:
-            BundleError: if its file is not as the manifest says, or no graph.
+            BundleError: if its file is not as the manifest says, or no graph; if it fails, or its
+                results are not of the shapes that the manifest says.
         """
+        entry = self._manifest["graphs"][name]
+        check_feed(name, entry, inputs)
         with self._lock:
             session = self._opened.get(name) or self._open(name)
             self._opened[name] = session
-        return session.run(None, inputs)
+        try:
+            results: list[np.ndarray] = session.run(None, inputs)
+        # onnxruntime's errors have no type in common.
+        except Exception as error:
+            raise BundleError(f"{name} should run. Received: {error!s:.500}") from error
+        check_results(name, entry, inputs, results)
+        return results
+
+    def check(self, name: str) -> None:
+        """Open a graph, and keep it no longer than that.
+
+        Raises:
+            BundleError: if its file is not as the manifest says, or no graph.
+        """
+        self._open(name)
 
     def _open(self, name: str) -> onnxruntime.InferenceSession:
         # Here, because much else of this package is of use where no graph runs.
         import onnxruntime
 
+        entry = self._manifest["graphs"][name]
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
         options.inter_op_num_threads = 1
@@ -61,16 +81,18 @@ class Sessions:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            content = read_file(
-                self._folder, self._manifest, self._manifest["graphs"][name]["file"]
-            )
-            return onnxruntime.InferenceSession(
+            content = read_file(self._folder, self._manifest, entry["file"])
+            check_inside(name, content)
+            check_file(name, entry, content)
+            session = onnxruntime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]
             )
         except BundleError:
             raise
         except Exception as error:
-            raise BundleError(f"{name} should be a graph. Received: {error}") from error
+            raise BundleError(f"{name} should be a graph. Received: {error!s:.500}") from error
+        check_session(name, entry, session)
+        return session
 
     def begin_anew(self) -> None:
         """In a forked process: leave the sessions, whose threads did not come along, and the lock.

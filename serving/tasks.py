@@ -44,7 +44,7 @@ class Tasks(Ranking):
         common: Any = self.latent_entries["z"]
         check_memory(side, {"rows": len(values)}, (len(self.posterior_names), common["size"]))
         parts = [
-            self._run(f"posterior_{side}_z", **{side: values[part]})
+            self.run_graph(f"posterior_{side}_z", {side: values[part]})
             for part in self._chunks(len(values))
         ]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
@@ -54,7 +54,13 @@ class Tasks(Ranking):
         return tuple(self.side_entries[side]["shape"])
 
     def _run(self, name: str, **inputs: np.ndarray | None) -> list[np.ndarray]:
-        return self.run_graph(name, {key: v for key, v in inputs.items() if v is not None})
+        results = self.run_graph(name, {key: v for key, v in inputs.items() if v is not None})
+        if not all(np.isfinite(each).all() for each in results):
+            raise InputError(
+                f"{name} should be asked for what float32 can hold; values far from those trained "
+                "on lead beyond. Received: inputs whose results are NaN or infinite"
+            )
+        return results
 
     def _check(self, values: Any, name: str, side: str) -> np.ndarray:
         return check_rows(values, name, self.side_entries[side])

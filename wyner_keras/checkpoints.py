@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from wyner_keras.files import whole
+from wyner_serving.regular_file import check_regular
 
 MODEL, PROGRESS = "model.keras", "progress.json"
 
@@ -37,16 +38,31 @@ def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
-    """The model, random state included, and the notes; None if nothing was written yet."""
+    """The model, random state included, and the notes; None if nothing was written yet.
+
+    Raises:
+        ValueError: if a file is damaged.
+    """
     if not (folder / PROGRESS).exists():
         return None
-    progress = json.loads((folder / PROGRESS).read_text())
-    model = keras.models.load_model(folder / MODEL)
-    # Another version's folder has none.
-    states = progress.pop("random", [])
-    if states:
-        _restore(model, states)
+    try:
+        progress = json.loads(check_regular(folder / PROGRESS).read_text())
+        model = keras.models.load_model(check_regular(folder / MODEL))
+        # Another version's folder has none.
+        states = progress.pop("random", [])
+        if states:
+            _restore(model, states)
+    except Exception as error:  # a damaged file fails in its JSON, its zip, its HDF5 or its values
+        raise _damaged(folder, error) from error
     return model, progress
+
+
+def _damaged(path: Path, error: Exception) -> ValueError:
+    reason = (str(error).strip().splitlines() or [""])[0]
+    return ValueError(
+        f"{path} should hold what training has reached; remove it to begin anew. "
+        f"Received: {type(error).__name__}: {reason:.200}"
+    )
 
 
 class Backup(keras.callbacks.Callback):
@@ -71,16 +87,23 @@ class Backup(keras.callbacks.Callback):
         return self.path.with_name(f"{self.path.stem}.{epoch}.weights.h5")
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Go on where an earlier `fit` was interrupted, if one was."""
+        """Go on where an earlier `fit` was interrupted, if one was.
+
+        Raises:
+            ValueError: if what it left is damaged.
+        """
         self.history = {}
         if not self.path.exists():
             return
-        notes = json.loads(self.path.read_text())
-        self.model.load_weights(self._weights(notes["epoch"]))
-        _restore(self.model, notes["random"])
-        self.history = notes["history"]
-        # Where Keras' own callback puts it.
-        self.model._initial_epoch = notes["epoch"]
+        try:
+            notes = json.loads(check_regular(self.path).read_text())
+            self.model.load_weights(check_regular(self._weights(notes["epoch"])))
+            _restore(self.model, notes["random"])
+            self.history = {name: [*map(float, of)] for name, of in notes["history"].items()}
+            # Where Keras' own callback puts it.
+            self.model._initial_epoch = notes["epoch"]
+        except Exception as error:
+            raise _damaged(self.path, error) from error
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Write weights, then the notes that name them; then earlier weights may go."""

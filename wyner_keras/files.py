@@ -12,7 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from wyner_serving.plain_json import parse_json
+from wyner_serving.regular_file import read_regular
 from wyner_serving.whole import beside
+
+_LARGEST = 2**26  # bytes of a JSON file
 
 
 def to_json(values: Any) -> str:
@@ -49,6 +53,21 @@ def write_json(path: str | os.PathLike[str], values: Any) -> Path:
     with whole(path) as temporary:
         temporary.write_text(to_json(values), encoding="utf-8")
     return path
+
+
+def read_json(path: str | os.PathLike[str]) -> Any:
+    """The values of a JSON file that `write_json` wrote.
+
+    Raises:
+        ValueError: if there is none, it is no regular file or larger than 64 MiB, or damaged.
+    """
+    path = Path(path)
+    try:
+        return parse_json(read_regular(path, _LARGEST, links=True))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path.name} should be readable. Received: {path} ({error!s:.200})"
+        ) from error
 
 
 def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:

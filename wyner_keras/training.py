@@ -236,4 +236,10 @@ def _reached(folder: Path | None, pairs: Pairs, recipe: Recipe) -> Trained | Non
     if reached is None:
         return None
     model, progress = reached
-    return Trained(model, pairs, recipe, **progress)
+    try:
+        return Trained(model, pairs, recipe, **progress)
+    except TypeError as error:
+        raise ValueError(
+            f"{folder} should hold what training has reached; remove it to begin anew. "
+            f"Received: notes of {', '.join(progress):.200}"
+        ) from error

@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from wyner_serving.checks import check_count
+from wyner_serving.contents import read_file
 from wyner_serving.errors import BundleError, InputError
-from wyner_serving.manifest import read_file, read_manifest
+from wyner_serving.manifest import read_manifest
 from wyner_serving.tf_serving.wire import without_requests, without_signatures
 from wyner_serving.whole import whole_folder
 

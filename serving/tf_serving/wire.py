@@ -7,61 +7,14 @@ messages belong to TensorFlow, which the runtime does without; their wire format
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-_FIXED = {1: 8, 5: 4}
+from wyner_serving.wire import encoded, fields
+
 # SavedModel.meta_graphs, MetaGraphDef.signature_def (a map), its entries' keys.
 _META_GRAPHS, _SIGNATURE_DEF, _KEY = 2, 5, 1
 # PredictionLog.predict_log, .request, .model_spec, .signature_name.
 _SIGNATURE_NAME = (6, 1, 1, 3)
-
-
-def _varint(content: bytes, start: int) -> tuple[int, int]:
-    """A number and where it ends."""
-    value = shift = 0
-    while True:
-        byte = content[start]
-        value |= (byte & 0x7F) << shift
-        start, shift = start + 1, shift + 7
-        if byte < 0x80:
-            return value, start
-
-
-def _encoded(value: int) -> bytes:
-    found = bytearray()
-    while value >= 0x80:
-        found.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*found, value])
-
-
-def fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Number, whole encoding and, of a length-delimited field, content; field by field.
-
-    Raises:
-        ValueError: if the message is truncated or of an unknown wire type.
-    """
-    position = 0
-    try:
-        while position < len(message):
-            tag, start = _varint(message, position)
-            kind = tag & 7
-            if kind == 0:
-                _, end = _varint(message, start)
-            elif kind == 2:
-                size, start = _varint(message, start)
-                end = start + size
-            else:
-                end = start + _FIXED[kind]
-            if end > len(message):
-                raise IndexError
-            yield tag >> 3, message[position:end], message[start:end] if kind == 2 else b""
-            position = end
-    except (IndexError, KeyError) as error:
-        raise ValueError(
-            f"A message should end where it says. Received: {len(message)} bytes, "
-            f"broken after {position}"
-        ) from error
 
 
 def _value(message: bytes, *path: int) -> str:
@@ -81,7 +34,7 @@ def without_signatures(saved_model: bytes, names: Collection[str]) -> bytes:
                 for found, inner, entry in fields(content)
                 if found != _SIGNATURE_DEF or _value(entry, _KEY) not in names
             )
-            whole = _encoded(_META_GRAPHS << 3 | 2) + _encoded(len(content)) + content
+            whole = encoded(_META_GRAPHS << 3 | 2) + encoded(len(content)) + content
         parts.append(whole)
     return b"".join(parts)
 

@@ -105,7 +105,7 @@ def check_levels(path):
     loaded, sides = load_saved_model(path / manifest["saved_model"]["path"]), manifest["sides"]
     answers = run_examples(
         graphs,
-        {side: read_samples(path, side, entry)[::-1] for side, entry in sides.items()},
+        {side: read_samples(path, manifest, side)[::-1] for side in sides},
         manifest,
         lambda name, inputs: run_saved_model(loaded, name, inputs),
         seed=1,

@@ -1,4 +1,7 @@
-"""Tiny models and bundles, for tests: `python tests/tools/tiny_bundle.py FOLDER [MODEL]`."""
+"""Tiny models, bundles and runs, for tests: `python tests/tools/tiny_bundle.py FOLDER [MODEL]`.
+
+MODEL is one of `SHARED`; "run" writes a run folder.
+"""
 
 import json
 import os
@@ -171,14 +174,41 @@ def write_tiny_bundle(model, path, **said):
     return write_bundle(model, path, examples=tiny_rows(model), **values | said)
 
 
+def write_tiny_run(model, path):
+    """A run folder of a tiny model of images, judged; where its pairs were, there is nothing."""
+    import numpy as np
+
+    from wyner_keras import Pairs, recipes, runs
+    from wyner_keras.evaluation.report import NAMED
+    from wyner_keras.files import write_json
+
+    rows, labels = tiny_rows(model), np.arange(7) % 3
+    pairs = Pairs(rows["x"], rows["y"], x_labels=labels, y_labels=labels)
+    source = runs.Source(pairs=str(path / "pairs"))
+    settings = runs.settings_of(recipes.default(pairs.facts()), source, asked={"pairs": "pairs"})
+    path.mkdir()
+    write_json(path / runs.SETTINGS, settings)
+    runs.save_trained(path, model, {"history": {"joint": {"loss": [1.0]}}, "seconds": {"joint": 1}})
+    runs.save_examples(path, pairs)
+    figures = {name: {"model": 0.5, "beside": 1.0, "low": 0.4, "high": 0.6} for name in NAMED}
+    judged = {"figures": figures, "counts": {"pairs": 7}, "seed": 0, "left_out": {}}
+    nats = {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5}
+    write_json(path / runs.METRICS, {**judged, "data": settings["data"], "nats": nats})
+    return path
+
+
 def as_format_1(folder):
     """Gives a bundle of the images the manifest that was written before there was anything else."""
     path = folder / "manifest.json"
     values = json.loads((pathlib.Path(__file__).parent / "format_1.json").read_text())
     files = json.loads(path.read_text())["files"]
     path.write_text(json.dumps({**values, "files": files}))
+    (folder / "manifest.sha256").unlink()
 
 
 if __name__ == "__main__":
     folder, *names = sys.argv[1:]
-    write_tiny_bundle(SHARED[names[0] if names else "images"](), folder)
+    if names == ["run"]:
+        write_tiny_run(SHARED["images"](), pathlib.Path(folder))
+    else:
+        write_tiny_bundle(SHARED[names[0] if names else "images"](), folder)

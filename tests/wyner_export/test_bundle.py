@@ -8,14 +8,23 @@ import onnxruntime
 import pytest
 import tensorflow as tf
 import tiny_bundle
+from mutations import seal
 from pairwise import pairwise
 
-from wyner_export import BundleError, ExportError, graphs_of, verify_bundle, write_bundle
+from wyner_export import (
+    BundleError,
+    ExportError,
+    graphs_of,
+    read_manifest,
+    verify_bundle,
+    write_bundle,
+)
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
 from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_serving import Bundle
+from wyner_serving.signature import new_key
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -35,6 +44,7 @@ def edit(folder, change):
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
+    seal(folder, files=False)
 
 
 def manifest_of(folder):
@@ -43,7 +53,7 @@ def manifest_of(folder):
 
 def test_a_manifest_says_what_its_bundle_holds(bundle):
     manifest = manifest_of(bundle)
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
     assert set(manifest["graphs"]) == GRAPHS
     assert manifest["sides"] == {
         "x": {"kind": "image", "shape": [8, 8, 1], "local": "u"},
@@ -170,7 +180,7 @@ def test_a_failure_leaves_nothing_behind(least, only, tmp_path, monkeypatch, fai
 def test_without_examples_a_model_generates_its_own(least, only, tmp_path):
     only("posterior_x_z")
     folder = write_bundle(least, tmp_path / "bundle", pairing="things that go together")
-    manifest = verify_bundle(folder)
+    manifest = read_manifest(folder)
     assert manifest["pairing"] == {"meaning": "things that go together", "label_map": None}
     # The columns' names, then ten rows: to the bit, by nine digits.
     lines = (folder / "samples" / "x.csv").read_text().splitlines()
@@ -222,15 +232,16 @@ def test_one_altered_byte_is_found(copy, name):
     content = bytearray((copy / name).read_bytes())
     content[len(content) // 2] ^= 1
     (copy / name).write_bytes(bytes(content))
-    with pytest.raises(BundleError, match=f"{name} should be as it was written"):
+    with pytest.raises(BundleError, match=f"{name} should have SHA-256"):
         verify_bundle(copy)
 
 
 def test_missing_and_unknown_files_are_found(copy):
-    (copy / "samples" / "x" / "00.png").rename(copy / "extra.png")
-    with pytest.raises(
-        BundleError, match=r"missing \['samples/x/00.png'\].*listed \['extra.png'\]"
-    ):
+    shutil.copyfile(copy / "samples" / "x" / "00.png", copy / "extra.png")
+    with pytest.raises(BundleError, match=r"files that its manifest lists.*extra.png besides"):
+        verify_bundle(copy)
+    (copy / "samples" / "x" / "00.png").unlink()
+    with pytest.raises(BundleError, match=r"should hold samples/x/00.png. Received: no such file"):
         verify_bundle(copy)
 
 
@@ -254,10 +265,11 @@ def test_a_manifest_that_does_not_follow_the_schema_is_refused(copy, change, mes
 
 def test_a_folder_without_a_readable_manifest_is_refused(copy):
     (copy / "manifest.json").write_text("{")
+    seal(copy, files=False)
     with pytest.raises(BundleError, match="should be JSON"):
         verify_bundle(copy)
     (copy / "manifest.json").unlink()
-    with pytest.raises(BundleError, match="which has none"):
+    with pytest.raises(BundleError, match=r"should be a folder with manifest\.json"):
         verify_bundle(copy)
 
 
@@ -286,4 +298,28 @@ def test_a_learned_prior_is_part_of_joint_generation(make_tiny, tmp_path):
 def test_what_is_no_model_is_refused(tmp_path):
     with pytest.raises(ValueError, match="should be a WynerModel"):
         write_bundle(tf.keras.Sequential(), tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_signed_bundle_is_sealed_last(least, only, tmp_path):
+    pytest.importorskip("cryptography")
+    only("posterior_x_z")
+    secret, public = new_key(tmp_path / "KEY")
+    folder = write_bundle(least, tmp_path / "bundle", secret_key=secret)
+    assert read_manifest(folder, public)["format"] == 3
+    lines = (folder / "manifest.sha256").read_text().splitlines()
+    assert [line.split("  ")[1] for line in lines] == ["manifest.json", "manifest.json.minisig"]
+    other = new_key(tmp_path / "OTHER")[1]
+    with pytest.raises(BundleError, match="should be signed by key"):
+        verify_bundle(folder, public_key=other)
+    with pytest.raises(ValueError, match="KEY should be a secret key"):
+        write_bundle(least, tmp_path / "other", secret_key=public)
+
+
+def test_a_manifest_that_nobody_could_read_is_not_written(least, only, tmp_path):
+    only("posterior_x_z")
+    with pytest.raises(ValueError, match="should have 4194304 bytes at most"):
+        write_bundle(least, tmp_path / "bundle", pairing="a" * 2**22)
+    with pytest.raises(ValueError, match=r"should be plain JSON.*32 levels"):
+        write_bundle(least, tmp_path / "bundle", metrics={"a": json.loads("[" * 40 + "]" * 40)})
     assert not list(tmp_path.iterdir())

@@ -110,3 +110,29 @@ def test_an_export_takes_all_from_the_run_folder(run, tmp_path, monkeypatch, cap
     with np.load(run / runs.EXAMPLES) as arrays:
         classes = [int(LABELS[np.flatnonzero((arrays["x"] == row).all(axis=1))[0]]) for row in x]
     assert np.bincount(classes).tolist() == [8] * 4
+
+
+def test_a_key_is_made_and_signs(run, exported, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("cryptography")
+    key, found = tmp_path / "KEY", {}
+    assert main(["export", "--new-key", str(key), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"secret": str(key), "public": f"{key}.pub"}
+
+    def write(model, path, **given):
+        found.update(given)
+        raise wyner_export.ExportError("enough")
+
+    monkeypatch.setattr("wyner_export.write_bundle", write)
+    words = ["export", str(run), "--out", str(tmp_path / "bundle"), "--sign"]
+    assert main([*words, str(key)]) == 1 and found["secret_key"] == str(key)
+    assert main([*words, f"{key}.pub"]) == 2
+    assert main(["export", "--verify", str(exported), "--key", f"{key}.pub"]) == 2
+    _, *errors = capsys.readouterr().err.strip().splitlines()
+    assert "KEY should be a secret key" in errors[0]
+    assert "should be signed. Received: no manifest.json.minisig" in errors[-1]
+
+
+@pytest.mark.parametrize("words", [["--new-key", "a", "--key", "b"], ["run", "--key", "b"]])
+def test_keys_go_with_what_they_are_for(words, capsys):
+    assert main(["export", *words]) == 2
+    assert "--verify BUNDLE, with --key PUBLIC or without" in capsys.readouterr().err

@@ -256,3 +256,45 @@ def test_settings_say_on_what_machine_a_run_was_trained(monkeypatch: pytest.Monk
         assert found["cores"] == count
         assert found["processor"]
         assert found["environment"] == {"TF_ENABLE_ONEDNN_OPTS": "0"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[" * 10_000,
+        "[]",
+        '{"nats": 3}',
+        '{"nats": {"a": []}}',
+        '{"figures": {"a": {}}}',
+        "NaN",
+    ],
+)
+def test_damaged_metrics_are_refused(tmp_path: Path, text: str) -> None:
+    folder = folder_with(tmp_path / "run")
+    assert runs.Run.open(folder).metrics() is None
+    (folder / "metrics.json").write_text(text)
+    with pytest.raises(ValueError, match=r"metrics.json should hold figures; write it anew"):
+        runs.Run.open(folder).metrics()
+
+
+@pytest.mark.parametrize("text", ["{", "3", "{}", '{"seconds": [1]}', '{"seconds": {"a": "b"}}'])
+def test_a_damaged_history_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "history.json").write_text(text)
+    with pytest.raises(ValueError, match=r"history.json should"):
+        runs.read_history(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["examples.npz", "model.keras", "metrics.json", "settings.json"])
+def test_a_fifo_in_a_run_folder_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    folder = folder_with(tmp_path / "run")
+    (folder / name).unlink(missing_ok=True)
+    os.mkfifo(folder / name)
+    read = {
+        "examples.npz": lambda: runs.Run.open(folder).examples(),
+        "model.keras": lambda: runs.load_model(folder / "model.keras"),
+        "metrics.json": lambda: runs.Run.open(folder).metrics(),
+        "settings.json": lambda: runs.Run.open(folder),
+    }
+    with pytest.raises(ValueError, match="Received"):
+        read[name]()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import seal
 from tiny_bundle import as_format_1, tiny_rows
 
 from wyner_serving import Bundle, BundleError, InputError
@@ -108,10 +109,13 @@ def test_samples_are_files_that_people_open(bundle_of):
 )
 def test_damaged_samples_are_refused(bundle_of, tmp_path, name, side, file, content):
     shutil.copytree(bundle_of(name), tmp_path / "bundle")
-    bundle = Bundle.load(tmp_path / "bundle")
     (tmp_path / "bundle" / file).unlink()
     if content is not None:
         (tmp_path / "bundle" / file).write_bytes(content)
+        seal(tmp_path / "bundle")
+    else:
+        edit(tmp_path / "bundle", lambda values: values["files"].pop(file))
+    bundle = Bundle.load(tmp_path / "bundle")
     with pytest.raises(BundleError, match=rf"samples/{side} should hold samples of shape"):
         bundle.samples(side)
 
@@ -156,7 +160,7 @@ def test_a_bundle_of_format_1_does_what_it_did(copy, opened, tiny_images):
     """Its manifest, as the last version wrote it, over the same graphs and samples."""
     as_format_1(copy)
     bundle = Bundle.load(copy, threads=1)
-    assert bundle.manifest["format"] == 2 and "images" not in bundle.manifest
+    assert bundle.manifest["format"] == 3 and "images" not in bundle.manifest
     assert bundle.side_entries == opened.side_entries
     # It did not say what form the pmi has.
     told = {
@@ -243,6 +247,13 @@ def test_bad_input_is_refused(opened, case):
         call(opened)
 
 
+def test_results_beyond_float32_are_no_answer(opened):
+    z, u = np.eye(3, dtype=np.float32), np.zeros((3, 2), np.float32)
+    assert np.isfinite(opened.decode_x(z, u)).all()
+    with pytest.raises(InputError, match="decode_x should be asked for what float32 can hold"):
+        opened.decode_x(np.float32(1e38) * z, u)
+
+
 LARGE = np.broadcast_to(IMAGE, (10**5, 8, 8, 1))
 TOO_LARGE = {
     "samples": (
@@ -310,6 +321,7 @@ def edit(folder, change):
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
+    seal(folder, files=False)
 
 
 def rename_file(values, name):
@@ -319,15 +331,15 @@ def rename_file(values, name):
 
 def _columns(**said):
     column = {"name": "pet", "kind": "categorical"} | said
-    return {"kind": "vector", "shape": [1], "columns": [column]}
+    return {"kind": "vector", "shape": [1], "columns": [column], "missing": False}
 
 
 BAD_MANIFESTS = {
-    "newer": (lambda v: v.update(format=3), "newer.*Received: format 3"),
+    "newer": (lambda v: v.update(format=4), "newer.*Received: format 4"),
     "true": (lambda v: v.update(format=True), "Received: format True"),
-    "format 1 without images": (lambda v: v.update(format=1) or v.pop("sides"), "KeyError"),
+    "format 1 without images": (lambda v: v.update(format=1) or v.pop("sides"), "sides"),
     "no format": (lambda v: v.pop("format"), "Received: format None"),
-    "no graphs": (lambda v: v.pop("graphs"), "KeyError"),
+    "no graphs": (lambda v: v.pop("graphs"), r"no \['graphs'\]"),
     "no task": (lambda v: v["graphs"].pop("transfer_y"), "transfer_y"),
     "shape": (lambda v: v["sides"]["x"].update(shape=[8, -8, 1]), "sides/x"),
     "flat": (lambda v: v["sides"]["x"].update(shape=[8, 8]), r"images \(h, w, c\)"),
@@ -342,7 +354,7 @@ BAD_MANIFESTS = {
     "absolute": (lambda v: rename_file(v, "/generate_y.onnx"), "lie in the bundle"),
     "unlisted": (lambda v: v["files"].pop("onnx/generate_y.onnx"), "no such entry"),
     "digest": (lambda v: v["files"]["onnx/decode_x.onnx"].update(sha256="0" * 64), "SHA-256"),
-    "list": (lambda v: v.update(files=[]), "files"),
+    "list": (lambda v: v.update(files=[]), "files should be by name.*Received: list"),
 }
 
 
@@ -383,7 +395,7 @@ def test_a_link_that_leaves_the_bundle_is_refused(copy, tmp_path):
     file = copy / "onnx" / "generate_y.onnx"
     file.rename(tmp_path / "elsewhere.onnx")
     file.symlink_to(tmp_path / "elsewhere.onnx")
-    with pytest.raises(BundleError, match="a link out"):
+    with pytest.raises(BundleError, match=r"onnx/generate_y\.onnx, a link"):
         Bundle.load(copy)
 
 

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from mutations import seal
 from scipy.special import expit, logsumexp
 from tiny_bundle import tiny_rows
 
@@ -244,16 +245,19 @@ def test_an_earlier_bundle_ranks_and_one_without_the_graph_says_so(bundle_of, ti
     values = json.loads(path.read_text())
     del values["identity"], values["latents"]["z"]["pmi"], values["graphs"]["score_pairs"]
     path.write_text(json.dumps(values))
+    seal(folder, files=False)
     bundle = Bundle.load(folder, threads=1)
     gallery = bundle.gallery_y(data["y"])
     np.testing.assert_array_equal(bundle.rank(data["x"], gallery).rows, expected.rows)
     assert bundle.identity == gallery.model != values.get("identity")
     values["latents"]["z"]["family"] = "strange"
     path.write_text(json.dumps(values))
+    seal(folder, files=False)
     with pytest.raises(BundleError, match="should hold the graph score_pairs: export the model"):
         Bundle.load(folder).rank(data["x"], data["y"])
     del values["graphs"]["posterior_y_z"], values["graphs"]["posterior_x_z"]
     path.write_text(json.dumps(values))
+    seal(folder, files=False)
     with pytest.raises(BundleError, match="should hold the graph posterior_x_z"):
         Bundle.load(folder).rank(data["x"], data["y"])
 
@@ -273,5 +277,6 @@ def test_a_bundle_whose_parts_do_not_add_up_is_refused(bundle_of, tmp_path):
         values = json.loads(json.dumps(good))
         values["latents"]["z"]["pmi"] = parts
         path.write_text(json.dumps(values))
+        seal(folder, files=False)
         with pytest.raises(BundleError):
             Bundle.load(folder)

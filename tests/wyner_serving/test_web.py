@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutations import seal
 
 from wyner_serving import Bundle, BundleError
 from wyner_serving.web import assemble as web
@@ -172,6 +173,7 @@ def test_a_bundle_without_samples_is_refused(bundle, ort, tmp_path):
         del values["files"][file.relative_to(tmp_path / "bare").as_posix()]
         file.unlink()
     (tmp_path / "bare" / "manifest.json").write_text(json.dumps(values))
+    seal(tmp_path / "bare", files=False)
     with pytest.raises(BundleError, match="samples/y"):
         web.assemble(tmp_path / "bare", tmp_path / "web", ort)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing
+from wyner_serving.signature import new_key, read_secret_key
 
 if TYPE_CHECKING:
     from wyner_keras.model import WynerModel
@@ -28,6 +28,12 @@ A bundle holds the model as ONNX files and as a SavedModel for TensorFlow Servin
 describes and seals them, samples and a model card. It is written whole or not at all, after Keras,
 SavedModel and ONNX have given the same answers on held-out examples: the same up to what rounding
 does to this model, which is measured. All that it needs is in the run folder.
+
+A bundle can be signed, in minisign's format: whoever has KEY.pub can tell that it comes from you.
+
+  wyner export --new-key KEY                       (once; KEY stays with you)
+  wyner export RUN --out BUNDLE --sign KEY
+  wyner export --verify BUNDLE --key KEY.pub
 """
 
 
@@ -41,31 +47,44 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("folder", nargs="?", metavar="RUN", help="run folder of `wyner train`")
     parser.add_argument("--out", metavar="BUNDLE", help="folder to write; must be new")
+    parser.add_argument("--sign", metavar="KEY", help="sign it by this secret key")
     parser.add_argument("--verify", metavar="BUNDLE", help="check this bundle instead")
+    parser.add_argument(
+        "--key",
+        metavar="PUBLIC",
+        help="with --verify: the key that signed it, a file or its line of 56 characters",
+    )
+    parser.add_argument(
+        "--new-key", metavar="KEY", help="make a key instead: KEY, which is secret, and KEY.pub"
+    )
     shared.add_common(parser, "of which held-out examples become samples (default: 0)")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> Result:
-    """Export a run, or verify a bundle."""
-    if bool(options.verify) == bool(options.folder) or bool(options.verify) == bool(options.out):
-        raise ValueError(
-            "export takes RUN and --out BUNDLE, or --verify BUNDLE alone. Received: "
-            f"RUN={options.folder!r}, --out {options.out!r}, --verify {options.verify!r}"
-        )
+    """Export a run, verify a bundle, or make a key."""
+    _check_asked(options)
+    if options.new_key:
+        secret, public = new_key(options.new_key)
+        said = f"{secret} is secret and signs; {public} is for everybody"
+        return Result(said, {"secret": str(secret), "public": str(public)})
     if options.verify:
         import_tensorflow("tensorflow")
         import wyner_export
 
-        manifest = wyner_export.verify_bundle(options.verify)
+        manifest = wyner_export.verify_bundle(options.verify, public_key=options.key)
         path, said = options.verify, "is whole, and its engines agree"
+        said += ", and it is signed by that key" if options.key else ""
     else:
         opened, out = runs.Run.open(options.folder), refuse_existing(options.out)
+        if options.sign:
+            read_secret_key(options.sign)
         import_tensorflow("tensorflow")  # a model that JAX trained is exported by it too
         import wyner_export
 
-        manifest = wyner_export.read_manifest(_export(opened, out, options.seed or 0))
-        path, said = options.out, "written"
+        written = _export(opened, out, options.seed or 0, options.sign)
+        manifest = wyner_export.read_manifest(written)
+        path, said = options.out, "written and signed" if options.sign else "written"
     size = sum(entry["bytes"] for entry in manifest["files"].values())
     values = {
         "bundle": path,
@@ -76,11 +95,30 @@ def run(options: argparse.Namespace) -> Result:
     return Result(f"{path} {said}: {len(manifest['graphs'])} graphs, {size / 1e6:.0f} MB", values)
 
 
-def _export(opened: runs.Run, out: Path, seed: int) -> Path:
+def _check_asked(options: argparse.Namespace) -> None:
+    """Refuse words that do not say which of the three is to be done."""
+    given = ("folder", "out", "sign", "verify", "key", "new_key")
+    asked = {name for name in given if getattr(options, name) is not None}
+    ways = (
+        {"folder", "out"},
+        {"folder", "out", "sign"},
+        {"verify"},
+        {"verify", "key"},
+        {"new_key"},
+    )
+    if asked not in ways:
+        raise ValueError(
+            "export takes RUN and --out BUNDLE, with --sign KEY or without; or --verify BUNDLE, "
+            "with --key PUBLIC or without; or --new-key KEY alone. Received: "
+            f"RUN={options.folder!r}, --out {options.out!r}, --sign {options.sign!r}, "
+            f"--verify {options.verify!r}, --key {options.key!r}, --new-key {options.new_key!r}"
+        )
+
+
+def _export(opened: runs.Run, out: Path, seed: int, secret_key: str | None) -> Path:
     import wyner_export
 
-    model, path = opened.load_model(), opened.folder / runs.METRICS
-    metrics = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    model, metrics = opened.load_model(), opened.metrics() or {}
     examples = opened.examples()
     metrics.pop("data", None)  # where the data lie is no business of the bundle's
     nats = metrics.pop("nats", None) or _nats(model, examples, opened.seed)
@@ -94,6 +132,7 @@ def _export(opened: runs.Run, out: Path, seed: int) -> Path:
             label_map=_label_map(examples) if opened.source.data else None,
             metrics=metrics or None,
             nats=nats,
+            secret_key=secret_key,
         )
     except wyner_export.ExportError as error:
         raise CommandFailed(str(error)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,7 +57,7 @@ def run(options: argparse.Namespace) -> Result:
     train, held_out = opened.pairs()
     model = opened.load_model()
     seed = opened.seed if options.seed is None else options.seed
-    found = _judged(opened, seed)
+    found = judged_before(opened, seed)
     if found is None:
         settings = {**opened.settings, "seed": seed}
         found = judged(model, train, held_out, settings, options.quiet)
@@ -76,16 +75,17 @@ def run(options: argparse.Namespace) -> Result:
     return Result(f"{page}\n\n{shared.lines({'report': path})}", values)
 
 
-def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:
-    """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none."""
+def judged_before(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:
+    """What `metrics.json` holds of the run's own pairs by this seed; None where it holds none.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
     from wyner_keras.evaluation import Report
 
-    path = run.folder / runs.METRICS
-    if not path.is_file():
-        return None
+    values = run.metrics()
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        if values["data"] != run.settings["data"] or values["seed"] != seed:
+        if values is None or values["data"] != run.settings["data"] or values["seed"] != seed:
             return None
         # JSON has no NaN.
         nats = {
@@ -93,8 +93,8 @@ def _judged(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | No
             for name, value in values["nats"].items()
         }
         return Report.from_dict(values), nats
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f"{path} should be readable; write it anew by `wyner evaluate {run.folder}`. "
-            f"Received: {type(error).__name__}: {error}"
+            f"{run.folder / runs.METRICS} should be readable; write it anew by "
+            f"`wyner evaluate {run.folder}`. Received: {type(error).__name__}: {error!s:.200}"
         ) from error

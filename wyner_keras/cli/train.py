@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing, write_json
+from wyner_keras.received import received
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -138,6 +138,10 @@ def _resumed(out: Path, asked: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
         raise ValueError(f"--resume should find {partial}. Received: no such folder")
     settings = runs.read_settings(partial)
     first = settings.get("asked", {})
+    if not isinstance(first, dict):
+        raise ValueError(
+            f"{partial} should hold what was asked, by name. Received: {received(first)}"
+        )
     for name, value in asked.items():
         if value != first.get(name):
             raise ValueError(
@@ -171,7 +175,7 @@ def _model(
     from wyner_keras import TrainingDiverged, training
 
     if (partial / runs.HISTORY).is_file():
-        history = json.loads((partial / runs.HISTORY).read_text(encoding="utf-8"))
+        history = runs.read_history(partial)
         return runs.load_model(partial / runs.MODEL), history
     recipe = runs.Run(partial, settings).recipe
     budget = settings.get("asked", {}).get("budget")

@@ -86,7 +86,8 @@ def _only_dataset(file: Path, name: str) -> str:
     try:
         with h5py.File(file, "r") as opened:
             found = [key for key, value in opened.items() if isinstance(value, h5py.Dataset)]
-    except OSError as error:
+    # Of what is damaged inside, h5py raises RuntimeError, KeyError, ValueError and more.
+    except Exception as error:
         raise ValueError(
             f"{name} should be readable as HDF5. Received: {str(file)!r} ({error})"
         ) from error

@@ -202,7 +202,12 @@ def check_number(value: Any, name: str, expected: str) -> float:
     """
     if isinstance(value, bool | np.bool) or not isinstance(value, numbers.Real):
         raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(
+            f"{name} should be {expected}. Received: a number beyond float64"
+        ) from error
 
 
 def check_share(value: Any, name: str) -> float:

@@ -148,8 +148,14 @@ class HDF5Rows:
         ascending, places = np.unique(positions, return_inverse=True)
         dataset = self._dataset()
         found = np.empty((len(ascending), *dataset.shape[1:]), self.dtype)
-        for start, stop, first in runs(ascending):
-            found[start:stop] = dataset[first : first + stop - start]
+        try:
+            for start, stop, first in runs(ascending):
+                found[start:stop] = dataset[first : first + stop - start]
+        # A damaged file fails where its chunks are read, by errors of many types.
+        except Exception as error:
+            raise ValueError(
+                f"an HDF5 file should be readable. Received: {str(self.path)!r} ({error})"
+            ) from error
         return found[places].reshape(len(positions), *self._shape)
 
     def _dataset(self) -> Any:
@@ -162,15 +168,16 @@ class HDF5Rows:
                 ) from error
             try:
                 file = h5py.File(self.path, "r")
-            except OSError as error:
+                found, names = file.get(self.name), list(file)
+            # Of what is damaged inside, h5py raises RuntimeError, KeyError, ValueError and more.
+            except Exception as error:
                 raise ValueError(
                     f"an HDF5 file should be readable. Received: {str(self.path)!r} ({error})"
                 ) from error
-            found = file.get(self.name)
             if not isinstance(found, h5py.Dataset):
                 raise ValueError(
                     f"{str(self.path)!r} should hold a dataset {self.name!r}. "
-                    f"Received: {received(list(file))}"
+                    f"Received: {received(names)}"
                 )
             self._opened = os.getpid(), found
         return self._opened[1]

@@ -174,6 +174,9 @@ class Report:
             return float("nan") if value is None else float(value)
 
         figures = values["figures"]
+        unknown = sorted({*figures, *values.get("left_out", {})} - {*NAMED})
+        if unknown:
+            raise ValueError(f"figures should be known by name. Received: {unknown[0]!r:.80}")
         return cls(
             figures={
                 name: Figure(number(each["model"]), number(each["beside"]))

@@ -29,7 +29,7 @@ from wyner_keras.runs.layout import (
     SETTINGS,
     partial_folder,
 )
-from wyner_keras.runs.reading import Run, load_model, read_settings
+from wyner_keras.runs.reading import Run, load_model, read_history, read_settings
 from wyner_keras.runs.source import Source, label_map
 from wyner_keras.runs.writing import (
     abandon_run,
@@ -62,6 +62,7 @@ __all__ = [
     "label_map",
     "load_model",
     "partial_folder",
+    "read_history",
     "read_settings",
     "refuse_started",
     "save_examples",

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from wyner_serving.regular_file import open_regular
+
 SIDES = ("x", "y")
 
 
@@ -91,7 +93,10 @@ class Examples:
             ValueError: if it is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with (
+                open_regular(path, links=True) as file,
+                np.load(file, allow_pickle=False) as arrays,
+            ):
                 rows = {side: arrays[side] for side in SIDES}
                 labels = {side: arrays.get(f"{side}_labels") for side in SIDES}
         except Exception as error:  # a damaged archive fails in its zip, its header or its arrays

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wyner_keras.files import read_json
 from wyner_keras.received import received
 from wyner_keras.runs.examples import Examples
-from wyner_keras.runs.layout import EXAMPLES, FORMAT, MODEL, SETTINGS, partial_folder
+from wyner_keras.runs.layout import (
+    EXAMPLES,
+    FORMAT,
+    HISTORY,
+    METRICS,
+    MODEL,
+    SETTINGS,
+    partial_folder,
+)
 from wyner_keras.runs.source import Source
 
 if TYPE_CHECKING:
@@ -38,11 +46,7 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise ValueError(
             f"A run should be a folder written by `wyner train`. Received: {str(folder)!r}, {found}"
         )
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    # RecursionError: lists in lists without end.
-    except (OSError, ValueError, RecursionError) as error:
-        raise ValueError(f"{SETTINGS} should be readable. Received: {path} ({error})") from error
+    settings = read_json(path)
     if not isinstance(settings, dict) or type(settings.get("format")) is not int:
         raise ValueError(
             f"{path} should hold a JSON object with a `format`. Received: {received(settings)}"
@@ -64,8 +68,27 @@ def read_settings(folder: str | os.PathLike[str]) -> dict[str, Any]:
                 f"{path} should hold `{name}` ({kind.__name__}). "
                 f"Received: {received(settings.get(name))}"
             )
+    if settings["seed"] < 0:
+        raise ValueError(f"{path} should hold a `seed` of 0 or more. Received: {settings['seed']}")
     Source.from_dict(settings["data"])
     return settings
+
+
+def read_history(folder: Path) -> dict[str, Any]:
+    """What `history.json` of a run folder holds.
+
+    Raises:
+        ValueError: if it is damaged.
+    """
+    history = read_json(folder / HISTORY)
+    seconds = history.get("seconds") if isinstance(history, dict) else None
+    if not isinstance(seconds, dict) or not all(
+        type(each) in (int, float) for each in seconds.values()
+    ):
+        raise ValueError(
+            f"{folder / HISTORY} should hold `seconds` by stage. Received: {received(history)}"
+        )
+    return history
 
 
 def _trained_by(settings: dict[str, Any]) -> str:
@@ -150,6 +173,29 @@ class Run:
         """
         return Examples.read(self.folder / EXAMPLES)
 
+    def metrics(self) -> dict[str, Any] | None:
+        """What `metrics.json` holds; None where the run was not judged.
+
+        Raises:
+            ValueError: if it is damaged.
+        """
+        path = self.folder / METRICS
+        if not os.path.lexists(path):
+            return None
+        try:
+            values = read_json(path)
+            # Read as they are used, before anything is made of them.
+            for value in (values.get("nats") or {}).values():
+                float("nan" if value is None else value)
+            for each in (values.get("figures") or {}).values():
+                float("nan" if each["model"] is None else each["model"])
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ValueError(
+                f"{path} should hold figures; write it anew by `wyner evaluate {self.folder}`. "
+                f"Received: {type(error).__name__}: {error!s:.200}"
+            ) from error
+        return values
+
     def pairs(self) -> tuple[Pairs, Pairs]:
         """The pairs that it was trained on and those held out, loaded anew.
 
@@ -173,9 +219,11 @@ def load_model(path: Path) -> WynerModel:
     import keras
 
     from wyner_keras.model import WynerModel
+    from wyner_serving.regular_file import check_regular
 
+    check_regular(path, "a saved model")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # a damaged archive fails in its zip, its JSON or its HDF5
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(f"{path} should be a saved model. Received: {reason}") from error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LEAST, _MOST = 1000, 5000
 # Of a run that only tries the path out: pairs of a class, pairs in all.
 _FEW_OF_CLASS, _FEW = 64, 640
-_AFFINE = re.compile(r"(?P<factor>-?\d*)\s*\*?\s*n\s*(?P<offset>[+-]\s*\d+)?")
+_AFFINE = re.compile(r"(?P<factor>-?\d{0,18})\s*\*?\s*n\s*(?P<offset>[+-]\s*\d{1,18})?")
 _NAMED_MAPS = {"add-one": "n+1"}
 _TEXTS = ("pairs", "x", "y", "extra_x", "extra_y", "data", "data_y", "map")
 
