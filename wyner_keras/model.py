@@ -15,7 +15,8 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.backend import compiled
-from wyner_keras.data import Pairs, rows_at_once
+from wyner_keras.data import Pairs
+from wyner_keras.data.rows import rows_at_once
 from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.latents import Latent, prior_log_prob
 from wyner_keras.modality import Modality

@@ -6,7 +6,7 @@ from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.loading import load_pairs
 from wyner_keras.data.pairings import add_one, from_indices, label_map, next_label, same_label
 from wyner_keras.data.pairs import Facts, Pairs
-from wyner_keras.data.rows import ArrayRows, Rows, Subset, rows_at_once
+from wyner_keras.data.rows import ArrayRows, Rows, Subset
 from wyner_keras.data.sources import ImageSource, load, rotated, whole_name
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "load_pairs",
     "next_label",
     "rotated",
-    "rows_at_once",
     "same_label",
     "whole_name",
 ]

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.data import rows_at_once
+from wyner_keras.data.rows import rows_at_once
 from wyner_keras.execution import execution
 
 Tensor = Any
