@@ -25,7 +25,18 @@ _FILES = (
     *("CHANGELOG.md", "CITATION.cff", "LICENSE", "MANIFEST.in", "PKG-INFO", "README.md"),
     *("pyproject.toml", "setup.cfg"),
 )
-_SUFFIXES = (".py", ".pyi", ".typed", ".txt", ".config", ".yaml", ".md", "Dockerfile", "ignore")
+_SUFFIXES = (
+    ".py",
+    ".pyi",
+    ".typed",
+    ".txt",
+    ".config",
+    ".yaml",
+    ".md",
+    "Dockerfile",
+    "ignore",
+    "PKG-INFO",
+)
 
 
 def repack(path: Path, seconds: int) -> None:
