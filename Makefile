@@ -15,6 +15,11 @@ SERVING_STAMP := $(SERVING_VENV)/.installed
 RAY_VENV ?= .venv-ray
 RAY_BIN := $(RAY_VENV)/bin
 RAY_STAMP := $(RAY_VENV)/.installed
+# What builds a release, and cffconvert, whose jsonschema is older than theirs.
+RELEASE_VENV ?= .venv-release
+RELEASE_BIN := $(RELEASE_VENV)/bin
+RELEASE_STAMP := $(RELEASE_VENV)/.installed
+CFF_VENV ?= .venv-cff
 # MultiVae's models need PyTorch.
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
@@ -32,7 +37,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray web test-web lint slow notebook dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -113,6 +118,25 @@ test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian p
 	WYNER_BUNDLE="$(BUNDLE)" $(WEB_VENV)/bin/python -m pytest -s \
 		-o pythonpath=serving/web/tests serving/web/tests
 
+dist: $(RELEASE_STAMP) ## wheel, sdist, SBOM and checksums of the last commit, tried in an empty environment
+	rm -rf dist
+	$(RELEASE_BIN)/python release/build.py dist
+	$(RELEASE_BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	@if $(PYTHON) -m venv --clear $(CFF_VENV) && \
+		$(CFF_VENV)/bin/pip install --quiet --disable-pip-version-check -r release/cff.txt; \
+	then $(CFF_VENV)/bin/cffconvert --validate --infile CITATION.cff; \
+	else echo "cffconvert does not install here: CITATION.cff is not looked at" >&2; fi
+	$(RELEASE_BIN)/python release/smoke.py dist base
+	cd dist && sha256sum -- * > SHA256SUMS
+
+release: $(STAMP) dist ## dist, and each extra in an empty environment of its own (many minutes, gigabytes)
+	rm -rf build/tiny-bundle build/tiny-run
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
+	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
+	$(RELEASE_BIN)/python release/smoke.py dist base sign bulk ray train export jax \
+		--bundle build/tiny-bundle --run build/tiny-run
+	cd dist && rm SHA256SUMS && sha256sum -- * > SHA256SUMS
+
 lock: ## resolve both requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --upgrade --no-annotate \
 		--no-header --quiet \
@@ -122,12 +146,12 @@ lock: ## resolve both requirements.lock anew (needs uv)
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets install and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
+	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(WEB_VENV) $(RELEASE_VENV) $(CFF_VENV) serving/web/node_modules build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(RELEASE_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -161,6 +185,10 @@ $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/re
 $(RAY_STAMP): pyproject.toml requirements.lock tests/wyner_serving/ray/requirements.txt | $(RAY_BIN)/pip
 	$(RAY_BIN)/pip install --disable-pip-version-check -c requirements.lock -e '.[ray]' \
 		-r tests/wyner_serving/ray/requirements.txt
+	@touch $@
+
+$(RELEASE_STAMP): release/requirements.txt | $(RELEASE_BIN)/pip
+	$(RELEASE_BIN)/pip install --disable-pip-version-check -r release/requirements.txt
 	@touch $@
 
 $(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip

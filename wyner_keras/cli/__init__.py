@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export, bulk.
+"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export, bulk, doctor.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -13,8 +13,19 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
-from wyner_keras.cli import bulk, evaluate, export, generate, rank, report, train, transfer
+from wyner_keras.cli import (
+    bulk,
+    doctor,
+    evaluate,
+    export,
+    generate,
+    rank,
+    report,
+    train,
+    transfer,
+)
 from wyner_keras.cli.options import CommandFailed
+from wyner_keras.cli.parser import Parser
 from wyner_keras.files import to_json
 
 __all__ = ["execute", "main"]
@@ -22,37 +33,21 @@ __all__ = ["execute", "main"]
 _PACKAGES = ("wyner_keras", "wyner_export", "wyner_serving")
 
 _DESCRIPTION = """\
-Learn what two kinds of data have in common, and use it.
-
-The W-model (a variational Wyner model) is trained on pairs (x, y) of images, vectors or series.
-It splits what it sees into a concept that x and y share (z) and a style of each (u, v). A trained
-model generates pairs, generates one side given the other, transfers styles and finds partners.
+Learn what pairs (x, y) of images, vectors or series share (z) and what is own
+to each (u, v); then generate, transfer styles, find partners and report.
 """
 
 _EPILOG = """\
-example:
-  wyner train --pairs DIR --out runs/mine          (DIR/x/NAME.png with DIR/y/NAME.png)
-  wyner report runs/mine                           (what x and y share, on one page)
-  wyner generate runs/mine --from x --samples 8 --out samples.png
-  wyner transfer runs/mine --side x --out transfer.png
-  wyner rank runs/mine --from x --gallery DIR --out partners.csv
-  wyner export runs/mine --out bundle
-  wyner bulk bundle --task generate_y --input DIR --output DIR
-
-Each command explains itself: wyner COMMAND --help
+wyner train --pairs DIR --out runs/mine       DIR/x/NAME.png with DIR/y/NAME.png
+wyner COMMAND --help                          what a command takes, and examples
 """
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="wyner",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser(prog="wyner", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (train, evaluate, report, generate, transfer, rank, export, bulk):
+    commands = parser.add_commands("commands")
+    for module in (train, evaluate, report, generate, transfer, rank, export, bulk, doctor):
         module.add_parser(commands)
     return parser
 

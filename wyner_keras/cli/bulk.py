@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
         "bulk",
         help="generate, transfer, encode or rank over a data set",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples("wyner bulk bundle --task generate_y --input DIR --output DIR"),
     )
     parser.add_argument("folder", metavar="BUNDLE", help="bundle of `wyner export`")
     parser.add_argument(

@@ -35,7 +35,7 @@ def add_parser(commands: Any) -> None:
         "evaluate",
         help="judge a trained model on held-out pairs",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples("wyner evaluate runs/mine --json"),
     )
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
     shared.add_source(parser, "those held out when the run was trained")

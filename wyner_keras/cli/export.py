@@ -43,7 +43,10 @@ def add_parser(commands: Any) -> None:
         "export",
         help="make a bundle of a run, to be used without TensorFlow",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples(
+            "wyner export runs/mine --out bundle",
+            "wyner export --verify bundle",
+        ),
     )
     parser.add_argument("folder", nargs="?", metavar="RUN", help="run folder of `wyner train`")
     parser.add_argument("--out", metavar="BUNDLE", help="folder to write; must be new")

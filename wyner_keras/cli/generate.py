@@ -24,7 +24,10 @@ def add_parser(commands: Any) -> None:
         "generate",
         help="generate examples of one side from the other, or pairs",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples(
+            "wyner generate runs/mine --from x --samples 8 --out samples.png",
+            "wyner generate bundle --from prior --count 100 --out pairs.npz",
+        ),
     )
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
     parser.add_argument(

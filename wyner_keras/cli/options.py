@@ -176,9 +176,19 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
+def examples(*lines: str) -> str:
+    """The end of a command's help: lines that can be typed as they are, but for names of files."""
+    return "\n  ".join(("example:" if len(lines) == 1 else "examples:", *lines))
+
+
 def add_common(parser: argparse.ArgumentParser, seed: str) -> None:
-    """The options of every command."""
+    """The options of every command that draws."""
     parser.add_argument("--seed", type=whole, metavar="N", help=seed)
+    add_output(parser)
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The options of every command: what it prints."""
     parser.add_argument(
         "--json",
         action="store_true",

@@ -38,9 +38,9 @@ def add_parser(commands: Any) -> None:
     """Add the command to `wyner`."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "rank",
-        help="find the examples of one side that go best with those of the other",
+        help="find the examples of one side that go best with the other's",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples("wyner rank runs/mine --from x --gallery DIR --out partners.csv"),
     )
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
     parser.add_argument(

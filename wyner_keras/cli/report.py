@@ -32,7 +32,7 @@ def add_parser(commands: Any) -> None:
         "report",
         help="say on one page what a trained model found",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples("wyner report runs/mine"),
     )
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`")
     parser.add_argument(

@@ -43,7 +43,10 @@ def add_parser(commands: Any) -> None:
         "train",
         help="train a model and write a run folder",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples(
+            "wyner train --pairs DIR --out runs/mine          (DIR/x/NAME.png with DIR/y/NAME.png)",
+            "wyner train --pairs pairs.csv --budget 5min --out runs/short",
+        ),
     )
     parser.add_argument("--out", required=True, metavar="RUN", help="folder to write; must be new")
     shared.add_source(parser, "--data mnist")

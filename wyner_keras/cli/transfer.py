@@ -29,7 +29,7 @@ def add_parser(commands: Any) -> None:
         "transfer",
         help="give the concepts of some examples the styles of others",
         description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=shared.examples("wyner transfer runs/mine --side x --out transfer.png"),
     )
     parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
     parser.add_argument("--side", required=True, choices=("x", "y"), help="which side is made")

@@ -1,4 +1,6 @@
+import importlib
 import re
+import shlex
 import subprocess
 import sys
 
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 
 from wyner_keras import runs
 from wyner_keras.cli import main
+from wyner_keras.cli.options import Result
 from wyner_keras.runs import label_map
 
 
 def test_help_needs_neither_tensorflow_nor_keras():
-    commands = ["", "train", "evaluate", "generate", "transfer", "export"]
+    commands = ["", "train", "evaluate", "generate", "transfer", "export", "doctor"]
     code = (
         "import sys\nfrom wyner_keras.cli import main\n"
         f"for command in {commands}:\n"
@@ -26,7 +29,7 @@ def test_help_needs_neither_tensorflow_nor_keras():
     assert loaded.split() == []
     for command, text in zip(commands, texts, strict=True):
         assert f"usage: wyner {command}" in text
-        assert not command or ("--seed" in text and "--json" in text)
+        assert not command or "--json" in text
 
 
 def test_version(capsys):
@@ -84,6 +87,75 @@ def test_a_long_label_map_is_not_repeated_in_its_error():
     with pytest.raises(ValueError, match=r"Received: '0:0\.5,1:1\.5,") as error:
         label_map(text, range(5000))
     assert len(str(error.value)) < 400
+
+
+@pytest.fixture
+def help_of(capsys, monkeypatch):
+    """The help of a command, or of them all, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def read(*command):
+        with pytest.raises(SystemExit) as stopped:
+            main([*command, "--help"])
+        assert stopped.value.code == 0
+        return capsys.readouterr().out
+
+    return read
+
+
+COMMANDS = (
+    *("train", "evaluate", "report", "generate", "transfer", "rank", "export", "bulk", "doctor"),
+)
+
+
+def test_help_fits_a_screen_and_names_every_command(help_of):
+    lines = help_of().splitlines()
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+    named = [line.split()[0] for line in lines if re.match(r"    \w", line)]
+    assert named == list(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_examples_in_helps_can_be_typed(help_of, monkeypatch, command):
+    _, _, examples = help_of(command).rpartition("example")
+    lines = re.findall(rf"^  (wyner {command} .*|wyner {command})$", examples, re.MULTILINE)
+    assert lines
+    module = importlib.import_module(f"wyner_keras.cli.{command}")
+    ran = []
+    monkeypatch.setattr(module, "run", lambda options: ran.append(options) or Result("", {}))
+    for line in lines:
+        typed = re.split(r" {2,}| >", line)[0]
+        assert main(shlex.split(typed)[1:]) == 0
+    assert len(ran) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["trian", "--out", "run"], "Did you mean train?"),
+        (["train", "--ouut", "run"], "Did you mean --out?"),
+        (["train", "--out", "run", "--lnger=2"], "Did you mean --longer?"),
+        (["generate", "run", "--from", "x", "--out", "a", "--smaples", "3"], "mean --samples?"),
+        (["export", "run", "--verfy", "b", "--sing", "k"], "Did you mean --sign or --verify?"),
+        (["doctor", "--jsn"], "Did you mean --json?"),
+    ],
+)
+def test_a_misspelt_word_is_told_its_neighbour(capsys, words, hint):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.rstrip().endswith(hint)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["xyzzy"], ["train", "--out", "run", "--qqq"], ["train", "--data"]]
+)
+def test_a_word_like_no_other_gets_no_guess(capsys, words):
+    with pytest.raises(SystemExit) as stopped:
+        main(words)
+    assert stopped.value.code == 2
+    assert "Did you mean" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["generate", "transfer", "train"])
