@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from wyner_keras.backend import workers
 from wyner_keras.files import whole
 
 MODEL, PROGRESS = "model.keras", "progress.json"
@@ -27,8 +28,10 @@ def _restore(model: keras.Model, states: list[Any]) -> None:
 def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> None:
     """Write the model, its random state, and JSON-able notes, in place of earlier ones.
 
-    The notes come last: with them, both are there.
+    The notes come last: with them, both are there. Of several workers the first writes.
     """
+    if not workers.worker().first:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     random = [variable.numpy().tolist() for variable in _random_states(model)]
     with whole(folder / PROGRESS) as note, whole(folder / MODEL) as temporary:
@@ -56,7 +59,8 @@ class Backup(keras.callbacks.Callback):
     and the history are kept too, and each file is there whole or not at all.
 
     Args:
-        path: of a JSON file of notes, beside which weights lie until the end of the `fit`.
+        path: of a JSON file of notes, beside which weights lie until the end of the `fit`. Of
+            several workers all read it, and the first writes.
 
     Attributes:
         history: one list a metric, earlier epochs included.
@@ -73,11 +77,13 @@ class Backup(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Go on where an earlier `fit` was interrupted, if one was."""
         self.history = {}
-        if not self.path.exists():
+        notes = json.loads(self.path.read_text()) if self.path.exists() else {}
+        workers.agree("backup in the folder", notes.get("epoch"))
+        if not notes:
             return
-        notes = json.loads(self.path.read_text())
-        self.model.load_weights(self._weights(notes["epoch"]))
-        _restore(self.model, notes["random"])
+        with workers.apart(self.model):
+            self.model.load_weights(self._weights(notes["epoch"]))
+            _restore(self.model, notes["random"])
         self.history = notes["history"]
         # Where Keras' own callback puts it.
         self.model._initial_epoch = notes["epoch"]
@@ -86,9 +92,11 @@ class Backup(keras.callbacks.Callback):
         """Write weights, then the notes that name them; then earlier weights may go."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        if not workers.worker().first:
+            return
         states = [variable.numpy().tolist() for variable in _random_states(self.model)]
         notes = {"epoch": epoch + 1, "random": states, "history": self.history}
-        with whole(self._weights(epoch + 1)) as temporary:
+        with whole(self._weights(epoch + 1)) as temporary, workers.apart(self.model):
             self.model.save_weights(temporary)
         with whole(self.path) as temporary:
             temporary.write_text(json.dumps(notes))
@@ -96,6 +104,8 @@ class Backup(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave nothing behind."""
+        if not workers.worker().first:
+            return
         self.path.unlink(missing_ok=True)
         for weights in self.path.parent.glob(f"{self.path.stem}.*.weights.h5"):
             weights.unlink()
