@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from wyner_keras.backend.workers import apart, worker
+from wyner_keras.backend import workers
 from wyner_keras.files import whole
 
 logger = logging.getLogger(__name__)
@@ -62,8 +62,8 @@ class KeepLastGood(keras.callbacks.Callback):
         if self._bad is not None:
             return
         self._good, self._good_epoch = self.model.get_weights(), epoch + 1
-        if self.path is not None and worker().first:
-            with whole(self.path) as temporary, apart(self.model):
+        if self.path is not None and workers.worker().first:
+            with whole(self.path) as temporary, workers.apart(self.model):
                 self.model.save_weights(temporary)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

@@ -12,8 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.backend import StepByBackend
-from wyner_keras.backend.workers import apart, together, worker
+from wyner_keras.backend import StepByBackend, workers
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.latents import Latent
@@ -219,7 +218,7 @@ class Stage(StepByBackend, keras.Model):
             # A shorter last batch would make XLA compile the step a second time.
             drop_remainder=training and len(pairs) >= batch_size,
             epoch=lambda: self.epoch,
-            worker=worker() if training else None,
+            worker=workers.worker() if training else None,
         )
 
     def _prepared(self, x: Any, y: Any, batch_size: int, training: bool) -> tf.data.Dataset:
@@ -254,7 +253,7 @@ class Stage(StepByBackend, keras.Model):
 
     def _check_workers(self, x: Any, batch_size: int) -> None:
         """Of a dataset, and of a batch that does not divide, workers would have no slices."""
-        own = worker()
+        own = workers.worker()
         if own.count == 1:
             return
         if isinstance(x, tf.data.Dataset):
@@ -308,7 +307,7 @@ class Stage(StepByBackend, keras.Model):
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.
-        with together(self):
+        with workers.together(self):
             history = super().fit(
                 data,
                 validation_data=validation_data,
@@ -326,7 +325,7 @@ class Stage(StepByBackend, keras.Model):
             with self._evaluating():
                 self._rewind(_BEFORE)
                 x, y = self._prepared(x, y, batch_size, training=False), None
-        with apart(self):
+        with workers.apart(self):
             self._rewind(_ON_THE_WAY)
             return super().evaluate(x, y, **kwargs)
 

@@ -163,9 +163,7 @@ def train_codecs(
         rows = Pairs(store, store, x_modality=modality, y_modality=modality)
         sizes = settings or CodecSettings()
         batch_size = _batch_size(sizes.batch_size, len(rows))
-        made = codec.train_on(
-            rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose
-        )
+        made = codec.train_on(rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose)
         history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
         codecs[name] = codec
     return codecs, history

@@ -1,47 +1,35 @@
-"""One of several workers: `KERAS_BACKEND=jax python on_workers.py OUT FOLDER STAGES [HOSTS PLACE]`.
+"""`wyner` by a recipe of seconds, two stages and codecs of counts: `on_workers.py train …`."""
 
-A recipe is carried out up to STAGES stages. HOSTS and PLACE are as `workers.join` takes them;
-without them it trains alone. OUT.npz then holds weights and histories. FOLDER is where `train`
-keeps checkpoints.
-"""
-
-import dataclasses
-import logging
 import sys
 
-import numpy as np
-
 import wyner_keras as wk
-from wyner_keras.backend import workers
+from wyner_keras.cli import main
 
 
-def pairs():
-    """128 pairs of vectors, of four kinds that both show."""
-    rng, kind = np.random.default_rng(1), np.arange(128) % 4
-    x, y = (rng.normal(size=(128, 5)) + 3 * np.eye(4, 5)[kind] for _ in range(2))
-    return wk.Pairs(x, y)
-
-
-def recipe(count):
-    """The first stages of the default, a few epochs each."""
-    whole = wk.recipes.default(pairs().facts()).scaled(0.02)
-    stages = [dataclasses.replace(each, epochs=3, passes=1) for each in whole.stages[:count]]
-    return dataclasses.replace(whole, stages=tuple(stages))
-
-
-def values(trained):
-    """Weights and histories by name."""
-    found = {f"{weight.path}": np.asarray(weight) for weight in trained.model.weights}
-    for stage, history in trained.history.items():
-        found |= {f"{stage}/{name}": np.asarray(value) for name, value in history.items()}
-    return found
+def recipe(facts, *, seed=0):
+    """Alignment, which chooses by pairs apart, and joint stage, three epochs each."""
+    side = wk.SideSettings(
+        local=wk.DiagonalGaussian(dim=2), hidden=(16,), reader="features", flow_steps=0
+    )
+    losses = {"alignment": wk.losses.Alignment(dimensions=4, find=True), "joint": wk.losses.Joint()}
+    stages = [
+        wk.StageSettings(name=name, loss=loss, epochs=3, batch_size=32)
+        for name, loss in losses.items()
+    ]
+    return wk.Recipe(
+        z=wk.Categorical(n=1, k=4),
+        sides={"x": side, "y": side},
+        codecs={
+            name: wk.CodecSettings(code_size=3, epochs=2, batch_size=32)
+            if "count" in modality.kinds
+            else None
+            for name, modality in zip("xy", facts.modalities, strict=True)
+        },
+        stages=tuple(stages),
+        seed=seed,
+    )
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d %(message)s")
-    out, folder, count, *workers_of = sys.argv[1:]
-    if workers_of:
-        workers.join(workers_of[0], int(workers_of[1]))
-    trained = wk.train(pairs(), recipe(int(count)), folder=folder, verbose=2)
-    workers.leave()
-    np.savez(out, **values(trained))
+    wk.recipes.default = recipe
+    sys.exit(main(sys.argv[1:]))

@@ -26,7 +26,7 @@ HEARTBEAT_SECONDS = 20  # after which a worker that says nothing is dead
 _VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
-class WorkersStopped(RuntimeError):
+class WorkersStopped(ConnectionError):
     """Training with others stopped in the midst of a `fit`, because one of them did."""
 
 
@@ -106,7 +106,9 @@ def asked(
             )
         return _told(hosts[0], len(hosts), place)
     if place is not None:
-        raise ValueError(f"`place` should stand beside `addresses`. Received: place={place!r} alone")
+        raise ValueError(
+            f"`place` should stand beside `addresses`. Received: place={place!r} alone"
+        )
     address, *numbers = (environment.get(name) for name in _VARIABLES)
     if address is None:
         return {}
@@ -134,10 +136,12 @@ def worker() -> Worker:
 
 
 def leave() -> None:
-    """Part from the others, who do the same; what is computed afterwards is computed alone."""
+    """Part from the others when all do; what is computed afterwards is computed alone."""
     if worker().count > 1:
         import jax
 
+        # JAX would wait for the last one no longer than it waits for a heartbeat.
+        agree("end", True)
         jax.distributed.shutdown()
 
 

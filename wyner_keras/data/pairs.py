@@ -16,7 +16,15 @@ from wyner_keras.data.images import shown_classes
 from wyner_keras.data.rows import Rows, Subset, root
 from wyner_keras.data.splits import held_out_pairs, linked_lots, validation_parts
 from wyner_keras.data.spool import spool
-from wyner_keras.data.stream import Part, Worker, as_part, read_array, read_checked, read_rows, stream
+from wyner_keras.data.stream import (
+    Part,
+    Worker,
+    as_part,
+    read_array,
+    read_checked,
+    read_rows,
+    stream,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf

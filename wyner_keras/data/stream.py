@@ -23,6 +23,7 @@ Read = Callable[[Any], Any]
 Part = Callable[[Any, Any], Any]
 """From positions of pairs `(batch,)`, and their rows `(batch, 2)`, to what a batch holds."""
 
+
 @dataclass(frozen=True)
 class Worker:
     """One of several processes that train together, each with its slice of every batch.

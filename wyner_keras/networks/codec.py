@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.backend.workers import together, worker
+from wyner_keras.backend import workers
 from wyner_keras.data import rows_at_once
 from wyner_keras.execution import execution
 
@@ -106,8 +106,8 @@ class Codec(keras.Model):
         self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
-        data = pairs.dataset(batch_size, seed=self.seed, worker=worker())
-        with together(self):
+        data = pairs.dataset(batch_size, seed=self.seed, worker=workers.worker())
+        with workers.together(self):
             history = self.fit(data, epochs=epochs, shuffle=False, verbose=verbose).history
         # Frozen, it has no use for an optimizer, whose state would not fit when loaded.
         self.optimizer, self.compiled = None, False
