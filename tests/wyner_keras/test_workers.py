@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 import wyner_keras as wk
 from wyner_keras.backend import workers
+from wyner_keras.cli import main
 from wyner_keras.data.stream import Worker
 
 TOOL = Path(__file__).parents[1] / "tools/on_workers.py"
@@ -83,6 +85,20 @@ def test_what_workers_cannot_share_is_refused(monkeypatch, make_model):
         wk.train(pairs(), budget="5min")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--workers", HOSTS, "--worker", "1"], "KERAS_BACKEND=jax"),
+        (["--workers", HOSTS, "--worker", "1", "--budget", "5min"], "a clock of its own"),
+        (["--worker", "1"], "beside `addresses`"),
+    ],
+)
+def test_the_command_refuses_workers_and_leaves_nothing(words, message, tmp_path, capsys):
+    assert main(["train", "--data", "digits", "--out", str(tmp_path / "run"), *words]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 @contextlib.contextmanager
 def started(folder, count, *words):
     """Processes of `wyner train` into a folder's run: one, or several workers."""
@@ -134,7 +150,8 @@ def trained(folder, count, *words):
 
 def values(run):
     model = keras.models.load_model(run / "model.keras")
-    found = {weight.path: np.asarray(weight) for weight in model.weights}
+    # Keras numbers names through the process.
+    found = {f"weight {place}": np.asarray(each) for place, each in enumerate(model.weights)}
     history = json.loads((run / "history.json").read_text())["history"]
     for stage, metrics in history.items():
         found |= {f"{stage}/{name}": np.asarray(each) for name, each in metrics.items()}
@@ -189,6 +206,8 @@ def test_a_killed_worker_stops_the_others_and_the_command_goes_on(run, tmp_path,
         seconds = time.monotonic() - begun
     print(f"stopped after {seconds:.1f} s: {said(tmp_path, 1 - killed)[-600:]}")
     assert seconds < STOPPED_SECONDS
-    assert "workers stopped" in said(tmp_path, 1 - killed)
+    # Where the first is gone, JAX may abort the others before they have said so themselves.
+    lines = "workers stopped" if killed else "workers stopped|another task died"
+    assert re.search(lines, said(tmp_path, 1 - killed))
     assert not (tmp_path / "run").exists()
     assert_same(trained(tmp_path, 2, "--resume"), run(2, "count"), 1e-6)

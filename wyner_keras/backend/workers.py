@@ -7,10 +7,13 @@ batch. Before and after, each worker has arrays of its own, and does the same as
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import logging
 import os
+import re
+import sys
 import zlib
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -258,6 +261,13 @@ def _unshare(model: Any) -> None:
         variable.assign(variable.value.addressable_data(0))
 
 
+def _end() -> None:
+    """End the process as failed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
+
+
 @contextlib.contextmanager
 def _said() -> Iterator[None]:
     """What JAX says of workers that do not answer, as an error of this library."""
@@ -265,8 +275,13 @@ def _said() -> Iterator[None]:
 
     try:
         yield
-    except jax.errors.JaxRuntimeError as error:
+    except (jax.errors.JaxRuntimeError, ValueError) as error:
+        # Where arrays are read, what Gloo and NCCL say comes as a ValueError.
+        if not re.match(r"[A-Z_]{5,}: ", str(error)):
+            raise
         own = worker()
+        # At the end JAX would wait for those that have stopped, and then abort the process.
+        atexit.register(_end)
         raise WorkersStopped(
             f"Training by {own.count} workers stopped on worker {own.place}: where one of them has "
             "stopped, the others do. What was kept is there, and the same command goes on from it. "
