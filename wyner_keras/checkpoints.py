@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from wyner_keras.backend import workers
 from wyner_keras.files import whole
 from wyner_serving.regular_file import check_regular
 
@@ -28,8 +29,10 @@ def _restore(model: keras.Model, states: list[Any]) -> None:
 def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> None:
     """Write the model, its random state, and JSON-able notes, in place of earlier ones.
 
-    The notes come last: with them, both are there.
+    The notes come last: with them, both are there. Of several workers the first writes.
     """
+    if not workers.worker().first:
+        return
     folder.mkdir(parents=True, exist_ok=True)
     random = [variable.numpy().tolist() for variable in _random_states(model)]
     with whole(folder / PROGRESS) as note, whole(folder / MODEL) as temporary:
@@ -72,7 +75,8 @@ class Backup(keras.callbacks.Callback):
     and the history are kept too, and each file is there whole or not at all.
 
     Args:
-        path: of a JSON file of notes, beside which weights lie until the end of the `fit`.
+        path: of a JSON file of notes, beside which weights lie until the end of the `fit`. Of
+            several workers all read it, and the first writes.
 
     Attributes:
         history: one list a metric, earlier epochs included.
@@ -93,15 +97,23 @@ class Backup(keras.callbacks.Callback):
             ValueError: if what it left is damaged.
         """
         self.history = {}
-        if not self.path.exists():
+        try:
+            notes = json.loads(check_regular(self.path).read_text()) if self.path.exists() else {}
+            epoch = notes.get("epoch")
+        except Exception as error:
+            raise _damaged(self.path, error) from error
+        workers.agree("backup in the folder", epoch)
+        if not notes:
             return
         try:
-            notes = json.loads(check_regular(self.path).read_text())
-            self.model.load_weights(check_regular(self._weights(notes["epoch"])))
-            _restore(self.model, notes["random"])
+            with workers.apart(self.model):
+                self.model.load_weights(check_regular(self._weights(epoch)))
+                _restore(self.model, notes["random"])
             self.history = {name: [*map(float, of)] for name, of in notes["history"].items()}
             # Where Keras' own callback puts it.
-            self.model._initial_epoch = notes["epoch"]
+            self.model._initial_epoch = epoch
+        except workers.WorkersStopped:
+            raise
         except Exception as error:
             raise _damaged(self.path, error) from error
 
@@ -109,9 +121,11 @@ class Backup(keras.callbacks.Callback):
         """Write weights, then the notes that name them; then earlier weights may go."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        if not workers.worker().first:
+            return
         states = [variable.numpy().tolist() for variable in _random_states(self.model)]
         notes = {"epoch": epoch + 1, "random": states, "history": self.history}
-        with whole(self._weights(epoch + 1)) as temporary:
+        with whole(self._weights(epoch + 1)) as temporary, workers.apart(self.model):
             self.model.save_weights(temporary)
         with whole(self.path) as temporary:
             temporary.write_text(json.dumps(notes))
@@ -119,6 +133,8 @@ class Backup(keras.callbacks.Callback):
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave nothing behind."""
+        if not workers.worker().first:
+            return
         self.path.unlink(missing_ok=True)
         for weights in self.path.parent.glob(f"{self.path.stem}.*.weights.h5"):
             weights.unlink()

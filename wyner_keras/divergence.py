@@ -10,6 +10,7 @@ from typing import Any
 
 import keras
 
+from wyner_keras.backend import workers
 from wyner_keras.files import whole
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ class KeepLastGood(keras.callbacks.Callback):
 
     Args:
         path: file for the last good weights (`*.weights.h5`), replaced by rename after every good
-            epoch; None keeps them in memory only.
+            epoch, by the first of several workers; None keeps them in memory only.
 
     Raises:
         TrainingDiverged: at the end of the `fit` whose loss was not finite.
@@ -61,8 +62,8 @@ class KeepLastGood(keras.callbacks.Callback):
         if self._bad is not None:
             return
         self._good, self._good_epoch = self.model.get_weights(), epoch + 1
-        if self.path is not None:
-            with whole(self.path) as temporary:
+        if self.path is not None and workers.worker().first:
+            with whole(self.path) as temporary, workers.apart(self.model):
                 self.model.save_weights(temporary)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:

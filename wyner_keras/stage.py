@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.backend import StepByBackend
+from wyner_keras.backend import StepByBackend, workers
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.latents import Latent
@@ -218,6 +218,7 @@ class Stage(StepByBackend, keras.Model):
             # A shorter last batch would make XLA compile the step a second time.
             drop_remainder=training and len(pairs) >= batch_size,
             epoch=lambda: self.epoch,
+            worker=workers.worker() if training else None,
         )
 
     def _prepared(self, x: Any, y: Any, batch_size: int, training: bool) -> tf.data.Dataset:
@@ -250,6 +251,22 @@ class Stage(StepByBackend, keras.Model):
             training,
         )
 
+    def _check_workers(self, x: Any, batch_size: int) -> None:
+        """Of a dataset, and of a batch that does not divide, workers would have no slices."""
+        own = workers.worker()
+        if own.count == 1:
+            return
+        if isinstance(x, tf.data.Dataset):
+            raise ValueError(
+                "x should be `Pairs`, or an array beside y, where several workers train. "
+                f"Received: x={received(x)}"
+            )
+        if own.divisible(batch_size) != batch_size:
+            raise ValueError(
+                f"`batch_size` should be a multiple of the workers' {own.devices} devices. "
+                f"Received: batch_size={batch_size}"
+            )
+
     def fit(
         self,
         x: Any = None,
@@ -265,7 +282,7 @@ class Stage(StepByBackend, keras.Model):
         Args:
             x: `Pairs`, a tf.data.Dataset of (x, y) batches, or examples `(n, ...)`.
             y: examples `(n, ...)` where x is an array.
-            batch_size: pairs a step.
+            batch_size: pairs a step, of all workers where several train together.
             validation_data: `Pairs`, a dataset, or a tuple of arrays.
             callbacks: as in `keras.Model.fit`.
             **kwargs: of `keras.Model.fit`.
@@ -274,6 +291,7 @@ class Stage(StepByBackend, keras.Model):
             ValueError: if arrays or pairs are malformed.
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
+        self._check_workers(x, batch_size)
         pairs = x if isinstance(x, Pairs) else None
         if pairs is not None:
             self.objective.begin(self, pairs)
@@ -289,12 +307,13 @@ class Stage(StepByBackend, keras.Model):
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.
-        history = super().fit(
-            data,
-            validation_data=validation_data,
-            callbacks=callbacks,
-            **{"shuffle": False, **kwargs},
-        )
+        with workers.together(self):
+            history = super().fit(
+                data,
+                validation_data=validation_data,
+                callbacks=callbacks,
+                **{"shuffle": False, **kwargs},
+            )
         if pairs is not None:
             self.objective.end(self, pairs, held_pairs)
         return history
@@ -306,8 +325,9 @@ class Stage(StepByBackend, keras.Model):
             with self._evaluating():
                 self._rewind(_BEFORE)
                 x, y = self._prepared(x, y, batch_size, training=False), None
-        self._rewind(_ON_THE_WAY)
-        return super().evaluate(x, y, **kwargs)
+        with workers.apart(self):
+            self._rewind(_ON_THE_WAY)
+            return super().evaluate(x, y, **kwargs)
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The model's reconstruction of a batch of pairs."""

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from wyner_keras import checkpoints, recipes
+from wyner_keras.backend import workers
 from wyner_keras.budget import TimeLimit, budgeted
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
@@ -65,6 +66,9 @@ def train(
 ) -> Trained:
     """Train a W-model on pairs.
 
+    Where several workers have joined (`backend.workers.join`), each calls it with the same
+    arguments; the first writes into the folder, which all of them should see.
+
     Args:
         pairs: the pairs, see `Pairs`.
         recipe: what to build and how to train it; None chooses by the data, `recipes.default`.
@@ -82,6 +86,7 @@ def train(
     Raises:
         ValueError: if an argument is not as said.
         TrainingDiverged: if a loss stops being finite.
+        WorkersStopped: if another worker stopped.
 
     Example:
         >>> import wyner_keras as wk
@@ -93,9 +98,18 @@ def train(
         raise ValueError(f"`pairs` should be Pairs(x, y). Received: pairs={received(pairs)}")
     if recipe is None:
         recipe = recipes.default(pairs.facts(), seed=seed)
+    if budget is not None and workers.worker().count > 1:
+        raise ValueError(
+            "`budget` should be None where several workers train: each has a clock of its own. "
+            f"Received: budget={received(budget)}"
+        )
     kept = None if folder is None else Path(folder)
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
+    workers.agree("pairs and recipe", [len(pairs), repr(pairs), recipe.to_dict()])
+    # What the first writes from here on, all have read.
+    workers.agree("finished stages in the folder", [*trained.history] if trained else [])
+    verbose = verbose if workers.worker().first else 0
     limits: dict[str, TimeLimit] = {}
     if budget is not None:
         recipe, pairs, limits = budgeted(
@@ -124,6 +138,7 @@ def train(
         _carry_out(trained, settings, kept, verbose, limits.get(settings.name))
         if after_stage is not None:
             after_stage(settings.name)
+    workers.agree("stages", [*trained.history])  # all of them kept
     return trained
 
 
@@ -147,9 +162,8 @@ def train_codecs(
         codec = modality.codec(settings, recipe.seed)
         rows = Pairs(store, store, x_modality=modality, y_modality=modality)
         sizes = settings or CodecSettings()
-        made = codec.train_on(
-            rows, epochs=sizes.epochs, batch_size=min(sizes.batch_size, len(rows)), verbose=verbose
-        )
+        batch_size = _batch_size(sizes.batch_size, len(rows))
+        made = codec.train_on(rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose)
         history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
         codecs[name] = codec
     return codecs, history
@@ -188,7 +202,7 @@ def _carry_out(
         backup = checkpoints.Backup(folder / f"{settings.name}.backup.json")
         callbacks.append(backup)
     callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
-    batch_size = min(settings.batch_size, len(pairs))
+    batch_size = _batch_size(settings.batch_size, len(pairs))
     stage.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate.start,
@@ -213,6 +227,15 @@ def _carry_out(
     if stage.shared_nats is not None:
         trained.shared_nats, trained.found = stage.shared_nats, stage.found
     _finish(trained, settings.name, start, folder)
+
+
+def _batch_size(asked: int, rows: int) -> int:
+    """What is asked for, as far as there are rows and workers can divide it among them."""
+    most = min(asked, rows)
+    chosen = workers.worker().divisible(most)
+    if chosen != most:
+        logger.info("Batches are of %d in place of %d: workers divide them", chosen, most)
+    return chosen
 
 
 def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> None:

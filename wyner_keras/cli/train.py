@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from wyner_keras.received import received
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
+    from wyner_keras.data.stream import Worker
     from wyner_keras.model import WynerModel
     from wyner_keras.recipe import Recipe
 
@@ -31,6 +33,10 @@ RUN.partial, which stays behind when the training is killed or fails. `wyner tra
 --resume` goes on with it, in the settings that it was started with: the interrupted stage from
 its last finished epoch; finished stages are not repeated, and a finished training is only judged.
 To start afresh, remove RUN.partial.
+
+On JAX several processes train one model: the same command for each, with the same RUN and data, and
+--workers. The first worker writes RUN, judges and draws. When one of them stops, all do; the same
+commands with --resume go on.
 """
 
 # What may be left out, and must agree with the first call when a run is resumed.
@@ -73,6 +79,17 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--no-evaluate", action="store_true", help="leave the judging to `wyner evaluate`"
     )
+    group = parser.add_argument_group("workers", "Several processes, on one machine or many.")
+    group.add_argument(
+        "--workers",
+        metavar="HOST:PORT,…|auto",
+        help="one address a worker, that of the first first; auto takes what Slurm or Open MPI "
+        "says of the processes that it starts. Without it JAX_COORDINATOR_ADDRESS, "
+        "JAX_NUM_PROCESSES and JAX_PROCESS_ID count where they are set",
+    )
+    group.add_argument(
+        "--worker", type=shared.whole, metavar="I", help="which of --workers this is, from 0"
+    )
     parser.set_defaults(run=run)
 
 
@@ -83,19 +100,19 @@ def run(options: argparse.Namespace) -> Result:
     if options.resume:
         partial, settings = _resumed(out, asked)
         source = runs.Source.from_dict(settings["data"])
-        import_tensorflow()
+        own = _joined(options)
         train, held_out = source.load()
     else:
         runs.refuse_started(out)
         source = _source(asked)
-        import_tensorflow()
-        from wyner_keras.budget import parse_budget
-
-        parse_budget(asked.get("budget", 1))
+        own = _joined(options)
         train, held_out = source.load()
-        settings = runs.settings_of(_recipe(train, asked), source, asked=asked)
-        partial = runs.start_run(out, settings)
+        partial, settings = _started(out, source, train, asked, own)
     logger.info("Training on %r; held out: %d pairs", train, len(held_out))
+    if not own.first:
+        _, history = _model(partial, train, settings, options)
+        seconds = history["seconds"]
+        return Result(f"worker {own.place} is done; the first goes on", {"seconds": seconds})
     try:
         model, history = _model(partial, train, settings, options)
         from wyner_keras.cli import outputs
@@ -125,6 +142,41 @@ def run(options: argparse.Namespace) -> Result:
     text = f"{table}{shared.lines({'trained in': f'{sum(seconds.values()):.0f} s', **paths})}"
     metrics = found.to_dict() if found else None
     return Result(text, {**paths, "seconds": seconds, "metrics": metrics})
+
+
+def _joined(options: argparse.Namespace) -> Worker:
+    """The worker that this process is, the only one where no others are named."""
+    import_tensorflow()
+    from wyner_keras.backend import workers
+    from wyner_keras.budget import parse_budget
+
+    parse_budget(1 if options.budget is None else options.budget)
+    named = options.workers is not None or "JAX_COORDINATOR_ADDRESS" in os.environ
+    if not named and options.worker is None:
+        return workers.worker()
+    if options.budget is not None:
+        raise ValueError(
+            "--budget should be left out beside --workers, each of which has a clock of its own. "
+            f"Received: {options.budget}"
+        )
+    return workers.join(None if options.workers == "auto" else options.workers, options.worker)
+
+
+def _started(
+    out: Path, source: runs.Source, train: Pairs, asked: dict[str, Any], own: Worker
+) -> tuple[Path, dict[str, Any]]:
+    """The partial folder and its settings, which the first worker writes and the others read."""
+    from wyner_keras.backend import workers
+
+    if own.first:
+        several = {"workers": own.count} if own.count > 1 else {}
+        settings = runs.settings_of(_recipe(train, asked), source, asked=asked, **several)
+        partial = runs.start_run(out, settings)
+    workers.agree("command", asked)
+    if not own.first:
+        partial = runs.partial_folder(out)
+        settings = runs.read_settings(partial)
+    return partial, settings
 
 
 def _source(asked: dict[str, Any]) -> runs.Source:
@@ -176,8 +228,10 @@ def _model(
 ) -> tuple[WynerModel, dict[str, Any]]:
     """The trained model and what `history.json` holds; trained only where that is not done yet."""
     from wyner_keras import TrainingDiverged, training
+    from wyner_keras.backend import workers
 
     if (partial / runs.HISTORY).is_file():
+        workers.leave()
         history = runs.read_history(partial)
         return runs.load_model(partial / runs.MODEL), history
     recipe = runs.Run(partial, settings).recipe
@@ -200,5 +254,7 @@ def _model(
         "shared_nats": trained.shared_nats,
         "found": trained.found,
     }
-    runs.save_trained(partial, trained.model, history)
+    if workers.worker().first:
+        runs.save_trained(partial, trained.model, history)
+    workers.leave()
     return trained.model, history

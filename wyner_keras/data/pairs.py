@@ -16,7 +16,15 @@ from wyner_keras.data.images import shown_classes
 from wyner_keras.data.rows import Rows, Subset, root
 from wyner_keras.data.splits import held_out_pairs, linked_lots, validation_parts
 from wyner_keras.data.spool import spool
-from wyner_keras.data.stream import Part, as_part, read_array, read_checked, read_rows, stream
+from wyner_keras.data.stream import (
+    Part,
+    Worker,
+    as_part,
+    read_array,
+    read_checked,
+    read_rows,
+    stream,
+)
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -486,6 +494,7 @@ class Pairs:
         shuffle: bool = True,
         seed: int = 0,
         drop_remainder: bool = False,
+        worker: Worker | None = None,
     ) -> tf.data.Dataset:
         """A stream of batches `(x, y)` for `fit`; order as said in `batches`.
 
@@ -494,6 +503,7 @@ class Pairs:
             shuffle: whether to reorder the pairs at each iteration; otherwise as in `index`.
             seed: of the order, 0 or more.
             drop_remainder: whether to leave out a last batch that is not full.
+            worker: whose slice of each batch it is, where several train together.
 
         Returns:
             A dataset of known length whose elements are `(x, y)`, each float32
@@ -512,6 +522,7 @@ class Pairs:
             lambda *rows: tuple(parts[name](*rows) for name in self.names),
             calls_back,
             (batch_size, shuffle, seed, drop_remainder),
+            worker=worker,
         )
 
     def batches(
@@ -525,6 +536,7 @@ class Pairs:
         seed: int = 0,
         drop_remainder: bool = False,
         epoch: Callable[[], int] | None = None,
+        worker: Worker | None = None,
     ) -> tf.data.Dataset:
         """A stream of batches by name: examples, and arrays that belong to rows or to pairs.
 
@@ -542,6 +554,7 @@ class Pairs:
             seed: of the order, 0 or more.
             drop_remainder: whether to leave out a last batch that is not full.
             epoch: gives the epoch, each time that it is iterated.
+            worker: whose slice of each batch it is, where several train together.
 
         Returns:
             A dataset of known length whose elements are dicts: examples float32, images in
@@ -576,6 +589,7 @@ class Pairs:
             calls_back,
             (batch_size, shuffle, seed, drop_remainder),
             epoch,
+            worker,
         )
 
     def _data_parts(self) -> tuple[dict[str, Part], bool]:
@@ -595,6 +609,7 @@ class Pairs:
         calls_back: bool,
         settings: tuple[int, bool, int, bool],
         epoch: Callable[[], int] | None = None,
+        worker: Worker | None = None,
     ) -> tf.data.Dataset:
         batch_size, shuffle, seed, drop_remainder = settings
         batch_size = check_whole(batch_size, "batch_size", minimum=1)
@@ -614,6 +629,7 @@ class Pairs:
             seed=seed,
             drop_remainder=drop_remainder,
             epoch=epoch,
+            worker=worker,
         )
 
 

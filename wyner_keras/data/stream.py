@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,54 @@ Read = Callable[[Any], Any]
 
 Part = Callable[[Any, Any], Any]
 """From positions of pairs `(batch,)`, and their rows `(batch, 2)`, to what a batch holds."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of several processes that train together, each with its slice of every batch.
+
+    Args:
+        place: among them, from 0.
+        count: of them.
+        devices: of all of them; rows of a batch are a multiple.
+    """
+
+    place: int = 0
+    count: int = 1
+    devices: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes."""
+        return self.place == 0
+
+    def divisible(self, rows: int) -> int:
+        """The largest number of rows, up to `rows`, that a batch may have.
+
+        Raises:
+            ValueError: if there are fewer rows than devices.
+
+        Example:
+            >>> Worker(0, 2, devices=4).divisible(10)
+            8
+        """
+        if rows < self.devices:
+            raise ValueError(
+                f"A batch should have a row for each of the workers' {self.devices} devices. "
+                f"Received: {rows} rows"
+            )
+        return rows - rows % self.devices
+
+    def slice_of(self, rows: int) -> slice:
+        """Its rows of a batch; of one that does not divide, the last rows are nobody's.
+
+        Example:
+            >>> Worker(1, 2, devices=2).slice_of(7)
+            slice(3, 6, None)
+        """
+        own = rows // self.devices * (self.devices // self.count)
+        return slice(self.place * own, (self.place + 1) * own)
+
 
 _COPIED = 2**27  # bytes of an array, at most, that TensorFlow gets a copy of
 _PARALLEL = 2  # batches read at the same time, where that runs Python
@@ -131,6 +180,7 @@ def stream(
     seed: int,
     drop_remainder: bool,
     epoch: Callable[[], int] | None = None,
+    worker: Worker | None = None,
 ) -> tf.data.Dataset:
     """Batches of what is gathered for pairs, in the order of their positions or shuffled.
 
@@ -147,6 +197,7 @@ def stream(
         seed: of the order.
         drop_remainder: whether to leave out a last batch that is not full.
         epoch: gives the epoch, each time that it is iterated.
+        worker: whose slice of each batch it is; None for whole batches.
 
     Returns:
         A dataset of known length.
@@ -161,11 +212,20 @@ def stream(
     import tensorflow as tf
 
     stop = size - size % batch_size if drop_remainder else size
-    static_size = batch_size if stop % batch_size == 0 else None
+    worker = worker or Worker()
+    # A last batch with fewer rows than the workers have devices is left out.
+    stop -= stop % batch_size if stop % batch_size < worker.devices else 0
+    own = worker.slice_of(batch_size)
+    static_size = None if stop % batch_size else own.stop - own.start
 
     def batches(order: Any) -> Any:
         starts = tf.data.Dataset.range(0, stop, batch_size)
-        return starts.map(lambda start: order[start : start + batch_size])
+
+        def rows_from(start: Any) -> Any:
+            own = worker.slice_of(tf.minimum(stop - start, batch_size))
+            return order[start + own.start : start + own.stop]
+
+        return starts.map(rows_from)
 
     def gather_sized(positions: Any) -> Any:
         return gather(tf.ensure_shape(positions, (static_size,)))

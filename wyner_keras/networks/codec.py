@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.backend import workers
 from wyner_keras.data.rows import rows_at_once
 from wyner_keras.execution import execution
 
@@ -105,8 +106,9 @@ class Codec(keras.Model):
         self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
-        data = pairs.dataset(batch_size, seed=self.seed)
-        history = self.fit(data, epochs=epochs, shuffle=False, verbose=verbose).history
+        data = pairs.dataset(batch_size, seed=self.seed, worker=workers.worker())
+        with workers.together(self):
+            history = self.fit(data, epochs=epochs, shuffle=False, verbose=verbose).history
         # Frozen, it has no use for an optimizer, whose state would not fit when loaded.
         self.optimizer, self.compiled = None, False
         self.trainable = False
