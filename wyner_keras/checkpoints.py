@@ -107,7 +107,7 @@ class Backup(keras.callbacks.Callback):
             return
         try:
             with workers.apart(self.model):
-                self.model.load_weights(check_regular(self._weights(epoch)))
+                self.model.load_weights(check_regular(self._weights(notes["epoch"])))
                 _restore(self.model, notes["random"])
             self.history = {name: [*map(float, of)] for name, of in notes["history"].items()}
             # Where Keras' own callback puts it.
