@@ -18,13 +18,14 @@ from wyner_keras.modality import Vector
 from wyner_keras.received import received
 from wyner_keras.recipe import Recipe
 from wyner_keras.training import train
+from wyner_serving.checks import check_count, check_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """What rows of numbers X share with rows Y: z of X, and Y from X.
+    """What rows of numbers X share with rows y: z of X, and y from X.
 
     Args:
         recipe: a `Recipe`; None takes `recipes.default` of the pairs.
@@ -47,7 +48,7 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         >>> from sklearn.pipeline import make_pipeline
         >>> from sklearn.preprocessing import StandardScaler
         >>> shared = make_pipeline(StandardScaler(), WynerTransformer(budget="2min"))
-        >>> shared.fit(X, Y).predict(X_new)  # doctest: +SKIP
+        >>> shared.fit(X, y).predict(X_new)  # doctest: +SKIP
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
-        """What scikit-learn is told: Y is needed, of any number of columns."""
+        """What scikit-learn is told: y is needed, of any number of columns."""
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.target_tags.multi_output = True
@@ -80,12 +81,12 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
 
-    def fit(self, X: Any, Y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None) -> Self:
         """Trains on pairs.
 
         Args:
             X: numbers `(n, columns)`, n of 2 or more; an array or a frame.
-            Y: numbers `(n, columns)`, or `(n,)`.
+            y: numbers `(n, columns)`, or `(n,)`.
 
         Returns:
             Itself.
@@ -94,13 +95,15 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             ValueError: if an argument is not as said, or a setting is not.
             TrainingDiverged: if a loss stops being finite.
         """
-        x, y = self._checked(X, Y, reset=True)
+        check_count(self.samples, "samples")
+        check_seed(self.seed)
+        given, told = self._checked(X, y, reset=True)
         names = getattr(self, "feature_names_in_", None)
         pairs = Pairs(
-            x,
-            y,
-            x_modality=self._modality(x, "x", names),
-            y_modality=self._modality(y, "y", getattr(Y, "columns", None)),
+            given,
+            told,
+            x_modality=self._modality(given, "x", names),
+            y_modality=self._modality(told, "y", getattr(y, "columns", None)),
         )
         recipe = self.recipe or recipes.default(pairs.facts(), seed=self.seed)
         if not isinstance(recipe, Recipe):
@@ -109,7 +112,7 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             recipe = recipe.scaled(self.scale)
         self.trained_ = train(pairs, recipe, budget=self.budget, verbose=self.verbose)
         self.model_ = self.trained_.model
-        self._n_features_out = mean_z(self.model_, x[:1], "x").shape[1]
+        self._n_features_out = mean_z(self.model_, given[:1], "x").shape[1]
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -128,7 +131,7 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         return mean_z(self.model_, self._given(X), "x")
 
     def predict(self, X: Any) -> NDArray[np.float32]:
-        """Y from X: the mean of `samples` of p(y|x), which of all guesses has least squared error.
+        """The mean of `samples` of p(y|x): of all guesses that of least squared error.
 
         Every row has the same noise: what a row is given does not depend on the others. Of binary
         and categorical columns it is the commonest value.
@@ -137,7 +140,7 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             X: numbers `(n, columns)`, as `fit` had them.
 
         Returns:
-            float32 `(n, columns of Y)`, or `(n,)` where Y was that.
+            float32 `(n, columns of y)`, or `(n,)` where y was that.
 
         Raises:
             NotFittedError: before `fit`.
@@ -147,8 +150,8 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
         found = mean_other(self.model_, given, "x", samples=self.samples, seed=self.seed)
         return found[:, 0] if self._flat else found
 
-    def score(self, X: Any, Y: Any) -> float:
-        """The share of Y that `predict` tells, R², in the mean over columns of Y.
+    def score(self, X: Any, y: Any) -> float:
+        """The share of y that `predict` tells, R², in the mean over columns of y.
 
         A column's is 1 − its error / that of the best constant: 1 is perfect, 0 what a constant
         reaches, below 0 is worse. Errors are squares; of categorical columns the share of wrong
@@ -157,42 +160,41 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
 
         Args:
             X: numbers `(n, columns)`: rows that were not trained on, if it is to be believed.
-            Y: as `fit` had it. Values that are not known do not count.
+            y: as `fit` had it. Values that are not known do not count.
 
         Raises:
             NotFittedError: before `fit`.
             ValueError: for other columns.
         """
         check_is_fitted(self)
-        _, y = self._checked(X, Y, reset=False)
-        guessed = np.reshape(self.predict(X), y.shape)
-        kinds = self.model_.side("y").modality.kinds
-        return float(np.mean([_told(*each) for each in zip(y.T, guessed.T, kinds, strict=True)]))
+        _, told = self._checked(X, y, reset=False)
+        guessed = np.reshape(self.predict(X), told.shape)
+        kinds = [column["kind"] for column in self.model_.side_entries["y"]["columns"]]
+        return float(np.mean([_told(*each) for each in zip(told.T, guessed.T, kinds, strict=True)]))
 
-    def _checked(self, X: Any, Y: Any, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
-        """X and Y `(n, columns)`, floating-point, of as many rows."""
+    def _checked(self, X: Any, y: Any, *, reset: bool) -> tuple[NDArray[Any], NDArray[Any]]:
+        """X and y `(n, columns)`, floating-point, of as many rows."""
         settings = self._settings()
-        x, y = validate_data(
+        given, told = validate_data(
             self,
             X,
-            Y,
+            y,
             reset=reset,
             validate_separately=(
                 settings | {"ensure_min_samples": 2 if reset else 1},
                 settings | {"ensure_2d": False},
             ),
         )
-        check_consistent_length(x, y)
+        check_consistent_length(given, told)
         if reset:
-            self._flat = y.ndim == 1
-        y = y[:, None] if y.ndim == 1 else y
-        columns = y.shape[1] if reset else self.model_.example_shape("y")[0]
-        if y.ndim != 2 or y.shape[1] != columns:
+            self._flat = told.ndim == 1
+        told = told[:, None] if told.ndim == 1 else told
+        columns = told.shape[1] if reset else self.model_.example_shape("y")[0]
+        if told.shape[1:] != (columns,):
             raise ValueError(
-                f"Y should be numbers (n, {'columns' if reset else columns}). "
-                f"Received: {received(y)}"
+                f"y should be numbers (n, {columns}), as in training. Received: {received(told)}"
             )
-        return x, y
+        return given, told
 
     def _given(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)

@@ -8,6 +8,7 @@ import numpy as np
 
 from wyner_serving.checks import check_count, check_seed
 from wyner_serving.noise import RowNoise
+from wyner_serving.rows import check_rows
 
 _VARIANCE = "log_variance"
 _DISCRETE = ("binary", "categorical")
@@ -55,7 +56,7 @@ def mean_other(model: Any, values: Any, side: str, *, samples: int, seed: int) -
     entries = model.side_entries
     (other,) = (name for name in entries if name != side)
     local = entries[other]["local"]
-    values = np.asarray(values)
+    values = check_rows(values, side, entries[side])
     drawn = {f"noise_{name}": noise.draw(name, np.arange(samples)) for name in ("z", local)}
     found = np.empty((len(values), *model.example_shape(other)), np.float32)
     step = max(1, model.batch_size // samples)

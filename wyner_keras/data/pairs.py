@@ -167,13 +167,33 @@ class Pairs:
     @overload
     @classmethod
     def from_frame(
-        cls, frame: Any, x: Any, y: Any, *, split: None = None, **settings: Any
+        cls,
+        frame: Any,
+        x: Any,
+        y: Any,
+        *,
+        group: str | None = None,
+        split: None = None,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+        singles: bool = False,
     ) -> Self: ...
 
     @overload
     @classmethod
     def from_frame(
-        cls, frame: Any, x: Any, y: Any, *, split: str, **settings: Any
+        cls,
+        frame: Any,
+        x: Any,
+        y: Any,
+        *,
+        group: str | None = None,
+        split: str,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+        singles: bool = False,
     ) -> tuple[Self, Self]: ...
 
     @classmethod

@@ -137,7 +137,8 @@ def arguments_of(
         [False, True]
     """
     index = np.stack([side.places for side in sides], axis=1)
-    paired = (index >= 0).all(axis=1)
+    paired = sides[0].places >= 0
+    paired &= sides[1].places >= 0
     of_pairs = lines_of(table, paired)
     if not paired.all() and "group" in table:
         raise ValueError(
