@@ -11,6 +11,7 @@ from . import (
 )
 from .data import Pairs
 from .divergence import TrainingDiverged
+from .estimator import WynerTransformer
 from .evaluation import evaluate
 from .latents import Categorical, DiagonalGaussian
 from .modality import CodecSettings, Image, Series, Vector
@@ -42,6 +43,7 @@ __all__ = [
     "TrainingDiverged",
     "Vector",
     "WynerModel",
+    "WynerTransformer",
     "data",
     "evaluate",
     "evaluation",

@@ -1,5 +1,6 @@
 """Data come in here: images by label, and pairs (x, y) of anything, in memory or not."""
 
+from wyner_keras.data.annotated import latents_to_obsm
 from wyner_keras.data.checks import check_images
 from wyner_keras.data.file_rows import DiskRows, FileRows, HDF5Rows
 from wyner_keras.data.images import LabelledImages
@@ -24,6 +25,7 @@ __all__ = [
     "check_images",
     "from_indices",
     "label_map",
+    "latents_to_obsm",
     "load",
     "load_pairs",
     "next_label",

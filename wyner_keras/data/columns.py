@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +20,10 @@ _CATEGORIES = 1000  # of a column, at most
 
 
 def columns_to_vectors(
-    columns: Mapping[str, Sequence[Any]], kinds: Mapping[str, str], missing: bool
+    columns: Mapping[str, Sequence[Any]],
+    kinds: Mapping[str, str],
+    missing: bool,
+    texts: Collection[str] = (),
 ) -> tuple[NDArray[np.float32], Vector]:
     """Rows of a table's columns, and what they are.
 
@@ -30,6 +33,8 @@ def columns_to_vectors(
         kinds: of columns by name; of others told from the values: 0 and 1 alone are binary, whole
             numbers of 0 or more counts, other numbers real.
         missing: whether values may be absent (empty, "NA", "nan", "null", "none").
+        texts: names of columns whose values are names of categories, whatever they look like, and
+            None where absent.
 
     Returns:
         Rows, float32 `(n, columns)`, NaN where absent; and the modality.
@@ -47,7 +52,8 @@ def columns_to_vectors(
     rows = np.empty((len(next(iter(columns.values()))), len(columns)), np.float32)
     told, categories, named = [], [], []
     for place, (name, values) in enumerate(columns.items()):
-        found, texts = _numbers(name, values, kinds.get(name))
+        read = _categories if name in texts else _numbers
+        found, called = read(name, values, kinds.get(name))
         absent = np.flatnonzero(np.isnan(found))
         if len(absent) and not missing:
             raise ValueError(
@@ -55,11 +61,11 @@ def columns_to_vectors(
                 f"Received: {len(absent)} rows without, the first row {absent[0]}"
             )
         rows[:, place] = found
-        kind = kinds.get(name) or ("categorical" if texts else _kind(found[~np.isnan(found)]))
+        kind = kinds.get(name) or ("categorical" if called else kind_of(found[~np.isnan(found)]))
         told.append(kind)
         most = found[np.isfinite(found)].max(initial=0.0)
-        categories.append((len(texts) or int(most) + 1) if kind == "categorical" else 0)
-        named.append(texts)
+        categories.append((len(called) or int(most) + 1) if kind == "categorical" else 0)
+        named.append(called)
     return rows, Vector(
         kinds=tuple(told),
         names=tuple(columns),
@@ -97,6 +103,21 @@ def _numbers(
             found[row] = float(value)
         except (TypeError, ValueError):
             texts[row] = str(value)
+    return _named(name, found, texts, kind)
+
+
+def _categories(
+    name: str, values: Sequence[Any], kind: str | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """The numbers of a column's categories; and their names."""
+    texts = {row: str(value) for row, value in enumerate(values) if value is not None}
+    return _named(name, np.full(len(values), np.nan), texts, kind)
+
+
+def _named(
+    name: str, found: NDArray[np.float64], texts: Mapping[int, str], kind: str | None
+) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+    """A column's numbers with those of its texts, by row, in place; and the texts' names."""
     if not texts:
         return found, ()
     row, text = next(iter(texts.items()))
@@ -119,8 +140,17 @@ def _numbers(
     return found, tuple(names)
 
 
-def _kind(found: NDArray[np.float64]) -> str:
-    if not len(found) or not (np.isfinite(found) & (found >= 0) & (found == found.round())).all():
+def kind_of(found: NDArray[Any]) -> str:
+    """The kind of column that numbers are of: binary, count or real.
+
+    Args:
+        found: numbers of any shape, none of them NaN.
+
+    Example:
+        >>> [kind_of(np.array(each)) for each in ([0, 1.0], [0, 2.0], [0.5])]
+        ['binary', 'count', 'real']
+    """
+    if not found.size or not (np.isfinite(found) & (found >= 0) & (found == found.round())).all():
         return "real"
     return "binary" if found.max() <= 1 else "count"
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.annotated import mudata_arguments
 from wyner_keras.data.checks import as_array, check_labels, check_share, check_whole
 from wyner_keras.data.door import as_index, as_rows, modality_for, row_labels, with_extra
+from wyner_keras.data.frames import frame_arguments
 from wyner_keras.data.images import shown_classes
 from wyner_keras.data.rows import Rows, Subset, root
 from wyner_keras.data.splits import held_out_pairs, linked_lots, validation_parts
@@ -135,7 +137,14 @@ class Pairs:
 
     @classmethod
     def from_dataset(
-        cls, dataset: tf.data.Dataset, count: int | None = None, **kwargs: Any
+        cls,
+        dataset: Any,
+        count: int | None = None,
+        *,
+        x: str | int | None = None,
+        y: str | int | None = None,
+        channels_first: bool = False,
+        **kwargs: Any,
     ) -> Self:
         """Pairs from a stream, which is gone through once.
 
@@ -143,8 +152,13 @@ class Pairs:
         (`TMPDIR` says which) and goes with the pairs: epochs can then be shuffled anew.
 
         Args:
-            dataset: of batches `(x, y)`, each `(batch, ...)`.
+            dataset: of batches `(x, y)`, each `(batch, ...)`: a tf.data.Dataset, PyTorch's
+                DataLoader, any iterable; or a Dataset of Hugging Face, with `x` and `y`.
             count: pairs to take, at most; None for all.
+            x: which part of a batch is x, by its name, or its place in a tuple; None where
+                batches are `(x, y)`.
+            y: likewise.
+            channels_first: whether images are `(batch, channels, h, w)`, as PyTorch has them.
             **kwargs: as of `Pairs`: labels, groups and modalities.
 
         Raises:
@@ -156,7 +170,130 @@ class Pairs:
             >>> Pairs.from_dataset(tf.data.Dataset.from_tensor_slices((x, 1 - x)).batch(2))
             Pairs(3 pairs, x=3 images of shape (8, 8, 1); y=3 images of shape (8, 8, 1))
         """
-        return cls(*spool(dataset, count), **kwargs)
+        return cls(*spool(dataset, count, (x, y), channels_first), **kwargs)
+
+    @overload
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        x: Any,
+        y: Any,
+        *,
+        group: str | None = None,
+        split: None = None,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+        singles: bool = False,
+    ) -> Self: ...
+
+    @overload
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        x: Any,
+        y: Any,
+        *,
+        group: str | None = None,
+        split: str,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+        singles: bool = False,
+    ) -> tuple[Self, Self]: ...
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        x: Any,
+        y: Any,
+        *,
+        group: str | None = None,
+        split: str | None = None,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+        singles: bool = False,
+    ) -> Self | tuple[Self, Self]:
+        """Pairs of vectors from a frame, one pair a row.
+
+        Numbers are told from their values, as of a table on disk: 0 and 1 alone are binary, whole
+        numbers of 0 or more counts, others real; booleans are binary. Texts, and categories
+        whatever they are of, are categorical, numbered in sorted order of their texts.
+
+        Args:
+            frame: a pandas.DataFrame, or what has `to_pandas`: of polars, pyarrow, Hugging Face.
+            x: names of the columns of x.
+            y: likewise of y.
+            group: name of a column of groups; `split` keeps a group together.
+            split: name of a column of "train" and "test".
+            label: name of a column of labels, for figures, never for training.
+            kinds: of columns, by name ("x.age") or by side ("x"), where they should not be told.
+            missing: whether values may be absent: NaN, None, NA.
+            singles: whether a row with nothing of one side is a single of the other.
+
+        Returns:
+            The pairs; with `split` those to train on, and those held out.
+
+        Raises:
+            ValueError: when a column is absent, or a value is not as it should be; the column is
+                named.
+
+        Example:
+            >>> import pandas as pd
+            >>> frame = pd.DataFrame({"age": [3, 4], "pet": ["cat", "ant"], "cm": [95.0, 102.5]})
+            >>> Pairs.from_frame(frame, x=["age", "pet"], y=["cm"]).modalities[0].kinds
+            ('count', 'categorical')
+        """
+        others = {"group": group, "split": split, "label": label}
+        found, held_out = frame_arguments(frame, {"x": x, "y": y}, others, kinds, missing, singles)
+        return cls(**found) if held_out is None else cls(**found).hold_out(held_out)
+
+    @classmethod
+    def from_mudata(
+        cls,
+        mdata: Any,
+        x: str,
+        y: str,
+        *,
+        layer: str | None = None,
+        group: str | None = None,
+        label: str | None = None,
+        kinds: Mapping[str, str] | None = None,
+        missing: bool = False,
+    ) -> Self:
+        """Pairs of the observations that two modalities share; others are singles.
+
+        Sparse matrices stay sparse in memory where the rows would take more than 1 GiB. Where a
+        matrix holds whole numbers of 0 or more its columns are counts, of 0 and 1 alone binary,
+        else real.
+
+        Args:
+            mdata: a MuData, or a mapping of AnnData by name; or an AnnData.
+            x: name of a modality; of an AnnData "X", or a name in its `layers` or `obsm`.
+            y: likewise.
+            layer: of both modalities, in place of X.
+            group: name of a column of x's `obs`, of groups; `split` keeps a group together. All
+                observations then should have both modalities.
+            label: likewise of labels, for figures, never for training.
+            kinds: of columns, by name ("x.CD8") or by side ("x"), where they should not be told.
+            missing: whether values may be absent (NaN).
+
+        Raises:
+            ValueError: when a name is not there, or a value is not as it should be; it is named.
+
+        Example:
+            >>> from types import SimpleNamespace
+            >>> cells, genes = np.array(["a", "b"]), np.array(["one", "two"])
+            >>> rna = SimpleNamespace(X=np.eye(2), obs_names=cells, var_names=genes)
+            >>> dna = SimpleNamespace(X=3.5 * np.eye(2), obs_names=cells, var_names=genes)
+            >>> Pairs.from_mudata({"rna": rna, "dna": dna}, "rna", "dna").modalities[0].kinds
+            ('binary', 'binary')
+        """
+        return cls(**mudata_arguments(mdata, (x, y), layer, (group, label), kinds, missing))
 
     def _with(self, **changes: Any) -> Self:
         """The same pairs but for some attributes, which are right by construction."""

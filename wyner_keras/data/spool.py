@@ -1,32 +1,37 @@
-"""A tf.data stream kept on disk, so that it can be gone through again in any order."""
+"""A stream of batches kept on disk, so that it can be gone through again in any order."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.batches import Parts, batches_of
 from wyner_keras.data.checks import check_whole
 from wyner_keras.data.file_rows import DiskRows
 from wyner_keras.data.rows import Rows, check_rows_array, small_in_memory
 from wyner_keras.received import received
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
-_INFINITE = -1  # tf.data.INFINITE_CARDINALITY
 _SHARE = 0.9  # of the free disk that a stream may fill
 
 
-def spool(dataset: tf.data.Dataset, count: int | None = None) -> tuple[Rows, Rows]:
+def spool(
+    dataset: Any,
+    count: int | None = None,
+    parts: Parts = (None, None),
+    channels_first: bool = False,
+) -> tuple[Rows, Rows]:
     """Stores of what a stream of batches (x, y) holds, gone through once.
 
     Args:
-        dataset: of batches `(x, y)`, each `(batch, ...)`.
+        dataset: of batches, as `batches_of` takes it.
         count: rows to take, at most; None for all.
+        parts: which parts of a batch are x and y; None where batches are `(x, y)`.
+        channels_first: whether images are `(batch, channels, h, w)`.
 
     Raises:
         ValueError: when it is no such stream, does not end, or does not fit on the disk.
@@ -37,20 +42,25 @@ def spool(dataset: tf.data.Dataset, count: int | None = None) -> tuple[Rows, Row
         >>> len(x), y.shape
         (3, (1,))
     """
-    _check(dataset, count)
+    if count is not None:
+        check_whole(count, "count", minimum=2)
+    batches = batches_of(dataset, parts, channels_first, endless=count is not None)
     with tempfile.TemporaryFile() as x_file, tempfile.TemporaryFile() as y_file:
         sides = _Spooled("x", x_file), _Spooled("y", y_file)
-        _fill(sides, dataset, count)
+        _fill(sides, batches, count)
         x, y = (side.rows() for side in sides)
     return x, y
 
 
-def _fill(sides: tuple[_Spooled, _Spooled], dataset: tf.data.Dataset, count: int | None) -> None:
+def _fill(
+    sides: tuple[_Spooled, _Spooled],
+    batches: Iterable[tuple[NDArray[Any], ...]],
+    count: int | None,
+) -> None:
     from tqdm import tqdm
 
     folder = tempfile.gettempdir()
     room, written = _SHARE * shutil.disk_usage(folder).free, 0
-    batches: Any = dataset.as_numpy_iterator()
     for batch in tqdm(batches, "Reading pairs", unit="batch", delay=3, leave=False):
         if len({len(np.atleast_1d(part)) for part in batch}) > 1:
             raise ValueError(
@@ -66,20 +76,6 @@ def _fill(sides: tuple[_Spooled, _Spooled], dataset: tf.data.Dataset, count: int
             )
         if sides[0].count == count:
             break
-
-
-def _check(dataset: Any, count: int | None) -> None:
-    spec: Any = getattr(dataset, "element_spec", None)
-    dense = isinstance(spec, tuple) and all(hasattr(part, "shape") for part in spec)
-    if not dense or len(spec) != 2 or any(part.shape.rank in (0, 1) for part in spec):
-        raise ValueError(
-            "dataset should be a tf.data.Dataset of batches (x, y), each (batch, ...). "
-            f"Received: {received(dataset)}"
-        )
-    if count is not None:
-        check_whole(count, "count", minimum=2)
-    elif dataset.cardinality().numpy() == _INFINITE:
-        raise ValueError("dataset should end, or `count` say where. Received: an infinite dataset")
 
 
 class _Spooled:
