@@ -127,7 +127,7 @@ dist: $(RELEASE_STAMP) ## wheel, sdist, SBOM and checksums of the last commit, t
 	then $(CFF_VENV)/bin/cffconvert --validate --infile CITATION.cff; \
 	else echo "cffconvert does not install here: CITATION.cff is not looked at" >&2; fi
 	$(RELEASE_BIN)/python release/smoke.py dist base
-	cd dist && sha256sum -- * > SHA256SUMS
+	cd dist && sha256sum -- wyner_keras-* > SHA256SUMS
 
 release: $(STAMP) dist ## dist, and each extra in an empty environment of its own (many minutes, gigabytes)
 	rm -rf build/tiny-bundle build/tiny-run
@@ -135,7 +135,7 @@ release: $(STAMP) dist ## dist, and each extra in an empty environment of its ow
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
 	$(RELEASE_BIN)/python release/smoke.py dist base sign bulk ray train export jax \
 		--bundle build/tiny-bundle --run build/tiny-run
-	cd dist && rm SHA256SUMS && sha256sum -- * > SHA256SUMS
+	cd dist && sha256sum -- wyner_keras-* > SHA256SUMS
 
 lock: ## resolve both requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --upgrade --no-annotate \
