@@ -15,6 +15,10 @@ SERVING_STAMP := $(SERVING_VENV)/.installed
 RAY_VENV ?= .venv-ray
 RAY_BIN := $(RAY_VENV)/bin
 RAY_STAMP := $(RAY_VENV)/.installed
+# MuData, Hugging Face's datasets and PyTorch, which nothing but their readers needs.
+READERS_VENV ?= .venv-readers
+READERS_BIN := $(READERS_VENV)/bin
+READERS_STAMP := $(READERS_VENV)/.installed
 # MultiVae's models need PyTorch.
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
@@ -32,7 +36,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray web test-web lint slow notebook lock clean
+.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -81,6 +85,9 @@ test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a no
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
 
+test-readers: $(READERS_STAMP) ## pairs from MuData, Hugging Face and PyTorch themselves, in .venv-readers
+	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs
+
 mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
 	rm -rf build/tiny-bundle build/tiny-run
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
@@ -122,12 +129,12 @@ lock: ## resolve both requirements.lock anew (needs uv)
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets install and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
+	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(READERS_VENV) $(WEB_VENV) serving/web/node_modules build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(READERS_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -161,6 +168,12 @@ $(SERVING_STAMP): pyproject.toml serving/kserve/pyproject.toml serving/kserve/re
 $(RAY_STAMP): pyproject.toml requirements.lock tests/wyner_serving/ray/requirements.txt | $(RAY_BIN)/pip
 	$(RAY_BIN)/pip install --disable-pip-version-check -c requirements.lock -e '.[ray]' \
 		-r tests/wyner_serving/ray/requirements.txt
+	@touch $@
+
+# mudata's pandas is older than that of requirements.lock.
+$(READERS_STAMP): pyproject.toml | $(READERS_BIN)/pip
+	$(READERS_BIN)/pip install --disable-pip-version-check \
+		-e '.[bulk,export,sign,mudata,datasets,torch]' hypothesis pytest pytest-xdist
 	@touch $@
 
 $(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip
