@@ -23,6 +23,7 @@ def eagerly(monkeypatch):
         compile_(self, *args, **settings)
 
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
+    monkeypatch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
 
 
 @pytest.fixture
