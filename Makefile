@@ -20,6 +20,10 @@ RELEASE_VENV ?= .venv-release
 RELEASE_BIN := $(RELEASE_VENV)/bin
 RELEASE_STAMP := $(RELEASE_VENV)/.installed
 CFF_VENV ?= .venv-cff
+# MuData, Hugging Face's datasets and PyTorch, which nothing but their readers needs.
+READERS_VENV ?= .venv-readers
+READERS_BIN := $(READERS_VENV)/bin
+READERS_STAMP := $(READERS_VENV)/.installed
 # MultiVae's models need PyTorch.
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
@@ -37,7 +41,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray web test-web lint slow notebook dist release lock clean
+.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -85,6 +89,9 @@ test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a no
 	rm -rf build/tiny-bundle
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
+
+test-readers: $(READERS_STAMP) ## pairs from MuData, Hugging Face and PyTorch themselves, in .venv-readers
+	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs
 
 mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
 	rm -rf build/tiny-bundle build/tiny-run
@@ -146,12 +153,12 @@ lock: ## resolve both requirements.lock anew (needs uv)
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove what the targets install and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(WEB_VENV) $(RELEASE_VENV) $(CFF_VENV) serving/web/node_modules build dist *.egg-info \
+	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(READERS_VENV) $(WEB_VENV) $(RELEASE_VENV) $(CFF_VENV) serving/web/node_modules build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(RELEASE_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(READERS_BIN)/pip $(RELEASE_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -189,6 +196,11 @@ $(RAY_STAMP): pyproject.toml requirements.lock tests/wyner_serving/ray/requireme
 
 $(RELEASE_STAMP): release/requirements.txt | $(RELEASE_BIN)/pip
 	$(RELEASE_BIN)/pip install --disable-pip-version-check -r release/requirements.txt
+
+# mudata's pandas is older than that of requirements.lock.
+$(READERS_STAMP): pyproject.toml | $(READERS_BIN)/pip
+	$(READERS_BIN)/pip install --disable-pip-version-check \
+		-e '.[bulk,export,sign,mudata,datasets,torch]' hypothesis pytest pytest-xdist
 	@touch $@
 
 $(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip

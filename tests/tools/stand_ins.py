@@ -86,11 +86,11 @@ def _array(values):
 
 
 try:
-    from torch import from_numpy as tensor
+    from torch import from_numpy
     from torch.utils.data import DataLoader, TensorDataset
 except ImportError:
 
-    class _Tensor:
+    class Tensor:
         """What a reader asks of a tensor; NumPy alone cannot read one that has a gradient."""
 
         def __init__(self, array, detached=False):
@@ -101,14 +101,14 @@ except ImportError:
             return len(self._array)
 
         def __getitem__(self, rows):
-            return _Tensor(self._array[rows])
+            return Tensor(self._array[rows])
 
         def __array__(self, dtype=None, copy=None):
             raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
 
         def detach(self):
             """The tensor without its gradient."""
-            return _Tensor(self._array, detached=True)
+            return Tensor(self._array, detached=True)
 
         def cpu(self):
             """The tensor in memory."""
@@ -119,9 +119,9 @@ except ImportError:
             assert self._detached
             return self._array
 
-    def tensor(array):
+    def from_numpy(array):
         """A tensor of an array."""
-        return _Tensor(array)
+        return Tensor(array)
 
     class TensorDataset:
         """Tensors whose rows go together."""
@@ -146,4 +146,4 @@ except ImportError:
                 yield list(self.dataset[slice(start, start + self.batch_size)])
 
 
-__all__ = ["AnnData", "DataLoader", "Dataset", "MuData", "TensorDataset", "tensor"]
+__all__ = ["AnnData", "DataLoader", "Dataset", "MuData", "TensorDataset", "from_numpy"]

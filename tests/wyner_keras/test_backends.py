@@ -11,6 +11,7 @@ import pytest
 from on_backend import LOSSES, answers, asked
 
 import wyner_keras as wk
+from wyner_keras.backend import pushed_forward
 
 TOOL = Path(__file__).parents[1] / "tools/on_backend.py"
 
@@ -59,3 +60,10 @@ def test_another_backend_is_refused_by_name():
 def test_every_layer_is_built_before_it_is_trained(make_model):
     stage = wk.Stage(make_model(), wk.losses.Joint())
     assert [layer.name for layer in stage._flatten_layers() if not layer.built] == []
+
+
+def test_what_is_rounded_moves_with_nothing():
+    """Columns that are all counts or categories are: a flow that reads them starts all the same."""
+    at = keras.ops.convert_to_tensor(np.array([[0.2, 1.7]], "f"))
+    moved = pushed_forward(keras.ops.round, at, keras.ops.ones_like(at))
+    np.testing.assert_array_equal(moved, np.zeros((1, 2)))

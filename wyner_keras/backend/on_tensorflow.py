@@ -41,7 +41,8 @@ def pushed_forward(function: Callable[[Tensor], Tensor], at: Tensor, tangents: T
     """The derivative of a function at a point along tangents, of the shape of its value."""
     with tf.autodiff.ForwardAccumulator(at, tangents) as accumulator:
         value = function(at)
-    return accumulator.jvp(value)
+    # Whole numbers that are rounded to move with nothing.
+    return accumulator.jvp(value, tf.UnconnectedGradients.ZERO)
 
 
 def value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:

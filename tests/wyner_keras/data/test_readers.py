@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csc_matrix, csr_matrix
-from stand_ins import AnnData, DataLoader, Dataset, MuData, TensorDataset, tensor
+from stand_ins import AnnData, DataLoader, Dataset, MuData, TensorDataset, from_numpy
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
@@ -255,7 +255,7 @@ def test_a_data_loader_is_read_once_with_images_as_pytorch_has_them(small, monke
     monkeypatch.setattr("wyner_keras.data.rows.SMALL", small)
     images = np.random.default_rng(0).random((7, 3, 9, 8), dtype="f")
     rows = np.random.default_rng(1).normal(size=(7, 2)).astype("f")
-    loader = DataLoader(TensorDataset(tensor(images), tensor(rows)), batch_size=3)
+    loader = DataLoader(TensorDataset(from_numpy(images), from_numpy(rows)), batch_size=3)
     pairs = Pairs.from_dataset(loader, channels_first=True)
     x, y = pairs.arrays()
     np.testing.assert_array_equal(x, np.moveaxis(images, 1, -1))
@@ -267,7 +267,7 @@ def test_a_data_loader_is_read_once_with_images_as_pytorch_has_them(small, monke
 
 def test_parts_of_batches_are_chosen_by_place_or_name():
     x, y, label = np.eye(4, dtype="f"), np.ones((4, 2)) * np.arange(4)[:, None], np.arange(4)
-    loader = DataLoader(TensorDataset(*map(tensor, (x, y, label))), batch_size=2)
+    loader = DataLoader(TensorDataset(*map(from_numpy, (x, y, label))), batch_size=2)
     named = ({"left": each, "label": 0, "right": each + 1} for each in (x, x))
     for pairs in (
         Pairs.from_dataset(loader, x=1, y=0, count=3),
@@ -305,7 +305,11 @@ def ragged():
         (lambda: [(np.eye(2), [["a"], ["b"]])], {}, "y should be real numbers"),
         (lambda: [(np.eye(2), [[1], [2, 3]])], {}, "y should be an array .batch, ...."),
         (lambda: [(np.eye(2), np.eye(2))], {"x": 0, "y": 2}, "should have the parts"),
-        (lambda: TensorDataset(tensor(np.eye(2)), tensor(np.eye(2))), {}, "PyTorch's DataLoader"),
+        (
+            lambda: TensorDataset(from_numpy(np.eye(2)), from_numpy(np.eye(2))),
+            {},
+            "PyTorch's DataLoader",
+        ),
         (lambda: (each for each in ()), {}, "Received: an empty dataset"),
     ],
 )
