@@ -91,7 +91,7 @@ test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a no
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
 
 test-readers: $(READERS_STAMP) ## pairs from MuData, Hugging Face and PyTorch themselves, in .venv-readers
-	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs
+	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs/test_readers.py
 
 mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
 	rm -rf build/tiny-bundle build/tiny-run
