@@ -140,7 +140,7 @@ release: $(STAMP) dist ## dist, and each extra in an empty environment of its ow
 	rm -rf build/tiny-bundle build/tiny-run
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
-	$(RELEASE_BIN)/python release/smoke.py dist base sign bulk ray train export jax \
+	$(RELEASE_BIN)/python release/smoke.py dist base sign bulk ray train export jax pandas mudata datasets torch \
 		--bundle build/tiny-bundle --run build/tiny-run
 	cd dist && sha256sum -- wyner_keras-* > SHA256SUMS
 

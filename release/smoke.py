@@ -19,6 +19,24 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[1]
 _BULK = "wyner bulk {bundle} --task generate_pairs --count 5 --output pairs"
+_READ = "python -c 'import numpy as np, wyner_keras as wk; {}'"
+_FRAME = _READ.format(
+    "import pandas; frame = pandas.DataFrame(dict(a=[1.5, 2, 3], b=[0.5, 1, 2])); "
+    'print(wk.Pairs.from_frame(frame, x=["a"], y=["b"]))'
+)
+_MUDATA = _READ.format(
+    "import anndata, mudata; cells = anndata.AnnData(np.eye(4) + 0.5); "
+    "data = mudata.MuData(dict(a=cells, b=cells.copy())); "
+    'print(wk.Pairs.from_mudata(data, "a", "b"))'
+)
+_DATASETS = _READ.format(
+    "import datasets; rows = datasets.Dataset.from_dict(dict(a=[[1.5, 2]] * 3, b=[[0.5]] * 3)); "
+    'print(wk.Pairs.from_dataset(rows, x="a", y="b"))'
+)
+_TORCH = _READ.format(
+    "import torch; from torch.utils import data; rows = torch.rand(6, 3); "
+    "print(wk.Pairs.from_dataset(data.DataLoader(data.TensorDataset(rows, 1 - rows))))"
+)
 # What has to succeed, one after the other, in one folder.
 CHECKS = {
     "base": (
@@ -34,9 +52,14 @@ CHECKS = {
     ),
     "export": ("wyner export {run} --out bundle", "wyner export --verify bundle"),
     "jax": ("wyner train --data digits --quick --no-evaluate --out run",),
+    "pandas": (_FRAME,),
+    "mudata": (_MUDATA,),
+    "datasets": (_DATASETS,),
+    "torch": (_TORCH,),
 }
 # Keras' backend of those extras that have Keras.
-_BACKENDS = {"train": "tensorflow", "export": "tensorflow", "jax": "jax"}
+_READERS = ("pandas", "mudata", "datasets", "torch")
+_BACKENDS = {"jax": "jax", **dict.fromkeys(("train", "export", *_READERS), "tensorflow")}
 
 
 def main() -> None:
