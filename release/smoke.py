@@ -30,8 +30,8 @@ _MUDATA = _READ.format(
     'print(wk.Pairs.from_mudata(data, "a", "b"))'
 )
 _DATASETS = _READ.format(
-    "import datasets; rows = datasets.Dataset.from_dict(dict(a=[[1.5, 2]] * 3, b=[[0.5]] * 3)); "
-    'print(wk.Pairs.from_dataset(rows, x="a", y="b"))'
+    "import datasets; columns = dict(a=[[1.5, 2], [2, 3.5], [0.5, 1]], b=[[0.5], [1.5], [2.5]]); "
+    'print(wk.Pairs.from_dataset(datasets.Dataset.from_dict(columns), x="a", y="b"))'
 )
 _TORCH = _READ.format(
     "import torch; from torch.utils import data; rows = torch.rand(6, 3); "
