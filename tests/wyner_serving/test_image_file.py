@@ -2,7 +2,6 @@
 
 import logging
 import os
-import signal
 import socket
 import struct
 import zlib
@@ -21,18 +20,7 @@ _NOISE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "GIF")
 
 
-@pytest.fixture(autouse=True)
-def no_hang():
-    """A reader that waits for ever fails instead."""
-
-    def stop(*_):
-        raise BaseException("the reader hangs")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 def _chunk(kind, content):

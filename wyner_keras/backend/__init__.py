@@ -11,40 +11,16 @@ from typing import TYPE_CHECKING
 import keras
 
 if TYPE_CHECKING or keras.backend.backend() == "tensorflow":
-    from wyner_keras.backend.on_tensorflow import (
-        JITS_BY_DEFAULT,
-        WIDEST,
-        StepByBackend,
-        argmax,
-        compiled,
-        in_pipeline,
-        pushed_forward,
-        value_and_gradient,
-    )
+    from wyner_keras.backend import on_tensorflow as _chosen
 elif keras.backend.backend() == "jax":
-    from wyner_keras.backend.on_jax import (
-        JITS_BY_DEFAULT,
-        WIDEST,
-        StepByBackend,
-        argmax,
-        compiled,
-        in_pipeline,
-        pushed_forward,
-        value_and_gradient,
-    )
+    from wyner_keras.backend import on_jax as _chosen
 else:
     raise ImportError(
         "Keras' backend should be tensorflow or jax: set KERAS_BACKEND. "
         f"Received: {keras.backend.backend()}"
     )
 
-__all__ = [
-    "JITS_BY_DEFAULT",
-    "WIDEST",
-    "StepByBackend",
-    "argmax",
-    "compiled",
-    "in_pipeline",
-    "pushed_forward",
-    "value_and_gradient",
-]
+JITS_BY_DEFAULT, WIDEST = _chosen.JITS_BY_DEFAULT, _chosen.WIDEST
+StepByBackend = _chosen.StepByBackend
+argmax, compiled, in_pipeline = _chosen.argmax, _chosen.compiled, _chosen.in_pipeline
+pushed_forward, value_and_gradient = _chosen.pushed_forward, _chosen.value_and_gradient

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import signal
 
 import numpy as np
 import pytest
@@ -14,18 +13,7 @@ from wyner_keras.data.folder import read_folder
 _NOISE = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def no_hang():
-    """A reader that waits for ever fails instead."""
-
-    def stop(*_):
-        raise BaseException("the reader hangs")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
+pytestmark = pytest.mark.usefixtures("no_hang")
 
 
 def _read(*paths, shape=(2, 3, 1)):
