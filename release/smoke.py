@@ -118,7 +118,7 @@ def _install(extra: str, wheel: Path, environment: Path) -> None:
     quiet = ("--quiet", "--disable-pip-version-check")
     name, version = "wyner-keras", wheel.stem.split("-")[1]
     # By name and not by path, so that no path of this machine is kept in the environment.
-    folder = ("--no-deps", "--no-index", "--find-links", str(wheel.parent))
+    folder = ("--no-deps", "--no-index", "-f", str(wheel.parent))
     _carry_out(*pip, *quiet, *folder, f"{name}=={version}")
     asked = name if extra == "base" else f"{name}[{extra}]"
     _carry_out(*pip, *quiet, "-c", str(_ROOT / "requirements.lock"), f"{asked}=={version}")
