@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras import ops
 
 from wyner_keras.backend import workers
 from wyner_keras.files import whole
@@ -72,11 +74,11 @@ class Backup(keras.callbacks.Callback):
     """Keep what a `fit` has reached after every epoch; one that is interrupted goes on from there.
 
     As `keras.callbacks.BackupAndRestore`, and it ends as if nothing had happened: random states
-    and the history are kept too, and each file is there whole or not at all.
+    and the history are kept too, in one file that is there whole or not at all.
 
     Args:
-        path: of a JSON file of notes, beside which weights lie until the end of the `fit`. Of
-            several workers all read it, and the first writes.
+        path: of an npz file, there until the end of the `fit`. Of several workers all read it, and
+            the first writes.
 
     Attributes:
         history: one list a metric, earlier epochs included.
@@ -87,8 +89,12 @@ class Backup(keras.callbacks.Callback):
         self.path = path
         self.history: dict[str, list[float]] = {}
 
-    def _weights(self, epoch: int) -> Path:
-        return self.path.with_name(f"{self.path.stem}.{epoch}.weights.h5")
+    def _variables(self) -> list[Any]:
+        """Weights, random states and the optimizer's, in a fixed order."""
+        optimizer = self.model.optimizer
+        if not optimizer.built:
+            optimizer.build(self.model.trainable_variables)
+        return [*self.model.variables, *optimizer.variables]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Go on where an earlier `fit` was interrupted, if one was.
@@ -98,17 +104,17 @@ class Backup(keras.callbacks.Callback):
         """
         self.history = {}
         try:
-            notes = json.loads(check_regular(self.path).read_text()) if self.path.exists() else {}
+            notes, values = self._kept()
             epoch = notes.get("epoch")
-        except Exception as error:
+        except Exception as error:  # a damaged file fails in its zip, its arrays or its JSON
             raise _damaged(self.path, error) from error
         workers.agree("backup in the folder", epoch)
         if not notes:
             return
         try:
             with workers.apart(self.model):
-                self.model.load_weights(check_regular(self._weights(notes["epoch"])))
-                _restore(self.model, notes["random"])
+                for variable, value in zip(self._variables(), values, strict=True):
+                    variable.assign(value)
             self.history = {name: [*map(float, of)] for name, of in notes["history"].items()}
             # Where Keras' own callback puts it.
             self.model._initial_epoch = epoch
@@ -117,24 +123,29 @@ class Backup(keras.callbacks.Callback):
         except Exception as error:
             raise _damaged(self.path, error) from error
 
+    def _kept(self) -> tuple[dict[str, Any], list[np.ndarray]]:
+        """Notes and the variables' values; none where nothing was kept."""
+        if not self.path.exists():
+            return {}, []
+        with (
+            check_regular(self.path).open("rb") as file,  # which NumPy leaves open if it fails
+            np.load(file, allow_pickle=False) as kept,
+        ):
+            notes = json.loads(str(kept["notes"]))
+            return notes, [kept[f"arr_{place}"] for place in range(len(kept.files) - 1)]
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Write weights, then the notes that name them; then earlier weights may go."""
+        """Write notes and values, in place of the epoch's before."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         if not workers.worker().first:
             return
-        states = [variable.numpy().tolist() for variable in _random_states(self.model)]
-        notes = {"epoch": epoch + 1, "random": states, "history": self.history}
-        with whole(self._weights(epoch + 1)) as temporary, workers.apart(self.model):
-            self.model.save_weights(temporary)
-        with whole(self.path) as temporary:
-            temporary.write_text(json.dumps(notes))
-        self._weights(epoch).unlink(missing_ok=True)
+        notes = json.dumps({"epoch": epoch + 1, "history": self.history})
+        with whole(self.path) as temporary, workers.apart(self.model):
+            values = [ops.convert_to_numpy(variable.value) for variable in self._variables()]
+            np.savez(temporary, *values, notes=np.array(notes))
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         """Leave nothing behind."""
-        if not workers.worker().first:
-            return
-        self.path.unlink(missing_ok=True)
-        for weights in self.path.parent.glob(f"{self.path.stem}.*.weights.h5"):
-            weights.unlink()
+        if workers.worker().first:
+            self.path.unlink(missing_ok=True)

@@ -26,8 +26,8 @@ class KeepLastGood(keras.callbacks.Callback):
     A stage adds one to every `fit` that has none.
 
     Args:
-        path: file for the last good weights (`*.weights.h5`), replaced by rename after every good
-            epoch, by the first of several workers; None keeps them in memory only.
+        path: file for the last good weights (`*.weights.h5`), written once a loss was not finite,
+            by the first of several workers; None puts them back into the model alone.
 
     Raises:
         TrainingDiverged: at the end of the `fit` whose loss was not finite.
@@ -62,18 +62,20 @@ class KeepLastGood(keras.callbacks.Callback):
         if self._bad is not None:
             return
         self._good, self._good_epoch = self.model.get_weights(), epoch + 1
-        if self.path is not None and workers.worker().first:
-            with whole(self.path) as temporary, workers.apart(self.model):
-                self.model.save_weights(temporary)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Restore and raise, if the loss was not finite."""
+        """Restore, keep and raise, if the loss was not finite."""
         if self._bad is None:
             return
         batch, loss = self._bad
         if self._good is not None:
             self.model.set_weights(self._good)
-        kept = f"; they are also in {self.path}" if self.path and self._good_epoch else ""
+        kept = ""
+        if self.path is not None and self._good_epoch:
+            kept = f"; they are also in {self.path}"
+            if workers.worker().first:
+                with whole(self.path) as temporary, workers.apart(self.model):
+                    self.model.save_weights(temporary)
         message = (
             f"The loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}. Training "
             f"stopped, and the weights from after {self._good_epoch} good epochs are back in the "

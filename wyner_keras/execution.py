@@ -6,7 +6,8 @@ from typing import Any
 
 from wyner_keras.backend import JITS_BY_DEFAULT
 
-# Steps up to which tracing takes longer than they do, and from which XLA's compiling pays.
+# Steps up to which tracing takes longer than they do, and from which XLA's compiling pays, as does
+# to trace a step once more for several in one execution.
 _ONE_BY_ONE, _COMPILED = 20, 400
 _MOST_STEPS = 40  # of one execution of a graph
 
@@ -35,7 +36,7 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
     return {
         "run_eagerly": False,
         "jit_compile": JITS_BY_DEFAULT or (jit_compile and total >= _COMPILED),
-        "steps_per_execution": _steps_per_execution(steps),
+        "steps_per_execution": _steps_per_execution(steps) if total >= _COMPILED else 1,
     }
 
 

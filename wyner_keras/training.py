@@ -199,7 +199,7 @@ def _carry_out(
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         checkpoint = folder / f"{settings.name}.weights.h5"
-        backup = checkpoints.Backup(folder / f"{settings.name}.backup.json")
+        backup = checkpoints.Backup(folder / f"{settings.name}.backup.npz")
         callbacks.append(backup)
     callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
     batch_size = _batch_size(settings.batch_size, len(pairs))

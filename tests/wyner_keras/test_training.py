@@ -1,6 +1,7 @@
 """`train` from the codecs to the last stage, with tiny networks that run eagerly."""
 
 import dataclasses
+import io
 
 import keras
 import numpy as np
@@ -125,9 +126,40 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
     assert found.shared_nats == whole.shared_nats
     assert weights(found.model) == weights(whole.model)
     # Nothing of the interruptions is left.
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "model.keras", "progress.json", *(f"{name}.weights.h5" for name in NAMES[1:])
-    }  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "progress.json"}
+
+
+def test_a_damaged_backup_is_refused_by_name_and_stays(vectors, tmp_path, monkeypatch):
+    compute, seen = losses.Joint.__call__, []
+
+    def interrupted(self, *given, **more):
+        seen.append(1)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return compute(self, *given, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(losses.Joint, "__call__", interrupted)
+        wk.train(vectors, TINY, folder=tmp_path, verbose=0)
+    backup = tmp_path / "joint.backup.npz"
+    kept = backup.read_bytes()
+    rng = np.random.default_rng(0)
+    changed = np.frombuffer(kept, np.uint8).copy()
+    changed[len(kept) // 2] ^= 1  # inside an array
+    fewer = io.BytesIO()
+    with np.load(backup) as arrays:
+        np.savez(fewer, notes=arrays["notes"])
+    for damaged in (
+        changed.tobytes(),
+        kept[: len(kept) // 2],
+        rng.bytes(99),
+        fewer.getvalue(),
+        b"",
+    ):
+        backup.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"joint\.backup\.npz should hold what training has"):
+            wk.train(vectors, TINY, folder=tmp_path, verbose=0)
+        assert backup.read_bytes() == damaged
 
 
 def test_a_finished_training_is_taken_up_without_training(whole, vectors, tmp_path, monkeypatch):

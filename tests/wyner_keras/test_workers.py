@@ -195,7 +195,7 @@ def test_workers_train_the_codec_that_one_process_trains(run):
 @pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_worker_stops_the_others_and_the_command_goes_on(run, tmp_path, killed):
-    kept = tmp_path / "run.partial/checkpoints/joint.backup.json"
+    kept = tmp_path / "run.partial/checkpoints/joint.backup.npz"
     with started(tmp_path, 2, "--kinds", "y.b=count") as processes:
         while not kept.exists():
             assert [process.poll() for process in processes] == [None, None], said(tmp_path, 0)
