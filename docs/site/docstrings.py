@@ -16,4 +16,6 @@ class Examples(Extension):
         if obj.is_alias or obj.docstring is None:
             return
         value = obj.docstring.value
-        obj.docstring.value = re.sub(r"^Example:(?=\n +>>>)", "Examples:", value, flags=re.MULTILINE)
+        obj.docstring.value = re.sub(
+            r"^Example:(?=\n +>>>)", "Examples:", value, flags=re.MULTILINE
+        )

@@ -48,9 +48,7 @@ def each_link(markdown: str, change: Callable[[str], str]) -> str:
         text = _LINK.sub(changed, found[1][1:]) if found[1].startswith("[![") else found[1][1:]
         return f"{found[1][0]}{text}({change(found[2])})"
 
-    return "\n".join(
-        _LINK.sub(changed, line) if text else line for line, text in prose(markdown)
-    )
+    return "\n".join(_LINK.sub(changed, line) if text else line for line, text in prose(markdown))
 
 
 def targets(page: str) -> list[tuple[str, str]]:
@@ -152,5 +150,7 @@ def sources(pages: list[str]) -> set[str]:
 
 def pages() -> list[str]:
     """Every page of the site that somebody wrote, by its path from the root."""
-    own = [each for each in (ROOT / "docs").rglob("*.md") if is_page(each.relative_to(ROOT).as_posix())]
+    own = [
+        each for each in (ROOT / "docs").rglob("*.md") if is_page(each.relative_to(ROOT).as_posix())
+    ]
     return sorted([*(each.relative_to(ROOT).as_posix() for each in own), *ELSEWHERE])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -32,11 +33,16 @@ def file_of(module: str) -> Path:
     return stub if stub.exists() else path / "__init__.py"
 
 
+@functools.cache
+def _statements(path: Path) -> list[ast.stmt]:
+    return ast.parse(path.read_text(encoding="utf-8")).body
+
+
+@functools.cache
 def public(module: str) -> dict[str, str]:
     """By public name of a module where it is defined, "wyner_keras.side.Side" say; no modules."""
-    tree = ast.parse(file_of(module).read_text(encoding="utf-8"))
     origins, own, listed = {}, [], None
-    for node in tree.body:
+    for node in _statements(file_of(module)):
         if isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
@@ -55,7 +61,7 @@ def public(module: str) -> dict[str, str]:
 def _origin(where: str) -> str:
     """Where a name is defined that packages may hand on."""
     module, _, name = where.rpartition(".")
-    for node in ast.parse(file_of(module).read_text(encoding="utf-8")).body:
+    for node in _statements(file_of(module)):
         if isinstance(node, ast.ImportFrom) and name in [alias.name for alias in node.names]:
             return _origin(f"{node.module}.{name}")
     return where
@@ -69,7 +75,7 @@ def _is_module(name: str) -> bool:
 def documented(where: str) -> bool:
     """Whether a class or a function has a docstring; a constant is told by its value."""
     module, _, name = where.rpartition(".")
-    for node in ast.parse(file_of(module).read_text(encoding="utf-8")).body:
+    for node in _statements(file_of(module)):
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
             return bool(ast.get_docstring(node))
     return True

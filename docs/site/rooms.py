@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
@@ -74,9 +75,14 @@ def room_of(module: str) -> str:
     return _OF_MODULE.get(parts[0], parts[0])
 
 
+@functools.cache
+def _statements(path: Path) -> list[ast.stmt]:
+    return ast.parse(path.read_text(encoding="utf-8")).body
+
+
 def _imports(path: Path, known: dict[str, Path], later: bool) -> Iterator[str]:
     """Modules of the project that a file imports: when it is imported itself, or later too."""
-    pending: list[ast.AST] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    pending: list[ast.AST] = list(_statements(path))
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Import):
@@ -88,7 +94,10 @@ def _imports(path: Path, known: dict[str, Path], later: bool) -> Iterator[str]:
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         elif later or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            pending.extend(ast.iter_child_nodes(node))
+            # Expressions hold no imports.
+            pending.extend(
+                each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)
+            )
 
 
 def arrows(later: bool = False) -> dict[str, set[str]]:
