@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import os
 from collections.abc import Iterator
 
@@ -21,7 +22,7 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 def page() -> str:
     """Usage, what is said, options and examples of every command, as Markdown."""
     before = os.environ.get("COLUMNS")
-    os.environ["COLUMNS"] = "90"
+    os.environ["COLUMNS"] = "80"
     try:
         return "\n".join(line for name, parser in parsers().items() for line in _of(name, parser))
     finally:
@@ -55,12 +56,13 @@ def _called(action: argparse.Action) -> str:
     names = action.option_strings or [""]
     more = " …" if action.nargs in ("+", "*") else ""
     text = ", ".join(f"{name}{shown}{more}".strip() for name in names)
-    return f"`{text}`".replace("|", "\\|")
+    return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
 def _plain(text: str) -> str:
-    """Text in which Markdown finds nothing to change."""
-    text = " ".join(text.split()).replace("%%", "%")
-    for character in "\\*_<>|[]`":
-        text = text.replace(character, f"\\{character}")
-    return text
+    """Text in which Markdown finds nothing to change but code between backticks."""
+    parts = " ".join(text.split()).replace("%%", "%").split("`")
+    for place in range(0, len(parts), 2):
+        for character in "\\*_<>|[]":
+            parts[place] = parts[place].replace(character, f"\\{character}")
+    return "`".join(parts)

@@ -74,7 +74,10 @@ def _formula(text: str, display: str) -> str:
 
 def _source(path: str) -> str:
     """A page that shows a file, its lines numbered, or lists a folder."""
-    head = f"---\ntitle: {posixpath.basename(path)}\nsearch:\n  exclude: true\n---\n\n# {path}\n\n"
+    head = (
+        f"---\ntitle: {posixpath.basename(path)}\nsearch:\n  exclude: true\n"
+        f"hide: [navigation, toc]\n---\n\n# {path}\n\n"
+    )
     if (links.ROOT / path).is_dir():
         return head + "".join(f"- [{name}]({name}.md)\n" for name in links.listed(path))
     try:

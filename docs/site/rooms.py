@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
@@ -52,6 +51,7 @@ _LINES = {
 _OF_MODULE = {module: room for room, modules in ROOMS.items() for module in modules}
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the project by its name."""
     found = {}
@@ -76,21 +76,18 @@ def room_of(module: str) -> str:
 
 
 @functools.cache
-def _statements(path: Path) -> list[ast.stmt]:
-    return ast.parse(path.read_text(encoding="utf-8")).body
-
-
-def _imports(path: Path, known: dict[str, Path], later: bool) -> Iterator[str]:
+def _imports(path: Path, later: bool) -> frozenset[str]:
     """Modules of the project that a file imports: when it is imported itself, or later too."""
-    pending: list[ast.AST] = list(_statements(path))
+    known, found = modules(), set[str]()
+    pending: list[ast.AST] = list(ast.parse(path.read_text(encoding="utf-8")).body)
     while pending:
         node = pending.pop()
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name in known)
+            found.update(alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
-                found = (f"{node.module}.{alias.name}", str(node.module))
-                yield from [each for each in found if each in known][:1]
+                named = (f"{node.module}.{alias.name}", str(node.module))
+                found.update([each for each in named if each in known][:1])
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             continue
         elif later or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -98,15 +95,15 @@ def _imports(path: Path, known: dict[str, Path], later: bool) -> Iterator[str]:
             pending.extend(
                 each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr)
             )
+    return frozenset(found)
 
 
 def arrows(later: bool = False) -> dict[str, set[str]]:
     """By room the rooms that it imports, with those that it imports later, inside a function."""
-    known = modules()
-    found: dict[str, set[str]] = {room_of(module): set() for module in known}
-    for module, path in known.items():
+    found: dict[str, set[str]] = {room_of(module): set() for module in modules()}
+    for module, path in modules().items():
         room = room_of(module)
-        found[room] |= {room_of(each) for each in _imports(path, known, later)} - {room}
+        found[room] |= {room_of(each) for each in _imports(path, later)} - {room}
     return found
 
 

@@ -242,11 +242,23 @@ def test_equations_stand_beside_code():
         links.line_of("wyner_keras/losses/joint.py", "Joint.there")
 
 
-def test_lists_within_lists_are_indented_by_four():
-    """Fewer is a list to GitHub and a paragraph to mkdocs."""
+def test_lists_are_lists_to_mkdocs_too():
+    """Within lists by four spaces; after a paragraph of an item a line free; no code behind one."""
     for page in PAGES:
+        before, free, listed, wide = "", True, False, False
         for line, is_prose in links.prose((ROOT / page).read_text(encoding="utf-8")):
-            assert not is_prose or not re.match(r" {1,3}(?:[-*]|\d+\.) ", line), (page, line)
+            if not is_prose or not line.strip():
+                before, free = "", True
+                continue
+            item = re.match(r"( *)(?:[-*]|\d+\.) ", line)
+            assert not item or len(item[1]) % 4 == 0, (page, line)
+            paragraph = before.startswith("    ") and not re.match(r" *(?:[-*]|\d+\.) ", before)
+            assert not (item and not item[1] and paragraph and wide), (page, line)
+            assert not (listed and free and LINE.match(line)), (page, line)
+            listed = bool(item) or (listed and line.startswith("  "))
+            # Whether the paragraph that this line is of begins with four spaces.
+            wide = line.startswith("    ") and not item if free else bool(before) and wide
+            before, free = line, False
 
 
 def test_every_public_name_is_on_a_page():
@@ -284,7 +296,7 @@ def test_the_page_of_commands_has_every_option():
     for name, parser in commands.parsers().items():
         assert f"## {name}\n" in page
         for option in parser._option_string_actions:
-            assert option in ("-h", "--help") or f"`{option}" in page.replace("\\", "")
+            assert option in ("-h", "--help") or re.search(f"(<code>|, ){option}", page)
 
 
 def test_settings_have_the_defaults_that_their_page_says():
@@ -352,7 +364,8 @@ assert label_map("minus-one", range(10))[0] == 9
 assert wk.evaluate(model, wk.Pairs(x, y), verbose=False)["offset_y"] > 0
 path = wyner_export.write_bundle(model, pathlib.Path(sys.argv[1]))
 assert Bundle.load(path).latent_entries["z"]["family"] == "switches"
-assert len(np.load(path / "weights.npz").files) == len(model.weights)
+weights = np.load(path / "weights.npz").files
+assert len(weights) == sum(len(side.weights) for side in model.sides)
 """
 
 
