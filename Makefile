@@ -24,6 +24,10 @@ CFF_VENV ?= .venv-cff
 READERS_VENV ?= .venv-readers
 READERS_BIN := $(READERS_VENV)/bin
 READERS_STAMP := $(READERS_VENV)/.installed
+# mkdocs and what it needs to read the sources; no TensorFlow.
+DOCS_VENV ?= .venv-docs
+DOCS_BIN := $(DOCS_VENV)/bin
+DOCS_STAMP := $(DOCS_VENV)/.installed
 # MultiVae's models need PyTorch.
 PEERS_VENV ?= .venv-peers
 PEERS_BIN := $(PEERS_VENV)/bin
@@ -41,7 +45,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook dist release lock clean
+.PHONY: help setup types demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -104,19 +108,28 @@ mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minut
 licences: $(STAMP) ## the licences of all that is installed
 	$(BIN)/python tests/tools/licences.py
 
-lint: $(STAMP) ## ruff and mypy
+lint: $(STAMP) types ## ruff and mypy
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	mkdir -p build/types
-	ln -sfn ../../export build/types/wyner_export
-	ln -sfn ../../serving build/types/wyner_serving
 	$(BIN)/mypy
+
+# Folders whose names are not those of their packages, by the packages' names.
+types:
+	@mkdir -p build/types
+	@ln -sfn ../../export build/types/wyner_export
+	@ln -sfn ../../serving build/types/wyner_serving
 
 slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 notebook: $(STAMP) ## execute the notebook again, in place, on the digits
 	WYNER_NOTEBOOK_SIZE=digits $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
+
+docs: $(DOCS_STAMP) types ## the pages as one site in build/site, strictly: links, anchors, public names
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/python -m mkdocs build --strict
+
+docs-serve: $(DOCS_STAMP) types ## the same on http://127.0.0.1:8000, built anew at each change
+	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/python -m mkdocs serve
 
 web: $(STAMP) $(WEB_MODULES) ## the browser page, of BUNDLE=path or the newest runs/*-bundle
 	@$(BIN)/python -m wyner_serving.web.assemble $(if $(BUNDLE),--bundle "$(BUNDLE)")
@@ -144,21 +157,24 @@ release: $(STAMP) dist ## dist, and each extra in an empty environment of its ow
 		--bundle build/tiny-bundle --run build/tiny-run
 	cd dist && sha256sum -- wyner_keras-* > SHA256SUMS
 
-lock: ## resolve both requirements.lock anew (needs uv)
+lock: ## resolve every requirements.lock anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --extra dev --upgrade --no-annotate \
 		--no-header --quiet \
 		--output-file requirements.lock pyproject.toml
 	cd serving/kserve && uv pip compile --universal --python-version 3.11 --all-extras --upgrade \
 		--no-annotate --no-header --quiet --no-emit-package wyner-keras \
 		--output-file requirements.lock pyproject.toml
+	uv pip compile --universal --python-version 3.11 --extra docs --upgrade --no-annotate \
+		--no-header --quiet \
+		--output-file docs/requirements.lock pyproject.toml
 
 clean: ## remove what the targets install and caches; runs/ stays
-	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(READERS_VENV) $(WEB_VENV) $(RELEASE_VENV) $(CFF_VENV) serving/web/node_modules build dist *.egg-info \
+	rm -rf $(VENV) $(SERVING_VENV) $(RAY_VENV) $(READERS_VENV) $(DOCS_VENV) $(WEB_VENV) $(RELEASE_VENV) $(CFF_VENV) serving/web/node_modules build dist *.egg-info \
 		.hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is what venv writes last: where it exists, the environment is whole.
-$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(READERS_BIN)/pip $(RELEASE_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
+$(BIN)/pip $(SERVING_BIN)/pip $(RAY_BIN)/pip $(READERS_BIN)/pip $(DOCS_BIN)/pip $(RELEASE_BIN)/pip $(PEERS_BIN)/pip: %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { \
 		echo "Python 3.11 to 3.13 is needed, but there is no '$(PYTHON)'. Name one: make PYTHON=python3.12" >&2; \
 		exit 1; }
@@ -201,6 +217,11 @@ $(RELEASE_STAMP): release/requirements.txt | $(RELEASE_BIN)/pip
 $(READERS_STAMP): pyproject.toml | $(READERS_BIN)/pip
 	$(READERS_BIN)/pip install --disable-pip-version-check \
 		-e '.[bulk,export,sign,mudata,datasets,torch]' hypothesis pytest pytest-xdist
+	@touch $@
+
+$(DOCS_STAMP): pyproject.toml docs/requirements.lock | $(DOCS_BIN)/pip
+	$(DOCS_BIN)/pip install --disable-pip-version-check -r docs/requirements.lock
+	$(DOCS_BIN)/pip install --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(PEERS_STAMP): experiments/peers/requirements.lock | $(PEERS_BIN)/pip
