@@ -13,7 +13,15 @@ import keras
 
 from wyner_keras.data import Pairs
 from wyner_keras.execution import execution
-from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement, SelfTraining
+from wyner_keras.losses import (
+    Alignment,
+    Joint,
+    Marginal,
+    Matching,
+    Refinement,
+    SelfTraining,
+    Widening,
+)
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 from wyner_keras.side import Side
@@ -36,6 +44,7 @@ _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
     SelfTraining: {"expert": 4, "reader": 4},
     Joint: {"expert": 2.5, "posterior": 3, "decoder": 4.5},
+    Widening: {"expert": 3, "posterior": 3, "decoder": 3},
     Matching: {"velocity": 3},
     Marginal: {"expert": 1, "reader": 3, "posterior": 2, "decoder": 2},
     Refinement: {"expert": 1, "posterior": 1, "decoder": 4.5, "reader": 1, "flow": 2, "codec": 1},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -266,13 +267,21 @@ class WynerModel(keras.Model, Tasks):
         partners = ops.reshape(batch["partners"], (-1, *(1,) * (len(joint.shape) - 1)))
         return [ops.where(partners, joint, made(self.z.product(each))) for each in experts]
 
-    def with_z(self, z: Latent) -> WynerModel:
-        """A new model with another z and the experts' hidden layers of this one."""
+    def with_z(self, z: Latent, reader: str | None = None) -> WynerModel:
+        """A new model with another z and the experts' hidden layers of this one.
+
+        Args:
+            z: the latent.
+            reader: of both sides, see `SideSettings`; None for this model's.
+        """
+        changes = {} if reader is None else {"reader": reader}
         model = WynerModel(
             z,
             {side.name: side.modality for side in self.sides},
             codecs={side.name: side.codec for side in self.sides},
-            settings={side.name: side.settings for side in self.sides},
+            settings={
+                side.name: dataclasses.replace(side.settings, **changes) for side in self.sides
+            },
             learned_prior=self.learned_prior,
             seed=self.seed,
         )

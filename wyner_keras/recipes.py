@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
+from wyner_keras import losses
 from wyner_keras.data import Facts
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses import Alignment, Joint, Marginal, Matching, Refinement, SelfTraining
 from wyner_keras.modality import CodecSettings, Modality, Whole
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
 
-# Values of an example up to which it is small: the 8×8 digits, say.
-_SMALL = 256
-# Pairs that the epochs below were chosen with, of small examples and of others.
-_FEW, _MANY = 10_000, 50_000
+_SMALL = 256  # values of an example up to which it is small: the 8×8 digits, say
+_FEW, _MANY = 10_000, 50_000  # pairs that epochs were chosen with, of small examples and others
 _FEW_IMAGES = 5_000  # pairs, up to which experts read images themselves
 _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples was chosen with
 
@@ -24,19 +23,17 @@ _DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples wa
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z by telling partners from strangers; self-training of readers and
+    Alignment of the experts of z, by telling partners from strangers; self-training of readers and
     experts where there are singles; the joint stage, with Gaussian u and v, a residual model and
-    falling 2ε²; flows of u and v; the marginal stage, which distils q(z|x,y) into the readers; and
-    a refinement of the decoders, whose concept the readers read. Experts of few images read them
-    whole: each pair may be its own concept.
+    falling 2ε², and experts too where z is a quantity; flows of u and v; the marginal stage, which
+    distils q(z|x,y) into the readers; a refinement. Experts read few images, else their codes.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
         seed: of weights, order and noise.
 
     Returns:
-        The recipe. About 25 minutes of one core for 50,000 pairs of 28×28 images, two minutes for
-        2,000 of 8×8.
+        The recipe: about 25 minutes of a core for 50,000 pairs of 28×28, two for 2,000 of 8×8.
     """
     small = max(math.prod(modality.shape) for modality in facts.modalities) <= _SMALL
     # The alignment sees pairs alone, the other stages singles too, a row beside another.
@@ -53,29 +50,29 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         passes = 1 if steps >= 16 else max(1, min(whole // 8, 64 // steps))
         return {"epochs": -(-whole // passes), "passes": passes, "batch_size": batch_size}
 
-    width, rate, own = (256, 2e-3, "features") if small else (512, 1e-3, "data")
+    width, rate, own, size = (256, 2e-3, "features", 16) if small else (512, 1e-3, "data", 64)
     variance = 0.07 if small else 0.04  # of 2ε² at the end
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
     images = all(isinstance(each, Whole) and len(each.shape) == 3 for each in facts.modalities)
     whole = images and not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
     few = max(1, min(256, facts.pairs // 4))
+    price = 0.01 if whole else 0.1  # λ
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
 
-    # Values of z: one a class where classes are known. Otherwise the alignment finds what z is.
-    told = (facts.classes or 0) > 1
+    told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
     falling = Ramp(start=rate, end=3e-5)
     at_end = Ramp(start=variance, end=variance)
 
     alignment = StageSettings(
         name="alignment",
-        loss=Alignment(dimensions=16 if small else 64, price=0.01 if whole else 0.1, find=not told),
+        loss=losses.Alignment(dimensions=size, price=price, find=not told, experts_read=not small),
         **(many_steps if whole else lasting(10 if small else 8, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
     )
     self_training = StageSettings(
         name="self_training",
-        loss=SelfTraining(),
+        loss=losses.SelfTraining(),
         **lasting(20 if small else 4, 128),
         learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
     )
@@ -83,15 +80,18 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     joint = StageSettings(
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
-        loss=Joint(concept_weight=2.0, concept_noise=0.3 if small else 0.5),
+        loss=losses.Joint(concept_noise=0.3 if small else 0.5),
         **lasting(14 if small else 16, 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
         jit_compile=not small,
     )
+    # Where z is a quantity, experts learn what telling pairs apart does not ask of them.
+    widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(32, 256))
+    wide = () if told or small or whole else (widening,)
     flow = StageSettings(
         name="flow",
-        loss=Matching(),
+        loss=losses.Matching(),
         **lasting(80 if small else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
@@ -100,14 +100,14 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     # In these two XLA slows convolutions down on a CPU.
     marginal = StageSettings(
         name="marginal",
-        loss=Marginal(distillation_weight=50.0 if small else 1000.0),
+        loss=losses.Marginal(distillation_weight=50.0 if small else 1000.0),
         **lasting(2 if small else 8, 256 if small else 128),
         learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
         two_epsilon_squared=at_end,
     )
     refinement = StageSettings(
         name="refinement",
-        loss=Refinement(concept_weight=20.0 if small else 2000.0),
+        loss=losses.Refinement(concept_weight=20.0 if small else 2000.0),
         **lasting(2 if small else 8, 256),
         learning_rate=Ramp(start=0.3 * rate, end=3e-5),
         two_epsilon_squared=at_end,
@@ -124,7 +124,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
             for name, modality in zip("xy", facts.modalities, strict=True)
         },
         codecs=dict(zip("xy", map(_codec, facts.modalities, facts.rows), strict=True)),
-        stages=(alignment, *alone, joint, flow, marginal, refinement),
+        stages=(alignment, *alone, joint, *wide, flow, marginal, refinement),
         seed=seed,
     )
 

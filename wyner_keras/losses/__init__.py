@@ -6,6 +6,7 @@ from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.losses.marginal import Marginal
 from wyner_keras.losses.matching import Matching
 from wyner_keras.losses.self_training import SelfTraining
+from wyner_keras.losses.widening import Widening
 
 __all__ = [
     "Alignment",
@@ -16,4 +17,5 @@ __all__ = [
     "Matching",
     "Refinement",
     "SelfTraining",
+    "Widening",
 ]

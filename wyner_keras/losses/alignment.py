@@ -14,6 +14,7 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.data.checks import check_number, check_whole
+from wyner_keras.latents import DiagonalGaussian
 from wyner_keras.losses.finding import Seen, find, words
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
@@ -52,6 +53,8 @@ class Alignment(Loss):
         dimensions: of the Gaussian, plenty.
         price: λ, nats of information a nat that z holds.
         find: whether the family and size of z are found; else z stays of its family and size.
+        experts_read: whether the experts are q(z|x) and q(z|y) too where z is found to be a
+            quantity; readers of their own are for kinds.
         augmented: whether experts that read data see both sides of a pair changed alike, as their
             modalities do: a pair turned on both sides is a pair.
 
@@ -63,6 +66,7 @@ class Alignment(Loss):
     dimensions: int = 16
     price: float = 0.1
     find: bool = False
+    experts_read: bool = False
     augmented: bool = True
 
     def __post_init__(self) -> None:
@@ -154,7 +158,8 @@ class Alignment(Loss):
                 seen, apart, _distinct(held.index), critic, self.price, model.seed
             )
             logger.info("x and y share %s", words(stage.found))
-            model = stage.model = model.with_z(z)
+            by_experts = self.experts_read and isinstance(z, DiagonalGaussian)
+            model = stage.model = model.with_z(z, "expert" if by_experts else None)
         else:
             outputs = seen.outputs(z, model.seed)
         experts = []

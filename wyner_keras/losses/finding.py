@@ -22,6 +22,7 @@ Affine = tuple[np.ndarray, np.ndarray]
 _SHUFFLES = 200  # of pairs that share nothing
 _SIGNIFICANT = 0.05  # p of a permutation test, above which nothing is shared
 _SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be kinds alone
+_SLIGHT = 0.01  # the same share, for what is shared to be a quantity of few dimensions
 _REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
 _PAIRS_A_KIND = 2  # at least, for each dimension inside it
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
@@ -195,7 +196,8 @@ def find(
 
     slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
     kinds_do = kinds > 1 and enough(of_kinds, slack)
-    dimensions_do = dimensions > 0 and enough(of_quantities, slack)
+    slight = _SLIGHT * float(told.mean())
+    dimensions_do = dimensions > 0 and enough(of_quantities, slight)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
     pairs = len(np.unique(points[0], axis=0))

@@ -21,7 +21,8 @@ from wyner_keras.side import Side
 
 Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
-_CALIBRATED_ON = 50_000  # samples that they are calibrated by
+# Samples that they are calibrated by: as many a pair, and as many in all at most.
+_CALIBRATED_BY, _CALIBRATED_ON = 50, 50_000
 # Codes that the decoder's sensitivity is averaged over, at most, and numbers that it may take.
 _MOVED_BY, _ROOM = 500, 2**25
 _LEAST_VARIANCE = 1e-4
@@ -115,11 +116,11 @@ class Matching(Loss):
         """
         generator, common = np.random.default_rng(stage.model.seed), stage.model.z
         for side, (_, z) in _sampled(stage, pairs):
-            z = np.resize(z, (_CALIBRATED_ON, common.size))
+            z = np.resize(z, (min(_CALIBRATED_ON, _CALIBRATED_BY * len(pairs)), common.size))
             step = compiled(side.flow.ends)
             ends = [
                 step(side.local.draw_noise(generator, len(part)), part)
-                for part in np.array_split(z, len(z) // 1000)
+                for part in np.array_split(z, -(-len(z) // 1000))
             ]
             reached = _to_standard(np.concatenate(ends), z, common)
             side.flow.assign_affine(side.flow.affine.after_inverse_of(reached))

@@ -8,7 +8,7 @@ from scipy.special import log_softmax, logsumexp
 
 import wyner_keras as wk
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses import Joint, Refinement
+from wyner_keras.losses import Joint, Refinement, Widening
 from wyner_keras.losses.joint import legible
 
 VARIANTS = {
@@ -85,6 +85,58 @@ def test_without_its_weight_no_concept_is_read(make_model, oracle, check):
     )
     assert set(means) == {"kl_u", "kl_v", "reconstruction_x", "reconstruction_y"}
     assert found == pytest.approx(sum(means.values()), rel=1e-3)
+
+
+@pytest.mark.parametrize("variant", ["gaussian z", "categorical z"])
+def test_what_z_tells_of_one_side_alone_is_that_of_numpy(variant, make_model, oracle, check):
+    loss = Widening(private_weight=0.6)
+    model = make_model(**VARIANTS[variant])
+
+    def expected(model, rows, still):
+        experts = [
+            oracle.mlp(side.expert_network, oracle.features(side, each))
+            for side, each in zip(model.sides, rows, strict=True)
+        ]
+        joint = oracle.product(model.z, *experts)
+        private = {
+            f"private_{side.name}": oracle.kl(model.z, joint, oracle.product(model.z, other))
+            for side, other in zip(model.sides, experts[::-1], strict=True)
+        }
+        found = terms(oracle, loss, model, rows, still, refines=False)
+        return found | private | {"kl_z": oracle.kl(model.z, joint)}
+
+    found, means = check(wk.Stage(model, loss), expected)
+    weighted = sum((0.6 if "private" in name else 1) * value for name, value in means.items())
+    assert found == pytest.approx(weighted, rel=1e-3)
+
+
+def test_experts_are_trained_where_z_is_a_quantity_read_off_features(make_model, pairs, weights):
+    loss, model = Widening(), make_model(z=DiagonalGaussian(dim=2))
+    assert loss.adapted(make_model(), pairs) is None
+    assert loss.adapted(make_model(**VARIANTS["kinds and quantities of z"]), pairs) is None
+    assert loss.adapted(model, pairs) is loss
+    for kind, changes in ((Joint(concept_weight=0.0), False), (loss, True)):
+        experts = [side.expert_network for side in model.sides]
+        before = weights(*experts)
+        stage = wk.Stage(model, kind)
+        stage.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        stage.fit(pairs, batch_size=12, verbose=0)
+        assert (weights(*experts) != before) == changes
+
+
+def test_the_price_of_what_one_side_tells_alone_keeps_it_out_of_z(make_model, pairs):
+    """The more it weighs, the less of it is there, and the more that both sides tell stays."""
+
+    def trained(weight):
+        model = make_model(z=DiagonalGaussian(dim=2), flow_steps=0, dropout=0.0, noise=0.0)
+        stage = wk.Stage(model, Widening(private_weight=weight))
+        stage.two_epsilon_squared.assign(0.05)
+        stage.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        stage.fit(pairs, batch_size=24, epochs=60, verbose=0)
+        found = stage.evaluate(pairs, batch_size=24, verbose=0, return_dict=True)
+        return found["private_x"] + found["private_y"]
+
+    assert trained(3.0) < 0.8 * trained(0.03)
 
 
 def test_noise_blurs_what_is_read_while_training_alone(make_model, pairs, still):

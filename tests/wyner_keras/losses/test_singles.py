@@ -8,7 +8,7 @@ from scipy.special import log_softmax, softmax
 import wyner_keras as wk
 from wyner_keras.data import Pairs, Subset
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses import Joint, Marginal, Matching, Refinement, SelfTraining
+from wyner_keras.losses import Joint, Marginal, Matching, Refinement, SelfTraining, Widening
 from wyner_keras.losses.matching import codes
 
 LATENTS = [Categorical(n=1, k=3), Categorical(n=2, k=3), DiagonalGaussian(dim=3)]
@@ -78,6 +78,15 @@ def test_a_pairs_terms_are_those_without_singles(make_model, seen, still):
         both, pairs = (loss(model, each, still, training=False) for each in (batch, alone))
         for name, value in pairs.items():
             np.testing.assert_allclose(both[name][:12], value, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_single_has_nothing_that_its_partner_does_not_tell(make_model, seen, still):
+    model, loss = make_model(z=DiagonalGaussian(dim=2)), Widening()
+    found = loss(model, batch_of(seen), still, training=False)
+    for name in ("private_x", "private_y"):
+        private = np.asarray(found[name])
+        assert (private[:12] > 0).all()
+        assert not private[12:].any()
 
 
 def test_flows_learn_from_the_codes_of_singles(make_model, seen, still):

@@ -1,0 +1,76 @@
+"""After stage 1: experts of a quantity learn what telling pairs from strangers did not ask for."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.losses.joint import Joint
+from wyner_keras.losses.loss import Draw
+from wyner_keras.model import WynerModel
+
+Tensor = Any
+
+
+@keras.saving.register_keras_serializable(package="wyner_keras")
+@dataclass(frozen=True, kw_only=True)
+class Widening(Joint):
+    """Stage 1 once more, where z is a quantity: the experts q(z|x,y) are trained too.
+
+    InfoNCE asks for no more than the log of a batch's size, and x and y may share more. What they
+    share costs less in z than in both u and v; what one side alone has is kept out of z by the
+    price of what the other does not tell. Beside the terms of `Joint` it minimises
+    D(q(z|x,y) ‖ p(z)) + β D(q(z|x,y) ‖ q(z|y)) + β D(q(z|x,y) ‖ q(z|x)) with
+    q(z|x) ∝ p(z) e(z;x), where E D(q(z|x,y) ‖ q(z|y)) is at least I(X; Z | Y).
+
+    Args:
+        private_weight: β.
+
+    Source: the terms of β are those of Hwang et al., Multi-view representation learning via total
+    correlation objective, 2021.
+    """
+
+    concept_weight: float = 0.0
+    private_weight: float = 3.0
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Widening | None:
+        """None where z has kinds, or experts read data: of few pairs they would learn each."""
+        features = all(side.settings.expert == "features" for side in model.sides)
+        return self if features and isinstance(model.z, DiagonalGaussian) else None
+
+    def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
+        """The experts too."""
+        return [*super().trained(model), *(side.expert_network for side in model.sides)]
+
+    def weights(self, model: WynerModel) -> dict[str, Any]:
+        """Beside the joint stage's, 1 for what z holds and β for what it tells of one side."""
+        private = {f"private_{side.name}": self.private_weight for side in model.sides}
+        return {**super().weights(model), "kl_z": 1.0, **private}
+
+    def __call__(
+        self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
+    ) -> dict[str, Tensor]:
+        """The joint stage's terms, what z holds, and what it tells of each side alone.
+
+        Of strangers z holds what it does on average over the sides, and tells nothing alone.
+        """
+        experts = model.experts(batch)
+        for side, e in zip(model.sides, experts, strict=True):
+            batch = {**batch, f"{side.name}_expert": e}  # computed once
+        terms = super().__call__(model, batch, draw, training)
+        held = model.known_z(batch, operator.methodcaller("kl"))
+        terms["kl_z"] = sum(held) / len(held)
+        joint = model.joint_z(batch)
+        for place, side in enumerate(model.sides):
+            others = model.z.product(*experts[:place], *experts[place + 1 :])
+            private = joint.kl(others)  # D(q(z|x,y) ‖ q(z|y))
+            if "partners" in batch:
+                private = ops.where(batch["partners"], private, 0.0)
+            terms[f"private_{side.name}"] = private
+        return terms
