@@ -7,6 +7,7 @@ from . import (
     networks,
     objectives,
     pictures,
+    presets,
     recipes,
 )
 from .data import Pairs
@@ -53,6 +54,7 @@ __all__ = [
     "networks",
     "objectives",
     "pictures",
+    "presets",
     "recipes",
     "report",
     "train",

@@ -22,6 +22,7 @@ _SUBMODULES = {
     "networks",
     "objectives",
     "pictures",
+    "presets",
     "recipes",
 }
 # Named first in a notebook.

@@ -104,7 +104,8 @@ def help_of(capsys, monkeypatch):
 
 
 COMMANDS = (
-    *("train", "evaluate", "report", "generate", "transfer", "rank", "export", "bulk", "doctor"),
+    *("train", "evaluate", "report", "generate", "transfer", "rank", "export", "card", "bulk"),
+    *("doctor",),
 )
 
 
