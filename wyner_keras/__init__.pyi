@@ -1,4 +1,5 @@
 from . import (
+    callbacks,
     data,
     evaluation,
     information,
@@ -45,6 +46,7 @@ __all__ = [
     "Vector",
     "WynerModel",
     "WynerTransformer",
+    "callbacks",
     "data",
     "evaluate",
     "evaluation",

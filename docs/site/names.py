@@ -13,7 +13,7 @@ MODULES = (
     *(
         f"wyner_keras.{name}"
         for name in (
-            *("data", "evaluation", "information", "latents", "losses"),
+            *("callbacks", "data", "evaluation", "information", "latents", "losses"),
             *("networks", "objectives", "pictures", "presets", "recipes", "reporting"),
             "backend.workers",
         )

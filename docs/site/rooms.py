@@ -25,7 +25,7 @@ ROOMS = {
     "terms": ("objectives", "gumbel"),
     "networks": ("modality",),
     "backend": ("execution",),
-    "reporting": ("pictures", "plots", "page", "cards"),
+    "reporting": ("pictures", "plots", "page", "cards", "callbacks"),
     "tools": ("files", "received", "intervals", "means"),
 }
 # What stands in a room, in its box.

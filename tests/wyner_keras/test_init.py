@@ -14,6 +14,7 @@ import wyner_keras as wk
 _ROOT = Path(__file__).parents[2]
 _HEAVY = ("keras", "scipy", "skimage", "sklearn", "tensorflow", "tensorflow_datasets")
 _SUBMODULES = {
+    "callbacks",
     "data",
     "evaluation",
     "information",

@@ -16,6 +16,7 @@ from wyner_keras import runs
 from wyner_keras.cli import (
     bulk,
     card,
+    completion,
     doctor,
     evaluate,
     export,
@@ -34,7 +35,7 @@ __all__ = ["command_line", "execute", "main"]
 # In the order of `wyner --help`.
 _COMMANDS = (
     *(train, evaluate, report, generate, transfer, rank, export, card, bulk),
-    doctor,
+    *(doctor, completion),
 )
 _PACKAGES = ("wyner_keras", "wyner_export", "wyner_serving")
 
