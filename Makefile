@@ -37,6 +37,8 @@ PEERS_STAMP := $(PEERS_VENV)/.installed
 PEERS_BUDGET ?=
 PEERS_OUT ?= runs/peers
 TEST_WORKERS ?= 2
+# Others: letters icons emoji, of the files in ../shared/pairs, and mnist_add_one.
+PRESETS ?= digits_add_one
 
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 ifndef TFDS_DATA_DIR
@@ -45,7 +47,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup types demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve dist release lock clean
+.PHONY: help setup types demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve presets dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -138,6 +140,9 @@ test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian p
 	WYNER_BUNDLE="$(BUNDLE)" $(WEB_VENV)/bin/python -m pytest -s \
 		-o pythonpath=serving/web/tests serving/web/tests
 
+presets: $(STAMP) ## trained models in build/presets and their wheel: PRESETS="letters" (minutes each)
+	$(BIN)/python release/presets.py build/presets $(PRESETS)
+
 dist: $(RELEASE_STAMP) ## wheel, sdist, SBOM and checksums of the last commit, tried in an empty environment
 	rm -rf dist
 	$(RELEASE_BIN)/python release/build.py dist
@@ -153,7 +158,7 @@ release: $(STAMP) dist ## dist, and each extra in an empty environment of its ow
 	rm -rf build/tiny-bundle build/tiny-run
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-run run
-	$(RELEASE_BIN)/python release/smoke.py dist base sign bulk ray train export jax pandas mudata datasets torch \
+	$(RELEASE_BIN)/python release/smoke.py dist base sign hub bulk ray train export jax pandas mudata datasets torch \
 		--bundle build/tiny-bundle --run build/tiny-run
 	cd dist && sha256sum -- wyner_keras-* > SHA256SUMS
 

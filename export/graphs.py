@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from wyner_export.functions import Graph, TensorInfo
+from wyner_keras.cards import words
 from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.model import WynerModel
 
-_WORDS = {"image": "images", "vector": "vectors", "series": "series"}
 _LAWS = {
     "uniform": "independent uniform numbers on [0, 1)",
     "normal": "independent standard normals",
 }
 _NOISE_RANGES = {"uniform": (0.0, 1.0)}
-
-
-def words(entry: Mapping[str, Any]) -> str:
-    """What the examples of a side are called, by what the manifest says of the side."""
-    return _WORDS.get(entry["kind"], "examples")
 
 
 class Tensors:

@@ -37,6 +37,10 @@ _TORCH = _READ.format(
     "import torch; from torch.utils import data; rows = torch.rand(6, 3); "
     "print(wk.Pairs.from_dataset(data.DataLoader(data.TensorDataset(rows, 1 - rows))))"
 )
+_HUB = (
+    "python -c 'from wyner_serving import presets; "
+    'print(presets.hub_module("a/b").snapshot_download)\''
+)
 # What has to succeed, one after the other, in one folder.
 CHECKS = {
     "base": (
@@ -44,6 +48,7 @@ CHECKS = {
         "wyner generate {bundle} --from prior --count 3 --out pairs.npz",
     ),
     "sign": ("wyner export --new-key key",),
+    "hub": (_HUB,),
     "bulk": (_BULK,),
     "ray": (f"{_BULK} --ray local --workers 1",),
     "train": (

@@ -97,6 +97,39 @@ class Bundle(Tasks):
         batch_size = check_count(batch_size, "batch_size")
         return cls(Path(path), threads, batch_size, public_key=public_key)
 
+    @classmethod
+    def from_preset(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        threads: int | None = None,
+        batch_size: int = 32,
+        public_key: str | os.PathLike[str] | None = None,
+    ) -> Bundle:
+        """Open the bundle of a preset.
+
+        Args:
+            name: of a preset of the installed wheel `wyner-keras-models`, or else a folder that
+                holds one, or `hf://owner/name`, which needs `wyner-keras[hub]`.
+            threads: see `load`.
+            batch_size: see `load`.
+            public_key: see `load`.
+
+        Raises:
+            InputError: if there is no such preset; the message lists those that there are.
+            BundleError: if it has no bundle, or as `load`.
+            OSError: if it cannot be downloaded.
+
+        Example:
+            >>> bundle = Bundle.from_preset("digits_add_one")  # doctest: +SKIP
+            >>> x, y = bundle.generate_pairs(30, seed=0)  # doctest: +SKIP
+        """
+        # Here, because few need it.
+        from wyner_serving import presets
+
+        folder = presets.bundle_of(presets.find(name))
+        return cls.load(folder, threads=threads, batch_size=batch_size, public_key=public_key)
+
     @property
     def manifest(self) -> dict[str, Any]:
         """What the bundle says of itself, in the newest format."""

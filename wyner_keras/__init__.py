@@ -5,10 +5,22 @@ nor Keras. What is public is listed in `__init__.pyi`, which type checkers read 
 """
 
 import sys
+from typing import Any
 
 import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, loaded now; one that was renamed is told so by a warning."""
+    if name not in __all__ and not name.startswith("_"):
+        from importlib import import_module
+
+        new = import_module("wyner_keras.renamed").new_name(name)
+        name = name if new is None else new
+    return _load(name)
+
 
 if sys.modules.get("keras") is not None:
     # Registers the classes, so that `keras.models.load_model` finds them.

@@ -1,4 +1,5 @@
 from . import (
+    callbacks,
     data,
     evaluation,
     information,
@@ -7,6 +8,7 @@ from . import (
     networks,
     objectives,
     pictures,
+    presets,
     recipes,
 )
 from .data import Pairs
@@ -44,6 +46,7 @@ __all__ = [
     "Vector",
     "WynerModel",
     "WynerTransformer",
+    "callbacks",
     "data",
     "evaluate",
     "evaluation",
@@ -53,6 +56,7 @@ __all__ = [
     "networks",
     "objectives",
     "pictures",
+    "presets",
     "recipes",
     "report",
     "train",

@@ -6,9 +6,10 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import keras
 import numpy as np
@@ -25,6 +26,9 @@ from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
 from wyner_keras.side import Side, SideSettings, seeds_of
 from wyner_serving.tasks import Tasks
+
+if TYPE_CHECKING:
+    from wyner_keras.presets import Card
 
 Tensor = Any
 _AT_ONCE = 1000  # rows encoded at once, at most
@@ -391,6 +395,49 @@ class WynerModel(keras.Model, Tasks):
             f"A WynerModel reconstructs pairs, {wanted}: {call}. For y from x call "
             f"generate_y(x, seed=0), for x from y generate_x(y, seed=0). Received: {told}"
         )
+
+    @classmethod
+    def from_preset(cls, name: str | os.PathLike[str]) -> WynerModel:
+        """The trained model of a preset.
+
+        Args:
+            name: of a preset of the installed wheel `wyner-keras-models`, or else a folder that
+                holds one, or `hf://owner/name`, which needs `wyner-keras[hub]`.
+
+        Raises:
+            ValueError: if there is no such preset, or it is damaged; the message lists those that
+                there are.
+            OSError: if it cannot be downloaded.
+
+        Example:
+            >>> model = WynerModel.from_preset("digits_add_one")  # doctest: +SKIP
+        """
+        from wyner_keras.presets import load
+
+        return load(name)
+
+    def push(self, target: str, card: Card, **settings: Any) -> str:
+        """Upload the model as a preset, with a card filled with its own held-out figures.
+
+        Args:
+            target: `hf://owner/name`.
+            card: what is said of the model, see `wyner_keras.presets.Card`.
+            **settings: of `wyner_keras.presets.write`; `held_out` is required.
+
+        Returns:
+            The repository's address.
+
+        Raises:
+            ValueError: if an argument is not as said.
+            ModuleNotFoundError: if huggingface_hub is not installed: `wyner-keras[hub]`.
+            OSError: if it cannot be uploaded.
+
+        Example:
+            >>> model.push("hf://me/mine", card, held_out=held_out)  # doctest: +SKIP
+        """
+        from wyner_keras.presets.handing_on import push_model
+
+        return push_model(self, target, card, **settings)
 
     def compile(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: stages are compiled."""

@@ -274,6 +274,7 @@ class Stage(StepByBackend, keras.Model):
         batch_size: int = 256,
         *,
         validation_data: Any = None,
+        chooses: bool = True,
         callbacks: Any = None,
         **kwargs: Any,
     ) -> keras.callbacks.History:
@@ -284,6 +285,8 @@ class Stage(StepByBackend, keras.Model):
             y: examples `(n, ...)` where x is an array.
             batch_size: pairs a step, of all workers where several train together.
             validation_data: `Pairs`, a dataset, or a tuple of arrays.
+            chooses: whether the loss may choose by them at its end, if they are `Pairs`: the
+                alignment chooses z. Without it they are only evaluated on.
             callbacks: as in `keras.Model.fit`.
             **kwargs: of `keras.Model.fit`.
 
@@ -315,7 +318,7 @@ class Stage(StepByBackend, keras.Model):
                 **{"shuffle": False, **kwargs},
             )
         if pairs is not None:
-            self.objective.end(self, pairs, held_pairs)
+            self.objective.end(self, pairs, held_pairs if chooses else None)
         return history
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from wyner_keras.schedules import Schedule
 from wyner_keras.stage import Stage
 
 logger = logging.getLogger(__name__)
+Callbacks = Sequence[keras.callbacks.Callback]
 
 
 @dataclass
@@ -62,6 +63,8 @@ def train(
     after_stage: Callable[[str], None] | None = None,
     codecs: Mapping[str, Codec] | None = None,
     budget: str | float | None = None,
+    callbacks: Callbacks | Callable[[str], Callbacks] | None = None,
+    validation: Pairs | None = None,
     verbose: Any = "auto",
 ) -> Trained:
     """Train a W-model on pairs.
@@ -78,6 +81,11 @@ def train(
         codecs: trained codecs by side, in place of training the recipe's.
         budget: a time, "5min" or seconds, that it takes at most: in fewer epochs, and on a random
             share of the pairs where one epoch of each stage takes longer.
+        callbacks: Keras' callbacks of each stage's `fit`: the same ones for all, or a function that
+            makes a stage's by its name. Codecs are trained without.
+        validation: held-out pairs. Each epoch ends with their terms in the logs, `val_loss` and so
+            on, which chooses nothing and changes no weight; a stage that holds pairs out itself,
+            as the alignment does where it finds z, has those in their place.
         verbose: of Keras' progress bars.
 
     Returns:
@@ -96,6 +104,10 @@ def train(
     """
     if not isinstance(pairs, Pairs):
         raise ValueError(f"`pairs` should be Pairs(x, y). Received: pairs={received(pairs)}")
+    if not isinstance(validation, Pairs | None):
+        raise ValueError(
+            f"`validation` should be Pairs(x, y). Received: validation={received(validation)}"
+        )
     if recipe is None:
         recipe = recipes.default(pairs.facts(), seed=seed)
     if budget is not None and workers.worker().count > 1:
@@ -135,7 +147,9 @@ def train(
     for settings in recipe.stages:
         if settings.name in trained.history:
             continue
-        _carry_out(trained, settings, kept, verbose, limits.get(settings.name))
+        own = callbacks(settings.name) if callable(callbacks) else callbacks
+        limit = limits.get(settings.name)
+        _carry_out(trained, settings, kept, verbose, limit, own or (), validation)
         if after_stage is not None:
             after_stage(settings.name)
     workers.agree("stages", [*trained.history])  # all of them kept
@@ -175,6 +189,8 @@ def _carry_out(
     folder: Path | None,
     verbose: Any,
     limit: TimeLimit | None,
+    of_user: Callbacks,
+    watched: Pairs | None,
 ) -> None:
     """One stage, where its loss has something to do."""
     start, pairs = time.perf_counter(), trained.pairs
@@ -193,7 +209,9 @@ def _carry_out(
             learning_rate=settings.learning_rate,
             temperature=settings.temperature,
             two_epsilon_squared=settings.two_epsilon_squared,
-        )
+        ),
+        # Before the backup, which keeps what they add to the logs.
+        *of_user,
     ]
     checkpoint = backup = None
     if folder is not None:
@@ -215,7 +233,8 @@ def _carry_out(
         pairs,
         batch_size=batch_size,
         epochs=settings.epochs,
-        validation_data=validation,
+        validation_data=watched if validation is None else validation,
+        chooses=validation is not None,
         callbacks=callbacks,
         verbose=verbose,
     ).history

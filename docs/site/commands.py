@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command, by "wyner train" and so on."""
-    from wyner_keras.cli import _parser
+    from wyner_keras.cli import command_line
 
-    whole = _parser()
+    whole = command_line()
     (commands,) = (
         action for action in whole._actions if isinstance(action, argparse._SubParsersAction)
     )

@@ -13,11 +13,18 @@ MODULES = (
     *(
         f"wyner_keras.{name}"
         for name in (
-            *("data", "evaluation", "information", "latents", "losses", "networks"),
-            *("objectives", "pictures", "recipes", "reporting", "backend.workers"),
+            *("callbacks", "data", "evaluation", "information", "latents", "losses"),
+            *("networks", "objectives", "pictures", "presets", "recipes", "reporting"),
+            "backend.workers",
         )
     ),
-    *("wyner_serving", "wyner_serving.bulk", "wyner_serving.ray", "wyner_serving.tf_serving"),
+    *(
+        "wyner_serving",
+        "wyner_serving.presets",
+        "wyner_serving.bulk",
+        "wyner_serving.ray",
+        "wyner_serving.tf_serving",
+    ),
     "wyner_export",
 )
 FOLDERS = {"wyner_keras": "wyner_keras", "wyner_export": "export", "wyner_serving": "serving"}

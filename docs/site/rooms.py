@@ -25,13 +25,14 @@ ROOMS = {
     "terms": ("objectives", "gumbel"),
     "networks": ("modality",),
     "backend": ("execution",),
-    "reporting": ("pictures", "plots", "page"),
-    "tools": ("files", "received", "intervals", "means"),
+    "reporting": ("pictures", "plots", "page", "cards", "callbacks"),
+    "tools": ("files", "received", "intervals", "means", "renamed"),
 }
 # What stands in a room, in its box.
 _LINES = {
     "cli": "the command wyner",
     "runs": "run folders",
+    "presets": "models handed on",
     "reporting": "wk.report, pictures",
     "evaluation": "wk.evaluate, tests",
     "information": "nats, closed forms",

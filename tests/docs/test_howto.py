@@ -22,7 +22,8 @@ def eagerly(monkeypatch):
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
 
 
-def test_every_block_runs(eagerly, capsys):
+def test_every_block_runs(eagerly, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     scope = {"__name__": "howto"}
     for block in BLOCKS:
         exec(compile(block, str(HOWTO), "exec"), scope)

@@ -159,7 +159,7 @@ def single(line):
         while words and (words[0] == "do" or re.match(r"[A-Z_]+=", words[0])):
             words = words[1:]
         if words:
-            yield words
+            yield words[: words.index(">")] if ">" in words else words
 
 
 LINES = [(page, line, whole) for page in PAGES for line, whole in written(page)]

@@ -7,6 +7,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import public_names
 import pytest
 
 import wyner_keras as wk
@@ -14,6 +15,7 @@ import wyner_keras as wk
 _ROOT = Path(__file__).parents[2]
 _HEAVY = ("keras", "scipy", "skimage", "sklearn", "tensorflow", "tensorflow_datasets")
 _SUBMODULES = {
+    "callbacks",
     "data",
     "evaluation",
     "information",
@@ -22,6 +24,7 @@ _SUBMODULES = {
     "networks",
     "objectives",
     "pictures",
+    "presets",
     "recipes",
 }
 # Named first in a notebook.
@@ -78,6 +81,33 @@ def test_every_public_name_resolves():
 def test_unknown_name():
     with pytest.raises(AttributeError, match="WynerModle"):
         _ = wk.WynerModle
+
+
+@pytest.fixture
+def renamed(monkeypatch):
+    monkeypatch.setattr("wyner_keras.renamed.RENAMED", {"CategoricalLatent": "Categorical"})
+
+
+def test_an_old_name_works_with_a_warning(renamed):
+    with pytest.warns(DeprecationWarning, match=r"called wyner_keras\.Categorical now") as told:
+        assert wk.CategoricalLatent is wk.Categorical
+    assert told[0].filename == __file__
+    with pytest.raises(AttributeError):
+        _ = wk.GaussianLatent
+
+
+def test_renamed_names_lead_to_public_ones():
+    from wyner_keras.renamed import RENAMED
+
+    assert set(RENAMED.values()) <= set(wk.__all__)
+    assert not set(RENAMED) & set(wk.__all__)
+
+
+def test_no_public_name_goes_or_comes_unseen():
+    """A name that goes breaks who uses it: see wyner_keras/renamed.py."""
+    assert public_names.names() == json.loads(public_names.LIST.read_text(encoding="utf-8")), (
+        "the list should be as the packages are; write it anew by tests/tools/public_names.py"
+    )
 
 
 def test_stub_lists_what_it_imports():

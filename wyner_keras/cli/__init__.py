@@ -1,4 +1,4 @@
-"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export, bulk, doctor.
+"""The `wyner` command: train, evaluate, report, generate, transfer, rank, export, card and so on.
 
 Nothing here imports TensorFlow or Keras before a command needs them, so that `--help` is quick and
 works where they are not installed. This is also the one place that configures logging.
@@ -15,6 +15,8 @@ from collections.abc import Iterator, Sequence
 from wyner_keras import runs
 from wyner_keras.cli import (
     bulk,
+    card,
+    completion,
     doctor,
     evaluate,
     export,
@@ -28,13 +30,17 @@ from wyner_keras.cli.options import CommandFailed
 from wyner_keras.cli.parser import Parser
 from wyner_keras.files import to_json
 
-__all__ = ["execute", "main"]
+__all__ = ["command_line", "execute", "main"]
 
+# In the order of `wyner --help`.
+_COMMANDS = (
+    *(train, evaluate, report, generate, transfer, rank, export, card, bulk),
+    *(doctor, completion),
+)
 _PACKAGES = ("wyner_keras", "wyner_export", "wyner_serving")
 
 _DESCRIPTION = """\
-Learn what pairs (x, y) of images, vectors or series share (z) and what is own
-to each (u, v); then generate, transfer styles, find partners and report.
+Learn what pairs (x, y) share (z) and what is own to each (u, v), and use it.
 """
 
 _EPILOG = """\
@@ -43,11 +49,12 @@ wyner COMMAND --help                          what a command takes, and examples
 """
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = Parser(prog="wyner", description=_DESCRIPTION, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"wyner {runs.version()}")
     commands = parser.add_commands("commands")
-    for module in (train, evaluate, report, generate, transfer, rank, export, bulk, doctor):
+    for module in _COMMANDS:
         module.add_parser(commands)
     return parser
 
@@ -84,7 +91,8 @@ def execute(options: argparse.Namespace, program: str, packages: Sequence[str] =
         packages: whose log messages are progress, besides this distribution's.
 
     Returns:
-        The exit code: 0, 1 where the work failed, 2 for bad input, 130 when interrupted.
+        The exit code: 0, 1 where the work failed or a check did, 2 for bad input, 130 when
+        interrupted.
     """
 
     def fail(error: object, code: int) -> int:
@@ -102,6 +110,8 @@ def execute(options: argparse.Namespace, program: str, packages: Sequence[str] =
     except ValueError as error:
         return fail(error, 2)
     except ModuleNotFoundError as error:
+        if "pip install" in str(error):
+            return fail(error, 1)
         return fail(f"{error}. Install what training needs: pip install 'wyner-keras[train]'", 1)
     except (CommandFailed, OSError) as error:
         return fail(error, 1)
@@ -110,7 +120,7 @@ def execute(options: argparse.Namespace, program: str, packages: Sequence[str] =
     except KeyboardInterrupt as error:
         return fail(f"interrupted. {error}", 130)
     sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
-    return 0
+    return result.code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -126,4 +136,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["generate", "no-such-run", "--from", "prior", "--out", "pairs.png"])
         2
     """
-    return execute(_parser().parse_args(arguments), "wyner")
+    return execute(command_line().parse_args(arguments), "wyner")

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from wyner_keras.cli import options as shared
+from wyner_keras.cli.opened import bundle_folder
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_serving.bulk import TASKS, Done, Job
 from wyner_serving.bulk import run as run_here
@@ -34,7 +35,7 @@ def add_parser(commands: Any) -> None:
         description=_DESCRIPTION,
         epilog=shared.examples("wyner bulk bundle --task generate_y --input DIR --output DIR"),
     )
-    parser.add_argument("folder", metavar="BUNDLE", help="bundle of `wyner export`")
+    parser.add_argument("folder", metavar="BUNDLE", help="bundle of `wyner export`, or preset:NAME")
     parser.add_argument(
         "--task", required=True, choices=TASKS, metavar="TASK", help=", ".join(TASKS)
     )
@@ -101,7 +102,7 @@ def run(options: argparse.Namespace) -> Result:
     if options.workers and not options.ray:
         raise ValueError(f"--workers should go with --ray. Received: --workers {options.workers}")
     job = Job(
-        bundle=options.folder,
+        bundle=bundle_folder(options.folder),
         task=options.task,
         output=options.output,
         input=options.input,

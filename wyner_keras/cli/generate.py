@@ -27,9 +27,10 @@ def add_parser(commands: Any) -> None:
         epilog=shared.examples(
             "wyner generate runs/mine --from x --samples 8 --out samples.png",
             "wyner generate bundle --from prior --count 100 --out pairs.npz",
+            "wyner generate preset:digits_add_one --from prior --out pairs.png",
         ),
     )
-    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
+    parser.add_argument("folder", metavar="RUN", help=shared.RUN)
     parser.add_argument(
         "--from",
         dest="given",

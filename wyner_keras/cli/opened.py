@@ -10,6 +10,7 @@ import numpy as np
 
 from wyner_keras import runs
 from wyner_keras.cli.engine import import_tensorflow
+from wyner_keras.cli.options import PRESET
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,30 @@ class Opened:
         return examples, examples.positions(side, count, seed, default)
 
 
-def open_folder(folder: str) -> Opened:
-    """A run folder or a bundle, told apart by the bundle's manifest; a bundle needs no TensorFlow.
+def bundle_folder(text: str) -> str:
+    """The folder that a word names: of preset:NAME that of its bundle, else the word itself.
 
     Raises:
-        ValueError: if it is neither, or damaged.
+        ValueError: if there is no such preset, or it has no bundle.
+        OSError: if it cannot be downloaded.
     """
+    if not text.startswith(PRESET):
+        return text
+    from wyner_serving import presets
+
+    return str(presets.bundle_of(presets.find(text.removeprefix(PRESET))))
+
+
+def open_folder(folder: str) -> Opened:
+    """A run folder or a bundle, told apart by the bundle's manifest; or the bundle of preset:NAME.
+
+    A bundle needs no TensorFlow.
+
+    Raises:
+        ValueError: if it is neither, or damaged, or there is no such preset.
+        OSError: if a preset cannot be downloaded.
+    """
+    folder = bundle_folder(folder)
     if (Path(folder) / "manifest.json").is_file():
         from wyner_serving import Bundle
 

@@ -25,6 +25,13 @@ FILES = (
 )
 
 
+PRESET = "preset:"
+"""What the name of a preset begins with, where a folder may stand too."""
+RUN = (
+    "run folder of `wyner train`, bundle, or preset:NAME, of wyner-keras-models or hf://owner/name"
+)
+
+
 # Options that say where pairs come from, the fields of `runs.Source`.
 SOURCE = (
     *("pairs", "x", "y", "extra_x", "extra_y", "data", "data_y", "map"),
@@ -39,10 +46,11 @@ def said(options: argparse.Namespace, names: Sequence[str] = SOURCE) -> dict[str
 
 
 class Result(NamedTuple):
-    """What a command found: text for people, values for `--json`."""
+    """What a command found: text for people, values for `--json`, and the exit code."""
 
     text: str
     values: dict[str, Any]
+    code: int = 0
 
 
 class CommandFailed(Exception):
@@ -61,6 +69,11 @@ def whole(text: str, minimum: int = 0) -> int:
 def positive(text: str) -> int:
     """An option's whole number of 1 or more."""
     return whole(text, minimum=1)
+
+
+def several(text: str) -> int:
+    """An option's whole number of 2 or more."""
+    return whole(text, minimum=2)
 
 
 def factor(text: str) -> float:

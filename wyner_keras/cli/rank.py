@@ -42,7 +42,7 @@ def add_parser(commands: Any) -> None:
         description=_DESCRIPTION,
         epilog=shared.examples("wyner rank runs/mine --from x --gallery DIR --out partners.csv"),
     )
-    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
+    parser.add_argument("folder", metavar="RUN", help=shared.RUN)
     parser.add_argument(
         "--from",
         dest="given",

@@ -229,12 +229,14 @@ def _model(
     """The trained model and what `history.json` holds; trained only where that is not done yet."""
     from wyner_keras import TrainingDiverged, training
     from wyner_keras.backend import workers
+    from wyner_keras.callbacks import TimeLeft
 
     if (partial / runs.HISTORY).is_file():
         workers.leave()
         history = runs.read_history(partial)
         return runs.load_model(partial / runs.MODEL), history
     recipe = runs.Run(partial, settings).recipe
+    names = [stage.name for stage in recipe.stages]
     budget = settings.get("asked", {}).get("budget")
     try:
         trained = training.train(
@@ -242,6 +244,7 @@ def _model(
             recipe,
             folder=partial / runs.CHECKPOINTS,
             **({"budget": budget} if budget else {}),
+            callbacks=lambda name: [TimeLeft(name, names.index(name) + 1, len(names))],
             verbose=shared.verbosity(options.quiet),
         )
     except TrainingDiverged as error:

@@ -31,7 +31,7 @@ def add_parser(commands: Any) -> None:
         description=_DESCRIPTION,
         epilog=shared.examples("wyner transfer runs/mine --side x --out transfer.png"),
     )
-    parser.add_argument("folder", metavar="RUN", help="run folder of `wyner train`, or bundle")
+    parser.add_argument("folder", metavar="RUN", help=shared.RUN)
     parser.add_argument("--side", required=True, choices=("x", "y"), help="which side is made")
     parser.add_argument(
         "--style",

@@ -1,6 +1,8 @@
 import importlib
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from docs.site.commands import parsers
 from wyner_keras import runs
 from wyner_keras.cli import main
 from wyner_keras.cli.options import Result
@@ -104,7 +107,8 @@ def help_of(capsys, monkeypatch):
 
 
 COMMANDS = (
-    *("train", "evaluate", "report", "generate", "transfer", "rank", "export", "bulk", "doctor"),
+    *("train", "evaluate", "report", "generate", "transfer", "rank", "export", "card", "bulk"),
+    *("doctor", "completion"),
 )
 
 
@@ -156,6 +160,45 @@ def test_a_word_like_no_other_gets_no_guess(capsys, words):
         main(words)
     assert stopped.value.code == 2
     assert "Did you mean" not in capsys.readouterr().err
+
+
+BASH = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _wyner; echo "${COMPREPLY[*]}"
+"""
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        (["tr"], "train transfer"),
+        (["--ver"], "--version"),
+        (["generate", "--from", ""], "x y prior"),
+        (["generate", "run", "--from", "p"], "prior"),
+        (["generate", "run", "--sam"], "--samples"),
+        (["completion", ""], "bash zsh fish"),
+        (["export", "ru"], ""),  # a file, which bash completes by itself
+    ],
+)
+def test_bash_completes(capsys, tmp_path, typed, completed):
+    assert main(["completion", "bash"]) == 0
+    (tmp_path / "script").write_text(capsys.readouterr().out)
+    words = ["bash", "-c", BASH, "bash", tmp_path / "script", "wyner", *typed]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert (done.stdout.strip(), done.stderr) == (completed, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_has_every_command_and_option(capsys, shell):
+    assert main(["completion", shell, "--json"]) == 0
+    script = json.loads(capsys.readouterr().out)["script"]
+    for name in COMMANDS:
+        assert re.search(rf"\b{name}\b", script)
+    for parser in parsers().values():
+        for option in parser._option_string_actions:
+            named = f"-l {option[2:]} " if option.startswith("--") else f"-s {option[1:]} "
+            assert (named if shell == "fish" else option) in script
 
 
 @pytest.mark.parametrize("command", ["generate", "transfer", "train"])
