@@ -179,7 +179,7 @@ def test_a_folder_of_an_earlier_version_is_gone_on_from(tmp_path, monkeypatch):
 def test_a_codec_that_is_interrupted_goes_on_from_its_last_epoch(
     place, images, weights, tmp_path, monkeypatch
 ):
-    codec = dataclasses.replace(LEARNT, epochs=4, batch_size=6)
+    codec = dataclasses.replace(LEARNT, epochs=3)
     pairs = Pairs(images, 1 - images)
     recipe = dataclasses.replace(TINY, codecs={"x": codec, "y": codec}, stages=())
     whole = wk.train(pairs, recipe, verbose=0)
@@ -188,7 +188,7 @@ def test_a_codec_that_is_interrupted_goes_on_from_its_last_epoch(
 
     def counted(self, *given, **more):
         done.append(1)
-        if place.startswith("in") and len(done) == 16 + 10:  # of y: x's four epochs of four steps
+        if place.startswith("in") and len(done) == 6 + 5:  # of y: x's three epochs of two steps
             raise KeyboardInterrupt
         return compute(self, *given, **more)
 
@@ -206,7 +206,7 @@ def test_a_codec_that_is_interrupted_goes_on_from_its_last_epoch(
     with monkeypatch.context() as patch:
         patch.setattr(kind, "compute_loss", counted)
         found = wk.train(pairs, recipe, folder=tmp_path, verbose=0)
-    assert len(done) == (8 if place.startswith("in") else 0)
+    assert len(done) == (2 if place.startswith("in") else 0)
     assert found.history == whole.history
     for side in found.model.sides:
         assert weights(side.codec) == weights(whole.model.side(side.name).codec)
@@ -235,7 +235,7 @@ def test_a_folder_that_is_removed_meanwhile_ends_the_training_and_stays_away(vec
 
 
 def test_a_full_disk_ends_the_training_and_the_last_good_state_is_kept(
-    whole, vectors, weights, tmp_path, monkeypatch
+    whole, vectors, tmp_path, monkeypatch
 ):
     save, kept = np.savez, []
 
@@ -247,15 +247,15 @@ def test_a_full_disk_ends_the_training_and_the_last_good_state_is_kept(
         kept.extend(["flow"] * ("flow" in str(path)))
         save(path, *arrays, **more)
 
+    short = dataclasses.replace(TINY, stages=TINY.stages[:3])
     with monkeypatch.context() as patch, pytest.raises(OSError) as raised:
         patch.setattr(np, "savez", full)
-        wk.train(vectors, TINY, folder=tmp_path, verbose=0)
+        wk.train(vectors, short, folder=tmp_path, verbose=0)
     backup = tmp_path / "flow.backup.npz"
     assert str(raised.value) == f"{backup} should be written. Received: No space left on device"
     assert {path.name for path in tmp_path.iterdir()} == {"reached", backup.name}
-    found = wk.train(vectors, TINY, folder=tmp_path, verbose=0)
-    assert found.history == whole.history
-    assert weights(found.model) == weights(whole.model)
+    history = wk.train(vectors, short, folder=tmp_path, verbose=0).history
+    assert history == {name: whole.history[name] for name in history}
 
 
 def test_a_damaged_backup_is_refused_by_name_and_stays(vectors, tmp_path, monkeypatch):
