@@ -27,7 +27,7 @@ _NEW, _OLD = "new", "old"
 _ONE = "00000000"
 # Of a disk or a folder that takes nothing.
 _TAKES_NOTHING = (
-    *(errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EIO),
+    *(errno.ENOSPC, errno.EFBIG, errno.EROFS),
     *((errno.EDQUOT,) if hasattr(errno, "EDQUOT") else ()),
 )
 

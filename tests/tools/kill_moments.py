@@ -2,9 +2,9 @@
 
 Run: python tests/tools/kill_moments.py [KILLS [SEED [COMMAND...]]]
 
-A moment is a time, uniform over the command's duration, or a step with files (see `file_steps`),
-uniform over those of the unbroken command. After each kill every file that has its name is opened.
-One run is killed several times before it ends.
+A moment is a time or a step with files (see `file_steps`), uniform over the unbroken command's, and
+of a run that goes on over what should be left of them. After each kill every file that has its name
+is opened. One run is killed several times before it ends.
 """
 
 import collections
@@ -45,6 +45,7 @@ from wyner_serving.seal import UNLISTED
 PRELOADED = (evaluate, evaluation, information, outputs, reporting, wyner_export, experiments)
 KILLS, SEED = 50, 0
 MOST = 7  # kills of one run, before it may end
+LEAST = 0.2  # of the command, to begin and go on
 # What depends on when and on which machine something was done, by name.
 VARIES = {"seconds", "started", "date_saved"}
 UNFINISHED = re.compile(r"\.writing-[a-z0-9_]{8}$")
@@ -164,12 +165,12 @@ class Command:
 
 
 COMMANDS = {
-    "train": Command(train, "run", 0.28, once=True),
-    "sweep": Command(sweep, "sweep", 0.16),
-    "export": Command(export, "bundle", 0.08, once=True, eager=False),
-    "report": Command(report, "run", 0.12),
-    "bulk": Command(bulk, "made", 0.18),
-    "bulk, images": Command(bulk_images, "made", 0.18),
+    "train": Command(train, "run", 0.2, once=True),
+    "sweep": Command(sweep, "sweep", 0.12),
+    "export": Command(export, "bundle", 0.06, once=True, eager=False),
+    "report": Command(report, "run", 0.14),
+    "bulk": Command(bulk, "made", 0.24),
+    "bulk, images": Command(bulk_images, "made", 0.24),
 }
 
 
@@ -382,6 +383,12 @@ class Row:
     steps: int = 0
     wrong: list = dataclasses.field(default_factory=list)
 
+    def note(self, wrong):
+        """Notes what was wrong, and says it at once."""
+        self.wrong += wrong
+        for each in wrong:
+            print(f"wrong: {each}", file=sys.stderr, flush=True)
+
 
 def unbroken(command, given, place):
     """How a command ends that nobody kills, and its folder.
@@ -401,28 +408,26 @@ def broken(command, given, place, whole, row, kills, rng):
     """One run, killed up to so many times, then left to end; how it went is noted in the row."""
     out = place / f"broken-{row.ends}"
     out.mkdir()
-    done = 0
+    done, left = 0, 1.0
     while True:
         moment = {}
         if done < kills:
-            way = "step" if rng.random() < 0.5 else "second"
-            most = row.steps if way == "step" else row.seconds
-            moment = {way: int(rng.random() * most) if way == "step" else rng.random() * most}
+            way, share = ("step" if rng.random() < 0.5 else "second"), left * rng.random()
+            moment = {way: int(share * row.steps) if way == "step" else share * row.seconds}
         # Killed when all was done but to say so.
         refused = command.once and (out / command.made).exists()
         ended = run(command, given, out, **moment)
-        row.wrong += [f"after {moment}: {each}" for each in look(out)]
-        print(f"{out.parent.name}/{out.name} {moment} {ended.code}", file=sys.stderr, flush=True)
+        row.note([f"after {moment}: {each}" for each in look(out)])
         if not ended.killed:
             break
-        done += 1
+        done, left = done + 1, max(left - share, LEAST)
         row.kills[way] += 1
     row.ends += 1
     if ended.code != (2 if refused else 0):
-        row.wrong.append(f"exit code {ended.code}: {ended.said.strip()[-300:]}")
+        row.note([f"exit code {ended.code}: {ended.said.strip()[-300:]}"])
         return done
-    row.wrong += [f"differs: {name}" for name in differences(whole, digests(out))]
-    row.wrong += [f"left: {name}" for name in unfinished(out)]
+    row.note([f"differs: {name}" for name in differences(whole, digests(out))])
+    row.note([f"left: {name}" for name in unfinished(out)])
     shutil.rmtree(out)
     return done
 
@@ -463,8 +468,7 @@ def table(kills=KILLS, seed=SEED, *names):
             share = round(int(kills) * command.share) if asked else 0
             row = measure(name, given, pathlib.Path(root) / str(number), share, seed)
             print(f"| {name} | {row.kills['second']} | {row.kills['step']} | {row.ends} | "
-                  f"{row.files} | {len(row.wrong)} |")  # fmt: skip
-            print("".join(f"wrong: {name}: {each}\n" for each in row.wrong), end="", flush=True)
+                  f"{row.files} | {len(row.wrong)} |", flush=True)  # fmt: skip
             wrong |= bool(row.wrong)
     return int(wrong)
 

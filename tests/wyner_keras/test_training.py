@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import io
 import os
+import re
 import shutil
 
 import keras
@@ -312,6 +313,35 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_weights
         wk.train(vectors, bad, folder=tmp_path, verbose=0)
     assert (tmp_path / "joint.weights.h5").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_training_killed_before_it_diverges_keeps_the_same_weights(
+    vectors, tmp_path, monkeypatch
+):
+    rising = Ramp(start=1e-3, end=1e30, begin=0.3)
+    bad = stage("joint", losses.Joint(), epochs=4, learning_rate=rising)
+    bad = dataclasses.replace(TINY, stages=(bad,))
+    with pytest.raises(TrainingDiverged) as whole:
+        wk.train(vectors, bad, folder=tmp_path / "whole", verbose=0)
+    good = int(re.search(r"after (\d+) good epochs", str(whole.value))[1])
+    compute, seen = losses.Joint.__call__, []
+
+    def interrupted(self, *given, **more):
+        seen.append(1)
+        if len(seen) == good + 1:
+            raise KeyboardInterrupt
+        return compute(self, *given, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(losses.Joint, "__call__", interrupted)
+        wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
+    with pytest.raises(TrainingDiverged) as found:
+        wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
+    assert str(found.value).replace("killed", "whole") == str(whole.value)
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        "reached",
+        "joint.weights.h5",
+    }
 
 
 # Codecs.
