@@ -44,10 +44,10 @@ from wyner_serving.seal import UNLISTED
 # Named to be imported before a process is forked, so that moments are of the work.
 PRELOADED = (evaluate, evaluation, information, outputs, reporting, wyner_export, experiments)
 KILLS, SEED = 50, 0
-MOST = 7  # kills of one run, before it may end
+MOST = 10  # kills of one run, before it may end
 LEAST = 0.2  # of the command, to begin and go on
-# What depends on when and on which machine something was done, by name.
-VARIES = {"seconds", "started", "date_saved"}
+# By name, what tells when something was done; and Keras' address of an object in memory.
+VARIES = {"seconds", "started", "date_saved", "shared_object_id"}
 UNFINISHED = re.compile(r"\.writing-[a-z0-9_]{8}$")
 
 

@@ -337,7 +337,7 @@ def test_a_training_killed_before_it_diverges_keeps_the_same_weights(
         wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
     with pytest.raises(TrainingDiverged) as found:
         wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
-    assert str(found.value).replace("killed", "whole") == str(whole.value)
+    assert str(found.value).replace("/killed/", "/whole/") == str(whole.value)
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {
         "reached",
         "joint.weights.h5",

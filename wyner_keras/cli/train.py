@@ -137,6 +137,7 @@ def _run(options: argparse.Namespace, holding: contextlib.ExitStack) -> Result:
 
             found = evaluate.judged(model, train, held_out, settings, options.quiet)
             evaluate.write(partial, found, source)
+        runs.finish_run(out)
     except BaseException as error:
         kept = runs.abandon_run(out)
         hint = f"What was reached is kept in {kept}; `--resume` goes on from it." if kept else ""
@@ -145,7 +146,6 @@ def _run(options: argparse.Namespace, holding: contextlib.ExitStack) -> Result:
         if kept:
             logger.warning("%s", hint)
         raise
-    runs.finish_run(out)
     paths = {"run": str(out)} | {
         name: str(out / runs.PICTURES / path.name) for name, path in pictures.items()
     }
