@@ -8,6 +8,7 @@ is opened. One run is killed several times before it ends.
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import hashlib
 import io
@@ -37,6 +38,7 @@ import wyner_keras as wk
 from experiments import studies
 from wyner_keras import evaluation, information, losses, recipes, reporting, runs
 from wyner_keras.cli import evaluate, main, outputs
+from wyner_serving import Bundle
 from wyner_serving.contents import check_contents
 from wyner_serving.manifest import read_sealed
 from wyner_serving.seal import UNLISTED
@@ -48,6 +50,8 @@ MOST = 10  # kills of one run, before it may end
 LEAST = 0.2  # of the command, to begin and go on
 # By name, what tells when something was done; and Keras' address of an object in memory.
 VARIES = {"seconds", "started", "date_saved", "shared_object_id"}
+# Of a bundle, what is compared by what it answers.
+BUILT = re.compile(r"bundle/(onnx/|saved_model/|manifest\.)")
 UNFINISHED = re.compile(r"\.writing-[a-z0-9_]{8}$")
 
 
@@ -343,7 +347,7 @@ def look(folder):
     bundle = folder / "bundle"
     if bundle.exists():
         try:
-            manifest = json.loads(read_sealed(bundle)[0])
+            manifest, _ = read_sealed(bundle)
             check_contents(bundle, manifest["files"], UNLISTED, whole=True)
         except Exception as error:
             wrong.append(f"bundle: {type(error).__name__}: {error}")
@@ -358,12 +362,37 @@ def look(folder):
 
 
 def digests(folder):
-    """By file, a digest of what it holds but for what may vary."""
+    """By file, a digest of what it holds but for what may vary; of a bundle's graphs, of answers.
+
+    TensorFlow and tf2onnx name and order nodes in another way at each call, killed or not.
+    """
     text = str(folder)
-    return {
-        name: hashlib.sha256(repr(contents(path)).replace(text, "").encode()).hexdigest()
+    found = {
+        name: "" if BUILT.match(name) else _digest(repr(contents(path)).replace(text, ""))
         for name, path in files(folder).items()
     }
+    if (folder / "bundle").exists():
+        with concurrent.futures.ProcessPoolExecutor(1) as pool:
+            found["bundle"] = pool.submit(_answers, folder / "bundle").result()
+    return found
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _answers(bundle):
+    """A digest of what a bundle's graphs give; in a process of its own, onnxruntime has threads."""
+    opened = Bundle.load(bundle, threads=1)
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 32, 8, 8, 1), np.float32)
+    made = (
+        *(opened.generate_y(x, seed=0), opened.generate_x(y, seed=0)),
+        *opened.generate_pairs(32, seed=0),
+        opened.transfer_x(style=x, concept=y, seed=0),
+        opened.log_pmi(x, y),
+    )
+    return _digest(repr([(each.shape, each.tobytes()) for each in made]))
 
 
 def differences(whole, found):
