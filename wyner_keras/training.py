@@ -196,7 +196,7 @@ def train_codecs(
         rows = Pairs(store, store, x_modality=modality, y_modality=modality)
         sizes = settings or CodecSettings()
         batch_size = _batch_size(sizes.batch_size, len(rows))
-        codec.backup = folder and checkpoints.backup(folder, "codec", name)
+        codec.backup = None if folder is None else checkpoints.backup(folder, "codec", name)
         made = codec.train_on(rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose)
         codec.backup = None
         history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
