@@ -9,6 +9,7 @@ is opened. One run is killed several times before it ends.
 
 import collections
 import concurrent.futures
+import csv
 import dataclasses
 import functools
 import hashlib
@@ -264,7 +265,11 @@ def unfinished(folder):
 def _without(values):
     """JSON values without what varies."""
     if isinstance(values, dict):
-        return {name: _without(each) for name, each in values.items() if name not in VARIES}
+        kept = {name: _without(each) for name, each in values.items() if name not in VARIES}
+        # Keras numbers the models of a process.
+        if str(kept.get("name", "")).startswith("wyner_model"):
+            kept["name"] = "wyner_model"
+        return kept
     return [_without(each) for each in values] if isinstance(values, list) else values
 
 
@@ -303,7 +308,7 @@ def _picture(content):
 
 
 def _table(content):
-    rows = [line.split(",") for line in content.decode().splitlines()]
+    rows = list(csv.reader(io.StringIO(content.decode(), newline="")))
     places = [place for place, name in enumerate(rows[0]) if name not in VARIES]
     return [[row[place] for place in places] for row in rows]
 
