@@ -47,7 +47,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup types demo mnist figures studies theory peers mutations licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve presets dist release lock clean
+.PHONY: help setup types demo mnist figures studies theory peers mutations kills licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve presets dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -106,6 +106,9 @@ mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minut
 	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 2000
 	PYTHONPATH=. $(BIN)/python tests/tools/hostile_bundles.py build/tiny-bundle 500 2000 signed
 	PYTHONPATH=. $(BIN)/python tests/tools/hostile_inputs.py build/tiny-bundle build/tiny-run
+
+kills: $(STAMP) ## 50 kills at random moments over all that writes, compared with what nobody killed (15 minutes)
+	PYTHONPATH=.:tests/tools $(BIN)/python tests/tools/kill_moments.py
 
 licences: $(STAMP) ## the licences of all that is installed
 	$(BIN)/python tests/tools/licences.py

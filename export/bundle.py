@@ -158,6 +158,7 @@ def write_bundle(
     Raises:
         ValueError: if the path exists, or an argument is not as said.
         ExportError: if an engine refuses a graph or engines disagree; nothing is left behind.
+        BlockingIOError: if another process is writing it.
 
     Example:
         >>> write_bundle(model, "bundle", examples={"x": x, "y": y})  # doctest: +SKIP
@@ -180,20 +181,21 @@ def write_bundle(
         **{"metrics": metrics, "nats": nats},
         **{"sides": model.side_entries, "latents": model.latent_entries},
     )
-    graphs = graphs_of(model)
-    data = _checked_examples(model, examples)
-    manifest = manifest_of(
-        model,
-        graphs,
-        name=name,
-        pairing=pairing,
-        label_map=label_map,
-        metrics=metrics,
-        nats=nats,
-    )
-    check_manifest(manifest, path / MANIFEST)
-    manifest_text(manifest)
+    # From here on nobody else writes it: who would is told before the slow part.
     with whole_folder(path) as folder:
+        graphs = graphs_of(model)
+        data = _checked_examples(model, examples)
+        manifest = manifest_of(
+            model,
+            graphs,
+            name=name,
+            pairing=pairing,
+            label_map=label_map,
+            metrics=metrics,
+            nats=nats,
+        )
+        check_manifest(manifest, path / MANIFEST)
+        manifest_text(manifest)
         try:
             _write_engines(model, graphs, manifest, folder, data)
         except Disagreement as error:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.bulk import BulkTask, Done, Job, Work
-from wyner_serving.bulk.running import Progress, follow
+from wyner_serving.bulk.running import Progress, begun, follow
 from wyner_serving.checks import check_count
 from wyner_serving.errors import BundleError, InputError, ServingError
 
@@ -116,25 +116,26 @@ def run(
         InputError: see `wyner_serving.bulk.run`.
         BundleError: likewise.
         ServingError: if the cluster fails.
+        BlockingIOError: if another process writes the output.
     """
     if workers is not None:
         check_count(workers, "workers")
     work = Work(job)
-    missing = work.prepare()
-    if not missing:
-        return follow(work, missing, iter(()), progress)
-    with _connected(address), _quiet():
-        most = min(workers or _free(), len(missing))
-        parts = ray.data.from_items(
-            [{_PART: part} for part in missing], override_num_blocks=len(missing)
-        ).map_batches(
-            PartWriter,
-            fn_constructor_kwargs={"job": _absolute(job), "plan": work.plan()},
-            batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=most),
-            num_cpus=1,
-        )
-        return follow(work, missing, _rows(parts), progress)
+    with begun(work) as missing:
+        if not missing:
+            return follow(work, missing, iter(()), progress)
+        with _connected(address), _quiet():
+            most = min(workers or _free(), len(missing))
+            parts = ray.data.from_items(
+                [{_PART: part} for part in missing], override_num_blocks=len(missing)
+            ).map_batches(
+                PartWriter,
+                fn_constructor_kwargs={"job": _absolute(job), "plan": work.plan()},
+                batch_size=1,
+                compute=ray.data.ActorPoolStrategy(size=most),
+                num_cpus=1,
+            )
+            return follow(work, missing, _rows(parts), progress)
 
 
 def map_rows(

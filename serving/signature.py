@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from wyner_serving.errors import BundleError, InputError
 from wyner_serving.regular_file import read_regular
+from wyner_serving.whole import beside
 
 # The algorithm by which a key is made, and by which a file is signed whose BLAKE2b is signed; and
 # the one by which a secret key's checksum is made.
@@ -70,10 +71,15 @@ def new_key(path: str | os.PathLike[str]) -> tuple[Path, Path]:
     content = _KEY + _NO_PASSWORD + _CHECKSUM + bytes(48) + held
     number = name[::-1].hex().upper()
     secret.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(_file(f"minisign secret key {number}", content))
-    public.write_bytes(_file(f"minisign public key {number}", _KEY + name + point))
+    with beside(secret, one=True) as folder:
+        new, shown = folder / "secret", folder / "public"
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(_file(f"minisign secret key {number}", content))
+        shown.write_bytes(_file(f"minisign public key {number}", _KEY + name + point))
+        # The secret one last: with it, both are there.
+        os.replace(shown, public)
+        os.replace(new, secret)
     return secret, public
 
 

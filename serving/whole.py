@@ -7,6 +7,7 @@ drops the lock with the process, so that the next writer can tell what a killed 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -22,6 +23,17 @@ _MARK = ".writing-"
 # With the characters that tempfile adds.
 _NAME = re.compile(rf"\.(?P<name>.+){re.escape(_MARK)}[a-z0-9_]{{8}}", re.DOTALL)
 _NEW, _OLD = "new", "old"
+# In place of those characters, where a path should have one writer.
+_ONE = "00000000"
+# Of a disk or a folder that takes nothing.
+_TAKES_NOTHING = (
+    *(errno.ENOSPC, errno.EFBIG, errno.EROFS),
+    *((errno.EDQUOT,) if hasattr(errno, "EDQUOT") else ()),
+)
+
+
+class NotWritten(OSError):
+    """A file or folder could not be written: a full disk, a read-only one."""
 
 
 @contextlib.contextmanager
@@ -37,6 +49,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
     Raises:
         FileExistsError: if something lies at the name, at the end.
+        BlockingIOError: if another process is writing it, unless it may be replaced.
+        NotWritten: if the disk is full or read-only.
 
     Example:
         >>> place = Path(tempfile.mkdtemp()) / "a"
@@ -47,7 +61,7 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with beside(path) as folder:
+    with beside(path, one=not replace) as folder:
         new, old = folder / _NEW, folder / _OLD
         new.mkdir()
         yield new
@@ -67,19 +81,85 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path, *, one: bool = False) -> Iterator[Path]:
     """An empty folder of one's own beside a path, gone at the end with all that is in it.
 
     What killed writers of the same path left is removed first.
+
+    Args:
+        path: what is being written.
+        one: whether it should have one writer at a time.
+
+    Raises:
+        BlockingIOError: if another process is the one.
+        NotWritten: if the disk is full or read-only.
     """
-    clear_leftovers(path.parent, path.name)
-    folder, lock = _claim(path)
+    with _told(path):
+        clear_leftovers(path.parent, path.name)
+        folder, lock = _claim(path, one)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            if lock is not None:
+                os.close(lock)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Inside, this process is the one that writes in a folder, which has to be there.
+
+    The folder itself is locked: there is no file to be left, and the system drops the lock of a
+    process that dies. Where the file system has no locks, nobody is refused.
+
+    Raises:
+        BlockingIOError: if another process is the one.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    lock = os.open(folder, os.O_RDONLY)
     try:
-        yield folder
+        if _lock(lock) is False:
+            raise _taken(folder)
+        yield
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if lock is not None:
-            os.close(lock)
+        os.close(lock)
+
+
+def _taken(path: Path) -> BlockingIOError:
+    return BlockingIOError(
+        f"{path} should be written by one process at a time. Received: a path that another is "
+        "writing"
+    )
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether a folder's lock is had now; None where the file system has no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Says for which path a disk took nothing; libraries tell it in ways of their own."""
+    try:
+        yield
+    except NotWritten:
+        raise
+    except Exception as error:
+        number = error.errno if isinstance(error, OSError) else None
+        for known in _TAKES_NOTHING:
+            if number == known or (number is None and os.strerror(known) in str(error)):
+                raise NotWritten(
+                    f"{path} should be written. Received: {os.strerror(known)}"
+                ) from error
+        raise
 
 
 def clear_leftovers(folder: Path, name: str | None = None) -> None:
@@ -91,26 +171,51 @@ def clear_leftovers(folder: Path, name: str | None = None) -> None:
             _clear(Path(entry.path), folder / match["name"])
 
 
-def _claim(path: Path) -> tuple[Path, int | None]:
+def _claim(path: Path, one: bool) -> tuple[Path, int | None]:
     """A new folder beside a path, and the descriptor by which it is locked."""
     while True:
-        made = tempfile.mkdtemp(prefix=f".{path.name}{_MARK}", dir=path.parent)
+        made = _made_alone(path) if one and sys.platform != "win32" else None
+        made = made or tempfile.mkdtemp(prefix=f".{path.name}{_MARK}", dir=path.parent)
         if sys.platform == "win32":
             return Path(made), None
         try:
             lock = os.open(made, os.O_RDONLY)
         except FileNotFoundError:
             continue  # another writer took it for a leftover: it was not locked yet
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue  # that writer is about to remove it
-        except OSError:
-            return Path(made), lock  # a file system without locks; nobody clears there
-        if os.path.exists(made):
+        had = _lock(lock)
+        if had is None:
+            return Path(made), lock  # nobody clears there
+        # Not one that another writer made of the same name, when it had removed this.
+        if had and os.path.exists(made) and os.path.samestat(os.fstat(lock), os.stat(made)):
             return Path(made), lock
-        os.close(lock)
+        os.close(lock)  # that writer is about to remove it
+
+
+def _made_alone(path: Path) -> str | None:
+    """A folder beside a path, of a name that only one can have; None where that cannot be told.
+
+    Raises:
+        BlockingIOError: if another process has it.
+    """
+    made = path.with_name(f".{path.name}{_MARK}{_ONE}")
+    for _ in range(3):
+        try:
+            made.mkdir(0o700)
+            return os.fspath(made)
+        except FileExistsError:
+            pass
+        try:
+            lock = os.open(made, os.O_RDONLY)
+        except OSError:
+            continue  # gone by now, or no folder
+        try:
+            had = _lock(lock)
+        finally:
+            os.close(lock)
+        if had is False:
+            raise _taken(path)
+        _clear(made, path)
+    return None
 
 
 def _clear(leftover: Path, path: Path) -> None:
@@ -122,8 +227,8 @@ def _clear(leftover: Path, path: Path) -> None:
     except OSError:
         return  # removed by now, or another user's
     try:
-        # Refused while its maker lives.
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not _lock(lock):
+            return  # its maker lives
         old = leftover / _OLD
         if old.is_dir() and not os.path.lexists(path):
             old.rename(path)

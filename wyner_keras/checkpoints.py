@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import json
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,10 @@ from keras import ops
 from wyner_keras.backend import workers
 from wyner_keras.files import whole
 from wyner_serving.regular_file import check_regular
+from wyner_serving.whole import clear_leftovers, whole_folder
 
-MODEL, PROGRESS = "model.keras", "progress.json"
+REACHED, MODEL, PROGRESS = "reached", "model.keras", "progress.json"
+_BACKUP = "backup.npz"
 
 
 def _random_states(model: keras.Model) -> list[Any]:
@@ -31,15 +36,31 @@ def _restore(model: keras.Model, states: list[Any]) -> None:
 def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> None:
     """Write the model, its random state, and JSON-able notes, in place of earlier ones.
 
-    The notes come last: with them, both are there. Of several workers the first writes.
+    They are in one folder, which is replaced as one: a model is never beside another one's notes.
+    Of several workers the first writes.
+
+    Raises:
+        FileNotFoundError: if the folder is gone; made anew, it would lack what lay around it.
     """
     if not workers.worker().first:
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} should stay until training ends. Received: none there")
     random = [variable.numpy().tolist() for variable in _random_states(model)]
-    with whole(folder / PROGRESS) as note, whole(folder / MODEL) as temporary:
-        model.save(temporary)
-        note.write_text(json.dumps({"random": random, **progress}))
+    with whole_folder(folder / REACHED, replace=True) as new:
+        model.save(new / MODEL)
+        (new / PROGRESS).write_text(json.dumps({"random": random, **progress}))
+
+
+def tidy(folder: Path, finished: Iterable[str]) -> None:
+    """Remove backups of finished stages, and what killed writers left in the folder."""
+    if not (folder.is_dir() and workers.worker().first):
+        return
+    clear_leftovers(folder)
+    for stage in finished:
+        for path in folder.glob(f"{glob.escape(stage)}.*"):
+            if path.name.endswith(f".{_BACKUP}"):
+                path.unlink(missing_ok=True)
 
 
 def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
@@ -48,7 +69,12 @@ def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
     Raises:
         ValueError: if a file is damaged.
     """
-    if not (folder / PROGRESS).exists():
+    if folder.is_dir():
+        clear_leftovers(folder, REACHED)  # which puts back what a killed one was replacing
+    if (folder / REACHED).exists():
+        folder = folder / REACHED
+    # Another version's lies in the folder itself.
+    elif not (folder / PROGRESS).exists():
         return None
     try:
         progress = json.loads(check_regular(folder / PROGRESS).read_text())
@@ -70,6 +96,14 @@ def _damaged(path: Path, error: Exception) -> ValueError:
     )
 
 
+class Epoch(keras.callbacks.Callback):
+    """Tells a model, as its `epoch`, which one it is in: by that a resumed `fit` shuffles."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Say it."""
+        self.model.epoch = epoch
+
+
 class Backup(keras.callbacks.Callback):
     """Keep what a `fit` has reached after every epoch; one that is interrupted goes on from there.
 
@@ -77,8 +111,8 @@ class Backup(keras.callbacks.Callback):
     and the history are kept too, in one file that is there whole or not at all.
 
     Args:
-        path: of an npz file, there until the end of the `fit`. Of several workers all read it, and
-            the first writes.
+        path: of an npz file, see `backup`. It stays when the `fit` ends, until what came of it is
+            kept, too: `tidy` removes it. Of several workers all read it, and the first writes.
 
     Attributes:
         history: one list a metric, earlier epochs included.
@@ -138,6 +172,9 @@ class Backup(keras.callbacks.Callback):
         """Write notes and values, in place of the epoch's before."""
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
+        # An epoch that diverged is none to go on from.
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            return
         if not workers.worker().first:
             return
         notes = json.dumps({"epoch": epoch + 1, "history": self.history})
@@ -145,7 +182,7 @@ class Backup(keras.callbacks.Callback):
             values = [ops.convert_to_numpy(variable.value) for variable in self._variables()]
             np.savez(temporary, *values, notes=np.array(notes))
 
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
-        """Leave nothing behind."""
-        if workers.worker().first:
-            self.path.unlink(missing_ok=True)
+
+def backup(folder: Path, stage: str, part: str = "") -> Backup:
+    """The backup of a stage in a folder, or of a part of it that is trained for itself."""
+    return Backup(folder / ".".join(filter(None, (stage, part, _BACKUP))))

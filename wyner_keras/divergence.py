@@ -43,7 +43,8 @@ class KeepLastGood(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Remember the weights that training starts from."""
-        self._bad, self._good_epoch = None, 0
+        # A `fit` that goes on from a backup has good epochs behind it.
+        self._bad, self._good_epoch = None, self.model._initial_epoch or 0
         self._good = self.model.get_weights() if self.model.built else None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:

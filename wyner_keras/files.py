@@ -14,7 +14,7 @@ import numpy as np
 
 from wyner_serving.plain_json import parse_json
 from wyner_serving.regular_file import read_regular
-from wyner_serving.whole import beside
+from wyner_serving.whole import beside, clear_leftovers
 
 _LARGEST = 2**26  # bytes of a JSON file
 
@@ -81,12 +81,14 @@ def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:
 
 
 def refuse_existing(path: str | os.PathLike[str], name: str = "out") -> Path:
-    """The path, which nothing should lie at yet.
+    """The path, which nothing should lie at yet; what a killed writer of it left beside it goes.
 
     Raises:
         ValueError: if something does.
     """
     path = Path(path)
     if path.exists() or path.is_symlink():
+        # Killed in its last step: what it wrote is whole, and nobody will write it again.
+        clear_leftovers(path.parent, path.name)
         raise ValueError(f"`{name}` should not exist yet. Received: {str(path)!r}, which exists")
     return path

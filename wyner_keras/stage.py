@@ -13,6 +13,7 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.backend import StepByBackend, workers
+from wyner_keras.checkpoints import Epoch
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.latents import Latent
@@ -60,13 +61,6 @@ class NoiseDraw:
     def uniform(self, shape: Any) -> Tensor:
         """Uniform noise on [0, 1)."""
         return keras.random.uniform(shape, seed=self.stream)
-
-
-class _Epoch(keras.callbacks.Callback):
-    """Tells a stage which epoch it is in."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        self.model.epoch = epoch
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -306,7 +300,7 @@ class Stage(StepByBackend, keras.Model):
                 held = validation_data
                 held = held if isinstance(held, tuple) else (held, None)
                 validation_data = self._prepared(held[0], held[1], batch_size, training=False)
-        callbacks = [_Epoch(), *(callbacks or [])]
+        callbacks = [Epoch(), *(callbacks or [])]
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.

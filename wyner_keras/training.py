@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -17,7 +18,7 @@ from wyner_keras import checkpoints, recipes
 from wyner_keras.backend import workers
 from wyner_keras.budget import TimeLimit, budgeted
 from wyner_keras.data import Pairs
-from wyner_keras.divergence import KeepLastGood
+from wyner_keras.divergence import KeepLastGood, TrainingDiverged
 from wyner_keras.execution import execution
 from wyner_keras.modality import CodecSettings
 from wyner_keras.model import WynerModel
@@ -26,6 +27,7 @@ from wyner_keras.received import received
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Schedule
 from wyner_keras.stage import Stage
+from wyner_serving.whole import held
 
 logger = logging.getLogger(__name__)
 Callbacks = Sequence[keras.callbacks.Callback]
@@ -76,7 +78,8 @@ def train(
         pairs: the pairs, see `Pairs`.
         recipe: what to build and how to train it; None chooses by the data, `recipes.default`.
         seed: of weights, order and noise, where no recipe says otherwise.
-        folder: where stages keep checkpoints; a call with the same folder goes on from there.
+        folder: where codecs and stages keep checkpoints; a call with the same folder goes on from
+            there.
         after_stage: called with the name of each stage that this call has finished and kept.
         codecs: trained codecs by side, in place of training the recipe's.
         budget: a time, "5min" or seconds, that it takes at most: in fewer epochs, and on a random
@@ -95,6 +98,8 @@ def train(
         ValueError: if an argument is not as said.
         TrainingDiverged: if a loss stops being finite.
         WorkersStopped: if another worker stopped.
+        BlockingIOError: if another process trains in the folder.
+        OSError: if the folder cannot be written, or goes away.
 
     Example:
         >>> import wyner_keras as wk
@@ -116,6 +121,28 @@ def train(
             f"Received: budget={received(budget)}"
         )
     kept = None if folder is None else Path(folder)
+    with _held(kept):
+        return _train(pairs, recipe, kept, after_stage, codecs, budget, verbose)
+
+
+def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
+    """Inside, the folder is there and nobody else's; of several workers the first sees to it."""
+    if folder is None or not workers.worker().first:
+        return contextlib.nullcontext()
+    folder.mkdir(parents=True, exist_ok=True)
+    return held(folder)
+
+
+def _train(
+    pairs: Pairs,
+    recipe: Recipe,
+    kept: Path | None,
+    after_stage: Callable[[str], None] | None,
+    codecs: Mapping[str, Codec] | None,
+    budget: str | float | None,
+    verbose: Any,
+) -> Trained:
+    """What `train` does, its arguments looked at."""
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
     workers.agree("pairs and recipe", [len(pairs), repr(pairs), recipe.to_dict()])
@@ -132,7 +159,7 @@ def train(
     if trained is None:
         start, history = time.perf_counter(), dict[str, list[float]]()
         if codecs is None:
-            codecs, history = train_codecs(pairs, recipe, verbose=verbose)
+            codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
         modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
         model = WynerModel(
             recipe.z,
@@ -157,9 +184,15 @@ def train(
 
 
 def train_codecs(
-    pairs: Pairs, recipe: Recipe, *, verbose: Any = "auto"
+    pairs: Pairs, recipe: Recipe, *, folder: Path | None = None, verbose: Any = "auto"
 ) -> tuple[dict[str, Codec], dict[str, list[float]]]:
     """Train the codec of each side on its rows; sides of one store of rows share one.
+
+    Args:
+        pairs: whose rows.
+        recipe: by which.
+        folder: where epochs are kept, to go on from; see `checkpoints.tidy`.
+        verbose: of Keras' progress bars.
 
     Returns:
         The frozen codecs by side, and their histories: metrics of the first, and with the side's
@@ -177,7 +210,9 @@ def train_codecs(
         rows = Pairs(store, store, x_modality=modality, y_modality=modality)
         sizes = settings or CodecSettings()
         batch_size = _batch_size(sizes.batch_size, len(rows))
+        codec.backup = None if folder is None else checkpoints.backup(folder, "codec", name)
         made = codec.train_on(rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose)
+        codec.backup = None
         history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
         codecs[name] = codec
     return codecs, history
@@ -215,9 +250,8 @@ def _carry_out(
     ]
     checkpoint = backup = None
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
         checkpoint = folder / f"{settings.name}.weights.h5"
-        backup = checkpoints.Backup(folder / f"{settings.name}.backup.npz")
+        backup = checkpoints.backup(folder, settings.name)
         callbacks.append(backup)
     callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
     batch_size = _batch_size(settings.batch_size, len(pairs))
@@ -229,15 +263,21 @@ def _carry_out(
         ),
         **execution(len(pairs) // batch_size, settings.epochs, jit_compile=settings.jit_compile),
     )
-    history = stage.fit(
-        pairs,
-        batch_size=batch_size,
-        epochs=settings.epochs,
-        validation_data=watched if validation is None else validation,
-        chooses=validation is not None,
-        callbacks=callbacks,
-        verbose=verbose,
-    ).history
+    try:
+        history = stage.fit(
+            pairs,
+            batch_size=batch_size,
+            epochs=settings.epochs,
+            validation_data=watched if validation is None else validation,
+            chooses=validation is not None,
+            callbacks=callbacks,
+            verbose=verbose,
+        ).history
+    except TrainingDiverged:
+        if folder is not None:
+            # It would diverge again: another recipe should begin the stage anew.
+            checkpoints.tidy(folder, [settings.name])
+        raise
     history = history if backup is None else backup.history
     trained.history[settings.name] = {
         name: [float(value) for value in values] for name, values in history.items()
@@ -270,18 +310,21 @@ def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> 
         "found": trained.found,
     }
     checkpoints.save(folder, trained.model, progress)
+    checkpoints.tidy(folder, trained.history)
 
 
 def _reached(folder: Path | None, pairs: Pairs, recipe: Recipe) -> Trained | None:
     """What an earlier call with this folder reached, if it finished a stage."""
     reached = None if folder is None else checkpoints.load(folder)
-    if reached is None:
+    if folder is None or reached is None:
         return None
     model, progress = reached
     try:
-        return Trained(model, pairs, recipe, **progress)
+        trained = Trained(model, pairs, recipe, **progress)
     except TypeError as error:
         raise ValueError(
             f"{folder} should hold what training has reached; remove it to begin anew. "
             f"Received: notes of {', '.join(progress):.200}"
         ) from error
+    checkpoints.tidy(folder, trained.history)
+    return trained

@@ -30,6 +30,7 @@ from experiments.peers.real import FIRST_ASKED, REAL, asked_of, judges_of, real_
 from experiments.peers.table import NAMES, judged, write_table
 from wyner_keras.data import add_one, load
 from wyner_keras.evaluation import judges_for
+from wyner_keras.files import write_json
 
 
 def _settle(out: Path, settings: dict[str, object]) -> None:
@@ -44,7 +45,7 @@ def _settle(out: Path, settings: dict[str, object]) -> None:
             )
     else:
         out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings), encoding="utf-8")
+        write_json(path, settings)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from experiments.peers.baselines import BASELINES, epochs_of, train_baseline
 from experiments.peers.pairs import recipe_of, training_pairs, unlabelled_pairs
 from experiments.peers.saved import save_images
 from wyner_keras.data import Pairs, load
+from wyner_keras.files import write_json
 from wyner_keras.latents import can_rank
 from wyner_keras.losses.finding import words
 from wyner_keras.networks import Codec
@@ -112,7 +113,7 @@ def codecs_for(path: Path, pairs: Pairs, settings: Recipe) -> tuple[dict[str, Co
         seconds = time.perf_counter() - begin
         for side, file in files.items():
             codecs[side].save(file)
-        note.write_text(json.dumps({"seconds": seconds}))
+        write_json(note, {"seconds": seconds})
     codecs = {side: keras.models.load_model(file) for side, file in files.items()}
     return {"y": codecs["x"], **codecs}, json.loads(note.read_text())["seconds"]
 

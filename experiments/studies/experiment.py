@@ -26,6 +26,7 @@ from wyner_keras.files import to_json, whole, write_arrays, write_json
 from wyner_keras.modality import Image
 from wyner_keras.model import WynerModel
 from wyner_keras.networks.codec import Codec
+from wyner_serving.whole import clear_leftovers, held
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def plain(modality: Any) -> Any:
 
 
 def check_folder(folder: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
-    """Check that a folder is new, or was begun with the same settings. Nothing is written.
+    """Check that a folder is new, or was begun with the same settings. Nothing is begun.
 
     Args:
         folder: its path.
@@ -119,8 +120,10 @@ def check_folder(folder: str | os.PathLike[str], settings: Mapping[str, Any]) ->
     folder = Path(folder)
     if not (folder.exists() or folder.is_symlink()):
         return folder
-    if folder.is_dir() and not any(folder.iterdir()):
-        return folder
+    if folder.is_dir():
+        clear_leftovers(folder, SETTINGS)  # of one that was killed as it began
+        if not any(folder.iterdir()):
+            return folder
     try:
         begun = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
         differing = {name: begun[name] for name in settings if begun[name] != settings[name]}
@@ -154,11 +157,21 @@ def run_sweep(sweep: Sweep, experiment: Experiment) -> dict[str, dict[str, Any]]
         ValueError: if the folder was begun otherwise, or holds a run of the same name and another
             recipe.
         TrainingDiverged: if a configuration's loss stops being finite.
+        BlockingIOError: if another process works in the folder.
     """
     check_folder(experiment.folder, experiment.settings)
+    experiment.folder.mkdir(parents=True, exist_ok=True)
+    with held(experiment.folder):
+        return _run_sweep(sweep, experiment)
+
+
+def _run_sweep(sweep: Sweep, experiment: Experiment) -> dict[str, dict[str, Any]]:
+    """What `run_sweep` does, in a folder of its own."""
     for configuration in sweep.configurations:
         _check_recipe(experiment, configuration)
-    experiment.folder.mkdir(parents=True, exist_ok=True)
+    for folder in (experiment.folder, experiment.folder / "codecs"):
+        if folder.is_dir():
+            clear_leftovers(folder)
     write_json(experiment.folder / SETTINGS, experiment.settings)
     judges: Any = None
     for number, configuration in enumerate(sweep.configurations, 1):
@@ -223,7 +236,7 @@ def _run_configuration(
     run, recipe = experiment.run_folder(configuration), configuration.recipe
     partial = runs.partial_folder(run)
     if not (partial / runs.SETTINGS).exists():
-        runs.abandon_run(run)  # killed before its settings were written
+        runs.abandon_run(run)  # an earlier version, killed before it wrote them
         source = runs.Source(data=experiment.data, map=_MAP, seed=recipe.seed)
         runs.start_run(run, runs.settings_of(recipe, source))
     if (partial / runs.HISTORY).exists():

@@ -20,7 +20,7 @@ from wyner_serving.bulk.task import ROW, BulkTask
 from wyner_serving.checks import check_count, check_memory
 from wyner_serving.errors import InputError
 from wyner_serving.manifest import read_sealed
-from wyner_serving.whole import beside
+from wyner_serving.whole import beside, clear_leftovers
 
 FORMAT = 1
 SAMPLE = "sample"
@@ -159,22 +159,31 @@ class Work:
             "versions": _versions(),
         }
 
+    def make(self) -> None:
+        """Make the output's folder where there is none.
+
+        Raises:
+            InputError: if something else than a folder lies there.
+        """
+        if self.output.exists() and not self.output.is_dir():
+            raise InputError(f"`output` should be a folder. Received: {str(self.output)!r}, a file")
+        self.output.mkdir(parents=True, exist_ok=True)
+
     def prepare(self) -> list[int]:
-        """Make the output, or see that it is of this job; the parts that are missing there.
+        """See that the output is of this job, or begin it; the parts that are missing there.
 
         Raises:
             InputError: if something else lies there.
         """
         path, plan = self.output / PLAN, self.plan()
-        if self.output.exists() and not self.output.is_dir():
-            raise InputError(f"`output` should be a folder. Received: {str(self.output)!r}, a file")
         if not path.exists():
-            if self.output.exists() and any(self.output.iterdir()):
+            # Of one that was killed before it had said what the output is of.
+            clear_leftovers(self.output, PLAN)
+            if any(self.output.iterdir()):
                 raise InputError(
                     f"`output` should be new or empty, or of the same job. "
                     f"Received: {str(self.output)!r}, with other files"
                 )
-            self.output.mkdir(parents=True, exist_ok=True)
             with beside(path) as folder:
                 (folder / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
                 os.replace(folder / PLAN, path)

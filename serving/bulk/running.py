@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from wyner_serving.bulk.job import Done, Job, Work
-from wyner_serving.whole import clear_leftovers
+from wyner_serving.whole import clear_leftovers, held
 
 _log = logging.getLogger(__name__)
 
@@ -27,15 +27,31 @@ def run(job: Job, progress: Progress | None = None) -> Done:
         InputError: if the job asks for what cannot be, or rows are not as the model's. Parts that
             were written stay; the same job goes on after them.
         BundleError: if its bundle is no whole one.
+        BlockingIOError: if another process writes the output.
 
     Example:
         >>> job = Job(bundle="b", task="generate_y", input="x", output="y")  # doctest: +SKIP
         >>> run(job)  # doctest: +SKIP
         Done(rows=1000000, parts=123, written=123)
     """
-    with contextlib.closing(Work(job)) as work:
-        missing = work.prepare()
+    with contextlib.closing(Work(job)) as work, begun(work) as missing:
         return follow(work, missing, map(work.write, missing), progress)
+
+
+@contextlib.contextmanager
+def begun(work: Work) -> Iterator[list[int]]:
+    """Inside, the output is there and this process is the one that does its job.
+
+    Yields:
+        The parts that are missing, see `Work.prepare`.
+
+    Raises:
+        InputError: if something else lies there.
+        BlockingIOError: if another process writes it.
+    """
+    work.make()
+    with held(work.output):
+        yield work.prepare()
 
 
 def follow(

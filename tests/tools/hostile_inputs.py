@@ -345,15 +345,18 @@ def opened(kind):
 
 
 def _read_checkpoint_folder(folder):
-    _model(folder)
-    (folder / "progress.json").write_text(json.dumps({"history": {}, "seconds": {"a": 1.0}}))
+    (folder / "reached").mkdir()
+    _model(folder / "reached")
+    (folder / "reached" / "progress.json").write_text(
+        json.dumps({"history": {}, "seconds": {"a": 1.0}})
+    )
 
 
 def _read_checkpoints(folder, rng):
     import wyner_keras.stage  # noqa: F401  (registers the classes)
     from wyner_keras import checkpoints
 
-    damaged_file(rng, folder / rng.choice(["progress.json", "model.keras"]))
+    damaged_file(rng, folder / "reached" / rng.choice(["progress.json", "model.keras"]))
     checkpoints.load(folder)
 
 

@@ -25,6 +25,7 @@ from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_serving import Bundle
 from wyner_serving.signature import new_key
+from wyner_serving.whole import whole_folder
 
 GRAPHS = {
     *("encode_x_z", "encode_x_u", "encode_y_z", "encode_y_v", "decode_x", "decode_y"),
@@ -323,3 +324,11 @@ def test_a_manifest_that_nobody_could_read_is_not_written(least, only, tmp_path)
     with pytest.raises(ValueError, match=r"should be plain JSON.*32 levels"):
         write_bundle(least, tmp_path / "bundle", metrics={"a": json.loads("[" * 40 + "]" * 40)})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bundle_that_another_process_writes_is_refused_at_once(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr("wyner_export.bundle.graphs_of", None)  # the slow part
+    with whole_folder(tmp_path / "bundle"):
+        with pytest.raises(BlockingIOError, match="bundle should be written by one process"):
+            write_bundle(tiny, tmp_path / "bundle")
+        assert not (tmp_path / "bundle").exists()

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from file_steps import killed_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -202,12 +204,56 @@ def test_a_run_gets_its_name_when_it_is_finished(tmp_path: Path) -> None:
 def test_no_run_is_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "run"
     runs.start_run(out, SETTINGS)
-    with pytest.raises(ValueError, match=r"an earlier run left it. Go on from it with `--resume`"):
+    with pytest.raises(
+        ValueError, match=r"an earlier run left it, .* Go on from it with `--resume`"
+    ):
         runs.start_run(out, SETTINGS)
     out.mkdir()  # os.rename would replace an empty folder
     with pytest.raises(ValueError, match=r"`out` should not exist yet. Received: "):
         runs.finish_run(out)
     assert (tmp_path / "run.partial" / "settings.json").exists()
+
+
+def test_a_kill_at_any_step_leaves_a_run_that_can_be_begun_or_gone_on_with(tmp_path: Path) -> None:
+    step, killed = 0, True
+    while killed:
+        out = tmp_path / str(step) / "run"
+        killed = killed_at(step, tmp_path, lambda out=out: runs.start_run(out, SETTINGS))
+        partial = runs.partial_folder(out)
+        if partial.exists():
+            assert runs.read_settings(partial) == SETTINGS
+        else:
+            assert runs.start_run(out, SETTINGS) == partial
+        (partial / "checkpoints").mkdir()
+        step += 1
+    assert step > 5
+    # And as it is finished.
+    step, killed = 0, True
+    while killed:
+        out = tmp_path / "finished" / str(step)
+        partial = runs.start_run(out, SETTINGS)
+        for name in ("checkpoints", ".model.keras.writing-abcd1234"):
+            (partial / name).mkdir()
+        (partial / "checkpoints" / "a.npz").touch()
+        killed = killed_at(step, tmp_path, lambda out=out: runs.finish_run(out))
+        assert killed != out.exists()
+        if killed:
+            runs.finish_run(out)
+        assert [path.name for path in out.iterdir()] == ["settings.json"]
+        assert not partial.exists()
+        step += 1
+    assert step > 3
+
+
+def test_a_folder_that_was_made_anew_meanwhile_is_no_run(tmp_path: Path) -> None:
+    partial = runs.start_run(tmp_path / "run", SETTINGS)
+    shutil.rmtree(partial)
+    (partial / "figures").mkdir(parents=True)
+    with pytest.raises(
+        FileNotFoundError, match=r"run\.partial should hold settings\.json to the end"
+    ):
+        runs.finish_run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_abandoning_keeps_only_what_was_reached(tmp_path: Path) -> None:

@@ -1,21 +1,27 @@
 """`train` from the codecs to the last stage, with tiny networks that run eagerly."""
 
 import dataclasses
+import errno
 import io
+import os
+import re
+import shutil
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from file_steps import killed_at
 
 import wyner_keras as wk
-from wyner_keras import losses, recipes, training
+from wyner_keras import checkpoints, losses, recipes, training
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import TrainingDiverged
 from wyner_keras.modality import CodecSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
+from wyner_serving.whole import held
 
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 
@@ -126,7 +132,131 @@ def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
     assert found.shared_nats == whole.shared_nats
     assert weights(found.model) == weights(whole.model)
     # Nothing of the interruptions is left.
-    assert {path.name for path in tmp_path.iterdir()} == {"model.keras", "progress.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"reached"}
+
+
+class Numbered:
+    """Stands for a model; its file holds a number."""
+
+    weights = variables = ()
+
+    def __init__(self, number):
+        self.number = number
+
+    def save(self, path):
+        path.write_text(self.number)
+
+
+def test_a_kill_at_any_step_leaves_a_model_beside_its_own_notes(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.models, "load_model", lambda path: path.read_text())
+    found, step, killed = [], 0, True
+    while killed:
+        folder = tmp_path / str(step)
+        folder.mkdir()
+        checkpoints.save(folder, Numbered("1"), {"stage": "1"})
+        later = Numbered("2"), {"stage": "2"}
+        killed = killed_at(step, folder, lambda given=(folder, *later): checkpoints.save(*given))
+        model, notes = checkpoints.load(folder)
+        assert model == notes["stage"]
+        found.append(model)
+        checkpoints.tidy(folder, [])
+        assert [path.name for path in folder.iterdir()] == ["reached"]
+        step += 1
+    assert step > 8
+    assert found == sorted(found) and set(found) == {"1", "2"}
+
+
+def test_a_folder_of_an_earlier_version_is_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(keras.models, "load_model", lambda path: path.read_text())
+    (tmp_path / "model.keras").write_text("1")
+    assert checkpoints.load(tmp_path) is None
+    (tmp_path / "progress.json").write_text('{"stage": "1"}')
+    assert checkpoints.load(tmp_path) == ("1", {"stage": "1"})
+    checkpoints.save(tmp_path, Numbered("2"), {"stage": "2"})
+    assert checkpoints.load(tmp_path) == ("2", {"stage": "2"})
+
+
+@pytest.mark.parametrize("place", ["in its third epoch", "before it is kept"])
+def test_a_codec_that_is_interrupted_goes_on_from_its_last_epoch(
+    place, images, weights, tmp_path, monkeypatch
+):
+    codec = dataclasses.replace(LEARNT, epochs=3)
+    pairs = Pairs(images, 1 - images)
+    recipe = dataclasses.replace(TINY, codecs={"x": codec, "y": codec}, stages=())
+    whole = wk.train(pairs, recipe, verbose=0)
+    kind, done = type(whole.model.side("x").codec), []
+    compute = kind.compute_loss
+
+    def counted(self, *given, **more):
+        done.append(1)
+        if place.startswith("in") and len(done) == 6 + 5:  # of y: x's three epochs of two steps
+            raise KeyboardInterrupt
+        return compute(self, *given, **more)
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(kind, "compute_loss", counted)
+        if place.startswith("before"):
+            patch.setattr(checkpoints, "save", interrupted)
+        wk.train(pairs, recipe, folder=tmp_path, verbose=0)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"codec.x.backup.npz", "codec.y.backup.npz"}
+    done.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "compute_loss", counted)
+        found = wk.train(pairs, recipe, folder=tmp_path, verbose=0)
+    assert len(done) == (2 if place.startswith("in") else 0)
+    assert found.history == whole.history
+    for side in found.model.sides:
+        assert weights(side.codec) == weights(whole.model.side(side.name).codec)
+    assert [path.name for path in tmp_path.iterdir()] == ["reached"]
+
+
+def test_a_folder_has_one_training_at_a_time(vectors, tmp_path):
+    none = dataclasses.replace(TINY, stages=())
+    with held(tmp_path), pytest.raises(BlockingIOError, match="by one process at a time"):
+        wk.train(vectors, none, folder=tmp_path, verbose=0)
+    assert wk.train(vectors, none, folder=tmp_path, verbose=0).history == {"codec": {}}
+
+
+def test_a_folder_that_is_removed_meanwhile_ends_the_training_and_stays_away(vectors, tmp_path):
+    folder = tmp_path / "checkpoints"
+    for stage in ("alignment", "joint"):
+        with pytest.raises(FileNotFoundError, match="checkpoints"):
+            wk.train(
+                vectors,
+                TINY,
+                folder=folder,
+                after_stage=lambda name, last=stage: name != last or shutil.rmtree(folder),
+                verbose=0,
+            )
+        assert not folder.exists()
+
+
+def test_a_full_disk_ends_the_training_and_the_last_good_state_is_kept(
+    whole, vectors, tmp_path, monkeypatch
+):
+    save, kept = np.savez, []
+
+    def full(path, *arrays, **more):
+        if "flow" in str(path) and kept:
+            with open(path, "wb") as file:
+                file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        kept.extend(["flow"] * ("flow" in str(path)))
+        save(path, *arrays, **more)
+
+    short = dataclasses.replace(TINY, stages=TINY.stages[:3])
+    with monkeypatch.context() as patch, pytest.raises(OSError) as raised:
+        patch.setattr(np, "savez", full)
+        wk.train(vectors, short, folder=tmp_path, verbose=0)
+    backup = tmp_path / "flow.backup.npz"
+    assert str(raised.value) == f"{backup} should be written. Received: No space left on device"
+    assert {path.name for path in tmp_path.iterdir()} == {"reached", backup.name}
+    history = wk.train(vectors, short, folder=tmp_path, verbose=0).history
+    assert history == {name: whole.history[name] for name in history}
 
 
 def test_a_damaged_backup_is_refused_by_name_and_stays(vectors, tmp_path, monkeypatch):
@@ -183,6 +313,35 @@ def test_a_loss_that_is_no_number_stops_training_and_keeps_the_last_good_weights
         wk.train(vectors, bad, folder=tmp_path, verbose=0)
     assert (tmp_path / "joint.weights.h5").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_training_killed_before_it_diverges_keeps_the_same_weights(
+    vectors, tmp_path, monkeypatch
+):
+    rising = Ramp(start=1e-3, end=1e30, begin=0.3)
+    bad = stage("joint", losses.Joint(), epochs=4, learning_rate=rising)
+    bad = dataclasses.replace(TINY, stages=(bad,))
+    with pytest.raises(TrainingDiverged) as whole:
+        wk.train(vectors, bad, folder=tmp_path / "whole", verbose=0)
+    good = int(re.search(r"after (\d+) good epochs", str(whole.value))[1])
+    compute, seen = losses.Joint.__call__, []
+
+    def interrupted(self, *given, **more):
+        seen.append(1)
+        if len(seen) == good + 1:
+            raise KeyboardInterrupt
+        return compute(self, *given, **more)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(losses.Joint, "__call__", interrupted)
+        wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
+    with pytest.raises(TrainingDiverged) as found:
+        wk.train(vectors, bad, folder=tmp_path / "killed", verbose=0)
+    assert str(found.value).replace("/killed/", "/whole/") == str(whole.value)
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        "reached",
+        "joint.weights.h5",
+    }
 
 
 # Codecs.

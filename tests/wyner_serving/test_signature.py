@@ -4,6 +4,7 @@ import shutil
 import stat
 
 import pytest
+from file_steps import killed_at
 from mutations import seal
 
 pytest.importorskip("cryptography")
@@ -109,6 +110,19 @@ def test_a_signature_cannot_be_left_out_or_changed_unseen(signed):
     (signed / SIGNATURE).unlink()
     with pytest.raises(BundleError, match=r"as manifest.sha256 has it"):
         Bundle.load(signed)
+
+
+def test_a_kill_at_any_step_leaves_no_half_of_a_key(tmp_path):
+    step, killed, pairs = 0, True, 0
+    while killed:
+        path = tmp_path / str(step) / "KEY"
+        killed = killed_at(step, tmp_path, lambda path=path: new_key(path))
+        if path.exists():
+            signature = sign(CONTENT, read_secret_key(path), "a")
+            check_signature(CONTENT, signature, f"{path}.pub")
+            pairs += 1
+        step += 1
+    assert step > 5 and pairs > 1
 
 
 @pytest.mark.parametrize("key", ["", "RWQ", "no-such", "\0", PUBLIC[:-1], PUBLIC[:-1] + "?", 3])

@@ -1,20 +1,27 @@
 """Folders that appear whole or not at all, also where their writer is killed."""
 
+import errno
 import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from wyner_serving.whole import clear_leftovers, whole_folder
+from wyner_serving.whole import NotWritten, beside, clear_leftovers, held, whole_folder
 
 WRITER = """
 import sys
 from pathlib import Path
-from wyner_serving.whole import whole_folder
+from wyner_serving.whole import held, whole_folder
 
-with whole_folder(sys.argv[1], replace=True) as folder:
+if sys.argv[2] == "hold":
+    with held(Path(sys.argv[1])):
+        print("writing", flush=True)
+        sys.stdin.readline()
+    sys.exit()
+with whole_folder(sys.argv[1], replace=sys.argv[2] == "replace") as folder:
     (folder / "half").write_text("half")
     print("writing", flush=True)
     sys.stdin.readline()
@@ -28,9 +35,9 @@ def writer():
     """Starts processes that write a folder until they are told to end."""
     started = []
 
-    def start(path):
+    def start(path, way="replace"):
         process = subprocess.Popen(
-            [sys.executable, "-c", WRITER, path],
+            [sys.executable, "-c", WRITER, path, way],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -136,3 +143,61 @@ with whole_folder(sys.argv[1], replace=True):
     clear_leftovers(tmp_path, "a")
     assert list(tmp_path.iterdir()) == [path]
     assert (path / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("way", ["new", "hold"])
+def test_a_second_writer_is_refused_until_the_first_is_dead(tmp_path, writer, way):
+    path = tmp_path / "a"
+    if way == "hold":
+        path.mkdir()
+
+    def second():
+        with held(path) if way == "hold" else whole_folder(path):
+            pass
+
+    first = writer(path, way)
+    for _ in range(2):
+        with pytest.raises(BlockingIOError, match="a should be written by one process at a time"):
+            second()
+    write(tmp_path / "b")  # another one is free
+    first.kill()
+    first.wait()
+    second()
+    assert {each.name for each in tmp_path.iterdir()} == {"a", "b"}
+
+
+def test_a_folder_without_locks_is_refused_nobody(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", none)
+    (tmp_path / f".a.writing-{8 * '0'}").mkdir()  # which nobody can tell from a living one's
+    write(tmp_path / "a")
+    with held(tmp_path), held(tmp_path):
+        assert (tmp_path / "a" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError(errno.EROFS, "Read-only file system", "/tmp/x"),
+        # As HDF5 says it, and TensorFlow.
+        RuntimeError("Can't decrement id ref count (errno = 28, 'No space left on device')"),
+    ],
+    ids=["full", "read-only", "told otherwise"],
+)
+def test_a_disk_that_takes_nothing_is_told_once_by_the_path(tmp_path, error):
+    said = "Read-only file system" if "Read" in str(error) else "No space left on device"
+    told = rf"^{tmp_path}/a/b should be written\. Received: {said}$"
+    (tmp_path / "a").mkdir()
+    with pytest.raises(NotWritten, match=told) as raised:  # noqa: SIM117
+        with beside(tmp_path / "a"), beside(tmp_path / "a" / "b"):
+            raise error
+    assert isinstance(raised.value, OSError)
+    assert [path.name for path in tmp_path.rglob("*")] == ["a"]
+
+
+def test_other_errors_are_as_they_were(tmp_path):
+    with pytest.raises(FileNotFoundError, match="absent"), beside(tmp_path / "a"):
+        Path(tmp_path / "absent").read_text()

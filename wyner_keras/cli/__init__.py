@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 
 from wyner_keras import runs
@@ -82,6 +84,32 @@ def _logging(quiet: bool, packages: Sequence[str]) -> Iterator[None]:
             logger.propagate = propagate
 
 
+@contextlib.contextmanager
+def _ended() -> Iterator[list[int]]:
+    """Inside, SIGTERM ends the work as Ctrl-C does, and a second one ends the process.
+
+    Yields:
+        The signal, once it has come.
+    """
+    came: list[int] = []
+
+    def end(number: int, frame: object) -> None:
+        came.append(number)
+        signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    # Signals are the main thread's, and whoever hears this one already goes on hearing it.
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield came
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 def execute(options: argparse.Namespace, program: str, packages: Sequence[str] = ()) -> int:
     """Run a parsed command: its result goes to stdout, progress and errors to stderr.
 
@@ -92,8 +120,16 @@ def execute(options: argparse.Namespace, program: str, packages: Sequence[str] =
 
     Returns:
         The exit code: 0, 1 where the work failed or a check did, 2 for bad input, 130 when
-        interrupted.
+        interrupted, 143 when ended by SIGTERM.
     """
+    with _ended() as came:
+        return _execute(options, program, packages, came)
+
+
+def _execute(
+    options: argparse.Namespace, program: str, packages: Sequence[str], came: Sequence[int]
+) -> int:
+    """What `execute` does; by then `came` holds a signal that ended it."""
 
     def fail(error: object, code: int) -> int:
         message = " ".join(str(error).split()) or type(error).__name__
@@ -118,6 +154,8 @@ def execute(options: argparse.Namespace, program: str, packages: Sequence[str] =
     except MemoryError as error:
         return fail(f"the memory of this machine should suffice. {error}".rstrip(), 1)
     except KeyboardInterrupt as error:
+        if came:
+            return fail(f"ended by SIGTERM. {error}", 128 + came[0])
         return fail(f"interrupted. {error}", 130)
     sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
     return result.code
@@ -130,7 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: words of the command line after `wyner`; default those of the process.
 
     Returns:
-        The exit code: 0, 1 where the work failed, 2 for bad input, 130 when interrupted.
+        The exit code, as `execute` returns it.
 
     Example:
         >>> main(["generate", "no-such-run", "--from", "prior", "--out", "pairs.png"])

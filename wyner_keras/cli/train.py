@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import os
@@ -15,6 +16,7 @@ from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
 from wyner_keras.files import refuse_existing, write_json
 from wyner_keras.received import received
+from wyner_serving.whole import held
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -95,12 +97,20 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Train, draw, judge, and give the run folder its name."""
+    with contextlib.ExitStack() as holding:
+        return _run(options, holding)
+
+
+def _run(options: argparse.Namespace, holding: contextlib.ExitStack) -> Result:
+    """What `run` does; the partial folder is held as soon as it is there."""
     out = refuse_existing(options.out)
     asked = shared.said(options, _OPTIONS)
     if options.resume:
         partial, settings = _resumed(out, asked)
         source = runs.Source.from_dict(settings["data"])
         own = _joined(options)
+        if own.first:
+            holding.enter_context(held(partial))
         train, held_out = source.load()
     else:
         runs.refuse_started(out)
@@ -108,6 +118,8 @@ def run(options: argparse.Namespace) -> Result:
         own = _joined(options)
         train, held_out = source.load()
         partial, settings = _started(out, source, train, asked, own)
+        if own.first:
+            holding.enter_context(held(partial))
     logger.info("Training on %r; held out: %d pairs", train, len(held_out))
     if not own.first:
         _, history = _model(partial, train, settings, options)
@@ -125,6 +137,7 @@ def run(options: argparse.Namespace) -> Result:
 
             found = evaluate.judged(model, train, held_out, settings, options.quiet)
             evaluate.write(partial, found, source)
+        runs.finish_run(out)
     except BaseException as error:
         kept = runs.abandon_run(out)
         hint = f"What was reached is kept in {kept}; `--resume` goes on from it." if kept else ""
@@ -133,7 +146,6 @@ def run(options: argparse.Namespace) -> Result:
         if kept:
             logger.warning("%s", hint)
         raise
-    runs.finish_run(out)
     paths = {"run": str(out)} | {
         name: str(out / runs.PICTURES / path.name) for name, path in pictures.items()
     }

@@ -631,6 +631,7 @@ class Pairs:
         shuffle: bool = True,
         seed: int = 0,
         drop_remainder: bool = False,
+        epoch: Callable[[], int] | None = None,
         worker: Worker | None = None,
     ) -> tf.data.Dataset:
         """A stream of batches `(x, y)` for `fit`; order as said in `batches`.
@@ -640,6 +641,7 @@ class Pairs:
             shuffle: whether to reorder the pairs at each iteration; otherwise as in `index`.
             seed: of the order, 0 or more.
             drop_remainder: whether to leave out a last batch that is not full.
+            epoch: gives the epoch, each time that it is iterated.
             worker: whose slice of each batch it is, where several train together.
 
         Returns:
@@ -659,7 +661,8 @@ class Pairs:
             lambda *rows: tuple(parts[name](*rows) for name in self.names),
             calls_back,
             (batch_size, shuffle, seed, drop_remainder),
-            worker=worker,
+            epoch,
+            worker,
         )
 
     def batches(

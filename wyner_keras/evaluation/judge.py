@@ -22,6 +22,7 @@ from wyner_keras.files import whole
 from wyner_keras.modality import Modality, modality_of
 from wyner_keras.networks.classifier import build_classifier
 from wyner_serving.rows import check_rows
+from wyner_serving.whole import clear_leftovers
 
 logger = logging.getLogger(__name__)
 
@@ -163,6 +164,8 @@ def judges_for(
         for _, block in blocks(rows):
             digest.update(np.ascontiguousarray(block).data)
         path = folder / f"judge-{digest.hexdigest()}.keras"
+        if folder.is_dir():
+            clear_leftovers(folder, path.name)
         judge = made.get(path) or _cached(path, np.unique(labels), modality)
         if judge is None:
             logger.info("Training the judge of %s on %d examples", name, len(rows))

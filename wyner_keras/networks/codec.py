@@ -12,6 +12,7 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.backend import workers
+from wyner_keras.checkpoints import Backup, Epoch
 from wyner_keras.data.rows import rows_at_once
 from wyner_keras.execution import execution
 
@@ -27,7 +28,14 @@ class Codec(keras.Model):
 
     Args:
         seed: of initial weights and noise.
+
+    Attributes:
+        backup: what `train_on` keeps each epoch in, and goes on from; None keeps none.
+        epoch: that it trains in.
     """
+
+    backup: Backup | None = None
+    epoch = 0
 
     built: bool
     trainable: bool
@@ -106,9 +114,15 @@ class Codec(keras.Model):
         self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
-        data = pairs.dataset(batch_size, seed=self.seed, worker=workers.worker())
+        data = pairs.dataset(
+            batch_size, seed=self.seed, epoch=lambda: self.epoch, worker=workers.worker()
+        )
+        callbacks = [Epoch(), *([] if self.backup is None else [self.backup])]
         with workers.together(self):
-            history = self.fit(data, epochs=epochs, shuffle=False, verbose=verbose).history
+            history = self.fit(
+                data, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=verbose
+            ).history
+        history = history if self.backup is None else self.backup.history
         # Frozen, it has no use for an optimizer, whose state would not fit when loaded.
         self.optimizer, self.compiled = None, False
         self.trainable = False

@@ -19,11 +19,13 @@ from wyner_keras.runs.layout import (
     FORMAT,
     HISTORY,
     MODEL,
+    PICTURES,
     SETTINGS,
     partial_folder,
 )
 from wyner_keras.runs.machine import machine
 from wyner_keras.runs.source import Source
+from wyner_serving.whole import clear_leftovers, whole_folder
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -74,24 +76,26 @@ def refuse_started(out: str | os.PathLike[str]) -> Path:
     out, partial = refuse_existing(out), partial_folder(out)
     if partial.exists():
         raise ValueError(
-            f"{str(partial)!r} should not exist: an earlier run left it. Go on from it with "
-            f"`--resume`, or remove it. Received: out={str(out)!r}"
+            f"{str(partial)!r} should not exist: an earlier run left it, or another process trains "
+            "it. Go on from it with `--resume`, or remove it. "
+            f"Received: out={str(out)!r}"
         )
     return out
 
 
 def start_run(out: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
-    """Make the partial folder of a new run, with its settings.
+    """Make the partial folder of a new run, with its settings: both or neither.
 
     Returns:
         The partial folder.
 
     Raises:
         ValueError: if the run or its partial folder exists.
+        BlockingIOError: if another process is making it.
     """
     partial = partial_folder(refuse_started(out))
-    partial.mkdir(parents=True)
-    write_json(partial / SETTINGS, settings)
+    with whole_folder(partial) as folder:
+        write_json(folder / SETTINGS, settings)
     return partial
 
 
@@ -115,9 +119,17 @@ def finish_run(out: str | os.PathLike[str]) -> Path:
 
     Raises:
         ValueError: if the run exists by now.
+        FileNotFoundError: if its settings are gone, as where the folder was removed meanwhile.
     """
     out, partial = refuse_existing(out), partial_folder(out)
+    if not (partial / SETTINGS).is_file():
+        raise FileNotFoundError(
+            f"{partial} should hold {SETTINGS} to the end. Received: a folder without it"
+        )
     shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
+    for folder in (partial, partial / PICTURES):
+        if folder.is_dir():
+            clear_leftovers(folder)
     os.rename(partial, out)
     return out
 

@@ -11,6 +11,7 @@ from experiments.studies.experiment import SETTINGS
 from wyner_keras import TrainingDiverged, runs
 from wyner_keras.evaluation import Figure, Report
 from wyner_keras.files import write_json
+from wyner_serving.whole import held
 
 
 class Judging:
@@ -124,6 +125,21 @@ def test_a_sweep_killed_before_a_runs_settings_were_written_goes_on(
 ):
     (experiment.folder / "runs" / f"{names[0]}.partial").mkdir(parents=True)
     write_json(experiment.folder / SETTINGS, experiment.settings)
+    assert len(run_sweep(tiny_sweep, experiment)) == 3
+
+
+def test_a_sweep_killed_as_it_began_begins_anew(fake_training, judging, tiny_sweep, experiment):
+    left = experiment.folder / f".{SETTINGS}.writing-abcd1234"
+    left.mkdir(parents=True)
+    assert len(run_sweep(tiny_sweep, experiment)) == 3
+    assert not left.exists()
+
+
+def test_a_folder_has_one_sweep_at_a_time(fake_training, judging, tiny_sweep, experiment):
+    experiment.folder.mkdir()
+    with held(experiment.folder), pytest.raises(BlockingIOError, match="one process at a time"):
+        run_sweep(tiny_sweep, experiment)
+    assert not any(experiment.folder.iterdir())
     assert len(run_sweep(tiny_sweep, experiment)) == 3
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +13,8 @@ import pytest
 
 from wyner_keras.cli import main
 from wyner_serving import Bundle
+from wyner_serving.bulk import Work
+from wyner_serving.whole import held
 
 
 @pytest.fixture
@@ -50,6 +54,50 @@ def test_a_gallery_of_wyner_rank_is_ranked_in(bundle, rows, call, tmp_path):
     expected = json.loads((tmp_path / "a.json").read_text())
     found = pq.read_table(tmp_path / "out")["nats"].combine_chunks().to_numpy_ndarray()
     np.testing.assert_allclose(found.ravel(), [each["nats"] for each in expected], atol=1e-4)
+
+
+def test_ctrl_c_sigterm_and_another_process_are_told(
+    bundle, rows, refused, call, tmp_path, monkeypatch
+):
+    out = tmp_path / "y"
+    words = ("bulk", bundle, "--task", "generate_y", "--input", rows, "--output", out)
+    words = (*words, "--rows-per-part", 20, "--quiet")
+    write = Work.write
+
+    def ended(number):
+        def end(work, part):
+            if part == 1:
+                os.kill(os.getpid(), number)
+                time.sleep(10)
+            return write(work, part)
+
+        return end
+
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with monkeypatch.context() as patch:
+            patch.setattr(Work, "write", ended(number))
+            assert "The same command goes on with what is missing" in refused(*words, code=code)
+        assert sorted(os.listdir(out)) == ["_bulk.json", "part-000000.parquet"]
+    with held(out):
+        assert "y should be written by one process at a time" in refused(*words, code=1)
+    assert call(*words)[1].endswith("1 of which were there before\n")
+
+
+def test_memory_that_does_not_suffice_is_told(bundle, rows, tmp_path):
+    code = (
+        "import resource, sys\n"
+        "from wyner_keras.cli import main\n"
+        "import wyner_serving.sessions, pyarrow.parquet\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 2**21,) * 2)\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ("--task", "generate_y", "--input", rows, "--output", tmp_path / "y")
+    command = [sys.executable, "-c", code, "bulk", bundle, *words]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "memory" in line
 
 
 @pytest.mark.parametrize(

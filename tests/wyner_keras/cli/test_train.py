@@ -1,13 +1,18 @@
 import dataclasses
 import json
+import os
 import re
 import shutil
+import signal
+import subprocess
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from wyner_keras import runs
+from wyner_serving.whole import held
 
 FILES = {
     "settings.json",
@@ -247,3 +252,112 @@ def test_a_budget_shortens_what_is_trained_and_kept(
     assert 1 < epochs < 8
     history = json.loads((tmp_path / "run" / "history.json").read_text())["history"]
     assert 1 <= len(history["joint"]["loss"]) <= epochs
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk, and what changes its options; of those who may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    made = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", place]
+    try:
+        subprocess.run(made, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no disk can be mounted here")
+
+    def remount(options):
+        words = ["mount", "-o", f"remount,{options}", place]
+        subprocess.run(words, check=True, capture_output=True)
+
+    yield place, remount
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_and_a_read_only_disk_are_told_and_the_run_goes_on_when_there_is_room(
+    disk, changed_recipe, given, call, refused, tmp_path
+):
+    from wyner_keras.losses import Marginal
+
+    place, remount = disk
+    changed_recipe({"name": "marginal", "loss": Marginal()}, epochs=3)
+    words = ("train", *given["arrays"], "--no-evaluate", "--quiet", "--out", place / "run")
+    remount("ro")
+    line = refused(*words, code=1)
+    assert re.search(r"run\.partial should be written. Received: Read-only file system$", line)
+    remount("rw")
+    filler = place / "filler"
+    filler.write_bytes(bytes(200_000))
+    line = refused(*words, code=1)
+    assert re.search(r"\w+ should be written. Received: No space left on device$", line), line
+    filler.unlink()
+    remount("size=64m")
+    begun = (place / "run.partial").exists()
+    again = ("--resume", "--out", place / "run", "--no-evaluate") if begun else words[1:]
+    assert call("train", *again)[0] == 0
+    assert files_of(place / "run") == FILES
+
+
+def test_a_folder_that_vanishes_ends_the_run_and_does_not_come_back(
+    given, refused, tmp_path, monkeypatch
+):
+    from wyner_keras.cli import outputs
+    from wyner_keras.stage import Stage
+
+    words = ("train", *given["arrays"], "--quiet", "--out", tmp_path / "run")
+    partial = tmp_path / "run.partial"
+
+    def vanishing(function):
+        def vanish(*args, **kwargs):
+            shutil.rmtree(partial)
+            return function(*args, **kwargs)
+
+        return vanish
+
+    for owner, name in ((Stage, "fit"), (outputs, "draw")):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, vanishing(getattr(owner, name)))
+            assert "run.partial" in refused(*words, "--no-evaluate", code=1)
+        assert not (tmp_path / "run").exists()
+        assert not partial.exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_by_a_line_and_keeps_what_was_reached(
+    number, code, given, call, refused, tmp_path, monkeypatch
+):
+    from wyner_keras.stage import Stage
+
+    def ended(*_, **__):
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+
+    words = ("train", *given["arrays"], "--no-evaluate", "--quiet", "--out", tmp_path / "run")
+    with monkeypatch.context() as patch:
+        patch.setattr(Stage, "fit", ended)
+        line = refused(*words, code=code)
+    said = {143: "ended by SIGTERM", 130: "interrupted"}[code]
+    assert f"{said}. What was reached is kept in {tmp_path / 'run.partial'}; `--resume`" in line
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert call("train", "--resume", "--no-evaluate", "--out", tmp_path / "run")[0] == 0
+
+
+def test_a_run_that_another_process_trains_is_refused(given, call, refused, tmp_path, monkeypatch):
+    from wyner_keras import training
+
+    out = tmp_path / "run"
+    words = ("train", *given["arrays"], "--no-evaluate", "--quiet", "--out", out)
+    second = []
+    train = training.train
+
+    def meanwhile(*args, **kwargs):
+        # Of another process, as it seems: the lock is the descriptor's.
+        second.append(refused("train", "--resume", "--out", out, code=1))
+        second.append(refused(*words))
+        return train(*args, **kwargs)
+
+    monkeypatch.setattr("wyner_keras.training.train", meanwhile)
+    assert call(*words)[0] == 0
+    assert "run.partial should be written by one process at a time" in second[0]
+    assert "an earlier run left it, or another process trains it" in second[1]
+    with held(out):
+        assert files_of(out) == FILES

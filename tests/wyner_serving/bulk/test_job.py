@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +13,7 @@ from PIL import Image
 
 from wyner_serving import Bundle, InputError
 from wyner_serving.bulk import Job, run
+from wyner_serving.whole import held
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,32 @@ def test_a_killed_job_goes_on_and_gives_the_bytes_of_a_whole_one(job, bytes_of):
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert job()[1] == (150, 4, 0)
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_job_that_was_killed_as_it_began_begins_anew(job, bytes_of, tmp_path):
+    (tmp_path / "out" / "._bulk.json.writing-abcd1234").mkdir(parents=True)
+    folder, done = job()
+    assert done == (150, 4, 4)
+    assert "_bulk.json" in bytes_of(folder)
+    assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_an_output_has_one_job_at_a_time(job, tmp_path):
+    folder, _ = job()
+    (folder / "part-000001.parquet").unlink()
+    with held(folder), pytest.raises(BlockingIOError, match="out should be written by one process"):
+        job()
+    assert not (folder / "part-000001.parquet").exists()
+    assert job()[1] == (150, 4, 1)
+
+
+def test_an_output_that_vanishes_ends_the_job(bundle, tmp_path, x):
+    np.save(tmp_path / "x.npy", x)
+    made = {"task": "generate_y", "input": str(tmp_path / "x.npy"), "rows_per_part": 40}
+    job = Job(bundle=str(bundle), output=str(tmp_path / "out"), **made)
+    with pytest.raises(FileNotFoundError, match="out"):
+        run(job, progress=lambda *_: shutil.rmtree(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_is_written_whole_or_not_at_all(job, x, tmp_path):
