@@ -278,13 +278,15 @@ class WynerModel(keras.Model, Tasks):
             z: the latent.
             reader: of both sides, see `SideSettings`; None for this model's.
         """
-        changes = {} if reader is None else {"reader": reader}
         model = WynerModel(
             z,
             {side.name: side.modality for side in self.sides},
             codecs={side.name: side.codec for side in self.sides},
             settings={
-                side.name: dataclasses.replace(side.settings, **changes) for side in self.sides
+                side.name: dataclasses.replace(
+                    side.settings, reader=side.settings.reader if reader is None else reader
+                )
+                for side in self.sides
             },
             learned_prior=self.learned_prior,
             seed=self.seed,

@@ -122,7 +122,9 @@ def train(
         )
     kept = None if folder is None else Path(folder)
     with _held(kept):
-        return _train(pairs, recipe, kept, after_stage, codecs, budget, verbose)
+        return _train(
+            pairs, recipe, kept, after_stage, codecs, budget, callbacks, validation, verbose
+        )
 
 
 def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
@@ -140,6 +142,8 @@ def _train(
     after_stage: Callable[[str], None] | None,
     codecs: Mapping[str, Codec] | None,
     budget: str | float | None,
+    callbacks: Callbacks | Callable[[str], Callbacks] | None,
+    validation: Pairs | None,
     verbose: Any,
 ) -> Trained:
     """What `train` does, its arguments looked at."""

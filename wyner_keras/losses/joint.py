@@ -96,7 +96,7 @@ class Joint(Loss):
     concept_weight: float = 2.0
     concept_noise: float = 0.5
 
-    def adapted(self, model: WynerModel, pairs: Any) -> Joint:
+    def adapted(self, model: WynerModel, pairs: Any) -> Joint | None:
         """Without concept terms where z stands for no concept, see `legible`."""
         if not self.concept_weight or legible(model, pairs) >= LEGIBLE:
             return self
