@@ -96,14 +96,6 @@ def _damaged(path: Path, error: Exception) -> ValueError:
     )
 
 
-class Epoch(keras.callbacks.Callback):
-    """Tells a model, as its `epoch`, which one it is in: by that a resumed `fit` shuffles."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Say it."""
-        self.model.epoch = epoch
-
-
 class Backup(keras.callbacks.Callback):
     """Keep what a `fit` has reached after every epoch; one that is interrupted goes on from there.
 

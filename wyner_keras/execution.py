@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
+
 from wyner_keras.backend import JITS_BY_DEFAULT
 
 # Steps up to which tracing takes longer than they do, and from which XLA's compiling pays, as does
 # to trace a step once more for several in one execution.
 _ONE_BY_ONE, _COMPILED = 20, 400
 _MOST_STEPS = 40  # of one execution of a graph
+
+
+class Epoch(keras.callbacks.Callback):
+    """Tells a model, as its `epoch`, which one it is in: by that a resumed `fit` shuffles."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Say it."""
+        self.model.epoch = epoch
 
 
 def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import tensorflow as tf
 from keras import ops
 
 from wyner_keras.backend import StepByBackend, workers
-from wyner_keras.checkpoints import Epoch
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
+from wyner_keras.execution import Epoch
 from wyner_keras.latents import Latent
 from wyner_keras.losses import Loss
 from wyner_keras.losses.loss import rows_of

@@ -5,16 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from wyner_keras.backend import workers
-from wyner_keras.checkpoints import Backup, Epoch
 from wyner_keras.data.rows import rows_at_once
-from wyner_keras.execution import execution
+from wyner_keras.execution import Epoch, execution
+
+if TYPE_CHECKING:
+    from wyner_keras.checkpoints import Backup
 
 Tensor = Any
 logger = logging.getLogger(__name__)
