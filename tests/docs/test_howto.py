@@ -6,20 +6,26 @@ from pathlib import Path
 import keras
 import pytest
 
+import wyner_keras as wk
+
 HOWTO = Path(__file__).parents[2] / "docs" / "howto.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", HOWTO.read_text(encoding="utf-8"), re.M | re.S)
 
 
 @pytest.fixture
 def eagerly(monkeypatch):
-    """Tracing would take longer than the few steps that are trained."""
-    compile_ = keras.Model.compile
+    """Two steps a stage, which to trace would take longer."""
+    compile_, fit = keras.Model.compile, wk.Stage.fit
+
+    def fit_two_steps(self, *args, **settings):
+        return fit(self, *args, **settings | {"epochs": 1, "steps_per_epoch": 2})
 
     def compile_eagerly(self, *args, **settings):
         settings |= {"jit_compile": False, "steps_per_execution": 1, "run_eagerly": True}
         compile_(self, *args, **settings)
 
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
+    monkeypatch.setattr(wk.Stage, "fit", fit_two_steps)
 
 
 def test_every_block_runs(eagerly, capsys, monkeypatch, tmp_path):

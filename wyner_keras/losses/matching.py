@@ -21,8 +21,9 @@ from wyner_keras.side import Side
 
 Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
-# Samples that they are calibrated by: as many a pair, and as many in all at most.
-_CALIBRATED_BY, _CALIBRATED_ON = 50, 50_000
+_CALIBRATED_ON = 50_000  # samples that they are calibrated by, at most
+# As many a pair, but at least so many.
+_CALIBRATED_BY, _CALIBRATED_LEAST = 50, 10_000
 # Codes that the decoder's sensitivity is averaged over, at most, and numbers that it may take.
 _MOVED_BY, _ROOM = 500, 2**25
 _LEAST_VARIANCE = 1e-4
@@ -116,7 +117,8 @@ class Matching(Loss):
         """
         generator, common = np.random.default_rng(stage.model.seed), stage.model.z
         for side, (_, z) in _sampled(stage, pairs):
-            z = np.resize(z, (min(_CALIBRATED_ON, _CALIBRATED_BY * len(pairs)), common.size))
+            count = min(_CALIBRATED_ON, max(_CALIBRATED_LEAST, _CALIBRATED_BY * len(pairs)))
+            z = np.resize(z, (count, common.size))
             step = compiled(side.flow.ends)
             ends = [
                 step(side.local.draw_noise(generator, len(part)), part)
