@@ -23,7 +23,7 @@ Tensor = Any
 _FITTED_ON = 20_000  # codes that the affine maps are fitted to, at most
 _CALIBRATED_ON = 50_000  # samples that they are calibrated by, at most
 # As many a pair, but at least so many.
-_CALIBRATED_BY, _CALIBRATED_LEAST = 50, 10_000
+_CALIBRATED_BY, _CALIBRATED_LEAST = 50, 20_000
 # Codes that the decoder's sensitivity is averaged over, at most, and numbers that it may take.
 _MOVED_BY, _ROOM = 500, 2**25
 _LEAST_VARIANCE = 1e-4
