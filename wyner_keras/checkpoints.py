@@ -165,9 +165,7 @@ class Backup(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self.history.setdefault(name, []).append(float(value))
         # An epoch that diverged is none to go on from.
-        if not math.isfinite((logs or {}).get("loss", 0.0)):
-            return
-        if not workers.worker().first:
+        if not (math.isfinite((logs or {}).get("loss", 0.0)) and workers.worker().first):
             return
         notes = json.dumps({"epoch": epoch + 1, "history": self.history})
         with whole(self.path) as temporary, workers.apart(self.model):

@@ -9,15 +9,10 @@ import tensorflow as tf
 
 import wyner_keras as wk
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    """Tracing would take longer than these trainings do."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Even though the:UserWarning"),
+    pytest.mark.usefixtures("eagerly"),
+]
 
 
 @pytest.fixture(scope="module")

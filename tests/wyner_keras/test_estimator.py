@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-import tensorflow as tf
 from sklearn.base import clone
 from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict
@@ -20,15 +19,10 @@ from wyner_keras.modality import CodecSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.side import SideSettings
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def eagerly():
-    """Tracing would take longer than these trainings do."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Even though the:UserWarning"),
+    pytest.mark.usefixtures("eagerly"),
+]
 
 
 SIDE = SideSettings(local=None, hidden=(4,), reader="features", flow_steps=0)
