@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from wyner_keras.networks.interpolation import at_columns
+
 Tensor = Any
 _EMPTY = 1e-6
 
@@ -40,10 +42,7 @@ def slant(images: Tensor) -> Tensor:
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
 class Shear(keras.layers.Layer):
-    """Shear images horizontally about their middle row, by linear interpolation.
-
-    A product with a tent kernel: differentiable, and only standard operators in an exported graph.
-    """
+    """Shear images horizontally about their middle row, by linear interpolation."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
@@ -58,9 +57,7 @@ class Shear(keras.layers.Layer):
         height, width = images.shape[1], images.shape[2]
         rows = ops.arange(height, dtype="float32") - (height - 1) / 2
         columns = ops.arange(width, dtype="float32")
-        position = columns[None, None, :] + (amount[:, None] * rows[None, :])[:, :, None]
-        kernel = ops.relu(1.0 - ops.abs(position[..., None] - columns))
-        return ops.matmul(kernel, images)
+        return at_columns(images, columns + (amount[:, None] * rows)[:, :, None])
 
     def compute_output_shape(self, images_shape: Any, amount_shape: Any = None) -> Any:
         """The images' shape."""
