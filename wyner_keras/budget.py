@@ -18,6 +18,7 @@ from wyner_keras.losses import (
     Joint,
     Marginal,
     Matching,
+    ReaderMatching,
     Refinement,
     SelfTraining,
     Widening,
@@ -47,6 +48,7 @@ _PASSES: dict[type, dict[str, float]] = {
     Widening: {"expert": 3, "posterior": 3, "decoder": 3},
     Matching: {"velocity": 3},
     Marginal: {"expert": 1, "reader": 3, "posterior": 2, "decoder": 2},
+    ReaderMatching: {"expert": 2, "reader_velocity": 3},
     Refinement: {"expert": 1, "posterior": 1, "decoder": 4.5, "reader": 1, "flow": 2, "codec": 1},
 }
 
@@ -202,11 +204,15 @@ def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
 
 def _products(side: Side) -> dict[str, float]:
     """Of each of a side's networks the products of numbers that one example takes."""
-    velocity = 0 if side.flow is None else sum(map(_of_network, side.flow.velocities))
+    velocity, of_reader = (
+        0 if flow is None else sum(map(_of_network, flow.velocities))
+        for flow in (side.flow, side.reader_flow)
+    )
     found = {
         "codec": _of_network(side.codec),
         "velocity": velocity,
         "flow": velocity * side.settings.flow_steps,
+        "reader_velocity": of_reader,
     }
     for name in ("expert", "reader", "posterior", "decoder"):
         network = getattr(side, f"{name}_network")

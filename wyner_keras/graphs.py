@@ -42,8 +42,7 @@ def _parts_of(side: Side) -> dict[str, Function]:
     name, local, noise_local = side.name, side.local_name, f"noise_{side.local_name}"
 
     def encode_z(noise_z: Tensor, **data: Tensor) -> tuple[Tensor]:
-        # z ~ q(z|x)
-        return (side.read(data[name]).sample(noise_z),)
+        return (side.sample_z(data[name], noise_z),)
 
     def encode_local(z: Tensor, **given: Tensor) -> tuple[Tensor]:
         # u ~ q(u|x,z): the code before the flow, then the u that it stands for

@@ -458,6 +458,10 @@ class Gaussian:
         del temperature
         return self.mean + ops.exp(0.5 * self.log_variance) * ops.cast(noise, "float32")
 
+    def noise_of(self, value: Tensor) -> Tensor:
+        """The noise of which values `(batch, dim)` are the samples, `(batch, dim)`."""
+        return (value - self.mean) * ops.exp(-0.5 * self.log_variance)
+
     def log_prob(self, value: Tensor) -> Tensor:
         """The log of q(value) of values `(batch, dim)`, nats per example, `(batch,)`."""
         return -objectives.gaussian_negative_log_likelihood(value, self.mean, self.log_variance)

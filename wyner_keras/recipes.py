@@ -16,17 +16,16 @@ from wyner_keras.side import SideSettings
 
 _SMALL = 256  # values of an example up to which it is small: the 8×8 digits, say
 _FEW, _MANY = 10_000, 50_000  # pairs that epochs were chosen with, of small examples and others
-_FEW_IMAGES = 5_000  # pairs, up to which experts read images themselves
-_DIGITS = 1_437  # rows of the 8×8 digits, which the codec of small examples was chosen with
+_FEW_IMAGES, _DIGITS = 5_000, 1_437  # pairs up to which experts read images; rows of 8×8 digits
 
 
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z, by telling partners from strangers; self-training of readers and
-    experts where there are singles; the joint stage, with Gaussian u and v, a residual model and
-    falling 2ε², and experts too where z is a quantity; flows of u and v; the marginal stage, which
-    distils q(z|x,y) into the readers; a refinement. Experts read few images, else their codes.
+    Alignment of the experts of z, by telling partners from strangers; self-training where there are
+    singles; the joint stage, with Gaussian u and v, a residual model and falling 2ε²; flows of u
+    and v; the marginal stage, which distils q(z|x,y) into the readers; a refinement. Where z is a
+    quantity of large examples its experts are trained further, and z given x has a flow.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
@@ -55,13 +54,11 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     # Few images: experts read them, not codes, and alignment changes both sides of a pair alike.
     images = all(isinstance(each, Whole) and len(each.shape) == 3 for each in facts.modalities)
     whole = images and not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
-    few = max(1, min(256, facts.pairs // 4))
-    price = 0.01 if whole else 0.1  # λ
+    few, price = max(1, min(256, facts.pairs // 4)), 0.01 if whole else 0.1  # λ
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
 
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
-    falling = Ramp(start=rate, end=3e-5)
-    at_end = Ramp(start=variance, end=variance)
+    falling, at_end = Ramp(start=rate, end=3e-5), Ramp(start=variance, end=variance)
 
     alignment = StageSettings(
         name="alignment",
@@ -76,7 +73,6 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         **lasting(20 if small else 4, 128),
         learning_rate=Ramp(start=2e-3, end=3e-5, begin=0.3),
     )
-    alone = (self_training,) if max(facts.singles) else ()
     joint = StageSettings(
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
@@ -87,8 +83,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         jit_compile=not small,
     )
     # Where z is a quantity, experts learn what telling pairs apart does not ask of them.
+    wide = not (told or small or whole)
     widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(32, 256))
-    wide = () if told or small or whole else (widening,)
     flow = StageSettings(
         name="flow",
         loss=losses.Matching(),
@@ -97,6 +93,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         average=0.999,
         jit_compile=not small,
     )
+    reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(40, 512))
     # In these two XLA slows convolutions down on a CPU.
     marginal = StageSettings(
         name="marginal",
@@ -112,6 +109,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         learning_rate=Ramp(start=0.3 * rate, end=3e-5),
         two_epsilon_squared=at_end,
     )
+    some = {"self_training": any(facts.singles), "widening": wide, "reading": wide}
+    order = (alignment, self_training, joint, widening, flow, marginal, reading, refinement)
     return Recipe(
         z=Categorical(n=1, k=max(2, facts.classes or 0)),
         sides={
@@ -120,11 +119,12 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
                 hidden=(width,) * 3,
                 expert="data" if whole else "features",
                 reader="expert" if whole else own if len(modality.shape) > 1 else "features",
+                reader_flow_steps=3 if wide else 0,
             )
             for name, modality in zip("xy", facts.modalities, strict=True)
         },
         codecs=dict(zip("xy", map(_codec, facts.modalities, facts.rows), strict=True)),
-        stages=(alignment, *alone, joint, *wide, flow, marginal, refinement),
+        stages=tuple(stage for stage in order if some.get(stage.name, True)),
         seed=seed,
     )
 

@@ -39,6 +39,9 @@ class SideSettings:
         flow_steps: of the flow between u and what the decoder reads, each an evaluation of its
             velocity; 0 goes without. With it q(u|x,z) averaged over the data of one z can be p(u),
             whatever z: independence of U and Z asks for that. Needs a `DiagonalGaussian` local.
+        reader_flow_steps: likewise, of a flow between noise and what q(z|x) makes of it, where the
+            prior of z is N(0, I): z given x need then not be Gaussian, nor one of two modes their
+            mean. 0 goes without; where z is another, it does nothing.
         dropout: rate of the networks of z.
         noise: standard deviation of noise on the features that the networks of z read.
 
@@ -52,6 +55,7 @@ class SideSettings:
     reader: str = "data"
     residual: bool = True
     flow_steps: int = 3
+    reader_flow_steps: int = 0
     dropout: float = 0.2
     noise: float = 0.3
 
@@ -73,11 +77,13 @@ class SideSettings:
                 raise ValueError(
                     f"`{name}` should be one of {allowed}. Received: {name}={received(value)}"
                 )
+        for name in ("flow_steps", "reader_flow_steps"):
+            steps = getattr(self, name)
+            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
+                raise ValueError(
+                    f"`{name}` should be an integer of at least 0. Received: {received(steps)}"
+                )
         steps = self.flow_steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-            raise ValueError(
-                f"`flow_steps` should be an integer of at least 0. Received: {received(steps)}"
-            )
         if steps and (self.local is None or not is_standard_normal(self.local)):
             raise ValueError(
                 "`flow_steps` needs a local latent of prior N(0, I), DiagonalGaussian say. "
@@ -158,6 +164,7 @@ class Side(keras.layers.Layer):
         # Any: None where a side has none.
         self.posterior_network: Any = None
         self.flow: Any = None
+        self.reader_flow: Any = None
         self.concept: Any = None
         locals_ = []
         if self.local is not None:
@@ -172,6 +179,15 @@ class Side(keras.layers.Layer):
                 self.local.size, settings.flow_steps, settings.hidden, seed=seeds["flow"]
             )
             self.flow.build((None, z.size))
+        if settings.reader_flow_steps and is_standard_normal(z):
+            self.reader_flow = ContinuousFlow(
+                z.size,
+                settings.reader_flow_steps,
+                settings.hidden,
+                leading=0,
+                seed=seeds["reader_flow"],
+            )
+            self.reader_flow.build((None, width))
         self.built = True
 
     def encode(self, data: Tensor) -> Tensor:
@@ -201,6 +217,13 @@ class Side(keras.layers.Layer):
             return self.z.product(self.expert(self.read_by_expert(data, features), training))
         outputs = self.reader_network(data if reader == "data" else features, training=training)
         return self.z.product(ops.cast(outputs, "float32"))
+
+    def sample_z(self, data: Tensor, noise: Tensor) -> Tensor:
+        """Sample z given x, `(batch, size)`: q(z|x), by noise that the reader's flow moves."""
+        if self.reader_flow is None:
+            return self.read(data).sample(noise)
+        features = self.encode(data)
+        return self.read(data, features).sample(self.reader_flow(noise, features))
 
     def start_reader(self) -> None:
         """Start a reader of features from the expert, which has the same weights."""
@@ -244,7 +267,7 @@ class Side(keras.layers.Layer):
 
 
 # A place of its own for each network's seed.
-_NETWORKS = {"expert": 0, "posterior": 1, "reader": 2, "decoder": 4, "flow": 5}
+_NETWORKS = {"expert": 0, "posterior": 1, "reader": 2, "reader_flow": 3, "decoder": 4, "flow": 5}
 
 
 def seeds_of(seed: int, position: int, sides: int) -> tuple[int, ...]:

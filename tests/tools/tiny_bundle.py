@@ -118,7 +118,13 @@ SHARED = {
     "whole": lambda: tiny_model(
         (8, 8, 1), (9, 7, 3), z=_gaussian(3), flow_steps=0, expert="data", reader="expert"
     ),
-    "columns": lambda: tiny_model("vector", "series", z=_gaussian(3), v=False, flow_steps=0),
+    "columns": lambda: tiny_model(
+        *("vector", "series"),
+        z=_gaussian(3),
+        v=False,
+        flow_steps=0,
+        reader_flow_steps={"x": 2, "y": 0},
+    ),
     "mixed": lambda: tiny_model(
         (6, 5, 3),
         "vector",

@@ -47,11 +47,14 @@ def test_any_facts_have_a_recipe_that_can_be_carried_out(sides):
         assert recipe == recipes.default(given, seed=3)
         assert recipe.seed == 3
         names = [stage.name for stage in recipe.stages]
-        # Experts of codes of large examples go on learning, where z may be a quantity.
+        # Where z may be a quantity of large examples, experts of codes go on learning, and z given
+        # x has a flow.
         large = max(math.prod(modality.shape) for modality in given.modalities) > 256
         wide = large and classes in (None, 1) and recipe.sides["x"].expert == "features"
-        stages = ["alignment", "joint", "widening", "flow", "marginal", "refinement"]
-        assert names == [name for name in stages if wide or name != "widening"]
+        first, last = ["alignment", "joint"], ["flow", "marginal"]
+        more = (["widening"], ["reading"]) if wide else ([], [])
+        assert names == [*first, *more[0], *last, *more[1], "refinement"]
+        assert all(bool(side.reader_flow_steps) == wide for side in recipe.sides.values())
         for stage in recipe.stages:
             assert 1 <= stage.batch_size <= pairs
         # Values of z are the classes, or what it is is found.

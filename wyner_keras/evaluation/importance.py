@@ -244,7 +244,7 @@ class Commons:
         samples: int,
         rng: np.random.Generator,
     ) -> None:
-        self.model = model
+        self.model, self.features = model, features
         named = {f"{name}_features": values for name, values in features.items()}
         self.of: dict[str, Any] = {"joint": model.joint_z({**data, **named})}
         for side in model.sides:
@@ -256,6 +256,25 @@ class Commons:
         at = self.model.log_prior if name == "prior" else self.of[name].log_prob
         found = [np.asarray(at(z[:, place]), np.float64) for place in range(z.shape[1])]
         return np.stack(found, axis=1)
+
+    def log_given(self, name: str, z: Array, log_prob: Array) -> Array:
+        """The log density of z given the side's example, `(n, samples)`, as the model samples it.
+
+        Args:
+            name: of the side.
+            z: `(n, samples, size)`.
+            log_prob: of q(z|x), which it is unless the reader has a flow.
+        """
+        side = self.model.side(name)
+        if side.reader_flow is None:
+            return log_prob
+        found = []
+        for place in range(z.shape[1]):
+            end = np.asarray(self.of[name].noise_of(z[:, place]))
+            start = np.asarray(side.reader_flow.inverse(end, self.features[name]), np.float64)
+            moved = side.reader_flow.log_determinant(end, self.features[name])
+            found.append(0.5 * (np.square(end) - np.square(start)).sum(axis=1) + moved)
+        return log_prob + np.stack(found, axis=1)
 
 
 def _sampled(latent: Latent, q: Any, samples: int, rng: np.random.Generator) -> Array:
@@ -315,10 +334,11 @@ class Weighed:
             z = commons.z[given][:, half:]
             weights = [self.drawn[name].log_weights[:, :half], self.draw(name, z).log_weights]
             z = np.concatenate([joint[:, :half], z], axis=1)
-            target = commons.log_prob(given, z)
+            own = commons.log_prob(given, z)
+            target = commons.log_given(given, z, own)
             # Both halves are one draw of the mixture of their proposals.
             shares = np.reshape([half / samples, 1 - half / samples], (2, 1, 1))
-            proposal = logsumexp([commons.log_prob("joint", z), target], axis=0, b=shares)
+            proposal = logsumexp([commons.log_prob("joint", z), own], axis=0, b=shares)
             found[f"{name}_given_{given}"] = log_mean(
                 target - proposal + np.concatenate(weights, axis=1)
             )

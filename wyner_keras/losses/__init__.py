@@ -5,6 +5,7 @@ from wyner_keras.losses.joint import Joint, Refinement
 from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.losses.marginal import Marginal
 from wyner_keras.losses.matching import Matching
+from wyner_keras.losses.reader_matching import ReaderMatching
 from wyner_keras.losses.self_training import SelfTraining
 from wyner_keras.losses.widening import Widening
 
@@ -15,6 +16,7 @@ __all__ = [
     "Loss",
     "Marginal",
     "Matching",
+    "ReaderMatching",
     "Refinement",
     "SelfTraining",
     "Widening",
