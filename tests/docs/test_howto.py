@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
 
 import wyner_keras as wk
 
@@ -27,6 +28,9 @@ def eagerly(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
     monkeypatch.setattr(wk.Stage, "fit", fit_two_steps)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture
@@ -49,6 +53,7 @@ def narrow(monkeypatch):
     monkeypatch.setattr(wk.recipes, "default", narrowed)
 
 
+@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 def test_every_block_runs(eagerly, narrow, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "howto"}
