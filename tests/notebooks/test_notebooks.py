@@ -13,14 +13,15 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
 
 
-# The default's stages on narrow networks with flows of one step: the whole ones are traced, and
-# written as a bundle, for a minute.
+# The default's stages on narrow networks with flows of one step, and judges of two epochs: to
+# trace the whole ones, to train judges and to write a bundle takes a minute.
 NARROW = """
 import dataclasses
 
 from wyner_keras import recipes
+from wyner_keras.evaluation import Judge
 
-default = recipes.default
+default, train = recipes.default, Judge.train
 
 def narrow(facts, **settings):
     recipe = default(facts, **settings)
@@ -31,6 +32,7 @@ def narrow(facts, **settings):
     return dataclasses.replace(recipe, sides=sides)
 
 recipes.default = narrow
+Judge.train = lambda *given, **settings: train(*given, **settings | {"epochs": 2})
 """
 
 
