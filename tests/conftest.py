@@ -21,9 +21,45 @@ settings.register_profile("no_deadline", deadline=None)
 settings.load_profile("no_deadline")
 
 
+# Files that take longest come first: of two workers none is then left alone with one at the end.
+# Two that write one bundle are apart, or one worker would wait for the other.
+FIRST = (
+    "tests/notebooks",
+    "tests/docs/test_howto.py",
+    "tests/wyner_keras/test_training.py",
+    "tests/docs",
+    "tests/wyner_export/test_bundle.py",
+    "tests/wyner_export/test_engines.py",
+    "tests/wyner_keras/cli",
+    "tests/wyner_export",
+    "tests/wyner_serving",
+    "tests/wyner_keras/losses",
+    "tests/wyner_keras/evaluation",
+)
+
+
+def pytest_collection_modifyitems(items):
+    """`testpaths` gives no order: of paths that overlap, pytest keeps the widest alone."""
+
+    def place(item):
+        return next((n for n, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+
+    items.sort(key=place)
+
+
 def pytest_collection_finish():
     """What imports left stays; without this, each full collection walks TensorFlow's modules."""
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    """What a file's tests left stays too: Keras collects at each load of a model."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,10 +1,12 @@
 """The how-tos are run as they stand."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import keras
 import pytest
+import tensorflow as tf
 
 import wyner_keras as wk
 
@@ -26,9 +28,33 @@ def eagerly(monkeypatch):
 
     monkeypatch.setattr(keras.Model, "compile", compile_eagerly)
     monkeypatch.setattr(wk.Stage, "fit", fit_two_steps)
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
-def test_every_block_runs(eagerly, capsys, monkeypatch, tmp_path):
+@pytest.fixture
+def narrow(monkeypatch):
+    """The default's stages on networks that are narrow, and flows of one step."""
+    default = wk.recipes.default
+
+    def narrowed(facts, **settings):
+        recipe = default(facts, **settings)
+        sides = {
+            name: dataclasses.replace(side, hidden=(16,), flow_steps=1)
+            for name, side in recipe.sides.items()
+        }
+        codecs = {
+            name: dataclasses.replace(codec, code_size=4, filters=(4, 4))
+            for name, codec in recipe.codecs.items()
+        }
+        return dataclasses.replace(recipe, sides=sides, codecs=codecs)
+
+    monkeypatch.setattr(wk.recipes, "default", narrowed)
+
+
+@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
+def test_every_block_runs(eagerly, narrow, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "howto"}
     for block in BLOCKS:

@@ -3,7 +3,6 @@ import itertools
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from experiments.paper import PaperJoint, PaperMarginal, TrainedExpertsJoint, paper_recipe
 from experiments.registry import RECIPES, make_sweep
@@ -219,14 +218,6 @@ def test_one_recipe_alone_has_files_of_its_own(sweep):
 def test_unknown_sweeps_and_recipes_are_refused(sweep, name, recipes, message):
     with pytest.raises(ValueError, match=message):
         sweep(name, recipes=recipes)
-
-
-@pytest.fixture
-def eager():
-    """Nothing is traced: a few steps take less time so."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")

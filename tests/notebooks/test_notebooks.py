@@ -13,6 +13,29 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
     NotebookClient(notebook, timeout=600, resources={"metadata": {"path": str(folder)}}).execute()
 
 
+# The default's stages on narrow networks with flows of one step, and judges of two epochs: to
+# trace the whole ones, to train judges and to write a bundle takes a minute.
+NARROW = """
+import dataclasses
+
+from wyner_keras import recipes
+from wyner_keras.evaluation import Judge
+
+default, train = recipes.default, Judge.train
+
+def narrow(facts, **settings):
+    recipe = default(facts, **settings)
+    sides = {
+        name: dataclasses.replace(side, hidden=(16,), flow_steps=1)
+        for name, side in recipe.sides.items()
+    }
+    return dataclasses.replace(recipe, sides=sides)
+
+recipes.default = narrow
+Judge.train = lambda *given, **settings: train(*given, **settings | {"epochs": 2})
+"""
+
+
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The environment of a kernel that runs a notebook at its small size, away from the tree."""
@@ -27,14 +50,23 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def narrow(small: Path) -> Path:
+    """Such a kernel, whose networks are narrow."""
+    startup = small / "ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "narrow.py").write_text(NARROW)
+    return small
+
+
 def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_every_cell_runs_at_the_small_size(path: Path, small: Path) -> None:
+def test_every_cell_runs_at_the_small_size(path: Path, narrow: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    execute(notebook, small)
+    execute(notebook, narrow)
     pictures = [
         output
         for cell in notebook.cells

@@ -38,7 +38,9 @@ def steps(path, names):
         still = StillDraw()
         stage.draw = lambda training, still=still: still
         still.heads = stage.heads
-        stage.compile(keras.optimizers.SGD(1e-3))
+        # To trace one step takes TensorFlow longer than the step does; JAX compiles each operation.
+        eagerly = keras.backend.backend() == "tensorflow"
+        stage.compile(keras.optimizers.SGD(1e-3), run_eagerly=eagerly)
         history = stage.fit(pairs(), batch_size=24, verbose=0).history
         found |= {f"{name}/{term}": values[0] for term, values in history.items()}
         for place, variable in enumerate(stage.trainable_variables):

@@ -4,7 +4,6 @@ import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from experiments.studies import Group, Sweep, check_folder, run_sweep
 from experiments.studies.experiment import SETTINGS
@@ -199,14 +198,6 @@ def test_folders_for_sweeps(tmp_path):
     (tmp_path / SETTINGS).write_text("[]")
     with pytest.raises(ValueError, match=r"new folder or one that `experiments.figures` began"):
         check_folder(tmp_path, settings)
-
-
-@pytest.fixture
-def eager():
-    """Nothing is traced: a few steps take less time so."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")

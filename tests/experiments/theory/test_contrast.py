@@ -31,7 +31,7 @@ def test_a_limit_is_that_of_a_parabola_or_a_line():
     assert contrast.extrapolated(parabola) == pytest.approx(2.0)
 
 
-def test_the_command_writes_what_it_says(tmp_path, capsys, monkeypatch):
+def test_the_command_writes_what_it_says(eager, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(contrast, "PRICES", (0.1, 0.2))
     out = tmp_path / "contrast.json"
     assert contrast.main(["--out", str(out), "--steps", "2"]) == 0

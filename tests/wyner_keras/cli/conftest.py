@@ -1,6 +1,7 @@
 import contextlib
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -39,10 +40,14 @@ _loaded = {}
 
 @contextlib.contextmanager
 def tiny_machine():
-    """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once."""
-    import wyner_keras.recipes
+    """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once.
 
-    load = runs.Run.load_model
+    Judges are trained for two epochs, and cached apart from those of other tests.
+    """
+    import wyner_keras.recipes
+    from wyner_keras.evaluation import Judge
+
+    load, train = runs.Run.load_model, Judge.train
 
     def load_once(run):
         key = str(run.folder), (run.folder / runs.MODEL).stat().st_mtime_ns
@@ -50,7 +55,12 @@ def tiny_machine():
             _loaded[key] = load(run)
         return _loaded[key]
 
+    def train_shortly(*given, **settings):
+        return train(*given, **settings | {"epochs": 2})
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WYNER_CACHE_DIR", os.path.join(os.environ["WYNER_CACHE_DIR"], "shortly"))
+        patch.setattr(Judge, "train", train_shortly)
         patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
         patch.setattr(runs.Run, "load_model", load_once)
         yield
