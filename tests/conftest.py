@@ -3,6 +3,7 @@ import functools
 import gc
 import os
 import signal
+from pathlib import Path
 
 # Before the first test module imports TensorFlow.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -40,6 +41,10 @@ FIRST = (
 
 def pytest_collection_modifyitems(items):
     """`testpaths` gives no order: of paths that overlap, pytest keeps the widest alone."""
+    for path in FIRST:
+        assert (Path(__file__).parents[1] / path).exists(), (
+            f"FIRST should name what there is. Received: {path}"
+        )
 
     def place(item):
         return next((n for n, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
@@ -54,7 +59,7 @@ def pytest_collection_finish():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item, nextitem):
-    """What a file's tests left stays too: Keras collects at each load of a model."""
+    """What a file's tests left stays too: a sweep's full collections would walk it each time."""
     result = yield
     if nextitem is None or nextitem.path != item.path:
         gc.collect()
