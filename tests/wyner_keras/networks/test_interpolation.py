@@ -41,6 +41,14 @@ def test_what_is_no_number_is_read_as_none(images):
     assert np.isnan(found).sum() == 2
 
 
+def test_halves_stay_halves_and_their_places_are_exact(images):
+    half = ops.cast(images, "float16")
+    columns = np.full((3, 4, 1), 3.3, np.float32)
+    found = at_columns(half, columns)
+    assert found.dtype == half.dtype
+    np.testing.assert_allclose(found, expected(images, columns), atol=2e-3)
+
+
 def test_it_moves_with_the_columns_as_the_line_does(images):
     columns = np.full((3, 4, 1), 2.25, np.float32)
     moved = pushed_forward(
