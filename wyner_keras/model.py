@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import keras
@@ -514,7 +514,19 @@ def in_parts(
     places = np.split(np.arange(count), range(at_once, count, at_once))
     # To trace it for one call would take longer than the call.
     step = compiled(made) if len(places) > 1 else made
-    return np.concatenate([np.asarray(step(ops.convert_to_tensor(taken(part)))) for part in places])
+    return joined(count, (step(ops.convert_to_tensor(taken(part))) for part in places))
+
+
+def joined(count: int, parts: Iterable[Any]) -> np.ndarray:
+    """Parts that have so many rows in all, one after another, without a second copy of them."""
+    start, whole = 0, None
+    for part in map(np.asarray, parts):
+        if whole is None:
+            whole = np.empty((count, *part.shape[1:]), part.dtype)
+        whole[start : start + len(part)] = part
+        start += len(part)
+    assert whole is not None  # no store and no pairs are empty
+    return whole
 
 
 # By store of rows, then by codec; an entry goes with either.

@@ -14,7 +14,7 @@ from keras import ops
 from wyner_keras.backend import compiled, pushed_forward
 from wyner_keras.latents import Latent
 from wyner_keras.losses.loss import Draw, Loss, rows_of
-from wyner_keras.model import WynerModel
+from wyner_keras.model import WynerModel, joined
 from wyner_keras.networks.affine import Affine
 from wyner_keras.received import received
 from wyner_keras.side import Side
@@ -145,11 +145,14 @@ def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
     """`codes` of all pairs, by name."""
     model = stage.model
 
-    def made(**part: Tensor) -> dict[str, Tensor]:
-        return codes(model, part, stage.draw(True))
+    def made(**part: Tensor) -> Tensor:
+        return ops.concatenate([*codes(model, part, stage.draw(True)).values()], axis=-1)
 
-    batches = list(model.by_batch(pairs, made, stage))
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    whole = joined(len(pairs), model.by_batch(pairs, made, stage))
+    sides = [side for side in model.sides if side.flow is not None]
+    widths = [side.local.parameter_size + model.z.size for side in sides]
+    parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+    return {f"{side.name}_codes": part for side, part in zip(sides, parts, strict=True)}
 
 
 def _sampled(stage: Any, pairs: Any) -> list[tuple[Side, list[np.ndarray]]]:

@@ -20,7 +20,8 @@ def at_columns(images: Tensor, columns: Tensor) -> Tensor:
         columns: where each pixel of the result is read, in pixels, `(batch, h, w')`.
 
     Returns:
-        `(batch, h, w', c)`, of the images' dtype; the derivative along the columns is that of the line between pixels.
+        `(batch, h, w', c)`, of the images' dtype. The derivative along the columns is that of the
+        line between pixels.
     """
     height, width, channels = images.shape[1:]
     columns = ops.clip(ops.cast(columns, "float32"), -1.0, width)
