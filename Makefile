@@ -113,7 +113,8 @@ kills: $(STAMP) ## 50 kills at random moments over all that writes, compared wit
 licences: $(STAMP) ## the licences of all that is installed
 	$(BIN)/python tests/tools/licences.py
 
-lint: $(STAMP) types ## ruff and mypy
+lint: $(STAMP) types ## ruff, mypy and spelling
+	$(BIN)/codespell
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

@@ -80,7 +80,7 @@ def test_hooks_are_the_lint_of_make():
     (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
     hooks = " ".join(hook["entry"] for hook in repo["hooks"])
     assert repo["repo"] == "local"
-    for line in re.findall(r"\$\(BIN\)/(ruff .*)", (ROOT / "Makefile").read_text()):
+    for line in re.findall(r"\$\(BIN\)/(ruff .*|codespell)", (ROOT / "Makefile").read_text()):
         assert f".venv/bin/{line}" in hooks
 
 
