@@ -58,11 +58,13 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
 
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
+    wide = not (told or small or whole)
     falling, at_end = Ramp(start=rate, end=3e-5), Ramp(start=variance, end=variance)
-
     alignment = StageSettings(
         name="alignment",
-        loss=losses.Alignment(dimensions=size, price=price, find=not told, experts_read=not small),
+        loss=losses.Alignment(
+            dimensions=size, price=price, find=not told, experts_read=not small, widened=wide
+        ),
         **(many_steps if whole else lasting(10 if small else 8, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
         jit_compile=not (small or whole),
@@ -76,14 +78,13 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     joint = StageSettings(
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
-        loss=losses.Joint(concept_noise=0.3 if small else 0.5),
+        loss=losses.Joint(concept_noise=0.3 if small else 0.5, widened=wide),
         **lasting(14 if small else 16, 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
         jit_compile=not small,
     )
     # Where z is a quantity, experts learn what telling pairs apart does not ask of them.
-    wide = not (told or small or whole)
     widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(32, 256))
     flow = StageSettings(
         name="flow",
@@ -144,7 +145,5 @@ def _codec(modality: Modality, rows: int) -> CodecSettings | None:
         size, noise, epochs, batch, usual = 24, 0.25, 32, 64, _DIGITS
     else:
         size, noise, epochs, batch, usual = 64 if values <= 3072 else 128, 0.06, 14, 128, 60_000
-    more = max(0.25, min(8.0, (usual / rows) ** 0.6))
-    return CodecSettings(
-        code_size=size, noise=noise, epochs=max(1, round(epochs * more)), batch_size=batch
-    )
+    epochs = max(1, round(epochs * max(0.25, min(8.0, (usual / rows) ** 0.6))))
+    return CodecSettings(code_size=size, noise=noise, epochs=epochs, batch_size=batch)

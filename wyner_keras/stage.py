@@ -108,6 +108,7 @@ class Stage(StepByBackend, keras.Model):
         self.evaluation_seed_generator = keras.random.SeedGenerator(int(apart))
         self.shared_nats: float | None = None
         self.found: dict[str, Any] = {}  # what the alignment says of z
+        self.batch_size = 0  # of `fit`
         self.epoch = 0  # of `fit`: with it a resumed one shuffles as if it had never stopped
         self._evaluates = False
 
@@ -289,6 +290,7 @@ class Stage(StepByBackend, keras.Model):
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
         self._check_workers(x, batch_size)
+        self.batch_size = batch_size
         pairs = x if isinstance(x, Pairs) else None
         if pairs is not None:
             self.objective.begin(self, pairs)

@@ -165,27 +165,31 @@ def test_recipes_that_cannot_be_are_refused():
             recipe.changed("joint", **changes)
 
 
-SHIPPED = {"reads features": (8, 8, 1), "reads data": (17, 16, 1)}
+# By what readers are; experts are where z was found to be a quantity.
+SHIPPED = {"features": (8, 8, 1), "data": (17, 16, 1), "expert": (17, 16, 1)}
 
 
-@pytest.fixture(scope="module", params=SHIPPED)
+@pytest.fixture(scope="module")
 def shipped(request):
     """The default's stages for images of a size, on networks that are narrow."""
-    rng, shape = np.random.default_rng(0), SHIPPED[request.param]
+    rng, shape, quantity = np.random.default_rng(0), SHIPPED[request.param], {}
     x, y = rng.random((2, 16, *shape))
     pairs = Pairs(x, y, x_labels=np.arange(16) % 3, extra_x=x)
-    recipe = recipes.default(pairs.facts())
+    told = pairs.facts()
+    if request.param == "expert":
+        told, quantity = dataclasses.replace(told, classes=None, pairs=9000), {"reader": "expert"}
+    recipe = recipes.default(told)
     modalities = dict(zip("xy", pairs.modalities, strict=True))
     model = wk.WynerModel(
-        recipe.z,
+        wk.DiagonalGaussian(dim=3) if quantity else recipe.z,
         modalities,
         codecs={name: modality.codec(None, 0) for name, modality in modalities.items()},
         settings={
-            name: dataclasses.replace(side, hidden=(8,), flow_steps=1)
+            name: dataclasses.replace(side, hidden=(8,), flow_steps=1, **quantity)
             for name, side in recipe.sides.items()
         },
     )
-    assert model.side("x").settings.reader == request.param.removeprefix("reads ")
+    assert model.side("x").settings.reader == request.param
     for variable in model.trainable_variables:
         # Some start at 0, behind which no gradient passes.
         variable.assign(variable.numpy() + 0.1 * rng.normal(size=variable.shape))
@@ -195,7 +199,14 @@ def shipped(request):
 STAGES = ["alignment", "self_training", "joint", "flow", "marginal", "refinement"]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize(
+    ("shipped", "name"),
+    [
+        *itertools.product(("features", "data"), STAGES),
+        *itertools.product(["expert"], ("widening", "flow", "reading")),
+    ],
+    indirect=["shipped"],
+)
 def test_every_weighted_term_reaches_what_its_stage_trains_and_nothing_else_is(name, shipped):
     model, recipe, rows = shipped
     loss = recipe.stage(name).loss

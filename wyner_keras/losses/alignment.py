@@ -55,6 +55,8 @@ class Alignment(Loss):
         find: whether the family and size of z are found; else z stays of its family and size.
         experts_read: whether the experts are q(z|x) and q(z|y) too where z is found to be a
             quantity; readers of their own are for kinds.
+        widened: whether `Widening` follows: a quantity of which InfoNCE may not have asked for all
+            then keeps every dimension that holds anything.
         augmented: whether experts that read data see both sides of a pair changed alike, as their
             modalities do: a pair turned on both sides is a pair.
 
@@ -67,6 +69,7 @@ class Alignment(Loss):
     price: float = 0.1
     find: bool = False
     experts_read: bool = False
+    widened: bool = False
     augmented: bool = True
 
     def __post_init__(self) -> None:
@@ -155,7 +158,8 @@ class Alignment(Loss):
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held, linear)
             z, outputs, stage.found, directions = find(
-                seen, apart, _distinct(held.index), critic, self.price, model.seed
+                *(seen, apart, _distinct(held.index), critic, self.price, model.seed),
+                ceiling=math.log(stage.batch_size) if self.widened else math.inf,
             )
             logger.info("x and y share %s", words(stage.found))
             by_experts = self.experts_read and isinstance(z, DiagonalGaussian)

@@ -25,6 +25,7 @@ _SLACK = 0.05  # share of the nats that kinds may lack, for what is shared to be
 _SLIGHT = 0.01  # the same share, for what is shared to be a quantity of few dimensions
 _REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
 _PAIRS_A_KIND = 2  # at least, for each dimension inside it
+_BLUNT = 2.0  # nats below InfoNCE's ceiling, from where it hardly asks for more
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 
 
@@ -134,12 +135,19 @@ def beside(*parts: list[Affine]) -> list[Affine]:
 
 
 def find(
-    seen: Seen, apart: Seen, distinct: np.ndarray, critic: Any, price: float, seed: int
+    seen: Seen,
+    apart: Seen,
+    distinct: np.ndarray,
+    critic: Any,
+    price: float,
+    seed: int,
+    ceiling: float = math.inf,
 ) -> tuple[Any, list[Affine], dict[str, Any], Directions | None]:
     """Kinds, a quantity, both or nothing: of what tells as much as the critic, the least.
 
     Both are chosen where they are of the most value, kinds alone tell less, and there are fewer
-    dimensions than there would be without kinds.
+    dimensions than there would be without kinds. How many dimensions a quantity has is not told
+    near the ceiling: what seems to tell nothing more may tell what was not asked for.
 
     Args:
         seen: pairs that z is made of.
@@ -148,6 +156,8 @@ def find(
         critic: of the Gaussian.
         price: λ.
         seed: of clusters and shuffles.
+        ceiling: nats that InfoNCE asked for at most, where what z holds is trained further; none
+            where this is its last word.
 
     Returns:
         The family of z, by side kernel and bias from e to its expert, what was found, and linear
@@ -197,7 +207,8 @@ def find(
     slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
     kinds_do = kinds > 1 and enough(of_kinds, slack)
     slight = _SLIGHT * float(told.mean())
-    dimensions_do = dimensions > 0 and enough(of_quantities, slight)
+    blunt = float(told.mean()) > ceiling - _BLUNT
+    dimensions_do = dimensions > 0 and not blunt and enough(of_quantities, slight)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
     pairs = len(np.unique(points[0], axis=0))

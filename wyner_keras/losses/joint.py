@@ -11,7 +11,7 @@ import keras
 from keras import ops
 
 from wyner_keras import objectives
-from wyner_keras.latents import Distribution, kinds_of, of_kinds
+from wyner_keras.latents import DiagonalGaussian, Distribution, kinds_of, of_kinds
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
 from wyner_keras.side import Side
@@ -46,6 +46,12 @@ def legible(model: WynerModel, pairs: Any) -> float:
     share = ops.mean(share, axis=0)
     entropy = -float(ops.sum(share * ops.log(ops.maximum(share, 1e-12))))
     return float(kinds.shared_information(*experts)) / max(entropy, 1e-6)
+
+
+def can_be_widened(model: WynerModel) -> bool:
+    """Whether z is a quantity whose experts read codes: of few examples they would learn each."""
+    features = all(side.settings.expert == "features" for side in model.sides)
+    return features and isinstance(model.z, DiagonalGaussian)
 
 
 def misread(model: WynerModel, read: Distribution, z: Tensor) -> Tensor:
@@ -89,15 +95,19 @@ class Joint(Loss):
         concept_weight: κ, which makes decoders obey z' whatever u' is.
         concept_noise: deviation of noise on x_θ before it is read: the more, the wider the margin
             by which it has to show its concept.
+        widened: whether `Widening` follows, to which it leaves what that takes.
     """
 
     takes_singles: ClassVar[bool] = True
 
     concept_weight: float = 2.0
     concept_noise: float = 0.5
+    widened: bool = False
 
     def adapted(self, model: WynerModel, pairs: Any) -> Joint | None:
-        """Without concept terms where z stands for no concept, see `legible`."""
+        """Without concept terms where z stands for no concept, None where `Widening` follows."""
+        if self.widened and can_be_widened(model):
+            return None
         if not self.concept_weight or legible(model, pairs) >= LEGIBLE:
             return self
         return dataclasses.replace(self, concept_weight=0.0)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from wyner_keras.latents import DiagonalGaussian
-from wyner_keras.losses.joint import Joint
+from wyner_keras.losses.joint import Joint, can_be_widened
 from wyner_keras.losses.loss import Draw
 from wyner_keras.model import WynerModel
 
@@ -36,13 +35,14 @@ class Widening(Joint):
     correlation objective, 2021.
     """
 
+    widened: ClassVar[bool] = False  # type: ignore[misc]  # no field of this stage
+
     concept_weight: float = 0.0
-    private_weight: float = 3.0
+    private_weight: float = 1.0
 
     def adapted(self, model: WynerModel, pairs: Any) -> Widening | None:
-        """None where z has kinds, or experts read data: of few pairs they would learn each."""
-        features = all(side.settings.expert == "features" for side in model.sides)
-        return self if features and isinstance(model.z, DiagonalGaussian) else None
+        """None where it cannot be, see `can_be_widened`."""
+        return self if can_be_widened(model) else None
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The experts too."""
