@@ -23,7 +23,6 @@ from wyner_keras.graphs import parts_of, tasks_of
 from wyner_keras.latents import Latent, prior_log_prob
 from wyner_keras.modality import Modality
 from wyner_keras.networks.codec import Codec
-from wyner_keras.networks.flow_prior import FlowPrior
 from wyner_keras.received import received
 from wyner_keras.side import Side, SideSettings, seeds_of
 from wyner_serving.tasks import Tasks
@@ -109,17 +108,8 @@ class WynerModel(keras.Model, Tasks):
             for position, (name, modality) in enumerate(modalities.items())
         )
         self.learned_prior = learned_prior
-        self.prior = self._prior() if learned_prior else None
+        self.prior = z.prior_layer() if learned_prior else None
         self.built = True
-
-    def _prior(self) -> Any:
-        """A p(z) that can be fitted: a flow where z given x has one, else the family's own."""
-        flows = [side.reader_flow for side in self.sides if side.reader_flow is not None]
-        if not flows:
-            return self.z.prior_layer()
-        prior = FlowPrior(self.z.size, flows[0].steps, flows[0].hidden, seed=self.seed)
-        prior.build(None)
-        return prior
 
     def side(self, name: str) -> Side:
         """The side of that name."""

@@ -1,4 +1,4 @@
-"""After stage 2: the flows by which z, and z given x, need not be Gaussian."""
+"""After stage 2: the flows by which z given x need not be Gaussian."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from keras import ops
 
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
-from wyner_keras.networks.flow_prior import FlowPrior, condition
 from wyner_keras.received import received
 from wyner_keras.side import Side
 
@@ -27,7 +26,7 @@ class ReaderMatching(Loss):
     covers what lies between them, and decoders that never saw such a z make ghosts of it. A flow
     takes ε ~ N(0, I) to the noise η of which q(z|x) makes z ~ q(z|x,y), given the features of x. It
     is learnt by flow matching: E ‖v(y, θ, x) − (cos θ · η − sin θ · ε)‖² on
-    y = cos θ · ε + sin θ · η, and the same for y. So is the flow of p(z), to z ~ q(z|x,y) itself.
+    y = cos θ · ε + sin θ · η, and the same for y.
 
     Args:
         feature_noise: deviation of noise on the features that the flows read while they are
@@ -39,7 +38,7 @@ class ReaderMatching(Loss):
     feature_noise: float = 0.3
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
-        """The readers' flows, and that of p(z) if it is learned.
+        """The readers' flows.
 
         Raises:
             ValueError: if the model has none.
@@ -52,7 +51,7 @@ class ReaderMatching(Loss):
                 f"prior N(0, I). Received: reader_flow_steps={received(steps)}, "
                 f"z={received(model.z)}"
             )
-        return [*flows, *(prior.flow for prior in _priors(model))]
+        return flows
 
     def reads(self, model: WynerModel) -> bool:
         """Where a reader does."""
@@ -64,8 +63,7 @@ class ReaderMatching(Loss):
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
         """1 for each."""
-        readers = {f"matching_z_{side.name}": 1.0 for side in _sides(model)}
-        return readers | dict.fromkeys(["matching_z"] * len(_priors(model)), 1.0)
+        return {f"matching_z_{side.name}": 1.0 for side in _sides(model)}
 
     def __call__(
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
@@ -86,26 +84,7 @@ class ReaderMatching(Loss):
             terms[f"matching_z_{side.name}"] = side.reader_flow.matching_error(
                 start, end, features, time
             )
-        for prior in _priors(model):
-            start, z = draw.prior(model.z, rows), draw(model.z, joint, exact=True)
-            time, none = prior.flow.times(places), condition(rows)
-            terms["matching_z"] = prior.flow.matching_error(start, z, none, time)
         return terms
-
-    def begin(self, stage: Any, pairs: Any) -> None:
-        """Fit p(z), whose flow starts from the Gaussian of its moments."""
-        if _priors(stage.model):
-            stage.model.fit_prior(pairs)
-
-    def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
-        """Give samples of p(z) the moments of z; a velocity learnt by regression falls short."""
-        for prior in _priors(stage.model):
-            prior.calibrate(stage.model.seed)
-
-
-def _priors(model: WynerModel) -> list[FlowPrior]:
-    """P(z), where it is a flow."""
-    return [model.prior] if isinstance(model.prior, FlowPrior) else []
 
 
 def _sides(model: WynerModel) -> list[Side]:
