@@ -119,7 +119,8 @@ SHARED = {
         (8, 8, 1), (9, 7, 3), z=_gaussian(3), flow_steps=0, expert="data", reader="expert"
     ),
     "columns": lambda: tiny_model(
-        *("vector", "series"),
+        "vector",
+        "series",
         z=_gaussian(3),
         v=False,
         flow_steps=0,

@@ -158,7 +158,12 @@ class Alignment(Loss):
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held, linear)
             z, outputs, stage.found, directions = find(
-                *(seen, apart, _distinct(held.index), critic, self.price, model.seed),
+                seen,
+                apart,
+                _distinct(held.index),
+                critic,
+                self.price,
+                model.seed,
                 ceiling=math.log(stage.batch_size) if self.widened else math.inf,
             )
             logger.info("x and y share %s", words(stage.found))

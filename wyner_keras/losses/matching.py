@@ -88,9 +88,7 @@ class Matching(Loss):
             )
             code = draw(side.local, side.local(parameters), exact=True)  # of q(u|x,z)
             start = draw.prior(side.local, rows)  # u ~ p(u)
-            # Each step's time equally often.
-            places = ops.cast(ops.arange(rows), "float32")[:, None]
-            time = side.flow.times(places / ops.cast(rows, "float32"))
+            time = side.flow.times_of(rows)
             terms[f"matching_{side.local_name}"] = side.flow.matching_error(start, code, z, time)
         return terms
 

@@ -71,8 +71,6 @@ class ReaderMatching(Loss):
         """Squared units of the noise, `(batch,)`."""
         h, joint, terms = model.features_of(batch), model.joint_z(batch), {}
         rows = rows_of(h)
-        # Each step's time equally often.
-        places = ops.cast(ops.arange(rows), "float32")[:, None] / ops.cast(rows, "float32")
         for side in _sides(model):
             own = side.read(batch.get(side.name), h[side.name])  # q(z|x)
             end = own.noise_of(draw(model.z, joint, exact=True))  # η, of z ~ q(z|x,y)
@@ -80,7 +78,7 @@ class ReaderMatching(Loss):
             features = h[side.name]
             if training and self.feature_noise:
                 features = features + self.feature_noise * draw.normal(ops.shape(features))
-            time = side.reader_flow.times(places)
+            time = side.reader_flow.times_of(rows)
             terms[f"matching_z_{side.name}"] = side.reader_flow.matching_error(
                 start, end, features, time
             )

@@ -1,4 +1,4 @@
-"""After stage 1: experts of a quantity learn what telling pairs from strangers did not ask for."""
+"""In stage 1's place: experts of a quantity learn what telling pairs apart did not ask for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Tensor = Any
 @keras.saving.register_keras_serializable(package="wyner_keras")
 @dataclass(frozen=True, kw_only=True)
 class Widening(Joint):
-    """Stage 1 once more, where z is a quantity: the experts q(z|x,y) are trained too.
+    """Stage 1 where z is a quantity: the experts q(z|x,y) are trained too.
 
     InfoNCE asks for no more than the log of a batch's size, and x and y may share more. What they
     share costs less in z than in both u and v; what one side alone has is kept out of z by the

@@ -150,6 +150,11 @@ class ContinuousFlow(keras.layers.Layer):
         """Times at which steps ask for the velocity, as shares of π/2, by shares of [0, 1)."""
         return (ops.floor(share * self.steps) + 0.5) / self.steps
 
+    def times_of(self, rows: Any) -> Tensor:
+        """Times of so many rows, `(rows, 1)`, each step's equally often."""
+        places = ops.cast(ops.arange(rows), "float32")[:, None]
+        return self.times(places / ops.cast(rows, "float32"))
+
     def matching_error(
         self, values: Tensor, images: Tensor, condition: Tensor, time: Tensor
     ) -> Tensor:
