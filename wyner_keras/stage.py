@@ -262,6 +262,16 @@ class Stage(StepByBackend, keras.Model):
                 f"Received: batch_size={batch_size}"
             )
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Prepare for `fit` or `evaluate`; as `keras.Model.compile`.
+
+        Raises:
+            ValueError: inside of a tf.distribute strategy of several replicas, see
+                `backend.workers.refuse_strategies`.
+        """
+        workers.refuse_strategies()
+        super().compile(*args, **kwargs)
+
     def fit(
         self,
         x: Any = None,

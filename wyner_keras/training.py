@@ -95,7 +95,7 @@ def train(
         The model, with what it was trained on and its histories.
 
     Raises:
-        ValueError: if an argument is not as said.
+        ValueError: if an argument is not as said, or a tf.distribute strategy is in use.
         TrainingDiverged: if a loss stops being finite.
         WorkersStopped: if another worker stopped.
         BlockingIOError: if another process trains in the folder.
@@ -113,6 +113,7 @@ def train(
         raise ValueError(
             f"`validation` should be Pairs(x, y). Received: validation={received(validation)}"
         )
+    workers.refuse_strategies()
     if recipe is None:
         recipe = recipes.default(pairs.facts(), seed=seed)
     if budget is not None and workers.worker().count > 1:

@@ -15,6 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import wyner_keras as wk
 from wyner_keras.backend import workers
@@ -72,6 +73,20 @@ def test_a_launcher_says_who_the_workers_are():
     told = workers.asked(None, None, dict(zip(names, ("a:1", "4", "3"), strict=True)))
     assert told == {"coordinator_address": "a:1", "num_processes": 4, "process_id": 3}
     assert workers.asked(None, None, {}) == {}  # JAX looks for Slurm and Open MPI by itself
+
+
+def test_strategies_that_share_a_step_are_refused_before_any_work(make_model, tmp_path):
+    stage = wk.Stage(make_model(), wk.losses.Joint())
+    shared = tf.distribute.experimental.CentralStorageStrategy(["CPU:0"])
+    for fails in (
+        lambda: stage.compile("adam"),
+        lambda: wk.train(pairs(), folder=tmp_path / "run"),
+    ):
+        with shared.scope(), pytest.raises(ValueError, match="Received: CentralStorageStrategy"):
+            fails()
+    assert not list(tmp_path.iterdir())
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        stage.compile("adam")
 
 
 def test_what_workers_cannot_share_is_refused(monkeypatch, make_model):

@@ -138,6 +138,28 @@ def worker() -> Worker:
     return Worker(jax.process_index(), jax.process_count(), jax.device_count())
 
 
+def refuse_strategies() -> None:
+    """Raise a ValueError inside of a tf.distribute strategy that shares a step among replicas.
+
+    Each replica would draw the noise of the others, and tell partners from strangers in its own
+    share of a batch alone; JAX computes a step of the whole batch, whoever holds which rows.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return
+    import tensorflow as tf
+
+    strategy = tf.distribute.get_strategy()
+    alone = (tf.distribute.OneDeviceStrategy, tf.distribute.MirroredStrategy)
+    shares = strategy.num_replicas_in_sync > 1 or not isinstance(strategy, alone)
+    if tf.distribute.has_strategy() and shares:
+        raise ValueError(
+            "A model should be trained outside of tf.distribute strategies: with several devices, "
+            "train by a worker for each on JAX, KERAS_BACKEND=jax and `workers.join` or "
+            f"`wyner train --workers`. Received: {type(strategy).__name__} of "
+            f"{strategy.num_replicas_in_sync} replicas"
+        )
+
+
 def leave() -> None:
     """Part from the others when all do; what is computed afterwards is computed alone."""
     if worker().count > 1:

@@ -107,6 +107,7 @@ class Codec(keras.Model):
         learning_rate: float,
         **compiled: Any,
     ) -> dict[str, list[float]]:
+        workers.refuse_strategies()
         if not self.trainable:  # or it would unfreeze what a user's own layer keeps
             self.trainable = True
         steps = max(1, len(pairs) // batch_size)
