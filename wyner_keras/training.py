@@ -122,10 +122,19 @@ def train(
             f"Received: budget={received(budget)}"
         )
     kept = None if folder is None else Path(folder)
+    verbose = verbose if workers.worker().first else 0
     with _held(kept):
-        return _train(
-            pairs, recipe, kept, after_stage, codecs, budget, callbacks, validation, verbose
-        )
+        trained, limits = _begun(pairs, recipe, kept, codecs, budget, verbose)
+        for settings in trained.recipe.stages:
+            if settings.name in trained.history:
+                continue
+            own = callbacks(settings.name) if callable(callbacks) else callbacks
+            limit = limits.get(settings.name)
+            _carry_out(trained, settings, kept, verbose, limit, own or (), validation)
+            if after_stage is not None:
+                after_stage(settings.name)
+        workers.agree("stages", [*trained.history])  # all of them kept
+    return trained
 
 
 def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
@@ -136,56 +145,42 @@ def _held(folder: Path | None) -> contextlib.AbstractContextManager[None]:
     return held(folder)
 
 
-def _train(
+def _begun(
     pairs: Pairs,
     recipe: Recipe,
     kept: Path | None,
-    after_stage: Callable[[str], None] | None,
     codecs: Mapping[str, Codec] | None,
     budget: str | float | None,
-    callbacks: Callbacks | Callable[[str], Callbacks] | None,
-    validation: Pairs | None,
     verbose: Any,
-) -> Trained:
-    """What `train` does, its arguments looked at."""
+) -> tuple[Trained, dict[str, TimeLimit]]:
+    """What an earlier call reached, or a model with its codecs; and each stage's limit of time."""
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
     workers.agree("pairs and recipe", [len(pairs), repr(pairs), recipe.to_dict()])
     # What the first writes from here on, all have read.
     workers.agree("finished stages in the folder", [*trained.history] if trained else [])
-    verbose = verbose if workers.worker().first else 0
     limits: dict[str, TimeLimit] = {}
     if budget is not None:
-        recipe, pairs, limits = budgeted(
-            recipe, pairs, budget, None if trained is None else trained.seconds
-        )
-        if trained is not None:
-            trained.recipe, trained.pairs = recipe, pairs
-    if trained is None:
-        start, history = time.perf_counter(), dict[str, list[float]]()
-        if codecs is None:
-            codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
-        modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
-        model = WynerModel(
-            recipe.z,
-            modalities,
-            codecs=codecs,
-            settings=recipe.sides,
-            learned_prior=recipe.learned_prior,
-            seed=recipe.seed,
-        )
-        trained = Trained(model, pairs, recipe, {"codec": history})
-        _finish(trained, "codec", start, kept)
-    for settings in recipe.stages:
-        if settings.name in trained.history:
-            continue
-        own = callbacks(settings.name) if callable(callbacks) else callbacks
-        limit = limits.get(settings.name)
-        _carry_out(trained, settings, kept, verbose, limit, own or (), validation)
-        if after_stage is not None:
-            after_stage(settings.name)
-    workers.agree("stages", [*trained.history])  # all of them kept
-    return trained
+        done = None if trained is None else trained.seconds
+        recipe, pairs, limits = budgeted(recipe, pairs, budget, done)
+    if trained is not None:
+        trained.recipe, trained.pairs = recipe, pairs
+        return trained, limits
+    start, history = time.perf_counter(), dict[str, list[float]]()
+    if codecs is None:
+        codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
+    modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
+    model = WynerModel(
+        recipe.z,
+        modalities,
+        codecs=codecs,
+        settings=recipe.sides,
+        learned_prior=recipe.learned_prior,
+        seed=recipe.seed,
+    )
+    trained = Trained(model, pairs, recipe, {"codec": history})
+    _finish(trained, "codec", start, kept)
+    return trained, limits
 
 
 def train_codecs(
