@@ -242,6 +242,17 @@ def test_equations_stand_beside_code():
         links.line_of("wyner_keras/losses/joint.py", "Joint.there")
 
 
+def test_the_paper_lists_what_its_bibliography_has():
+    page, entries = ((ROOT / "docs" / name).read_text() for name in ("paper.md", "paper.bib"))
+    listed = dict(re.findall(r"^- `(\w+)`: (.*(?:\n  .*)*)", page, re.MULTILINE))
+    found = dict(re.findall(r"^@\w+\{(\w+),\n(.*?)^\}", entries, re.MULTILINE | re.DOTALL))
+    assert list(listed) == list(found)
+    for key, entry in found.items():
+        fields = dict(re.findall(r"(\w+)\s*= \{(.*)\}", entry))
+        family = fields["author"].partition(",")[0]
+        assert family in listed[key] and fields.get("year", "") in listed[key], key
+
+
 def test_lists_are_lists_to_mkdocs_too():
     """Within lists by four spaces; after a paragraph of an item a line free; no code behind one."""
     for page in PAGES:
