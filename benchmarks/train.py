@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.by_hand import tf_products
-from benchmarks.by_hand.products import Product, products_of
+from benchmarks.by_hand.products import products_of
 from benchmarks.by_hand.talk import Peer
 from benchmarks.stages import Case, built, default_recipe, drawn_pairs
 

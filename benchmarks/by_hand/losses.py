@@ -161,6 +161,4 @@ def refinement(o: Any, p: Arrays, b: Arrays, n: Any, s: Settings) -> Tensor:
     return total
 
 
-LOSSES = {
-    loss.__name__: loss for loss in (codec, alignment, joint, flow, marginal, refinement)
-}
+LOSSES = {loss.__name__: loss for loss in (codec, alignment, joint, flow, marginal, refinement)}

@@ -173,9 +173,7 @@ def decode(o: Any, p: Arrays, side: str, code: Tensor, z: Tensor) -> Tensor:
     return mlp(o, p, f"{side}.decoder", [code, z]) + concept(o, p, side, z)
 
 
-def velocity(
-    o: Any, p: Arrays, name: str, points: Tensor, time: Tensor, context: Tensor
-) -> Tensor:
+def velocity(o: Any, p: Arrays, name: str, points: Tensor, time: Tensor, context: Tensor) -> Tensor:
     """The velocity at points, modulated by time and context."""
     phases = math.pi * time * (o.arange(_FREQUENCIES) + 1.0)
     context = o.concat([context, time, o.cos(phases), o.sin(phases)])

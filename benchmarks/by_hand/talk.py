@@ -23,18 +23,19 @@ class Peer:
     Args:
         python: the interpreter.
         module: run as `python -m`, which calls `answer`.
+        *arguments: of the module.
     """
 
-    def __init__(self, python: str, module: str) -> None:
+    def __init__(self, python: str, module: str, *arguments: str) -> None:
         self._module = module
         self._process = subprocess.Popen(
-            [python, "-m", module],
+            [python, "-m", module, *arguments],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             # Another interpreter has packages of its own.
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'build' / 'types'}"},
         )
 
     def ask(self, task: str, **given: Any) -> Any:
@@ -83,6 +84,14 @@ def seconds_of(call: Callable[[], Any], count: int) -> float:
     for _ in range(count):
         call()
     return (time.perf_counter() - begin) / count
+
+
+def resident_mb() -> float:
+    """Resident memory of this process, MB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1e3
+    raise OSError("/proc/self/status should tell VmRSS")
 
 
 def threads() -> int:
