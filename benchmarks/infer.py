@@ -3,7 +3,7 @@
     python -m benchmarks.infer [BUNDLE MODEL | --run RUN] [--rounds 3] [--peers-python PYTHON]
         [--without ENGINE ...] [--json FILE]
 
-MODEL is a `.keras` file and BUNDLE its export; RUN is a run folder, exported if it has no bundle.
+MODEL is a `.keras` file and BUNDLE its export; RUN is a run folder, whose model is exported.
 Without any, a model of the default recipe's sizes for 28×28 digits is made and exported: speed does
 not depend on what weights were trained to. `generate_y` is of 1, 64 and 1,024 rows, `transfer_x`
 of as many styles and one concept, `rank` of as many queries in a gallery of 1,024 encoded before.
@@ -43,29 +43,20 @@ KINDS = {
 _CHECKED, _EXACT, _WARM = 64, 1e-4, 2
 
 
-def made(folder: Path) -> tuple[Path, Path]:
-    """A bundle and a model of the default recipe's sizes for 28×28 digits."""
+def made(run: str | None, folder: Path) -> tuple[Path, Path]:
+    """The bundle and the model of a run folder, or of the default recipe's sizes."""
     from benchmarks.stages import built, default_recipe, drawn_pairs
-    from wyner_export.bundle import write_bundle
-
-    pairs = drawn_pairs(2000)
-    model = built(pairs, default_recipe(pairs))
-    model.save(folder / "model.keras")
-    x, y = pairs.take(32, seed=0).arrays()
-    bundle = write_bundle(model, folder / "bundle", examples={"x": x, "y": y})
-    return bundle, folder / "model.keras"
-
-
-def of_run(path: str, folder: Path) -> tuple[Path, Path]:
-    """A run folder's bundle, or a new one, and its model."""
     from wyner_export.bundle import write_bundle
     from wyner_keras import runs
 
-    run = runs.Run.open(path)
-    model = run.load_model()
+    if run is None:
+        pairs = drawn_pairs(2000)
+        model = built(pairs, default_recipe(pairs))
+    else:
+        opened = runs.Run.open(run)
+        model, (_, pairs) = opened.load_model(), opened.pairs()
     model.save(folder / "model.keras")
-    _, held_out = run.pairs()
-    x, y = held_out.take(min(32, len(held_out)), seed=0).arrays()
+    x, y = pairs.take(min(32, len(pairs)), seed=0).arrays()
     bundle = write_bundle(model, folder / "bundle", examples={"x": x, "y": y})
     return bundle, folder / "model.keras"
 
@@ -75,7 +66,8 @@ def write_inputs(bundle: Path, model: Path, folder: Path) -> tuple[Path, Path]:
     import keras
 
     import wyner_keras  # noqa: F401 - registers what the file is of
-    from benchmarks.stages import drawn_images, weights_of
+    from benchmarks.stages import drawn_images
+    from benchmarks.weights import weights_of
     from wyner_serving.manifest import read_manifest
     from wyner_serving.noise import NoiseStreams
 
@@ -145,12 +137,8 @@ class Engine:
 
 def measured(kinds: list[str], python: str | None, folder: Path, options: Any) -> list[Engine]:
     """The engines, started one by one, checked, and timed in alternate rounds."""
-    if options.run:
-        bundle, model = of_run(options.run, folder)
-    elif options.model:
-        bundle, model = Path(options.model[0]).resolve(), Path(options.model[1]).resolve()
-    else:
-        bundle, model = made(folder)
+    given = [Path(each).resolve() for each in options.model]
+    bundle, model = given or made(options.run, folder)
     inputs, weights = write_inputs(bundle, model, folder)
     paths = {"bundle": bundle, "model": model, "inputs": inputs, "weights": weights}
     named = {name: str(path) for name, path in paths.items()}

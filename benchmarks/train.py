@@ -1,7 +1,7 @@
 """How long does a training step of each stage take, beside the same one by hand?
 
-    python -m benchmarks.train [--rounds 5] [--steps 40] [--stages joint flow] [--peers-python PYTHON]
-        [--without compiled] [--json FILE]
+    python -m benchmarks.train [--rounds 5] [--steps 40] [--stages joint flow]
+        [--peers-python PYTHON] [--without compiled] [--json FILE]
 
 Stages are those of the default recipe for 50,000 pairs of 28×28, and train through `fit` as
 `wk.train` has it, without what is traced and compiled. The same network, loss, batch, data and Adam
