@@ -199,12 +199,13 @@ def main() -> None:
                 Case(name, model, recipe, options.steps), processes, without, Path(folder)
             )
             rows.append(summary(runner, measured(runner, options.rounds)))
-            print(f"{name}: {rows[-1]['fit_ms']:.1f} ms a step", file=sys.stderr, flush=True)
+            # What is known is told at once: all stages take a while.
+            print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+            if options.json:
+                options.json.write_text(json.dumps(rows, indent=1))
     for process in processes.values():
         process.close()
     print("\n".join(markdown(rows, [kind for kind in PEERS if kind not in without])))
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
 
 
 if __name__ == "__main__":
