@@ -44,9 +44,11 @@ def measured(quantity: str, sizes: list[int]) -> Points:
     for size in sizes:
         command = [sys.executable, "-m", "benchmarks.growth_case", quantity, str(size)]
         result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-        for name, value in json.loads(result.stdout.splitlines()[-1]).items():
+        point = result.stdout.splitlines()[-1]
+        for name, value in json.loads(point).items():
             found.setdefault(name, []).append(value)
-        print(f"{quantity} {size} measured", file=sys.stderr, flush=True)
+        # What is known is told at once: all points take a while.
+        print(quantity, size, point, file=sys.stderr, flush=True)
     return found
 
 
