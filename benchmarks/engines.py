@@ -133,7 +133,7 @@ def opened(kind: str, bundle: Path, model: Path) -> Any:
         return _Tasks(keras.models.load_model(model))
     from wyner_serving import Bundle
 
-    engine = {"engine": "openvino"} if kind == "bundle_openvino" else {}
+    engine: dict[str, Any] = {"engine": "openvino"} if kind == "bundle_openvino" else {}
     return _Tasks(Bundle.load(bundle, threads=threads(), **engine))
 
 

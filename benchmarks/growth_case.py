@@ -22,7 +22,6 @@ import wyner_keras as wk
 from benchmarks.by_hand.talk import resident_mb, seconds_of
 from benchmarks.stages import Turns, drawn_images, drawn_pairs
 from wyner_keras.losses import Joint, Matching
-from wyner_keras.networks.conv_codec import ConvCodec
 from wyner_keras.stage import Stage
 from wyner_serving import Gallery
 
@@ -78,7 +77,7 @@ def of_pairs(size: int) -> Found:
 def of_side(size: int) -> Found:
     """A step of the codec, and an image's encoding and decoding, of images of some side."""
     modality = wk.Image(shape=(size, size, 1), slant=True)
-    codec: ConvCodec = modality.codec(wk.CodecSettings(), 0)  # type: ignore[assignment]
+    codec: Any = modality.codec(wk.CodecSettings(), 0)
     batch, times = 64, list[float]()
     images = drawn_images(batch * STEPS, size)
     codec.backup = Turns(STEPS, EPOCHS, lambda _, seconds: times.append(seconds))
@@ -90,7 +89,7 @@ def of_gallery(size: int) -> Found:
     """A query's ranking."""
     model, rng = model_of(kinds=64), np.random.default_rng(0)
     rows = rng.dirichlet(np.full(64, 0.1), size).astype(np.float32)
-    gallery = Gallery("y", [rows], model.latent_entries["z"], model.identity)
+    gallery = Gallery("y", [rows], model.z.describe(), model.identity)
     query = [rows[:1]]
     model.rank_posteriors(query, gallery, 10)
     return {"rank": seconds_of(lambda: model.rank_posteriors(query, gallery, 10), 20)}

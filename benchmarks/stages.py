@@ -131,7 +131,7 @@ class Case:
 
     def __post_init__(self) -> None:
         self.is_codec, codec = self.name == "codec", self.recipe.codecs["x"]
-        settings = None if self.is_codec else self.recipe.stage(self.name)
+        settings: Any = None if self.is_codec else self.recipe.stage(self.name)
         self.settings = settings
         self.batch_size = codec.batch_size if settings is None else settings.batch_size
         whole = (ROWS if self.is_codec else PAIRS) // self.batch_size

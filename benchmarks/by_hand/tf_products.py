@@ -24,23 +24,23 @@ def _call(product: Product) -> Callable[[], Any]:
     inputs = tf.random.normal((count, side, side, channels))
     kernel = tf.random.normal((3, 3, channels, filters))
     out = tf.random.normal((count, side // stride, side // stride, filters))
-    how = {"strides": [1, stride, stride, 1], "padding": "SAME"}
+    shape = {"strides": [1, stride, stride, 1], "padding": "SAME"}
     if product.part == "forward":
-        return functools.partial(tf.raw_ops.Conv2D, input=inputs, filter=kernel, **how)
+        return functools.partial(tf.raw_ops.Conv2D, input=inputs, filter=kernel, **shape)
     if product.part == "filter":
         return functools.partial(
             tf.raw_ops.Conv2DBackpropFilter,
             input=inputs,
             filter_sizes=kernel.shape,
             out_backprop=out,
-            **how,
+            **shape,
         )
     return functools.partial(
         tf.raw_ops.Conv2DBackpropInput,
         input_sizes=inputs.shape,
         filter=kernel,
         out_backprop=out,
-        **how,
+        **shape,
     )
 
 
