@@ -253,6 +253,11 @@ class WynerModel(keras.Model, Tasks):
             for side in self.sides
         ]
 
+    def with_experts(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The batch with what `experts` makes of it, for a loss that asks more than once."""
+        names = (f"{side.name}_expert" for side in self.sides)
+        return {**batch, **dict(zip(names, self.experts(batch), strict=True))}
+
     def joint_z(self, batch: Mapping[str, Tensor]) -> Any:
         """q(z|x,y), the product of the sides' experts, of a batch by name."""
         return self.z.product(*self.experts(batch))

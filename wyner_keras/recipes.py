@@ -67,7 +67,6 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         ),
         **(many_steps if whole else lasting(10 if small else 8, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
-        jit_compile=not (small or whole),
     )
     self_training = StageSettings(
         name="self_training",
@@ -82,7 +81,6 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         **lasting(14 if small else 16, 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
-        jit_compile=not small,
     )
     # Where z is a quantity, experts learn what telling pairs apart does not ask of them.
     widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(32, 256))
@@ -92,10 +90,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         **lasting(80 if small else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
-        jit_compile=not small,
     )
     reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(40, 512))
-    # In these two XLA slows convolutions down on a CPU.
     marginal = StageSettings(
         name="marginal",
         loss=losses.Marginal(distillation_weight=50.0 if small else 1000.0),

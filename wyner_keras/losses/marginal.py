@@ -69,7 +69,7 @@ class Marginal(Loss):
     ) -> dict[str, Tensor]:
         """KL, reconstruction and distillation terms."""
         h = model.features_of(batch)
-        terms = {}
+        batch, terms = model.with_experts(batch), {}
         for side in self._sides(model):
             q_z = side.read(batch.get(side.name), h[side.name], training)  # q(z|x)
             z, code = draw(model.z, q_z), None

@@ -60,9 +60,8 @@ class Widening(Joint):
 
         Of strangers z holds what it does on average over the sides, and tells nothing alone.
         """
+        batch = model.with_experts(batch)
         experts = model.experts(batch)
-        for side, e in zip(model.sides, experts, strict=True):
-            batch = {**batch, f"{side.name}_expert": e}  # computed once
         terms = super().__call__(model, batch, draw, training)
         held = model.known_z(batch, operator.methodcaller("kl"))
         terms["kl_z"] = sum(held) / len(held)
