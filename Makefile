@@ -131,8 +131,11 @@ slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
 notebooks: $(STAMP) types $(WEB_MODULES) ## execute the notebooks again, in place: NOTEBOOKS="notebooks/06_halves.ipynb" (minutes each)
+	@mkdir -p build/ipython/profile_default
+# What TensorFlow's C++ says of the machine goes to the terminal, not into a notebook.
+	@echo "c.IPKernelApp.capture_fd_output = False" > build/ipython/profile_default/ipython_kernel_config.py
 	for notebook in $(NOTEBOOKS); do \
-		TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/jupyter-execute --inplace $$notebook || exit 1; \
+		IPYTHONDIR=$(CURDIR)/build/ipython $(BIN)/jupyter-execute --inplace $$notebook || exit 1; \
 	done
 
 docs: $(DOCS_STAMP) types ## the pages as one site in build/site, strictly: links, anchors, public names

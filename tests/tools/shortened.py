@@ -17,7 +17,7 @@ def eagerly():
 
 
 def narrow(change=setattr):
-    """The default's stages on narrow networks, flows of one step, and judges of two epochs.
+    """The default's stages on narrow networks with flows of one step; codecs and judges in short.
 
     `change` sets an attribute: a MonkeyPatch's takes it back again.
     """
@@ -33,7 +33,8 @@ def narrow(change=setattr):
             for name, side in recipe.sides.items()
         }
         codecs = {
-            name: dataclasses.replace(codec, code_size=4, filters=(4, 4))
+            name: codec
+            and dataclasses.replace(codec, code_size=4, filters=(4, 4), epochs=1, batch_size=500)
             for name, codec in recipe.codecs.items()
         }
         return dataclasses.replace(recipe, sides=sides, codecs=codecs)
