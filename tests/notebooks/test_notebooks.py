@@ -11,6 +11,8 @@ import shortened
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from docs.site import links
+
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # One is run in a kernel, as users run it; the others in this process, without the kernel's start
@@ -69,7 +71,7 @@ def pair_files(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
     folder = small / "pairs"
     folder.mkdir()
-    letters = np.tile(np.arange(26), 6)
+    letters = np.tile(np.arange(26), 15)
     ink = rng.integers(100, 256, (2, len(letters), 1, 1))
     drawn = (ink * (rng.random((2, 26, 28, 28)) < 0.3)[:, letters]).astype(np.uint8)
     np.savez(folder / "letters.npz", u=drawn[0], l=drawn[1], y=letters)
@@ -157,6 +159,14 @@ def test_it_asks_a_question_and_says_what_to_try(path: Path) -> None:
     assert "?" in cells[0].source
     tries = cells[-1].source.partition("## What to try")[2]
     assert len(re.findall(r"^- ", tries, re.MULTILINE)) == 3
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_its_links_lead_somewhere(path: Path) -> None:
+    page = path.relative_to(ROOT).as_posix()
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            links.each_link(cell.source, lambda target: links.in_site(page, target))
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
