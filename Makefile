@@ -36,6 +36,8 @@ PEERS_STAMP := $(PEERS_VENV)/.installed
 # other pairs are PEERS_BUDGET="--minutes 8 --data emoji --folder ../shared/pairs".
 PEERS_BUDGET ?=
 PEERS_OUT ?= runs/peers
+# 04 and 05 need WYNER_PAIRS, the folder of letters.npz and emoji.npz.
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
 TEST_WORKERS ?= 2
 # Others: letters icons emoji, of the files in ../shared/pairs, and mnist_add_one.
 PRESETS ?= digits_add_one
@@ -47,7 +49,7 @@ export TFDS_DATA_DIR := $(abspath ../shared/tfds)
 endif
 endif
 
-.PHONY: help setup types demo mnist figures studies theory peers mutations kills licences test test-serving test-ray test-readers web test-web lint slow notebook docs docs-serve presets dist release lock clean
+.PHONY: help setup types demo mnist figures studies theory peers mutations kills licences test test-serving test-ray test-readers web test-web lint slow notebooks docs docs-serve presets dist release lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
@@ -128,8 +130,13 @@ types:
 slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-notebook: $(STAMP) ## execute the notebook again, in place, on the digits
-	WYNER_NOTEBOOK_SIZE=digits $(BIN)/jupyter-execute --inplace notebooks/01_add_one.ipynb
+notebooks: $(STAMP) types $(WEB_MODULES) ## execute the notebooks again, in place: NOTEBOOKS="notebooks/06_halves.ipynb" (minutes each)
+	@mkdir -p build/ipython/profile_default
+# What TensorFlow's C++ says of the machine goes to the terminal, not into a notebook.
+	@echo "c.IPKernelApp.capture_fd_output = False" > build/ipython/profile_default/ipython_kernel_config.py
+	for notebook in $(NOTEBOOKS); do \
+		IPYTHONDIR=$(CURDIR)/build/ipython $(BIN)/jupyter-execute --inplace $$notebook || exit 1; \
+	done
 
 docs: $(DOCS_STAMP) types ## the pages as one site in build/site, strictly: links, anchors, public names
 	NO_MKDOCS_2_WARNING=1 $(DOCS_BIN)/python -m mkdocs build --strict

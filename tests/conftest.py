@@ -14,6 +14,7 @@ if WORKER:
         os.environ.setdefault(name, "1")
 
 import pytest
+import shortened
 import tiny_bundle
 from hypothesis import settings
 
@@ -85,6 +86,20 @@ def no_hang():
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def eager():
+    """In this test functions run without being traced."""
+    with shortened.eagerly():
+        yield
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """In all tests of this module, from the first that asks for it on."""
+    with shortened.eagerly():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import TextLexer, get_lexer_for_filename
 from pygments.util import ClassNotFound
 
-from docs.site import commands, links, names, rooms, schema
+from docs.site import commands, links, names, notebook, rooms, schema
 
 _SCHEMA = "reference/manifest.schema.json"
 _MARK = re.compile(r"^<!-- site: (\w+)(?: ([\w.]+))? -->$", re.MULTILINE)
@@ -80,6 +80,10 @@ def _source(path: str) -> str:
     )
     if (links.ROOT / path).is_dir():
         return head + "".join(f"- [{name}]({name}.md)\n" for name in links.listed(path))
+    if path.endswith(".ipynb"):
+        cells = notebook.page((links.ROOT / path).read_text(encoding="utf-8"))
+        shown = links.each_link(cells, lambda target: links.in_site(path, target))
+        return head.rpartition("# ")[0] + shown
     try:
         lexer = get_lexer_for_filename(path)
     except ClassNotFound:

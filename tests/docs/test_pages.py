@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import inspect
+import json
 import os
 import re
 import shlex
@@ -16,7 +17,7 @@ import pytest
 import experiments.theory.base_model
 import wyner_export.manifest
 import wyner_keras as wk
-from docs.site import commands, links, names, rooms, schema
+from docs.site import commands, links, names, notebook, rooms, schema
 from wyner_keras import losses
 from wyner_keras.evaluation.report import Figure, Report
 
@@ -296,6 +297,25 @@ def test_arrows_run_downwards():
     assert drawn.count("<rect") == len(found)
     with pytest.raises(ValueError, match="circle"):
         rooms.levels({"a": {"b"}, "b": {"a"}})
+
+
+def test_a_notebook_is_a_page_of_its_words_code_and_outputs():
+    picture = {"output_type": "display_data", "data": {"image/png": "iVBO\nRw0K\n"}}
+    said = {"output_type": "stream", "name": "stdout", "text": ["one\n", "two\n"]}
+    value = {"output_type": "execute_result", "data": {"text/plain": ["3"]}}
+    cells = [
+        {"cell_type": "markdown", "source": ["# Why?\n", "So."]},
+        {"cell_type": "code", "source": ["run()"], "outputs": [said, picture, value]},
+        {"cell_type": "code", "source": ["x = 1"], "outputs": []},
+    ]
+    assert notebook.page(json.dumps({"cells": cells})).split("\n\n") == [
+        "# Why?\nSo.",
+        "```python\nrun()\n```",
+        "```text\none\ntwo\n```",
+        "![what this cell draws](data:image/png;base64,iVBORw0K)",
+        "```text\n3\n```",
+        "```python\nx = 1\n```",
+    ]
 
 
 def test_the_schema_is_the_one_that_export_checks_by():

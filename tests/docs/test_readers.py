@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import stand_ins
-import tensorflow as tf
 
 from wyner_keras import recipes
 
@@ -21,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings(
 
 
 @pytest.fixture
-def shortly(monkeypatch):
+def shortly(monkeypatch, eager):
     """Stages cost seconds each, however few their steps; tracing would cost more."""
     default = recipes.default
 
@@ -30,9 +29,6 @@ def shortly(monkeypatch):
         return dataclasses.replace(recipe, stages=(recipe.stage("joint"),))
 
     monkeypatch.setattr(recipes, "default", first)
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

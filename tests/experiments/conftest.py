@@ -1,5 +1,4 @@
 import pytest
-import tensorflow as tf
 
 from wyner_keras.data import Facts
 from wyner_keras.modality import Image
@@ -19,14 +18,6 @@ def facts():
         "mnist": facts_of((28, 28, 1), 60_000, 50_000),
         "digits": facts_of((8, 8, 1), 1437, 10_000),
     }
-
-
-@pytest.fixture
-def eager():
-    """Nothing is traced: a few steps take less time so."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from wyner_keras.cli import main
 from wyner_keras.data import Pairs
@@ -64,14 +63,6 @@ def make_model(pairs):
         return model
 
     return make
-
-
-@pytest.fixture(scope="module")
-def eagerly():
-    """Functions run without being traced, which takes longer than trainings of a few steps do."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

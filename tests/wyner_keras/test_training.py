@@ -10,7 +10,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+import shortened
 from file_steps import killed_at
 
 import wyner_keras as wk
@@ -33,9 +33,8 @@ def eagerly():
         patch.setattr("wyner_keras.losses.matching._CALIBRATED_ON", 1000)
         # So short an alignment leaves no concept that both sides show.
         patch.setattr("wyner_keras.losses.joint.LEGIBLE", 0.0)
-        tf.config.run_functions_eagerly(True)
-        yield
-        tf.config.run_functions_eagerly(False)
+        with shortened.eagerly():
+            yield
 
 
 def stage(name, loss, **settings):

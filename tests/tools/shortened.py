@@ -1,0 +1,62 @@
+"""What makes a training short enough for a test: nothing is traced, networks are narrow."""
+
+import contextlib
+import dataclasses
+
+
+@contextlib.contextmanager
+def eagerly():
+    """Functions run without being traced, which takes longer than trainings of a few steps do."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+def narrow(change=setattr):
+    """The default's stages on narrow networks with flows of one step; codecs and judges in short.
+
+    `change` sets an attribute: a MonkeyPatch's takes it back again.
+    """
+    from wyner_keras import recipes
+    from wyner_keras.evaluation import Judge
+
+    default, train = recipes.default, Judge.train
+
+    def narrowed(facts, **settings):
+        recipe = default(facts, **settings)
+        sides = {
+            name: dataclasses.replace(side, hidden=(16,), flow_steps=1)
+            for name, side in recipe.sides.items()
+        }
+        codecs = {
+            name: codec
+            and dataclasses.replace(codec, code_size=4, filters=(4, 4), epochs=1, batch_size=500)
+            for name, codec in recipe.codecs.items()
+        }
+        return dataclasses.replace(recipe, sides=sides, codecs=codecs)
+
+    change(recipes, "default", narrowed)
+    change(Judge, "train", lambda *given, **settings: train(*given, **settings | {"epochs": 2}))
+
+
+def two_steps(change=setattr):
+    """Of each stage one epoch of two steps, eagerly: with `eagerly`, nothing is traced."""
+    import keras
+
+    from wyner_keras.stage import Stage
+
+    compile_, fit = keras.Model.compile, Stage.fit
+
+    def compile_eagerly(self, *given, **settings):
+        settings |= {"jit_compile": False, "steps_per_execution": 1, "run_eagerly": True}
+        compile_(self, *given, **settings)
+
+    def fit_two_steps(self, *given, **settings):
+        return fit(self, *given, **settings | {"epochs": 1, "steps_per_epoch": 2})
+
+    change(keras.Model, "compile", compile_eagerly)
+    change(Stage, "fit", fit_two_steps)
