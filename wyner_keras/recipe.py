@@ -37,8 +37,7 @@ class StageSettings:
         temperature: of the Gumbel-softmax, by epoch.
         two_epsilon_squared: 2ε² by epoch, in squared feature units.
         average: momentum of the moving average of the weights, a step, which the stage leaves in
-            place of the last ones; None leaves the last ones. In a short stage it is less, so
-            that the initial weights are forgotten.
+            place of the last ones; None leaves the last ones.
         jit_compile: whether XLA compiles TensorFlow's step. On the CPUs that were measured
             TensorFlow's own products are faster, so no stage of the default asks for it.
 

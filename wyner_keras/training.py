@@ -30,7 +30,7 @@ from wyner_keras.stage import Stage
 from wyner_serving.whole import held
 
 logger = logging.getLogger(__name__)
-_FORGETS = 10  # memories of a moving average that a training lasts, about, at least
+_FORGETS = 10  # memories of a moving average that a training lasts, at least
 Callbacks = Sequence[keras.callbacks.Callback]
 
 
@@ -293,10 +293,10 @@ def _carry_out(
 def _momentum(asked: float, steps: int) -> float:
     """Of a moving average that begins at the initial weights, and should forget them.
 
-    It remembers 1 / (1 − momentum) steps. Where that is about a tenth of the training, at most,
-    e^-10 of the initial weights is left, and not e^-1 as where it is the whole of it.
+    It remembers 1 / (1 − momentum) steps, at most a tenth of all here: of the initial weights
+    e^-10 is left, not the half that a training as short as its memory would keep.
     """
-    return min(asked, steps / (steps + _FORGETS))
+    return max(0.0, min(asked, 1 - _FORGETS / steps))
 
 
 def _batch_size(asked: int, rows: int) -> int:

@@ -95,19 +95,6 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(whole, vec
     assert found[0] == weights(*(side.expert_network for side in whole.model.sides)) != found[1]
 
 
-def test_averaged_weights_of_a_short_stage_have_forgotten_the_initial_ones(whole, vectors):
-    """An average of a thousand steps, over 30: it would be the initial weights, nearly."""
-    ends = []
-    for epochs, average in ((1, None), (30, None), (30, 0.999)):
-        flow = dataclasses.replace(TINY.stage("flow"), epochs=epochs, average=average)
-        recipe = dataclasses.replace(TINY, stages=(*TINY.stages[:2], flow))
-        side = wk.train(vectors, recipe, verbose=0).model.sides[0]
-        ends.append(np.concatenate([w.ravel() for w in side.flow.velocities[-1].get_weights()]))
-    first, last, averaged = ends
-    moved = np.linalg.norm(last - first)
-    assert np.linalg.norm(averaged - last) < 0.5 * moved
-
-
 def test_a_run_that_is_killed_again_and_again_ends_bit_for_bit_alike(
     whole, vectors, weights, tmp_path, monkeypatch
 ):
