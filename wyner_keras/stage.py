@@ -93,6 +93,7 @@ class Stage(StepByBackend, keras.Model):
         two_epsilon_squared: float = 0.04,
         **kwargs: Any,
     ) -> None:
+        workers.refuse_strategies()
         super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(model, WynerModel) or not isinstance(loss, Loss):
             raise ValueError(
@@ -262,16 +263,6 @@ class Stage(StepByBackend, keras.Model):
                 f"Received: batch_size={batch_size}"
             )
 
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Prepare for `fit` or `evaluate`; as `keras.Model.compile`.
-
-        Raises:
-            ValueError: inside of a tf.distribute strategy of several replicas, see
-                `backend.workers.refuse_strategies`.
-        """
-        workers.refuse_strategies()
-        super().compile(*args, **kwargs)
-
     def fit(
         self,
         x: Any = None,
@@ -296,9 +287,10 @@ class Stage(StepByBackend, keras.Model):
             **kwargs: of `keras.Model.fit`.
 
         Raises:
-            ValueError: if arrays or pairs are malformed.
+            ValueError: if arrays or pairs are malformed, or a tf.distribute strategy is in use.
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
+        workers.refuse_strategies()
         self._check_workers(x, batch_size)
         self.batch_size = batch_size
         pairs = x if isinstance(x, Pairs) else None

@@ -78,15 +78,17 @@ def test_a_launcher_says_who_the_workers_are():
 def test_strategies_that_share_a_step_are_refused_before_any_work(make_model, tmp_path):
     stage = wk.Stage(make_model(), wk.losses.Joint())
     shared = tf.distribute.experimental.CentralStorageStrategy(["CPU:0"])
+    stage.compile("adam")
     for fails in (
-        lambda: stage.compile("adam"),
+        lambda: wk.Stage(stage.model, stage.objective),
+        lambda: stage.fit(pairs()),
         lambda: wk.train(pairs(), folder=tmp_path / "run"),
     ):
         with shared.scope(), pytest.raises(ValueError, match="Received: CentralStorageStrategy"):
             fails()
     assert not list(tmp_path.iterdir())
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
-        stage.compile("adam")
+        wk.Stage(stage.model, stage.objective)
 
 
 def test_what_workers_cannot_share_is_refused(monkeypatch, make_model):
