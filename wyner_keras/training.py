@@ -30,7 +30,6 @@ from wyner_keras.stage import Stage
 from wyner_serving.whole import held
 
 logger = logging.getLogger(__name__)
-_FORGETS = 10  # memories of a moving average that a training lasts, at least
 Callbacks = Sequence[keras.callbacks.Callback]
 
 
@@ -256,14 +255,13 @@ def _carry_out(
         callbacks.append(backup)
     callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
     batch_size = _batch_size(settings.batch_size, len(pairs))
-    steps = max(1, len(pairs) // batch_size)
     stage.compile(
         optimizer=keras.optimizers.Adam(
             settings.learning_rate.start,
             use_ema=settings.average is not None,
-            ema_momentum=_momentum(settings.average or 0.0, steps * settings.epochs),
+            ema_momentum=settings.average or 0.0,
         ),
-        **execution(steps, settings.epochs, jit_compile=settings.jit_compile),
+        **execution(len(pairs) // batch_size, settings.epochs, jit_compile=settings.jit_compile),
     )
     try:
         history = stage.fit(
@@ -288,15 +286,6 @@ def _carry_out(
     if stage.shared_nats is not None:
         trained.shared_nats, trained.found = stage.shared_nats, stage.found
     _finish(trained, settings.name, start, folder)
-
-
-def _momentum(asked: float, steps: int) -> float:
-    """Of a moving average that begins at the initial weights, and should forget them.
-
-    It remembers 1 / (1 − momentum) steps, at most a tenth of all here: of the initial weights
-    e^-10 is left, not the half that a training as short as its memory would keep.
-    """
-    return max(0.0, min(asked, 1 - _FORGETS / steps))
 
 
 def _batch_size(asked: int, rows: int) -> int:
