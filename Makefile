@@ -130,7 +130,7 @@ types:
 slow: $(STAMP) ## the tests that train for minutes
 	$(BIN)/python -m pytest -m slow
 
-notebooks: $(STAMP) types $(WEB_MODULES) ## execute the notebooks again, in place: NOTEBOOKS="notebooks/06_halves.ipynb" (minutes each)
+notebooks: $(STAMP) types $(if $(filter %09_export.ipynb,$(NOTEBOOKS)),$(WEB_MODULES)) ## execute the notebooks again, in place: NOTEBOOKS="notebooks/06_halves.ipynb" (minutes each)
 	@mkdir -p build/ipython/profile_default
 # What TensorFlow's C++ says of the machine goes to the terminal, not into a notebook.
 	@echo "c.IPKernelApp.capture_fd_output = False" > build/ipython/profile_default/ipython_kernel_config.py

@@ -143,6 +143,7 @@ class Case:
         if self.is_codec:
             self.pairs = drawn_pairs(self.steps * self.batch_size, self.steps * self.batch_size)
             self.codec = self.model.sides[0].codec
+            self.codec.trainable = True
             self.stage: Any = None
             rows = drawn_images(self.steps * self.batch_size).astype(np.float32) / 255
             self.data: Arrays = {"x": rows}
@@ -159,8 +160,6 @@ class Case:
     @property
     def parameters(self) -> int:
         """How many are trained."""
-        if self.is_codec:
-            self.codec.trainable = True
         owner = self.codec if self.is_codec else self.stage
         return int(sum(np.prod(v.shape) for v in owner.trainable_variables))
 
@@ -204,15 +203,8 @@ class Case:
         return {"file": str(file), **constants}
 
     def optimizer(self) -> keras.optimizers.Optimizer:
-        """Adam, as `wk.train` and codecs have it."""
-        if self.is_codec:
-            return keras.optimizers.Adam(2e-3)
-        average = self.settings.average
-        return keras.optimizers.Adam(
-            self.settings.learning_rate.start,
-            use_ema=average is not None,
-            ema_momentum=average or 0.0,
-        )
+        """Adam, as `wyner_keras` has it."""
+        return keras.optimizers.Adam(2e-3) if self.is_codec else self.settings.optimizer()
 
     def fit(self, epochs: int, turn: Turn) -> None:
         """Train as `wk.train` does."""

@@ -123,7 +123,7 @@ def measured(runner: Runner, rounds: int) -> dict[str, list[float]]:
 def summary(runner: Runner, found: dict[str, list[float]]) -> dict[str, Any]:
     """Medians, ratios, and what the step computes."""
     fit = found["fit"]
-    flops = sum(map(lambda each: each.flops, runner.products))
+    flops = sum(each.flops for each in runner.products)
     peers = {
         kind: {
             "ms": 1e3 * statistics.median(found[kind]),

@@ -69,6 +69,14 @@ class StageSettings:
             if not 0 <= self.average < 1:
                 raise ValueError(f"`average` should be in [0, 1). Received: average={self.average}")
 
+    def optimizer(self) -> keras.optimizers.Optimizer:
+        """A new Adam at the stage's first learning rate, which averages weights if asked to."""
+        return keras.optimizers.Adam(
+            self.learning_rate.start,
+            use_ema=self.average is not None,
+            ema_momentum=self.average or 0.0,
+        )
+
     def get_config(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}

@@ -211,7 +211,7 @@ class Stage(StepByBackend, keras.Model):
             by_row=by_row,
             shuffle=training,
             seed=self.model.seed,
-            # A shorter last batch would make XLA compile the step a second time.
+            # For a shorter last batch the step would be traced, and by JAX compiled, once more.
             drop_remainder=training and len(pairs) >= batch_size,
             epoch=lambda: self.epoch,
             worker=workers.worker() if training else None,

@@ -256,11 +256,7 @@ def _carry_out(
     callbacks += [KeepLastGood(checkpoint), *([] if limit is None else [limit])]
     batch_size = _batch_size(settings.batch_size, len(pairs))
     stage.compile(
-        optimizer=keras.optimizers.Adam(
-            settings.learning_rate.start,
-            use_ema=settings.average is not None,
-            ema_momentum=settings.average or 0.0,
-        ),
+        optimizer=settings.optimizer(),
         **execution(len(pairs) // batch_size, settings.epochs, jit_compile=settings.jit_compile),
     )
     try:

@@ -6,7 +6,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks.by_hand import torch_ops as ops
@@ -86,7 +85,8 @@ def steps(kind: str, count: int) -> float:
     return seconds_of(lambda: _state["runs"][kind](count), 1) / count
 
 
-def _call(product: Product) -> Callable[[], Any]:
+@functools.cache
+def _product(product: Product) -> Callable[[], Any]:
     if product.kind == "dense":
         (m, k, n), layout = product.sizes, product.part
         a = torch.rand(k, m).T if layout == "tn" else torch.rand(m, k)
@@ -105,11 +105,6 @@ def _call(product: Product) -> Callable[[], Any]:
     return lambda: torch.ops.aten.convolution_backward(out, inputs, kernel, None, *shape, mask)
 
 
-@functools.cache
-def _product(product: Product) -> Callable[[], Any]:
-    return _call(product)
-
-
 @torch.no_grad()
 def products(wanted: list[list[Any]], count: int) -> list[float]:
     """Seconds of each product."""
@@ -119,5 +114,4 @@ def products(wanted: list[list[Any]], count: int) -> list[float]:
 
 if __name__ == "__main__":
     torch.set_num_threads(threads())
-    np.random.default_rng(0)
     answer({"build": build, "check": check, "steps": steps, "products": products})
