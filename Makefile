@@ -158,6 +158,7 @@ dist: $(RELEASE_STAMP) ## wheel, sdist, SBOM and checksums of the last commit, t
 	rm -rf dist
 	$(RELEASE_BIN)/python release/build.py dist
 	$(RELEASE_BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+	$(RELEASE_BIN)/python release/conda/render.py
 	@if $(PYTHON) -m venv --clear $(CFF_VENV) && \
 		$(CFF_VENV)/bin/pip install --quiet --disable-pip-version-check -r release/cff.txt; \
 	then $(CFF_VENV)/bin/cffconvert --validate --infile CITATION.cff; \

@@ -69,6 +69,28 @@ def test_one_version_and_one_licence():
     assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_the_conda_recipe_says_what_the_project_says():
+    text = (ROOT / "release/conda/recipe.yaml").read_text()
+    recipe = yaml.safe_load(text)
+    assert recipe["schema_version"] == 1
+    assert recipe["context"]["version"] == PROJECT["version"]
+    assert recipe["package"] == {"name": PROJECT["name"], "version": "${{ version }}"}
+    assert recipe["about"]["summary"] == PROJECT["description"]
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert [recipe["about"]["license_file"]] == PROJECT["license-files"]
+    scripts = [f"{name} = {aim}" for name, aim in PROJECT["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == scripts
+    python = f"python{PROJECT['requires-python']}"
+    asked = recipe["requirements"]
+    needed = [python, *PROJECT["dependencies"]]
+    assert sorted(each.replace(" ", "") for each in asked["run"]) == sorted(needed)
+    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    assert [each.replace(" ", "") for each in asked["host"]] == [python, "pip", backend]
+    # What `make dist` writes, where the recipe looks for it.
+    path = f"../../dist/{PROJECT['name'].replace('-', '_')}-${{{{ version }}}}.tar.gz"
+    assert recipe["source"]["path"] == path
+
+
 def test_ci_runs_ci_run_alone():
     (job,) = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"].values()
     assert [step["run"] for step in job["steps"] if "run" in step] == ["bash .ci/run"]
