@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# onnxruntime-web, and the environment that tests the page with Debian's Chromium.
+# onnxruntime-web, axe-core, and the environment that tests the page with Debian's Chromium.
 WEB_MODULES := serving/web/node_modules/.package-lock.json
 WEB_VENV ?= .venv-web
 WEB_STAMP := $(WEB_VENV)/.installed
@@ -147,8 +147,9 @@ docs-serve: $(DOCS_STAMP) types ## the same on http://127.0.0.1:8000, built anew
 web: $(STAMP) $(WEB_MODULES) ## the browser page, of BUNDLE=path or the newest runs/*-bundle
 	@$(BIN)/python -m wyner_serving.web.assemble $(if $(BUNDLE),--bundle "$(BUNDLE)")
 
-test-web: $(WEB_STAMP) $(WEB_MODULES) ## the page in headless Chromium (Debian package chromium)
-	WYNER_BUNDLE="$(BUNDLE)" $(WEB_VENV)/bin/python -m pytest -s \
+test-web: $(STAMP) $(WEB_STAMP) $(WEB_MODULES) ## the page and reports in headless Chromium (Debian package chromium)
+	$(BIN)/python tests/tools/tiny_report.py build/tiny-reports
+	WYNER_BUNDLE="$(BUNDLE)" WYNER_REPORTS="$(CURDIR)/build/tiny-reports" $(WEB_VENV)/bin/python -m pytest -s \
 		-o pythonpath=serving/web/tests serving/web/tests
 
 presets: $(STAMP) ## trained models in build/presets and their wheel: PRESETS="letters" (minutes each)

@@ -82,6 +82,13 @@ class Listing:
         return f"<ul>{''.join(items)}</ul>"
 
 
+def scrolling(table: str, label: str) -> str:
+    """A table that scrolls sideways where the page is narrow, by keyboard too, with a name."""
+    return (
+        f'<div class="wide" role="group" aria-label="{escaped(label)}" tabindex="0">{table}</div>'
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of cells; numbers, all but the first column, to the right."""
@@ -113,10 +120,11 @@ class Table:
             + "</tr>"
             for row in self.rows
         )
-        return (
-            f'<div class="wide"><table><caption>{escaped(self.caption)}</caption>'
-            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
+        table = (
+            f"<table><caption>{escaped(self.caption)}</caption>"
+            f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
         )
+        return scrolling(table, self.caption)
 
 
 @dataclass(frozen=True)
@@ -180,12 +188,12 @@ class Figures:
             said = escaped(f"{kind.means} {kind.good}".strip())
             means = f'<tr><td class="means" colspan="3">{said}</td></tr>' if said else ""
             bodies.append(f"<tbody>{rows}{means}</tbody>")
-        return (
-            f"{Heading(self.name).html()}"
-            '<div class="wide"><table class="figures"><thead><tr><th scope="col">figure</th>'
+        table = (
+            '<table class="figures"><thead><tr><th scope="col">figure</th>'
             '<th scope="col">model</th><th scope="col">beside</th></tr></thead>'
-            f"{''.join(bodies)}</table></div>"
+            f"{''.join(bodies)}</table>"
         )
+        return Heading(self.name).html() + scrolling(table, self.name)
 
 
 @dataclass(frozen=True)
@@ -285,9 +293,15 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards:
-    """Cards beside each other, where the page is wide enough."""
+    """Cards beside each other, where the page is wide enough.
+
+    Args:
+        cards: in their order.
+        rank: of their headings: 4 below a `Heading`.
+    """
 
     cards: Sequence[Card]
+    rank: int = 3
 
     def text(self) -> str:
         """Title, note and bars of each."""
@@ -300,7 +314,7 @@ class Cards:
     def html(self) -> str:
         """A grid."""
         cards = (
-            f'<article class="card"><h4>{escaped(card.title)}</h4>'
+            f'<article class="card"><h{self.rank}>{escaped(card.title)}</h{self.rank}>'
             f'<p class="note">{escaped(card.note)}</p>'
             f'<div class="parts">{"".join(part.html() for part in card.parts)}</div></article>'
             for card in self.cards

@@ -26,7 +26,7 @@ h1 { font-size: 1.7rem; line-height: 1.25; margin: 0 0 .25rem; }
 h2 { font-size: 1.25rem; margin: 2.75rem 0 .75rem; padding-top: .75rem;
   border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.75rem 0 .5rem; }
-h4 { font-size: .95rem; margin: 0; }
+.card > :first-child { font-size: .95rem; margin: 0; }
 p, ul { max-width: 46rem; margin: .5rem 0 1rem; }
 li { margin: .4rem 0; }
 .about { color: var(--faint); margin: 0 0 1.25rem; }
@@ -36,6 +36,7 @@ li { margin: .4rem 0; }
 .verdict p { margin: .25rem 0; }
 .verdict .headline { font-size: 1.2rem; font-weight: 650; }
 .wide { overflow-x: auto; }
+.wide:focus-visible { outline: 2px solid var(--accent); outline-offset: 4px; }
 table { border-collapse: collapse; font-size: .92rem; }
 .wide table { min-width: min(100%, 32rem); }
 caption { text-align: left; color: var(--faint); padding-bottom: .4rem; caption-side: top; }

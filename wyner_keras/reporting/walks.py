@@ -213,5 +213,5 @@ def private(
             f"low to high. {percent(max(0.0, linear), 0)} of what {side.local_name} changes is "
             "linear in it; shares are of that."
         ),
-        Cards(cards),
+        Cards(cards, rank=4),
     ]
