@@ -20,7 +20,8 @@ RELEASE_VENV ?= .venv-release
 RELEASE_BIN := $(RELEASE_VENV)/bin
 RELEASE_STAMP := $(RELEASE_VENV)/.installed
 CFF_VENV ?= .venv-cff
-# MuData, Hugging Face's datasets and PyTorch, which nothing but their readers needs.
+# MuData, Hugging Face's datasets and PyTorch, which nothing but their readers needs; and two trackers of
+# experiments, Weights & Biases and MLflow without its server.
 READERS_VENV ?= .venv-readers
 READERS_BIN := $(READERS_VENV)/bin
 READERS_STAMP := $(READERS_VENV)/.installed
@@ -98,8 +99,9 @@ test-ray: $(STAMP) $(RAY_STAMP) ## bulk work on a cluster of Ray that loses a no
 	$(BIN)/python tests/tools/tiny_bundle.py build/tiny-bundle
 	WYNER_BUNDLE=$(CURDIR)/build/tiny-bundle $(RAY_BIN)/python -m pytest tests/wyner_serving/ray
 
-test-readers: $(READERS_STAMP) ## pairs from MuData, Hugging Face and PyTorch themselves, in .venv-readers
-	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs/test_readers.py
+test-readers: $(READERS_STAMP) ## pairs from MuData, Hugging Face and PyTorch; Weights & Biases, MLflow: in .venv-readers
+	$(READERS_BIN)/python -m pytest tests/wyner_keras/data/test_readers.py tests/docs/test_readers.py \
+		tests/docs/test_trackers.py
 
 mutations: $(STAMP) ## 2,000 damaged bundles and 20,000 damaged inputs (20 minutes)
 	rm -rf build/tiny-bundle build/tiny-run
@@ -234,7 +236,8 @@ $(RELEASE_STAMP): release/requirements.txt | $(RELEASE_BIN)/pip
 # mudata's pandas is older than that of requirements.lock.
 $(READERS_STAMP): pyproject.toml | $(READERS_BIN)/pip
 	$(READERS_BIN)/pip install --disable-pip-version-check \
-		-e '.[bulk,export,sign,mudata,datasets,torch]' hypothesis pytest pytest-xdist
+		-e '.[bulk,export,sign,mudata,datasets,torch]' hypothesis pytest pytest-xdist \
+		'mlflow-skinny>=3.17.2' 'wandb>=0.31.0'
 	@touch $@
 
 $(DOCS_STAMP): pyproject.toml docs/requirements.lock | $(DOCS_BIN)/pip
