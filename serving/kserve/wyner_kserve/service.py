@@ -15,7 +15,7 @@ from wyner_kserve.records import COMPUTING, READY, WAITING, Record
 from wyner_kserve.refusals import busy, not_ready, out_of_time
 from wyner_kserve.tasks import Task
 from wyner_serving import Bundle, BundleError
-from wyner_serving.manifest import read_file
+from wyner_serving.contents import read_file
 
 
 class Service:
