@@ -1,6 +1,6 @@
 """Rows a second of bulk work, in one process and on a cluster, and memory over rows.
 
-    python benchmarks/bulk.py BUNDLE [--rows 100000] [--task generate_y] [--workers 1 2]
+    python -m benchmarks.bulk BUNDLE [--rows 100000] [--task generate_y] [--workers 1 2]
 
 The input is a .npy file of a bundle's samples, over and over; the output is Parquet. Memory is what
 is resident of the process itself, after each part. With workers, a cluster of this machine is
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import resource
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.resident import most_mb, resident_mb
 from wyner_serving import Bundle
 from wyner_serving.bulk import Job, run
 
@@ -35,10 +34,8 @@ class Watch:
         self.seen: list[tuple[float, float, int, float]] = []
 
     def __call__(self, done: int, rows: int) -> None:
-        """Note the clock, the processor's time, the rows and MiB."""
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        mebibytes = pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-        self.seen.append((time.perf_counter(), time.process_time(), done, mebibytes))
+        """Note the clock, the processor's time, the rows and MB."""
+        self.seen.append((time.perf_counter(), time.process_time(), done, resident_mb()))
 
     def speed(self, clock: int = 0) -> float:
         """Rows a second in the second half of the parts; of the processor's time with clock 1."""
@@ -98,11 +95,10 @@ def main() -> None:
         print(
             f"one process: {alone.speed():.0f} rows/s, {alone.speed(1):.0f} a second of processor"
         )
-        print("MiB resident after rows:")
-        for _, _, done, mebibytes in alone.seen[:: max(1, len(alone.seen) // _SHOWN)]:
-            print(f"{done:10d} {mebibytes:8.1f}")
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-        print(f"{'at most':>10} {most:8.1f}")
+        print("MB resident after rows:")
+        for _, _, done, megabytes in alone.seen[:: max(1, len(alone.seen) // _SHOWN)]:
+            print(f"{done:10d} {megabytes:8.1f}")
+        print(f"{'at most':>10} {most_mb():8.1f}")
         for workers in options.workers:
             from wyner_serving.ray import run as run_on_cluster
 

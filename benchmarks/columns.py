@@ -1,6 +1,6 @@
 """What the default recipe's alignment finds in columns whose shared part is known.
 
-Run: python benchmarks/columns.py
+Run: python -m benchmarks.columns
 
 Kinds are clusters of 12 columns a side, of deviation 0.3 around centres of deviation 1. Quantities
 are correlated by 0.8, among 8 columns that are turned at random on each side, and bent in one case.

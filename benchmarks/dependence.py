@@ -8,7 +8,7 @@ pairs that share 0.1 nats. Sources, ten coordinates a side but for the images:
 - scale: how much one coordinate of y varies is what x tells; no correlation;
 - label: MNIST images whose labels agree more often than by chance.
 
-Run: python benchmarks/dependence.py [--level-sets 500] [--power-sets 50]
+Run: python -m benchmarks.dependence [--level-sets 500] [--power-sets 50]
 """
 
 from __future__ import annotations

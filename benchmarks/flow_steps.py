@@ -1,6 +1,6 @@
 """How far from itself does a code come back from its u, by the number of the flow's steps?
 
-Run: python benchmarks/flow_steps.py RUN [--steps 1 2 3 4 6] [--pairs 2000]
+Run: python -m benchmarks.flow_steps RUN [--steps 1 2 3 4 6] [--pairs 2000]
 
 Codes are samples of q(u|x,z) for held-out pairs of a run folder, z the mode of q(z|x).
 `Side.local_of` takes them to u, `Side.code` back. Printed are the mean distance in deviations of

@@ -8,7 +8,6 @@ Memory is the most that was resident beyond what the imports took.
 from __future__ import annotations
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -19,7 +18,8 @@ import keras
 import numpy as np
 
 import wyner_keras as wk
-from benchmarks.by_hand.talk import resident_mb, seconds_of
+from benchmarks.by_hand.talk import seconds_of
+from benchmarks.resident import most_mb, resident_mb
 from benchmarks.stages import Turns, drawn_images, drawn_pairs
 from wyner_keras.losses import Joint, Matching
 from wyner_keras.stage import Stage
@@ -127,8 +127,7 @@ def main() -> None:
     _, quantity, size = sys.argv
     before = resident_mb()
     found = POINTS[quantity](int(size))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-    print(json.dumps({**found, "memory": most - before}))
+    print(json.dumps({**found, "memory": most_mb() - before}))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ how long liveness took, what the good clients' answers took and how many of them
 than in the quiet, how the hostile ones were answered, when the slow ones were let go, and how much
 memory the server and its children had resident.
 
-Run: .venv-serving/bin/python benchmarks/hostile_clients.py BUNDLE [--seconds S] [-- OPTIONS]
+Run: .venv-serving/bin/python -m benchmarks.hostile_clients BUNDLE [--seconds S] [-- OPTIONS]
 OPTIONS go to the server, such as --max_bytes=16777216. Of Linux: memory is read from /proc.
 """
 
@@ -33,6 +33,8 @@ from collections.abc import Callable, Iterator
 from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
+
+from benchmarks.resident import family_mb
 
 _V1, _V2 = "/v1/models/wyner-generate-y:predict", "/v2/models/wyner-generate-y/infer"
 _HOSTILE, _HOSTILE_RPC, _SLOW, _GOOD = 8, 2, 50, 2
@@ -136,19 +138,6 @@ def ask(port: int, name: str, request: tuple[str, str, bytes | None], told: Queu
         time.sleep(0.05)
 
 
-def resident(pid: int) -> int:
-    """MB of a process and its children."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    found = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            try:
-                found += resident(int(child))
-            except FileNotFoundError:
-                continue  # ended meanwhile
-    return round(found)
-
-
 def start(folder: Path, options: list[str]) -> tuple[subprocess.Popen[bytes], tuple[int, int]]:
     """A server that is ready, and its ports by REST and gRPC."""
     with socket.socket() as first, socket.socket() as second:
@@ -214,11 +203,11 @@ def measure(folder: Path, seconds: float, size: int, options: list[str]) -> None
         clients.append(context.Process(target=work, args=(port, *arguments, queue), daemon=True))
         clients[-1].start()
 
-    most, ended = [resident(server.pid)], threading.Event()
+    most, ended = [family_mb(server.pid)], threading.Event()
 
     def watch() -> None:
         while not ended.wait(0.05):
-            most.append(max(most[-1], resident(server.pid)))
+            most.append(max(most[-1], family_mb(server.pid)))
 
     watcher = threading.Thread(target=watch)
     found = collections.defaultdict(list)
@@ -257,7 +246,7 @@ def measure(folder: Path, seconds: float, size: int, options: list[str]) -> None
         took = [took for each, took in found["slow"] if each == kind]
         print(f"slow       {kind}: {len(took)}, after {min(took):.1f} to {max(took):.1f} s")
     print(f"slow       still there: {_SLOW - len(found['slow'])} of {_SLOW}")
-    print(f"resident   quiet {quiet_most} MB, storm {most[-1]} MB; server alive: {alive}")
+    print(f"resident   quiet {quiet_most:.0f} MB, storm {most[-1]:.0f} MB; server alive: {alive}")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """How many kinds does the default recipe find where nobody says that there are any?
 
-Run: python benchmarks/kinds_found.py DATA [--seeds 0 1 2 3 4] [--folder PAIRS]
+Run: python -m benchmarks.kinds_found DATA [--seeds 0 1 2 3 4] [--folder PAIRS]
 
 DATA is one of
 
@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from real_pairs import pairs_of, pure
 
 import wyner_keras as wk
+from benchmarks.real_pairs import pairs_of, pure
 from wyner_keras.latents import kinds_of
 
 _PRODUCTS, _HELD = 50_000, 2_000  # pairs of numbers that are multiplied

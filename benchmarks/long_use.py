@@ -7,7 +7,7 @@ leak shows in one of the latter; where both are flat and the former grows, free 
 scattered among what is used, in pages that were touched by now. Slopes are of least squares, with
 95% intervals that allow for what follows upon what (the residuals' autocorrelation).
 
-Run: python benchmarks/long_use.py BUNDLE [--seconds S] [--threads N] [--arenas N]
+Run: python -m benchmarks.long_use BUNDLE [--seconds S] [--threads N] [--arenas N]
 `--arenas 1` gives all threads one arena (MALLOC_ARENA_MAX). Of Linux with glibc.
 """
 
@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.resident import own_mb
 from wyner_serving import Bundle
 
 _READ = (("resident", "MB"), ("malloc in use", "MB"), ("Python's blocks", "thousand"))
@@ -35,12 +36,6 @@ _libc.open_memstream.restype = ctypes.c_void_p
 _libc.malloc_info.argtypes = (ctypes.c_int, ctypes.c_void_p)
 _libc.fclose.argtypes = (ctypes.c_void_p,)
 _libc.free.argtypes = (ctypes.c_void_p,)
-
-
-def resident() -> float:
-    """MB that the process has resident of its own."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) / 1e3
 
 
 def in_use() -> float:
@@ -107,7 +102,7 @@ def use(folder: Path, seconds: float, threads: int) -> None:
         worker.start()
     while time.monotonic() < until:
         minutes = (time.monotonic() - begun) / 60
-        table[count] = minutes, resident(), in_use(), sys.getallocatedblocks() / 1e3
+        table[count] = minutes, own_mb(), in_use(), sys.getallocatedblocks() / 1e3
         count += 1
         time.sleep(1)
     for worker in workers:
@@ -120,9 +115,9 @@ def use(folder: Path, seconds: float, threads: int) -> None:
             rate, half = slope(part[:, 0], part[:, column])
             ends = f"{part[0, column]:.2f} to {part[-1, column]:.2f} {unit}"
             print(f"  {name}, {kind}: {rate:+.3f} ± {half:.3f} {unit} a minute, {ends}")
-    before = resident()
+    before = own_mb()
     _libc.malloc_trim(0)
-    print(f"  resident {before:.1f} MB, {resident():.1f} MB when free memory is given back")
+    print(f"  resident {before:.1f} MB, {own_mb():.1f} MB when free memory is given back")
 
 
 def main() -> None:
@@ -135,7 +130,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.arenas and os.environ.get("MALLOC_ARENA_MAX") != str(options.arenas):
         os.environ["MALLOC_ARENA_MAX"] = str(options.arenas)
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
     use(options.bundle, options.seconds, options.threads)
 
 

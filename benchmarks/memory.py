@@ -4,7 +4,7 @@ Pairs of 64×64 colour images, made as they are written, are trained on for one 
 After each stage: the most that the process had of its own since the last (what it computes with)
 and the most resident (pages of the files among it, which the system takes back when it needs them).
 
-Run: python benchmarks/memory.py PAIRS [PAIRS ...] [--steps N]   (each in a process of its own)
+Run: python -m benchmarks.memory PAIRS [PAIRS ...] [--steps N]   (each in a process of its own)
 
 An epoch of 500,000 pairs takes hours of one core: `--steps` ends each after so many steps. What
 is held for all pairs, features, codes and orders, is made before the first and held to the last.
@@ -22,6 +22,9 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.by_hand.talk import ROOT
+from benchmarks.resident import own_mb, resident_mb
 
 SHAPE, _WRITTEN = (64, 64, 3), 2000
 
@@ -41,10 +44,7 @@ def write(path: Path, count: int, seed: int) -> np.memmap:
 
 def held() -> dict[str, float]:
     """GB of this process: its own, and resident in all."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    sizes = dict(line.split(":", 1) for line in lines)
-    names = {"own": "RssAnon", "resident": "VmRSS"}
-    return {name: int(sizes[key].split()[0]) / 1e6 for name, key in names.items()}
+    return {"own": own_mb() / 1e3, "resident": resident_mb() / 1e3}
 
 
 def train(count: int, steps: int | None) -> None:
@@ -91,7 +91,8 @@ def main() -> None:
         return
     steps = [] if options.steps is None else ["--steps", str(options.steps)]
     for count in options.pairs:
-        subprocess.run([sys.executable, __file__, str(count), *steps], check=True)
+        command = [sys.executable, "-m", "benchmarks.memory", str(count), *steps]
+        subprocess.run(command, cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

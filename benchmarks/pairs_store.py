@@ -4,7 +4,7 @@ Batches of 64×64 colour images in bytes, gathered and scaled to [0, 1] as for t
 array in memory and from a file mapped into memory, in turn; then once through the mapped file of
 500,000 pairs. That file is sparse but for its first rows, so that it takes little of the disk.
 
-Run: python benchmarks/pairs_store.py [--pairs 500000] [--batch-size 256] [--rounds 5]
+Run: python -m benchmarks.pairs_store [--pairs 500000] [--batch-size 256] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -18,16 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.resident import resident_mb
 from wyner_keras.data import Pairs
 
 SHAPE = (64, 64, 3)
 IN_MEMORY = 20_000  # rows that are timed from memory and from a file
-
-
-def resident() -> float:
-    """Bytes of this process in memory, in GB; mapped pages of files count."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e9
 
 
 def rate(pairs: Pairs, batch_size: int, seed: int = 0) -> tuple[float, float, float]:
@@ -35,7 +30,7 @@ def rate(pairs: Pairs, batch_size: int, seed: int = 0) -> tuple[float, float, fl
     most, start, worked = 0.0, time.perf_counter(), time.process_time()
     for step, _ in enumerate(pairs.dataset(batch_size, seed=seed)):
         if step % 50 == 0:
-            most = max(most, resident())
+            most = max(most, resident_mb() / 1e3)
     seconds, work = time.perf_counter() - start, time.process_time() - worked
     return len(pairs) / seconds, len(pairs) / work, most
 

@@ -1,6 +1,6 @@
 """Seconds to rank a gallery exactly for one query, and how far the nats are from float64's.
 
-    python benchmarks/rank_gallery.py [--rows 100000] [--queries 50] [--bundle BUNDLE]
+    python -m benchmarks.rank_gallery [--rows 100000] [--queries 50] [--bundle BUNDLE]
 
 Posteriors are drawn as experts give them: of a categorical z of 64 values, of one of 20 variables
 of 10 values, of a Gaussian z of 64 dimensions whose precisions differ by row and dimension, and of

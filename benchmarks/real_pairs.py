@@ -1,6 +1,6 @@
 """What the default recipe finds in real pairs without being told, and how well it finds partners.
 
-Run: python benchmarks/real_pairs.py icons --folder PAIRS
+Run: python -m benchmarks.real_pairs icons --folder PAIRS
 
 PAIRS holds icons.npz, emoji.npz and letters.npz; stereo needs no folder: 16×16 patches of a picture
 with those of the same thing in the other eye's. Held out are a fixed fifth of the icons and emoji,

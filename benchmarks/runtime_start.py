@@ -1,6 +1,6 @@
 """From process start to the first image of a bundle, beside the start of its two libraries.
 
-    python benchmarks/runtime_start.py BUNDLE [--rounds 10] [--pairs 2000]
+    python -m benchmarks.runtime_start BUNDLE [--rounds 10] [--pairs 2000]
 
 Each round starts three Python processes, one after the other: one that imports NumPy and
 onnxruntime, one that opens the bundle and generates one pair, one that generates many. Time is from
@@ -26,8 +26,10 @@ from wyner_serving import Bundle
 Bundle.load({bundle!r}).generate_pairs({pairs}, seed=0)
 """
 REPORT = """
-import resource, sys, time
-print(time.time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+import time
+end = time.time()
+from benchmarks.resident import most_mb
+print(end, most_mb())
 """
 
 

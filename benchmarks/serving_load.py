@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.hostile_clients import good_request, resident, start
+from benchmarks.hostile_clients import good_request, start
+from benchmarks.resident import family_mb
 from wyner_serving import Bundle
 
 
@@ -83,14 +84,14 @@ def main() -> None:
     costs = row_costs(options.bundle)
     server, (port, _) = start(options.bundle, arguments[len(own) + 1 :])
     try:
-        before, until = resident(server.pid), time.monotonic() + options.seconds
+        before, until = family_mb(server.pid), time.monotonic() + options.seconds
         request = good_request(options.bundle)
         clients = [Client(port, request, until) for _ in range(options.clients)]
         for client in clients:
             client.start()
         for client in clients:
             client.join()
-        after = resident(server.pid)
+        after = family_mb(server.pid)
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
@@ -100,7 +101,7 @@ def main() -> None:
     rate = len(seconds) / options.seconds
     print(f"{options.clients} clients, {options.seconds:g} s: {rate:.0f} requests a second")
     print("ms at 50, 90, 99, 99.9, 100%:", ", ".join(f"{share:.1f}" for share in shares))
-    print(f"lost: {len(lost)} {sorted(set(lost))}; resident {before} MB, then {after} MB")
+    print(f"lost: {len(lost)} {sorted(set(lost))}; resident {before:.0f} MB, then {after:.0f} MB")
     told = ", ".join(f"{cost:.3f} ms of {rows}" for rows, cost in costs.items())
     print(f"a row costs the bundle {told} at once; a request takes {1e3 / rate:.2f} ms in all")
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.by_hand.talk import answer, resident_mb
+from benchmarks.by_hand.talk import answer
+from benchmarks.resident import resident_mb
 
 TASKS = ("generate_y", "transfer_x", "rank")
 

@@ -86,14 +86,6 @@ def seconds_of(call: Callable[[], Any], count: int) -> float:
     return (time.perf_counter() - begin) / count
 
 
-def resident_mb() -> float:
-    """Resident memory of this process, MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1e3
-    raise OSError("/proc/self/status should tell VmRSS")
-
-
 def threads() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0))
