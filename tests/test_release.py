@@ -69,6 +69,15 @@ def test_one_version_and_one_licence():
     assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_addresses_are_those_of_the_bibliography():
+    """None is made up: the project has no public one yet."""
+    entries = (ROOT / "docs/paper.bib").read_text()
+    known = {f"https://doi.org/{doi}" for doi in re.findall(r"doi\s*= \{(.*)\}", entries)}
+    assert PROJECT["urls"] and set(PROJECT["urls"].values()) <= known
+    # What package indexes take.
+    assert all(len(label) <= 32 for label in PROJECT["urls"])
+
+
 def test_the_conda_recipe_says_what_the_project_says():
     text = (ROOT / "release/conda/recipe.yaml").read_text()
     recipe = yaml.safe_load(text)
