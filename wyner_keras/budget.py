@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import re
@@ -42,6 +43,8 @@ _TRACE, _COMPILE, _FLOWS = 2.0, 10.0, 4.0
 _LEAST = 2000  # pairs that are trained on, whatever the time
 _FASTER = 3.0  # than estimated, at most, of what a budget is used up by
 _MEASURED = 0.3  # seconds that this machine is measured for
+_OF_DATA = 2.0  # times as long, for as many products, experts take that normalise what they see
+# How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
     SelfTraining: {"expert": 4, "reader": 4},
@@ -138,12 +141,13 @@ class Budget:
         self._deadline = time.monotonic() + parse_budget(text) - sum(done.values())
         self._rate = _rate()
         self.recipe, self.pairs = recipe, pairs
-        self._losses: dict[str, Loss | None] = {}
+        self._losses, self._known = self._foreseen(), False
         costs = {} if "codec" in done else {"codec": self._codecs()}
         model = self._untrained()
         for stage in recipe.stages:
-            if stage.name not in done:
-                costs[stage.name] = self._stage(stage, stage.loss, model)
+            loss = self._losses[stage.name]
+            if stage.name not in done and loss is not None:
+                costs[stage.name] = self._stage(stage, loss, model)
         left = self._left()
         least = sum(cost.seconds(0.0) for cost in costs.values())
         if least > left * 1.1:
@@ -175,11 +179,13 @@ class Budget:
             first: whether there were none, so that nothing tells which stages have nothing to do.
         """
         names = [each.name for each in self.recipe.stages]
+        rest = self.recipe.stages[names.index(stage.name) :]
+        if not first and not self._known:
+            self._losses |= {each.name: each.loss.adapted(model, self.pairs) for each in rest}
+            self._known = True
         costs = {}
-        for each in self.recipe.stages[names.index(stage.name) :]:
-            if not first and each.name not in self._losses:
-                self._losses[each.name] = each.loss.adapted(model, self.pairs)
-            loss = self._losses.get(each.name, each.loss)
+        for each in rest:
+            loss = self._losses[each.name]
             if loss is not None or each is stage:
                 costs[each.name] = self._stage(each, loss or each.loss, model)
         shares, left = _shares(costs, self._left()), self._left()
@@ -189,6 +195,17 @@ class Budget:
         # A machine that is faster than estimated trains for longer.
         shortened = stage.scaled(min(1.0, _FASTER * shares[stage.name]))
         return shortened, TimeLimit(time.monotonic() + own)
+
+    def _foreseen(self) -> dict[str, Loss | None]:
+        """The stages' losses as they will be; where z is found, as if it stood for no concept."""
+        losses: dict[str, Loss | None] = {each.name: each.loss for each in self.recipe.stages}
+        if any(isinstance(loss, Alignment) and loss.find for loss in losses.values()):
+            for name, loss in losses.items():
+                if isinstance(loss, Refinement):
+                    losses[name] = None
+                elif type(loss) is Joint:
+                    losses[name] = dataclasses.replace(loss, concept_weight=0.0)
+        return losses
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -214,10 +231,10 @@ class Budget:
         return _Cost(self._slower * _TRACE if trained else 0.0, trained, epochs if trained else 0)
 
     def _stage(self, stage: StageSettings, loss: Loss, model: WynerModel) -> _Cost:
-        products = [_products(side) for side in model.sides]
-        passes = _passes_of(loss)
-        each = sum(count * side[kind] for side in products for kind, count in passes.items())
-        flows = {"velocity", "flow"} & set(passes) and any(side["flow"] for side in products)
+        each = sum(_of_step(loss, side) for side in model.sides)
+        flows = {"velocity", "flow"} & {*_PASSES.get(type(loss), ())} and any(
+            side.flow is not None for side in model.sides
+        )
         rows = len(self.pairs.with_singles() if loss.takes_singles else self.pairs)
         of_epoch = stage.passes * rows
         how = execution(
@@ -269,12 +286,18 @@ def _shares(costs: Mapping[str, _Cost], seconds: float) -> dict[str, float]:
     return at(least)
 
 
-def _passes_of(loss: Loss) -> dict[str, float]:
-    """How often each network is gone through for a pair, forwards or backwards."""
-    passes = _PASSES.get(type(loss), _PASSES[Joint])
-    if isinstance(loss, Joint) and not loss.concept_weight:  # without half a batch to be read
-        passes = {**passes, "expert": passes["expert"] - 1.5, "decoder": passes["decoder"] - 1.5}
-    return passes
+def _of_step(loss: Loss, side: Side) -> float:
+    """Products of numbers that a step takes for a pair in a side's networks."""
+    passes = dict(_PASSES.get(type(loss), _PASSES[Joint]))
+    if type(loss) is Joint and not loss.concept_weight:  # half a batch that is read again
+        passes["expert"] -= 1.5
+        passes["decoder"] -= 1.5
+    if side.settings.expert == "data" and "expert" in passes:
+        # What they make of the rows is kept where they are not trained.
+        kept = 0 if isinstance(loss, (Alignment, SelfTraining, Widening)) else 1
+        passes["expert"] = _OF_DATA * max(0, passes["expert"] - kept)
+    products = _products(side)
+    return sum(count * products[kind] for kind, count in passes.items())
 
 
 def _products(side: Side) -> dict[str, float]:
