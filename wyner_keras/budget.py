@@ -1,12 +1,14 @@
-"""Training within a time: a recipe shortened to what fits, and each stage stopped at its share."""
+"""Training within a time: codecs and stages shortened to what fits, each stage stopped in time."""
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import re
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -16,6 +18,7 @@ from wyner_keras.execution import execution
 from wyner_keras.losses import (
     Alignment,
     Joint,
+    Loss,
     Marginal,
     Matching,
     ReaderMatching,
@@ -28,7 +31,7 @@ from wyner_keras.received import received
 from wyner_keras.side import Side
 
 if TYPE_CHECKING:
-    from wyner_keras.recipe import Recipe
+    from wyner_keras.recipe import Recipe, StageSettings
 
 logger = logging.getLogger(__name__)
 _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
@@ -40,6 +43,7 @@ _TRACE, _COMPILE, _FLOWS = 2.0, 10.0, 4.0
 _LEAST = 2000  # pairs that are trained on, whatever the time
 _FASTER = 3.0  # than estimated, at most, of what a budget is used up by
 _MEASURED = 0.3  # seconds that this machine is measured for
+_OF_DATA = 2.0  # times as long, for as many products, experts take that normalise what they see
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
@@ -106,100 +110,194 @@ class TimeLimit(keras.callbacks.Callback):
             self.model.stop_training = True
 
 
-def budgeted(
-    recipe: Recipe, pairs: Pairs, budget: Any, done: Mapping[str, float] | None = None
-) -> tuple[Recipe, Pairs, dict[str, TimeLimit]]:
-    """A recipe shortened to a time that begins now, and the limit of each of its stages.
+class Budget:
+    """A time that begins now, shared among a recipe's codecs and stages.
 
-    Where not even one epoch of each stage fits, a random share of the pairs is trained on.
+    What a part leaves to be wished for is taken to fall with its time, as T/t where it asks for T.
+    The sum over all parts is least where t grows with √T: so a short part is whole before a long
+    one is. Each stage's share is found when it begins, of the time that is left by then and
+    without the stages that have nothing to do. Where not even one pass of each stage fits, a
+    random share of the pairs is trained on.
 
     Args:
         recipe: as long as it should be at most.
         pairs: that it will be carried out on.
-        budget: as `parse_budget` takes it.
+        text: of the time, as `parse_budget` takes it.
         done: the seconds that finished parts took, by name, "codec" for the codecs.
 
-    Returns:
-        The recipe, the pairs to train on, and callbacks by stage: what a stage leaves of its
-        share goes to later ones.
+    Attributes:
+        recipe: with codecs that fit.
+        pairs: to train on.
     """
-    start, done = time.monotonic(), done or {}
-    seconds = parse_budget(budget) - sum(done.values())
-    costs = {name: cost for name, cost in _costs(recipe, pairs).items() if name not in done}
-    seconds = max(0.0, seconds - (time.monotonic() - start))
 
-    def needed(factor: float) -> dict[str, float]:
-        return {
-            name: setup + max(1, round(factor * epochs)) * epoch if epoch else 0.0
-            for name, (setup, epoch, epochs) in costs.items()
+    def __init__(
+        self,
+        recipe: Recipe,
+        pairs: Pairs,
+        text: Any,
+        done: Mapping[str, float] | None = None,
+    ) -> None:
+        done = done or {}
+        self._deadline = time.monotonic() + parse_budget(text) - sum(done.values())
+        self._rate = _rate()
+        self.recipe, self.pairs = recipe, pairs
+        self._losses, self._known = self._foreseen(), False
+        costs = {} if "codec" in done else {"codec": self._codecs()}
+        model = self._untrained()
+        for stage in recipe.stages:
+            loss = self._losses[stage.name]
+            if stage.name not in done and loss is not None:
+                costs[stage.name] = self._stage(stage, loss, model)
+        left = self._left()
+        least = sum(cost.seconds(0.0) for cost in costs.values())
+        if least > left * 1.1:
+            logger.warning(
+                "One pass of each stage takes about %.0f s here, more than the %.0f s there are",
+                least,
+                left,
+            )
+            setup = sum(cost.setup for cost in costs.values() if cost.passes)
+            share = max((left - setup) / max(least - setup, 1e-9), _LEAST / len(pairs))
+            if share < 1:
+                self.pairs = pairs.thinned(share, recipe.seed)
+                logger.warning(
+                    "So %d of the pairs are trained on, drawn at random", len(self.pairs)
+                )
+        whole = sum(cost.seconds(1.0) for cost in costs.values())
+        logger.info("Training for %.0f s; the whole recipe takes about %.0f s", left, whole)
+        if "codec" in costs:
+            self.recipe = recipe.with_codecs_scaled(_shares(costs, left)["codec"])
+
+    def begun(
+        self, stage: StageSettings, model: WynerModel, *, first: bool
+    ) -> tuple[StageSettings, TimeLimit]:
+        """A stage that begins now, shortened, and the callback that ends it in time.
+
+        Args:
+            stage: of the recipe.
+            model: as earlier stages left it.
+            first: whether there were none, so that nothing tells which stages have nothing to do.
+        """
+        names = [each.name for each in self.recipe.stages]
+        rest = self.recipe.stages[names.index(stage.name) :]
+        if not first and not self._known:
+            self._losses |= {each.name: each.loss.adapted(model, self.pairs) for each in rest}
+            self._known = True
+        costs = {}
+        for each in rest:
+            loss = self._losses[each.name]
+            if loss is not None or each is stage:
+                costs[each.name] = self._stage(each, loss or each.loss, model)
+        shares, left = _shares(costs, self._left()), self._left()
+        taken = {name: cost.seconds(shares[name]) for name, cost in costs.items()}
+        own = left * taken[stage.name] / max(sum(taken.values()), 1e-9)
+        logger.info("%s has %.0f s, %.2f of its epochs", stage.name, own, shares[stage.name])
+        # A machine that is faster than estimated trains for longer.
+        shortened = stage.scaled(min(1.0, _FASTER * shares[stage.name]))
+        return shortened, TimeLimit(time.monotonic() + own)
+
+    def _foreseen(self) -> dict[str, Loss | None]:
+        """The stages' losses as they will be; where z is found, as if it stood for no concept."""
+        losses: dict[str, Loss | None] = {each.name: each.loss for each in self.recipe.stages}
+        if any(isinstance(loss, Alignment) and loss.find for loss in losses.values()):
+            for name, loss in losses.items():
+                if isinstance(loss, Refinement):
+                    losses[name] = None
+                elif type(loss) is Joint:
+                    losses[name] = dataclasses.replace(loss, concept_weight=0.0)
+        return losses
+
+    def _left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    def _untrained(self) -> WynerModel:
+        recipe, pairs = self.recipe, self.pairs
+        modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
+        codecs = {
+            name: modality.codec(recipe.codecs[name], recipe.seed)
+            for name, modality in modalities.items()
         }
+        return WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
 
-    factor, step = 1.0, 0.5
-    if sum(needed(1.0).values()) > seconds:
-        for _ in range(12):
-            factor += step if sum(needed(factor).values()) <= seconds else -step
-            step /= 2
-    shares = needed(factor)
-    total = max(sum(shares.values()), 1e-9)
-    if total > seconds * 1.1:
-        logger.warning(
-            "One epoch of each stage takes about %.0f s here, more than the %.0f s there are",
-            total,
-            seconds,
+    def _codecs(self) -> _Cost:
+        """Of all codecs together, in epochs of the one that has most."""
+        trained, pairs, model = 0.0, self.pairs, self._untrained()
+        for place, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
+            settings = self.recipe.codecs[name]
+            if settings and not (place and store is pairs.stores[0]):
+                each = 3 * _of_network(model.sides[place].codec)
+                trained += settings.epochs * self._pass(len(store), settings.batch_size, each)
+        epochs = max((codec.epochs for codec in self.recipe.codecs.values() if codec), default=1)
+        return _Cost(self._slower * _TRACE if trained else 0.0, trained, epochs if trained else 0)
+
+    def _stage(self, stage: StageSettings, loss: Loss, model: WynerModel) -> _Cost:
+        each = sum(_of_step(loss, side) for side in model.sides)
+        flows = {"velocity", "flow"} & {*_PASSES.get(type(loss), ())} and any(
+            side.flow is not None for side in model.sides
         )
-        setup = sum(cost[0] for cost in costs.values() if cost[1])
-        share = max((seconds - setup) / max(total - setup, 1e-9), _LEAST / len(pairs))
-        if share < 1:
-            pairs = pairs.thinned(share, recipe.seed)
-            logger.warning("So %d of the pairs are trained on, drawn at random", len(pairs))
-    # A machine that is faster than estimated trains for longer.
-    scaled = recipe if factor >= 1 else recipe.scaled(min(1.0, _FASTER * factor))
-    limits, share = {}, 0.0
-    for name, own in shares.items():
-        share += own / total
-        limits[name] = TimeLimit(time.monotonic() + share * seconds)
-    logger.info("Training for %.0f s: about %.2f of the recipe's epochs", seconds, factor)
-    return scaled, pairs, limits
-
-
-def _costs(recipe: Recipe, pairs: Pairs) -> dict[str, tuple[float, float, int]]:
-    """Of each part the seconds before it begins, those of an epoch, and its epochs."""
-    names = pairs.names
-    codecs = {
-        name: modality.codec(recipe.codecs[name], recipe.seed)
-        for name, modality in zip(names, pairs.modalities, strict=True)
-    }
-    modalities = dict(zip(names, pairs.modalities, strict=True))
-    model = WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
-    products, rate = [_products(side) for side in model.sides], _rate()
-
-    slower = max(1.0, _REFERENCE / rate)
-
-    def seconds(rows: int, batch: int, each: float) -> float:
-        batch = max(1, min(batch, rows))
-        return -(-rows // batch) * max(2e-3, (_STEP_PRODUCTS + _MORE * batch * each) / rate)
-
-    trained = 0.0
-    for place, (name, store) in enumerate(zip(names, pairs.stores, strict=True)):
-        settings = recipe.codecs[name]
-        if settings and not (place and store is pairs.stores[0]):
-            each = 3 * products[place]["codec"]
-            trained += settings.epochs * seconds(len(store), settings.batch_size, each)
-    epochs = max((codec.epochs for codec in recipe.codecs.values() if codec), default=1)
-    found = {"codec": (slower * _TRACE, trained / epochs, epochs)}
-    for stage in recipe.stages:
-        passes = _PASSES.get(type(stage.loss), _PASSES[Joint])
-        each = sum(count * side[kind] for side in products for kind, count in passes.items())
-        flows = {"velocity", "flow"} & set(passes) and any(side["flow"] for side in products)
-        seen = pairs.with_singles() if stage.loss.takes_singles else pairs
-        rows = stage.passes * len(seen)
+        rows = len(self.pairs.with_singles() if loss.takes_singles else self.pairs)
+        of_epoch = stage.passes * rows
         how = execution(
-            rows // min(stage.batch_size, rows), stage.epochs, jit_compile=stage.jit_compile
+            of_epoch // min(stage.batch_size, of_epoch), stage.epochs, jit_compile=stage.jit_compile
         )
         setup = _TRACE + how["jit_compile"] * _COMPILE + bool(flows) * _FLOWS
-        epoch = seconds(rows, stage.batch_size, each)
-        found[stage.name] = (0.0 if how["run_eagerly"] else slower * setup, epoch, stage.epochs)
-    return found
+        count = stage.epochs * stage.passes
+        seconds = count * self._pass(rows, stage.batch_size, each)
+        return _Cost(0.0 if how["run_eagerly"] else self._slower * setup, seconds, count)
+
+    @property
+    def _slower(self) -> float:
+        return max(1.0, _REFERENCE / self._rate)
+
+    def _pass(self, rows: int, batch: int, each: float) -> float:
+        """The seconds of a pass over rows of which each takes so many products."""
+        batch = max(1, min(batch, rows))
+        return -(-rows // batch) * max(2e-3, (_STEP_PRODUCTS + _MORE * batch * each) / self._rate)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """Of a part the seconds before it begins, those of all its passes, and how many these are."""
+
+    setup: float
+    whole: float
+    passes: int
+
+    def seconds(self, share: float) -> float:
+        """Of a share of the passes, one at least."""
+        return self.setup + max(share, 1 / max(self.passes, 1)) * self.whole
+
+
+def _shares(costs: Mapping[str, _Cost], seconds: float) -> dict[str, float]:
+    """Of each part the share of its passes that it takes in a time for all, see `Budget`."""
+
+    def at(scale: float) -> dict[str, float]:
+        return {
+            name: min(1.0, scale / math.sqrt(max(cost.whole, 1e-9))) for name, cost in costs.items()
+        }
+
+    least, most = 0.0, math.sqrt(max((cost.whole for cost in costs.values()), default=0.0)) + 1e-3
+    if sum(cost.seconds(1.0) for cost in costs.values()) <= seconds:
+        return at(most)
+    for _ in range(40):
+        middle = (least + most) / 2
+        fits = sum(costs[name].seconds(share) for name, share in at(middle).items()) <= seconds
+        least, most = (middle, most) if fits else (least, middle)
+    return at(least)
+
+
+def _of_step(loss: Loss, side: Side) -> float:
+    """Products of numbers that a step takes for a pair in a side's networks."""
+    passes = dict(_PASSES.get(type(loss), _PASSES[Joint]))
+    if type(loss) is Joint and not loss.concept_weight:  # half a batch that is read again
+        passes["expert"] -= 1.5
+        passes["decoder"] -= 1.5
+    if side.settings.expert == "data" and "expert" in passes:
+        # What they make of the rows is kept where they are not trained.
+        kept = 0 if isinstance(loss, (Alignment, SelfTraining, Widening)) else 1
+        passes["expert"] = _OF_DATA * max(0, passes["expert"] - kept)
+    products = _products(side)
+    return sum(count * products[kind] for kind, count in passes.items())
 
 
 def _products(side: Side) -> dict[str, float]:

@@ -77,6 +77,12 @@ class StageSettings:
             ema_momentum=self.average or 0.0,
         )
 
+    def scaled(self, factor: float) -> Self:
+        """The stage with `factor` times the epochs; where that is less than one, fewer passes."""
+        epochs = factor * self.epochs
+        passes = max(1, round(min(1.0, epochs) * self.passes))
+        return dataclasses.replace(self, epochs=max(1, round(epochs)), passes=passes)
+
     def get_config(self) -> dict[str, Any]:
         """The settings as JSON-able values."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
@@ -146,8 +152,11 @@ class Recipe:
 
     def changed(self, name: str, **settings: Any) -> Recipe:
         """The recipe with other settings of one stage."""
-        changed = dataclasses.replace(self.stage(name), **settings)
-        stages = tuple(changed if stage.name == name else stage for stage in self.stages)
+        return self.with_stage(dataclasses.replace(self.stage(name), **settings))
+
+    def with_stage(self, changed: StageSettings) -> Recipe:
+        """The recipe with this stage in the place of the one of its name."""
+        stages = tuple(changed if stage.name == changed.name else stage for stage in self.stages)
         return dataclasses.replace(self, stages=stages)
 
     def scaled(self, factor: float) -> Recipe:
@@ -169,23 +178,16 @@ class Recipe:
                 f"`factor` should be a finite number above 0. Received: factor={factor}"
             )
 
-        def epochs(part: Any) -> int:
-            return max(1, round(factor * part.epochs))
+        stages = tuple(stage.scaled(factor) for stage in self.stages)
+        return dataclasses.replace(self.with_codecs_scaled(factor), stages=stages)
 
-        def passes(stage: StageSettings) -> int:
-            return max(1, round(min(1.0, factor * stage.epochs) * stage.passes))
-
-        replace = dataclasses.replace
-        return replace(
-            self,
-            codecs={
-                name: codec and replace(codec, epochs=epochs(codec))
-                for name, codec in self.codecs.items()
-            },
-            stages=tuple(
-                replace(stage, epochs=epochs(stage), passes=passes(stage)) for stage in self.stages
-            ),
-        )
+    def with_codecs_scaled(self, factor: float) -> Recipe:
+        """The recipe with `factor` times the epochs of the codecs, one at least."""
+        codecs = {
+            name: codec and dataclasses.replace(codec, epochs=max(1, round(factor * codec.epochs)))
+            for name, codec in self.codecs.items()
+        }
+        return dataclasses.replace(self, codecs=codecs)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able values; `from_dict` reads them."""

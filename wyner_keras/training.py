@@ -16,7 +16,7 @@ import numpy as np
 
 from wyner_keras import checkpoints, recipes
 from wyner_keras.backend import workers
-from wyner_keras.budget import TimeLimit, budgeted
+from wyner_keras.budget import Budget, TimeLimit
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood, TrainingDiverged
 from wyner_keras.execution import execution
@@ -124,12 +124,16 @@ def train(
     kept = None if folder is None else Path(folder)
     verbose = verbose if workers.worker().first else 0
     with _held(kept):
-        trained, limits = _begun(pairs, recipe, kept, codecs, budget, verbose)
+        trained, within = _begun(pairs, recipe, kept, codecs, budget, verbose)
         for settings in trained.recipe.stages:
             if settings.name in trained.history:
                 continue
             own = callbacks(settings.name) if callable(callbacks) else callbacks
-            limit = limits.get(settings.name)
+            limit = None
+            if within is not None:
+                first = {*trained.history} <= {"codec"}
+                settings, limit = within.begun(settings, trained.model, first=first)
+                trained.recipe = trained.recipe.with_stage(settings)
             _carry_out(trained, settings, kept, verbose, limit, own or (), validation)
             if after_stage is not None:
                 after_stage(settings.name)
@@ -152,20 +156,21 @@ def _begun(
     codecs: Mapping[str, Codec] | None,
     budget: str | float | None,
     verbose: Any,
-) -> tuple[Trained, dict[str, TimeLimit]]:
-    """What an earlier call reached, or a model with its codecs; and each stage's limit of time."""
+) -> tuple[Trained, Budget | None]:
+    """What an earlier call reached, or a model with its codecs; and what shares the time."""
     keras.utils.set_random_seed(recipe.seed)
     trained = _reached(kept, pairs, recipe)
     workers.agree("pairs and recipe", [len(pairs), repr(pairs), recipe.to_dict()])
     # What the first writes from here on, all have read.
     workers.agree("finished stages in the folder", [*trained.history] if trained else [])
-    limits: dict[str, TimeLimit] = {}
+    within = None
     if budget is not None:
-        done = None if trained is None else trained.seconds
-        recipe, pairs, limits = budgeted(recipe, pairs, budget, done)
+        done = {} if trained is None else trained.seconds
+        within = Budget(recipe, pairs, budget, done if codecs is None else {"codec": 0.0, **done})
+        recipe, pairs = within.recipe, within.pairs
     if trained is not None:
         trained.recipe, trained.pairs = recipe, pairs
-        return trained, limits
+        return trained, within
     start, history = time.perf_counter(), dict[str, list[float]]()
     if codecs is None:
         codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
@@ -180,7 +185,7 @@ def _begun(
     )
     trained = Trained(model, pairs, recipe, {"codec": history})
     _finish(trained, "codec", start, kept)
-    return trained, limits
+    return trained, within
 
 
 def train_codecs(
@@ -232,6 +237,7 @@ def _carry_out(
     loss = settings.loss.adapted(trained.model, pairs)
     if loss is None:
         logger.info("%s has nothing to do on these pairs", settings.name)
+        settings.loss.left_out(trained.model, pairs)
         trained.history[settings.name] = {}
         _finish(trained, settings.name, start, folder)
         return

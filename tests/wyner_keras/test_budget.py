@@ -1,3 +1,4 @@
+import dataclasses
 import time
 
 import keras
@@ -6,7 +7,7 @@ import pytest
 
 import wyner_keras as wk
 from wyner_keras import budget
-from wyner_keras.budget import TimeLimit, budgeted, parse_budget
+from wyner_keras.budget import Budget, TimeLimit, parse_budget
 from wyner_keras.schedules import Ramp, Schedule
 
 
@@ -84,46 +85,99 @@ def epochs_of(recipe):
     return [*codecs, *(stage.epochs for stage in recipe.stages)]
 
 
+def epochs_within(seconds, recipe, pairs):
+    """Of the codecs, and of each stage where it begins before any time has passed."""
+    within = Budget(recipe, pairs, seconds)
+    model = model_of(recipe, pairs)
+    stages = [within.begun(stage, model, first=True)[0] for stage in recipe.stages]
+    return epochs_of(dataclasses.replace(within.recipe, stages=tuple(stages)))
+
+
+def model_of(recipe, pairs):
+    modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
+    codecs = {name: each.codec(recipe.codecs[name], 0) for name, each in modalities.items()}
+    return wk.WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
+
+
 def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recipe):
-    assert budgeted(recipe, pairs, 1e6)[0] == recipe
-    least = budgeted(recipe, pairs, 0.001)[0]
-    assert set(epochs_of(least)) == {1}
-    half = budgeted(recipe, pairs, 60.0)[0]
-    assert all(
-        1 <= some <= most for some, most in zip(epochs_of(half), epochs_of(recipe), strict=True)
+    assert epochs_within(1e6, recipe, pairs) == epochs_of(recipe)
+    assert set(epochs_within(0.001, recipe, pairs)) == {1}
+    half = epochs_within(60.0, recipe, pairs)
+    assert all(1 <= some <= most for some, most in zip(half, epochs_of(recipe), strict=True))
+
+
+@pytest.fixture
+def costs(monkeypatch):
+    """Seconds by part, which a test fills: before its passes, of all of them, and their number."""
+    given = {}
+    none = (0.0, 0.0, 0)
+    monkeypatch.setattr(Budget, "_codecs", lambda self: budget._Cost(*given.get("codec", none)))
+    monkeypatch.setattr(
+        Budget, "_stage", lambda self, stage, *_: budget._Cost(*given.get(stage.name, none))
     )
+    return given
 
 
-def test_each_stage_has_its_share_of_the_time(pairs, recipe, clock, monkeypatch):
-    costs = {"codec": (0.0, 0.0, 1), "alignment": (1.0, 1.0, 9), "joint": (5.0, 5.0, 50)}
-    monkeypatch.setattr(budget, "_costs", lambda *_: dict(costs))
-    scaled, _, limits = budgeted(recipe, pairs, "20s")
-    assert scaled.stage("joint").epochs < recipe.stage("joint").epochs
-    joint = limits["joint"].deadline
-    assert 100 < limits["alignment"].deadline < 110 < joint == pytest.approx(120)
-    # What was done before counts.
-    _, _, limits = budgeted(recipe, pairs, 20, {"codec": 0.0, "alignment": 15.0})
-    assert list(limits) == ["joint"]
-    assert limits["joint"].deadline == pytest.approx(105)
+def test_time_is_shared_by_roots_and_a_short_part_is_whole(pairs, recipe, clock, costs):
+    # By roots 10, 20 and 2 of (100, 400, 4) share what is left beside the third's 4 and setups.
+    costs |= {"alignment": (1, 100, 1000), "flow": (2, 400, 1000), "joint": (3, 4, 1000)}
+    within, model = Budget(recipe, pairs, "250s"), model_of(recipe, pairs)
+    shortened, limit = within.begun(recipe.stage("alignment"), model, first=True)
+    assert limit.deadline == pytest.approx(100 + 1 + (250 - 6 - 4) / 3, abs=0.01)
+    assert shortened.epochs == recipe.stage("alignment").epochs  # a faster machine may need them
+    # What a stage leaves of its share goes to later ones.
+    clock.now += 20
+    joint, _ = within.begun(recipe.stage("joint"), model, first=True)
+    assert joint == recipe.stage("joint")
+    _, limit = within.begun(recipe.stage("flow"), model, first=True)
+    assert limit.deadline == pytest.approx(350)
+
+
+def test_a_stage_that_will_have_nothing_to_do_leaves_its_time(pairs, recipe, clock, costs):
+    costs |= {"flow": (0, 400, 1000), "refinement": (0, 400, 1000)}
+    told = recipe.changed("alignment", loss=wk.losses.Alignment(find=False))
+    # z of random experts stands for no concept; one that is to be found is not expected to.
+    for chosen, first, deadline in ((told, True, 200), (told, False, 300), (recipe, True, 300)):
+        within = Budget(chosen, pairs, "200s")
+        _, limit = within.begun(recipe.stage("flow"), model_of(recipe, pairs), first=first)
+        assert limit.deadline == pytest.approx(deadline)
+
+
+def test_what_was_done_before_counts(pairs, recipe, clock, costs):
+    costs |= {"codec": (0, 50, 10), "joint": (0, 50, 1000)}
+    within = Budget(recipe, pairs, 20, {"codec": 0.0, "alignment": 15.0})
+    assert within.recipe.codecs == recipe.codecs
+    _, limit = within.begun(recipe.stage("joint"), model_of(recipe, pairs), first=False)
+    assert limit.deadline == pytest.approx(105)
+
+
+def test_codecs_given_take_no_time_of_the_budget(pairs, recipe, clock, costs, monkeypatch):
+    costs |= {"codec": (0, 1000, 10), "alignment": (0, 10, 10)}
+    deadlines = []
+    monkeypatch.setattr(budget.TimeLimit, "__init__", lambda _, end: deadlines.append(end) or 1 / 0)
+    codecs = {side.name: side.codec for side in model_of(recipe, pairs).sides}
+    with pytest.raises(ZeroDivisionError):
+        wk.train(pairs, recipe, codecs=codecs, budget=10, verbose=0)
+    assert deadlines == [pytest.approx(110)]
 
 
 def test_one_epoch_that_takes_too_long_is_said(pairs, recipe, caplog):
-    _, trained_on, _ = budgeted(recipe, pairs, 0.5)
+    within = Budget(recipe, pairs, 0.5)
     assert "more than the" in caplog.text
-    assert trained_on is pairs  # so few that fewer would teach nothing
+    assert within.pairs is pairs  # so few that fewer would teach nothing
 
 
-def test_where_no_epoch_fits_a_share_of_the_pairs_is_trained_on(recipe, clock, monkeypatch):
+def test_where_no_epoch_fits_a_share_of_the_pairs_is_trained_on(recipe, clock, costs):
     rng = np.random.default_rng(0)
     singles = rng.random((6_000, 8, 8, 1))
     many = wk.Pairs(rng.random((10_000, 8, 8, 1)), rng.normal(size=(10_000, 6)), extra_x=singles)
-    costs = {"codec": (10.0, 400.0, 1), "joint": (10.0, 600.0, 5)}
-    monkeypatch.setattr(budget, "_costs", lambda *_: dict(costs))
-    scaled, some, _ = budgeted(recipe, many, "520s")
+    costs |= {"codec": (10, 400, 1), "joint": (10, 3_000, 5)}
+    within = Budget(recipe, many, "520s")
+    some = within.pairs
     assert len(some) == 5_000
     assert [len(each) for each in some.singles] == [3_000, 0]
     assert len(some.x) == 8_000
-    assert scaled.stage("joint").epochs == 1
+    assert within.begun(recipe.stage("joint"), None, first=True)[0].epochs == 1
     # The rows still belong together.
     every_x, every_y = many.arrays()
     partner = {row.tobytes(): other for row, other in zip(every_x, every_y, strict=True)}
@@ -136,5 +190,5 @@ def test_the_estimate_leaves_the_seeds_of_keras_alone(pairs, recipe):
     keras.utils.set_random_seed(3)
     expected = keras.ops.convert_to_numpy(keras.random.normal((3,)))
     keras.utils.set_random_seed(3)
-    budgeted(recipe, pairs, 10.0)
+    Budget(recipe, pairs, 10.0)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(keras.random.normal((3,))), expected)

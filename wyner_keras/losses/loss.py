@@ -85,8 +85,11 @@ class Loss:
         raise NotImplementedError
 
     def adapted(self, model: WynerModel, pairs: Any) -> Loss | None:
-        """The loss as it suits a model and pairs; None where it has nothing to do."""
+        """The loss as it suits a model and pairs, which it leaves alone; None for nothing to do."""
         return self
+
+    def left_out(self, model: WynerModel, pairs: Any) -> None:
+        """What is done to the model where there are no steps to take."""
 
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
         """Layers that the loss needs besides the model's, trained too."""

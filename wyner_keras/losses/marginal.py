@@ -46,11 +46,12 @@ class Marginal(Loss):
         return any(side.reads_data for side in self._sides(model))
 
     def adapted(self, model: WynerModel, pairs: Any) -> Marginal | None:
-        """None where experts are the readers; p(z) is fitted all the same."""
-        if self.trained(model):
-            return self
+        """None where experts are the readers."""
+        return self if self.trained(model) else None
+
+    def left_out(self, model: WynerModel, pairs: Any) -> None:
+        """Fit p(z) all the same."""
         self._fit_prior(model, pairs)
-        return None
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
         """1 for KL and reconstruction, δ for the distillation."""
