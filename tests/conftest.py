@@ -136,7 +136,9 @@ def bundle_of(tiny_of, tmp_path_factory):
         with (folder / f"{name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / name).exists():
-                tiny_bundle.write_tiny_bundle(tiny_of(name), folder / name)
+                # Whoever asks: eagerly it would take half as long again.
+                with shortened.traced():
+                    tiny_bundle.write_tiny_bundle(tiny_of(name), folder / name)
         return folder / name
 
     return bundle

@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import inspect
+import shutil
 
 
 @contextlib.contextmanager
@@ -14,6 +16,19 @@ def eagerly():
         yield
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@contextlib.contextmanager
+def traced():
+    """Functions are traced in here, within `eagerly` too."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def narrow(change=setattr):
@@ -60,3 +75,18 @@ def two_steps(change=setattr):
 
     change(keras.Model, "compile", compile_eagerly)
     change(Stage, "fit", fit_two_steps)
+
+
+def bundles_are_copies(folder, change=setattr):
+    """`write_bundle` checks its arguments, and copies a bundle that there is."""
+    import wyner_export
+    from wyner_export.bundle import _checked_examples
+
+    write = wyner_export.write_bundle
+
+    def copy(*given, **settings):
+        asked = inspect.signature(write).bind(*given, **settings).arguments
+        _checked_examples(asked["model"], asked.get("examples"))
+        return shutil.copytree(folder, asked["path"])
+
+    change(wyner_export, "write_bundle", copy)
