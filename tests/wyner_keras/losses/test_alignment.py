@@ -35,7 +35,8 @@ def found(make_model, pairs, epochs=30, seed=0, **settings):
     """A stage that has looked for what the pairs share."""
     model = make_model(z=Categorical(n=1, k=7), hidden=(32,), dropout=0.0, noise=0.0, seed=seed)
     stage = wk.Stage(model, Alignment(**{"dimensions": 6, "find": True} | settings))
-    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    # Of few steps tracing takes most of the time.
+    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False, run_eagerly=epochs <= 5)
     trained, validation = stage.objective.split(pairs, seed=seed)
     history = stage.fit(
         trained, batch_size=128, epochs=epochs, validation_data=validation, verbose=0
