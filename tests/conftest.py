@@ -27,10 +27,10 @@ settings.load_profile("no_deadline")
 # Two that write one bundle are apart, or one worker would wait for the other.
 FIRST = (
     "tests/notebooks",
-    "tests/docs/test_howto.py",
     "tests/wyner_keras/test_training.py",
-    "tests/docs",
+    "tests/wyner_keras/test_stage.py",
     "tests/wyner_export/test_bundle.py",
+    "tests/docs",
     "tests/wyner_export/test_engines.py",
     "tests/wyner_keras/cli",
     "tests/wyner_export",
