@@ -181,7 +181,8 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
     ],
 )
 def test_a_z_that_is_told_stays(make_model, labelled, z):
-    stage, _ = found(lambda **settings: make_model(**settings | {"z": z}), labelled, find=False)
+    told = {"epochs": 5, "find": False}
+    stage, _ = found(lambda **settings: make_model(**settings | {"z": z}), labelled, **told)
     assert stage.model.z == z
     assert stage.shared_nats > 0.5
     h = features(stage.model, labelled)
