@@ -26,6 +26,7 @@ from wyner_keras.losses import (
     SelfTraining,
     Widening,
 )
+from wyner_keras.losses.matching import calibrated_on
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 from wyner_keras.side import Side
@@ -194,7 +195,8 @@ class Budget:
         logger.info("%s has %.0f s, %.2f of its epochs", stage.name, own, shares[stage.name])
         # A machine that is faster than estimated trains for longer.
         shortened = stage.scaled(min(1.0, _FASTER * shares[stage.name]))
-        return shortened, TimeLimit(time.monotonic() + own)
+        ends = time.monotonic() + max(0.0, own - costs[stage.name].after)
+        return shortened, TimeLimit(ends)
 
     def _foreseen(self) -> dict[str, Loss | None]:
         """The stages' losses as they will be; where z is found, as if that were a quantity."""
@@ -238,6 +240,11 @@ class Budget:
         flows = {"velocity", "flow"} & {*_PASSES.get(type(loss), ())} and any(
             side.flow is not None for side in model.sides
         )
+        after = 0.0
+        if isinstance(loss, Matching):
+            samples = calibrated_on(len(self.pairs))
+            of_flows = sum(_products(side)["flow"] for side in model.sides)
+            after = _MORE * samples * of_flows / self._rate
         rows = len(self.pairs.with_singles() if loss.takes_singles else self.pairs)
         of_epoch = stage.passes * rows
         how = execution(
@@ -246,7 +253,8 @@ class Budget:
         setup = _TRACE + how["jit_compile"] * _COMPILE + bool(flows) * _FLOWS
         count = stage.epochs * stage.passes
         seconds = count * self._pass(rows, stage.batch_size, each)
-        return _Cost(0.0 if how["run_eagerly"] else self._slower * setup, seconds, count)
+        before = 0.0 if how["run_eagerly"] else self._slower * setup
+        return _Cost(before + after, seconds, count, after)
 
     @property
     def _slower(self) -> float:
@@ -260,11 +268,15 @@ class Budget:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Of a part the seconds before it begins, those of all its passes, and how many these are."""
+    """Of a part the seconds around its passes, those of all of them, and how many they are.
+
+    Of the seconds around them some are `after`.
+    """
 
     setup: float
     whole: float
     passes: int
+    after: float = 0.0
 
     def seconds(self, share: float) -> float:
         """Of a share of the passes, one at least."""

@@ -131,6 +131,10 @@ def test_time_is_shared_by_roots_and_a_short_part_is_whole(pairs, recipe, clock,
     assert joint == recipe.stage("joint")
     _, limit = within.begun(recipe.stage("flow"), model, first=True)
     assert limit.deadline == pytest.approx(350)
+    # What a stage does after its steps takes time too.
+    costs["flow"] = (17, 400, 1000, 15)
+    _, limit = within.begun(recipe.stage("flow"), model, first=True)
+    assert limit.deadline == pytest.approx(335)
 
 
 def test_a_stage_that_will_have_nothing_to_do_leaves_its_time(pairs, recipe, clock, costs):

@@ -115,8 +115,7 @@ class Matching(Loss):
         """
         generator, common = np.random.default_rng(stage.model.seed), stage.model.z
         for side, (_, z) in _sampled(stage, pairs):
-            count = min(_CALIBRATED_ON, max(_CALIBRATED_LEAST, _CALIBRATED_BY * len(pairs)))
-            z = np.resize(z, (count, common.size))
+            z = np.resize(z, (calibrated_on(len(pairs)), common.size))
             step = compiled(side.flow.ends)
             ends = [
                 step(side.local.draw_noise(generator, len(part)), part)
@@ -124,6 +123,11 @@ class Matching(Loss):
             ]
             reached = _to_standard(np.concatenate(ends), z, common)
             side.flow.assign_affine(side.flow.affine.after_inverse_of(reached))
+
+
+def calibrated_on(pairs: int) -> int:
+    """Samples that flows learnt from so many pairs are calibrated by."""
+    return min(_CALIBRATED_ON, max(_CALIBRATED_LEAST, _CALIBRATED_BY * pairs))
 
 
 def codes(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
