@@ -59,6 +59,9 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
 
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
     wide = not (told or small or whole)
+    vectors = all(len(each.shape) == 1 and each.shape[0] >= 24 for each in facts.modalities)
+    # Of the passes of the joint stage: what is shared in detail takes longer to be drawn.
+    longer = 4 if whole or (small and vectors and not told) else 1
     falling, at_end = Ramp(start=rate, end=3e-5), Ramp(start=variance, end=variance)
     alignment = StageSettings(
         name="alignment",
@@ -78,7 +81,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
         loss=losses.Joint(concept_noise=0.3 if small else 0.5, widened=wide),
-        **lasting(14 if small else 64 if whole else 16, 256),
+        **lasting(longer * (14 if small else 16), 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
     )

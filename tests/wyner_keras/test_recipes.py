@@ -94,6 +94,18 @@ def test_singles_lengthen_what_they_are_of_use_to(sides):
         assert recipe.stage(name) == many.stage(name)
 
 
+@pytest.mark.parametrize("side", [MODALITIES["27x31"], Vector(kinds=("real",) * 32)])
+def test_what_is_shared_in_detail_takes_a_longer_joint_stage(side):
+    """Few images and many columns, where no label says that kinds are all there is."""
+    given = dataclasses.replace(facts(("8x8", "8x8")), modalities=(side, side))
+
+    def passes(classes):
+        joint = recipes.default(dataclasses.replace(given, classes=classes)).stage("joint")
+        return joint.epochs * joint.passes
+
+    assert passes(None) == pytest.approx(4 * passes(5), rel=0.1)  # whole epochs
+
+
 def test_a_side_has_the_codec_of_its_own_data_whatever_the_other_is():
     for first, second in itertools.product(MODALITIES, repeat=2):
         mixed, own = (recipes.default(facts(sides)) for sides in ((first, second), (second,) * 2))
