@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,21 @@ import numpy as np
 import tensorflow as tf
 
 Tensor = Any
+
+
+@contextlib.contextmanager
+def not_optimized() -> Iterator[None]:
+    """Graphs run as they are traced, by the calls within.
+
+    Of a graph that is run a few times TensorFlow's optimization takes most of the time.
+    """
+    key = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(key, False)
+    tf.config.optimizer.set_experimental_options({key: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({key: before})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,5 +154,6 @@ class Graph(Interface):
         """Outputs by name of inputs by name, by Keras."""
         # Called itself, a tf.function would warn of all those that are traced beside it.
         call = self.traced.get_concrete_function()
-        results = call(*(tf.constant(inputs[info.name]) for info in self.inputs))
+        with not_optimized():
+            results = call(*(tf.constant(inputs[info.name]) for info in self.inputs))
         return {name: value.numpy() for name, value in results.items()}
