@@ -85,6 +85,7 @@ def _check_json(**values: Any) -> None:
             raise ValueError(f"`{name}` should be JSON. Received: {error}") from error
 
 
+@not_optimized()
 def _write_engines(
     model: WynerModel,
     graphs: tuple[Graph, ...],
@@ -241,7 +242,6 @@ def verify_bundle(
         _check_file(folder / manifest["graphs"][graph.name]["file"])
     logger.info("SavedModel: %d graphs", len(graphs))
     loaded, sides = load_saved_model(folder / manifest["saved_model"]["path"]), manifest["sides"]
-    # Export has seen that TensorFlow's optimization of the SavedModel changes no answer.
     with not_optimized():
         answers = run_examples(
             graphs,

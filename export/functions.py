@@ -16,9 +16,10 @@ Tensor = Any
 
 @contextlib.contextmanager
 def not_optimized() -> Iterator[None]:
-    """Graphs run as they are traced, by the calls within.
+    """Run graphs as they are traced, within.
 
-    Of a graph that is run a few times TensorFlow's optimization takes most of the time.
+    To optimize a graph takes TensorFlow longer than to run it a few times. What it makes of one
+    also depends on where it runs: a server optimizes in its own way.
     """
     key = "disable_meta_optimizer"
     before = tf.config.optimizer.get_experimental_options().get(key, False)
@@ -154,6 +155,5 @@ class Graph(Interface):
         """Outputs by name of inputs by name, by Keras."""
         # Called itself, a tf.function would warn of all those that are traced beside it.
         call = self.traced.get_concrete_function()
-        with not_optimized():
-            results = call(*(tf.constant(inputs[info.name]) for info in self.inputs))
+        results = call(*(tf.constant(inputs[info.name]) for info in self.inputs))
         return {name: value.numpy() for name, value in results.items()}
