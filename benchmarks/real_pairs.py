@@ -177,6 +177,12 @@ def carried(model: wk.WynerModel, held: wk.Pairs) -> str:
     return ", ".join(found)
 
 
+def _factor(text: str) -> tuple[str, float]:
+    """Of "joint=0.25"."""
+    stage, _, factor = text.partition("=")
+    return stage, float(factor)
+
+
 def main() -> None:
     """Train and print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -185,10 +191,23 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--picture", type=Path, help="of faces: a file to draw them into")
     parser.add_argument("--alignment", action="store_true", help="stop after the alignment")
+    parser.add_argument(
+        "--validation", action="store_true", help="hold a fifth of the training pairs out instead"
+    )
+    parser.add_argument(
+        "--scale", nargs="*", type=_factor, default=[], help="STAGE=FACTOR, of its epochs"
+    )
     options = parser.parse_args()
     logging.basicConfig(level="INFO")
     train, held = pairs_of(options.name, options.folder)
+    if options.validation:
+        apart, others = np.split(
+            np.random.default_rng(7).permutation(len(train)), [len(train) // 5]
+        )
+        train, held = train.select(np.sort(others)), train.select(apart)
     recipe = wk.recipes.default(train.facts(), seed=options.seed)
+    for stage, factor in options.scale:
+        recipe = recipe.with_stage(recipe.stage(stage).scaled(factor))
     if options.alignment:
         recipe = dataclasses.replace(recipe, stages=recipe.stages[:1])
     trained = wk.train(train, recipe, verbose=0)

@@ -197,14 +197,17 @@ class Budget:
         return shortened, TimeLimit(time.monotonic() + own)
 
     def _foreseen(self) -> dict[str, Loss | None]:
-        """The stages' losses as they will be; where z is found, as if it stood for no concept."""
+        """The stages' losses as they will be; where z is found, as if that were a quantity."""
         losses: dict[str, Loss | None] = {each.name: each.loss for each in self.recipe.stages}
-        if any(isinstance(loss, Alignment) and loss.find for loss in losses.values()):
-            for name, loss in losses.items():
-                if isinstance(loss, Refinement):
-                    losses[name] = None
-                elif type(loss) is Joint:
-                    losses[name] = dataclasses.replace(loss, concept_weight=0.0)
+        finds = [loss for loss in losses.values() if isinstance(loss, Alignment) and loss.find]
+        for name, loss in losses.items() if finds else ():
+            if type(loss) is Joint:
+                of_quantity = dataclasses.replace(loss, concept_weight=0.0)
+                losses[name] = None if loss.widened else of_quantity
+            if isinstance(loss, Refinement):
+                losses[name] = None
+            if isinstance(loss, Marginal) and finds[0].experts_read:
+                losses[name] = None
         return losses
 
     def _left(self) -> float:

@@ -78,7 +78,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         name="joint",
         # Legible samples are the refinement's business: here more would cost reconstruction.
         loss=losses.Joint(concept_noise=0.3 if small else 0.5, widened=wide),
-        **lasting(14 if small else 16, 256),
+        **lasting(14 if small else 64 if whole else 16, 256),
         learning_rate=falling,
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
     )
@@ -87,7 +87,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     flow = StageSettings(
         name="flow",
         loss=losses.Matching(),
-        **lasting(80 if small else 110, 512),
+        # Of few images a flow learns each by heart.
+        **lasting(80 if small else 28 if whole else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
     )

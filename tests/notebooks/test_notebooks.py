@@ -1,6 +1,5 @@
 import os
 import re
-import shutil
 import tempfile
 import warnings
 from pathlib import Path
@@ -48,11 +47,17 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def narrow_kernel(small: Path) -> Path:
-    """The same, of a kernel whose networks are narrow."""
+def narrow_kernel(small: Path, bundle: Path) -> Path:
+    """The same, of a kernel whose networks are narrow, and which copies the shared bundle.
+
+    Engines are compared by tests of their own.
+    """
     startup = small / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
-    (startup / "narrow.py").write_text("import shortened\n\nshortened.narrow()\n")
+    (startup / "narrow.py").write_text(
+        "import pathlib\nimport shortened\n\nshortened.narrow()\n"
+        f"shortened.bundles_are_copies(pathlib.Path({str(bundle)!r}))\n"
+    )
     return small
 
 
@@ -116,10 +121,7 @@ def test_every_cell_runs_at_the_small_size(
 ) -> None:
     if "write_bundle" in path.read_text(encoding="utf-8"):
         # Engines are compared by tests of their own, which share this bundle.
-        shared = request.getfixturevalue("bundle")
-        monkeypatch.setattr(
-            "wyner_export.write_bundle", lambda model, path, **_: shutil.copytree(shared, path)
-        )
+        shortened.bundles_are_copies(request.getfixturevalue("bundle"), monkeypatch.setattr)
     scope = {"__name__": "notebook"}
     for number, cell in enumerate(code_of(read(path))):
         exec(compile(cell.source, f"{path.name} {number}", "exec"), scope)

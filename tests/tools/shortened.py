@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import inspect
+import shutil
 
 
 @contextlib.contextmanager
@@ -14,6 +16,19 @@ def eagerly():
         yield
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@contextlib.contextmanager
+def traced():
+    """Functions are traced in here, within `eagerly` too."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(False)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def narrow(change=setattr):
@@ -40,13 +55,17 @@ def narrow(change=setattr):
         return dataclasses.replace(recipe, sides=sides, codecs=codecs)
 
     change(recipes, "default", narrowed)
-    change(Judge, "train", lambda *given, **settings: train(*given, **settings | {"epochs": 2}))
+    change(Judge, "train", lambda *given, **settings: train(*given, **settings | {"epochs": 1}))
 
 
 def two_steps(change=setattr):
-    """Of each stage one epoch of two steps, eagerly: with `eagerly`, nothing is traced."""
+    """Of each stage one epoch of two steps, eagerly: with `eagerly`, no step is traced.
+
+    Nor are flows' affine maps fitted, which takes longer than the steps do.
+    """
     import keras
 
+    from wyner_keras.losses import Matching
     from wyner_keras.stage import Stage
 
     compile_, fit = keras.Model.compile, Stage.fit
@@ -60,3 +79,20 @@ def two_steps(change=setattr):
 
     change(keras.Model, "compile", compile_eagerly)
     change(Stage, "fit", fit_two_steps)
+    for name in ("begin", "end"):
+        change(Matching, name, lambda self, stage, pairs, validation=None: None)
+
+
+def bundles_are_copies(folder, change=setattr):
+    """`write_bundle` checks its arguments, and copies a bundle that there is."""
+    import wyner_export
+    from wyner_export.bundle import _checked_examples
+
+    write = wyner_export.write_bundle
+
+    def copy(*given, **settings):
+        asked = inspect.signature(write).bind(*given, **settings).arguments
+        _checked_examples(asked["model"], asked.get("examples"))
+        return shutil.copytree(folder, asked["path"])
+
+    change(wyner_export, "write_bundle", copy)

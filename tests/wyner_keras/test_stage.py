@@ -379,9 +379,16 @@ BAD = {
 }
 
 
+@pytest.fixture(scope="module")
+def untrained(small):
+    """A stage that takes no step."""
+    return small()
+
+
 @pytest.mark.parametrize("kind", BAD)
-def test_malformed_data_are_refused_in_a_line_before_any_step(kind, stage, pairs):
+def test_malformed_data_are_refused_in_a_line_before_any_step(kind, untrained, pairs):
     x, y = BAD[kind]
+    stage = untrained
     for call in (
         lambda: stage.fit(x, y, verbose=0),
         lambda: stage.evaluate(x, y, verbose=0),
@@ -393,7 +400,8 @@ def test_malformed_data_are_refused_in_a_line_before_any_step(kind, stage, pairs
     assert int(stage.optimizer.iterations) == 0
 
 
-def test_pairs_beside_y_and_pairs_of_another_shape_are_refused(stage, pairs):
+def test_pairs_beside_y_and_pairs_of_another_shape_are_refused(untrained, pairs):
+    stage = untrained
     with pytest.raises(ValueError, match=r"y should be None beside `Pairs`. Received: y=an array"):
         stage.fit(pairs, np.zeros((24, 3)))
     swapped = Pairs(pairs.y, pairs.x, pairs.index[:, ::-1])

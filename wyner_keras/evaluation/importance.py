@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from keras import ops
 from scipy.special import logsumexp
 
 from wyner_keras.backend import compiled
-from wyner_keras.latents import Latent, prior_log_prob
+from wyner_keras.latents import Gaussian, Latent, OneHot, prior_log_prob
 from wyner_keras.model import WynerModel
+from wyner_keras.product import Both
 from wyner_keras.side import Side
 
 Tensor = Any
@@ -253,9 +255,13 @@ class Commons:
 
     def log_prob(self, name: str, z: Array) -> Array:
         """The log of q(z) of z `(n, samples, size)`, `(n, samples)`; p(z) by the name "prior"."""
-        at = self.model.log_prior if name == "prior" else self.of[name].log_prob
-        found = [np.asarray(at(z[:, place]), np.float64) for place in range(z.shape[1])]
-        return np.stack(found, axis=1)
+        found = []
+        for part, count in _at_once(self.of["joint"], z):
+            rows = _rows_of(z[:, part])
+            q = self.model if name == "prior" else _tiled(self.of[name], count)
+            logs = q.log_prior(rows) if name == "prior" else q.log_prob(rows)
+            found.append(np.asarray(logs, np.float64).reshape(count, -1))
+        return np.concatenate(found).T
 
     def log_given(self, name: str, z: Array, log_prob: Array) -> Array:
         """The log density of z given the side's example, `(n, samples)`, as the model samples it.
@@ -269,18 +275,52 @@ class Commons:
         if side.reader_flow is None:
             return log_prob
         found = []
-        for place in range(z.shape[1]):
-            end = np.asarray(self.of[name].noise_of(z[:, place]))
-            start = np.asarray(side.reader_flow.inverse(end, self.features[name]), np.float64)
-            moved = side.reader_flow.log_determinant(end, self.features[name])
-            found.append(0.5 * (np.square(end) - np.square(start)).sum(axis=1) + moved)
-        return log_prob + np.stack(found, axis=1)
+        for part, count in _at_once(self.of[name], z):
+            features = np.tile(self.features[name], (count, 1))
+            end = np.asarray(_tiled(self.of[name], count).noise_of(_rows_of(z[:, part])))
+            start = np.asarray(side.reader_flow.inverse(end, features), np.float64)
+            moved = side.reader_flow.log_determinant(end, features)
+            moved = moved + 0.5 * (np.square(end) - np.square(start)).sum(axis=1)
+            found.append(moved.reshape(count, -1))
+        return log_prob + np.concatenate(found).T
+
+
+def _tiled(q: Any, count: int) -> Any:
+    """Distributions so many times over, sample by sample; of any family where it is once."""
+    if count == 1:
+        return q
+    if isinstance(q, Both):
+        return Both(_tiled(q.kinds, count), _tiled(q.quantities, count))
+    if isinstance(q, Gaussian):
+        return Gaussian(*(ops.tile(each, (count, 1)) for each in (q.mean, q.log_variance)))
+    return OneHot(ops.tile(q.logits, (count, 1, 1)))
+
+
+def _at_once(q: Any, z: Array) -> Iterator[tuple[slice, int]]:
+    """Which samples of z are asked about together, and how many: calls cost more than rows do.
+
+    Of a family that is not known here it is each for itself.
+    """
+    n, samples = z.shape[:2]
+    most = max(1, _ROWS // n) if isinstance(q, OneHot | Gaussian | Both) else 1
+    for start in range(0, samples, most):
+        part = slice(start, min(start + most, samples))
+        yield part, part.stop - start
+
+
+def _rows_of(z: Array) -> Array:
+    """Of samples `(n, samples, size)` the rows, sample by sample."""
+    return np.swapaxes(z, 0, 1).reshape(-1, z.shape[-1])
 
 
 def _sampled(latent: Latent, q: Any, samples: int, rng: np.random.Generator) -> Array:
     n = len(q.outputs()[0])
-    drawn = [np.asarray(q.sample(latent.draw_noise(rng, n))) for _ in range(samples)]
-    return np.stack(drawn, axis=1)
+    noise = np.stack([latent.draw_noise(rng, n) for _ in range(samples)], axis=1)
+    drawn = [
+        np.asarray(_tiled(q, count).sample(_rows_of(noise[:, part]))).reshape(count, n, -1)
+        for part, count in _at_once(q, noise)
+    ]
+    return np.swapaxes(np.concatenate(drawn), 0, 1)
 
 
 class Weighed:

@@ -164,16 +164,22 @@ def merged(table: np.ndarray, price: float, rows: int) -> np.ndarray:
     used = table.sum(axis=0) + table.sum(axis=1) > 0
     joint, found = table[np.ix_(used, used)] / table.sum(), np.full(len(table), -1)
     found[used] = np.arange(len(joint))
+    sums = _sums(joint), _sums(joint.T)
     while len(joint) > 1:
         chance = chi2.isf(_SIGNIFICANT / math.comb(len(joint), 2), 1)
-        lost, saved = _losses(joint)
+        lost, saved = _losses(joint, *sums)
         needless = (lost < price * saved) | (2 * rows * _agreement(joint) < chance)
         np.fill_diagonal(needless, False)
         if not needless.any():
             break
         ratio = np.where(needless, lost / saved, np.inf)
         i, j = sorted(map(int, np.unravel_index(np.argmin(ratio), ratio.shape)))
-        joint, found = _joined(joint, i, j), np.where(found == j, i, found - (found > j))
+        before, joint = joint, _joined(joint, i, j)
+        sums = (
+            _joined_sums(sums[0], before, joint, i, j),
+            _joined_sums(sums[1], before.T, joint.T, i, j),
+        )
+        found = np.where(found == j, i, found - (found > j))
     return found
 
 
@@ -197,24 +203,53 @@ def _agreement(joint: np.ndarray) -> np.ndarray:
     return _term(cells).sum(axis=0) - _term(sums).sum(axis=0) + _term(cells.sum(axis=0))
 
 
-def _losses(joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Nats of I(Z_x; Z_y) lost and of H(Z) saved by joining two values, `(k, k)`; inf, 1 of one."""
+def _sums(joint: np.ndarray) -> np.ndarray:
+    """Of every two rows the sum of p log p of their own sum, `(k, k)`."""
+    return np.stack([_term(row + joint).sum(axis=1) for row in joint])
+
+
+def _joined_sums(
+    sums: np.ndarray, before: np.ndarray, joint: np.ndarray, i: int, j: int
+) -> np.ndarray:
+    """`_sums` of what value j was joined to value i, by those of before: two columns changed."""
+    changed = _pairwise(joint[:, i]) - np.delete(
+        np.delete(_pairwise(before[:, i]) + _pairwise(before[:, j]), j, axis=0), j, axis=1
+    )
+    sums = np.delete(np.delete(sums, j, axis=0), j, axis=1) + changed
+    sums[i] = sums[:, i] = _term(joint[i] + joint).sum(axis=1)
+    return sums
+
+
+def _pairwise(values: np.ndarray) -> np.ndarray:
+    """Of every two values p log p of their sum, `(k, k)`."""
+    return _term(values[:, None] + values[None])
+
+
+def _losses(
+    joint: np.ndarray, of_rows: np.ndarray, of_columns: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nats of I(Z_x; Z_y) lost and of H(Z) saved by joining two values, `(k, k)`; inf, 1 of one.
+
+    Args:
+        joint: probabilities `(k, k)`.
+        of_rows: `_sums` of it.
+        of_columns: of its transpose.
+    """
     p_x, p_y = joint.sum(axis=1), joint.sum(axis=0)
     p = (p_x + p_y) / 2
 
     def drop(values: np.ndarray) -> np.ndarray:
         """How much Σ p log p falls short of (p_i + p_j) log (p_i + p_j)."""
-        return _term(values[:, None] + values[None]) - _term(values)[:, None] - _term(values)[None]
+        return _pairwise(values) - _term(values)[:, None] - _term(values)[None]
 
-    terms, diagonal = _term(joint), np.diag(joint)
+    diagonal, gained = np.diag(joint), np.zeros_like(joint)
     # Cells (i, m) and (j, m) become one, for m of neither; then the four that i and j share.
-    rows = _term(joint[:, None] + joint[None]) - terms[:, None] - terms[None]  # (i, j, m)
-    columns = _term(joint.T[:, None] + joint.T[None]) - terms.T[:, None] - terms.T[None]
-    index = np.arange(len(joint))
-    gained = np.zeros_like(joint)
-    for cells in (rows, columns):
-        own = cells[index[:, None], index[None], index[:, None]]  # m = i
-        gained += cells.sum(axis=-1) - own - own.T
+    for cells, sums in ((joint, of_rows), (joint.T, of_columns)):
+        terms = _term(cells)
+        whole, own = terms.sum(axis=1), np.diag(terms)
+        at_own = _term(diagonal[:, None] + cells.T) - own[:, None] - terms.T  # m = i
+        gained += sums - whole[:, None] - whole[None] - at_own - at_own.T
+    terms = _term(joint)
     four = diagonal[:, None] + diagonal[None] + joint + joint.T
     gained += _term(four) - terms - terms.T - _term(diagonal)[:, None] - _term(diagonal)[None]
     lost = drop(p_x) + drop(p_y) - gained

@@ -42,7 +42,7 @@ _loaded = {}
 def tiny_machine():
     """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once.
 
-    Judges are trained for two epochs, and cached apart from those of other tests.
+    Judges are trained for an epoch, and cached apart from those of other tests.
     """
     import wyner_keras.recipes
     from wyner_keras.evaluation import Judge
@@ -56,7 +56,7 @@ def tiny_machine():
         return _loaded[key]
 
     def train_shortly(*given, **settings):
-        return train(*given, **settings | {"epochs": 2})
+        return train(*given, **settings | {"epochs": 1})
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("WYNER_CACHE_DIR", os.path.join(os.environ["WYNER_CACHE_DIR"], "shortly"))

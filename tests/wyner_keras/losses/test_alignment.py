@@ -35,7 +35,8 @@ def found(make_model, pairs, epochs=30, seed=0, **settings):
     """A stage that has looked for what the pairs share."""
     model = make_model(z=Categorical(n=1, k=7), hidden=(32,), dropout=0.0, noise=0.0, seed=seed)
     stage = wk.Stage(model, Alignment(**{"dimensions": 6, "find": True} | settings))
-    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False)
+    # Of few steps tracing takes most of the time.
+    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False, run_eagerly=epochs <= 5)
     trained, validation = stage.objective.split(pairs, seed=seed)
     history = stage.fit(
         trained, batch_size=128, epochs=epochs, validation_data=validation, verbose=0
@@ -180,7 +181,8 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
     ],
 )
 def test_a_z_that_is_told_stays(make_model, labelled, z):
-    stage, _ = found(lambda **settings: make_model(**settings | {"z": z}), labelled, find=False)
+    told = {"epochs": 5, "find": False}
+    stage, _ = found(lambda **settings: make_model(**settings | {"z": z}), labelled, **told)
     assert stage.model.z == z
     assert stage.shared_nats > 0.5
     h = features(stage.model, labelled)

@@ -78,7 +78,8 @@ def aligned(train, held):
         settings=dict.fromkeys("xy", side),
     )
     stage = wk.Stage(model, Alignment(dimensions=4, price=0.01, find=True, augmented=False))
-    stage.compile(keras.optimizers.Adam(1e-4), jit_compile=False)
+    # Four steps: to trace them takes several times as long.
+    stage.compile(keras.optimizers.Adam(1e-4), run_eagerly=True)
     stage.fit(train, batch_size=64, epochs=1, validation_data=held, verbose=0)
     return stage
 

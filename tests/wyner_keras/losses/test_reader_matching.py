@@ -72,7 +72,7 @@ def test_z_of_two_modes_is_drawn_from_either_and_not_from_between(make_model):
 
     model.joint_z = joint_z
     stage = wk.Stage(model, ReaderMatching(feature_noise=0.0))
-    stage.compile(optimizer=keras.optimizers.Adam(5e-3), steps_per_execution=16)
+    stage.compile(keras.optimizers.Adam(5e-3), jit_compile=False, steps_per_execution=16)
     stage.fit(pairs, epochs=40, batch_size=125, verbose=0)
     x, noise = np.repeat(pairs.arrays()[0][:1], 500, axis=0), rng.normal(size=(500, 1))
     z = np.asarray(side.sample_z(x, noise.astype("f")))[:, 0]
