@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ import onnx
 from wyner_export.card import model_card
 from wyner_export.errors import ExportError
 from wyner_export.examples import run_examples
-from wyner_export.functions import Graph, Interface
+from wyner_export.functions import Graph, Interface, not_optimized
 from wyner_export.graphs import graphs_of
 from wyner_export.manifest import (
     check_manifest,
@@ -84,6 +85,7 @@ def _check_json(**values: Any) -> None:
             raise ValueError(f"`{name}` should be JSON. Received: {error}") from error
 
 
+@not_optimized()
 def _write_engines(
     model: WynerModel,
     graphs: tuple[Graph, ...],
@@ -116,8 +118,8 @@ def _write_engines(
     converted: dict[str, onnx.ModelProto] = {}
     for number, graph in enumerate(graphs, 1):
         file = folder / manifest["graphs"][graph.name]["file"]
-        write_onnx(graph, file, converted)
-        parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
+        run = write_onnx(graph, file, converted)
+        parity.check_onnx(graph, file, loaded.signatures[graph.name].variables, run)
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     manifest["saved_model"]["signatures"] = sorted(offered)
     manifest["parity"] = parity.largest
@@ -236,25 +238,35 @@ def verify_bundle(
     graphs = [Interface.from_dict(*entry) for entry in manifest["graphs"].items()]
     sessions = Sessions(folder, manifest, threads=1)
     for graph in graphs:
-        sessions.check(graph.name)
+        sessions.open(graph.name)
         _check_file(folder / manifest["graphs"][graph.name]["file"])
     logger.info("SavedModel: %d graphs", len(graphs))
     loaded, sides = load_saved_model(folder / manifest["saved_model"]["path"]), manifest["sides"]
-    answers = run_examples(
-        graphs,
-        {name: read_samples(folder, manifest, name) for name in sides},
-        manifest,
-        lambda name, given: run_saved_model(loaded, name, given),
-    )
-    parity = Parity("SavedModel", answers, conditioning(loaded, graphs, answers, sides))
+    with not_optimized():
+        answers = run_examples(
+            graphs,
+            {name: read_samples(folder, manifest, name) for name in sides},
+            manifest,
+            lambda name, given: run_saved_model(loaded, name, given),
+        )
+        limits = conditioning(loaded, graphs, answers, sides)
+    parity = Parity("SavedModel", answers, limits)
     for number, graph in enumerate(graphs, 1):
         file = folder / manifest["graphs"][graph.name]["file"]
+        variables = loaded.signatures[graph.name].variables
         try:
-            parity.check_onnx(graph, file, loaded.signatures[graph.name].variables)
+            parity.check_onnx(graph, file, variables, functools.partial(_answers, sessions, graph))
         except Disagreement as error:
             raise BundleError(str(error)) from error
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     return manifest
+
+
+def _answers(
+    sessions: Sessions, graph: Interface, inputs: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    results = sessions.run(graph.name, dict(inputs))
+    return {info.name: values for info, values in zip(graph.outputs, results, strict=True)}
 
 
 def _check_file(file: Path) -> None:

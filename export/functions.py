@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 Tensor = Any
+
+
+@contextlib.contextmanager
+def not_optimized() -> Iterator[None]:
+    """Run graphs as they are traced, within.
+
+    To optimize a graph takes TensorFlow longer than to run it a few times. What it makes of one
+    also depends on where it runs: a server optimizes in its own way.
+    """
+    key = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(key, False)
+    tf.config.optimizer.set_experimental_options({key: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({key: before})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+import tensorflow as tf
 
 from wyner_export.errors import ExportError
 from wyner_export.functions import Graph, TensorInfo
@@ -21,7 +21,18 @@ from wyner_export.joining import join, without_parts
 
 # The newest that tf2onnx writes.
 OPSET = 18
-_CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"
+# Of tf2onnx's optimizers those that do nothing where none of these operators is. Each goes through
+# a graph several times for nothing else than to find that out.
+_ONLY_OF = {
+    "remove_redundant_upsample": {"Upsample"},
+    "const_dequantize_optimizer": {"DequantizeLinear"},
+    "loop_optimizer": {"Loop"},
+    "global_pool_optimizer": {"ReduceMean", "ReduceMax"},
+    "q_dq_optimizer": {"DequantizeLinear", "QuantizeLinear"},
+    "einsum_optimizer": {"Einsum"},
+}
+
+Run = Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def _named(values: list[onnx.ValueInfoProto], infos: tuple[TensorInfo, ...]) -> None:
@@ -51,13 +62,7 @@ def _check(model: onnx.ModelProto, graph: Graph) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what tf2onnx prints and logs, by its own logger and by the root's.
-
-    Nor does it copy the graph before each of its optimizers to survive an error of theirs: that
-    took a third of the time, and an error should be heard of.
-    """
-    before = os.environ.get(_CATCH_ERRORS)
-    os.environ[_CATCH_ERRORS] = "FALSE"
+    """Without what tf2onnx prints and logs, by its own logger and by the root's."""
     loggers = [logging.getLogger("tf2onnx"), logging.getLogger()]
     levels, handlers = [logger.level for logger in loggers], list(loggers[1].handlers)
     for logger in loggers:
@@ -67,9 +72,6 @@ def _quiet() -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
-        os.environ.pop(_CATCH_ERRORS)
-        if before is not None:
-            os.environ[_CATCH_ERRORS] = before
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
         loggers[1].handlers[:] = handlers
@@ -80,15 +82,46 @@ def _converted(name: str, function: Any, specs: list[Any]) -> onnx.ModelProto:
     try:
         # It reports errors to its log and its result alike, and raises none of them.
         with _quiet():
-            import tf2onnx
-
-            model, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=OPSET)
+            model = _by_tf2onnx(function.get_concrete_function(*specs))
     except Exception as error:
         raise ExportError(f"{name} cannot be converted to ONNX: {error}") from error
     domains = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
     if domains:
         raise ExportError(f"{name} needs operators of {sorted(domains)}, not only ONNX's own")
     return model
+
+
+def _by_tf2onnx(function: Any) -> onnx.ModelProto:
+    """As `tf2onnx.convert.from_function`, without what changes nothing and takes half the time.
+
+    It makes a function of the graph whose variables have become constants, only to have its graph
+    again; it calls optimizers that find nothing to do; and before each it copies the graph, to
+    survive an error that should be heard of.
+    """
+    from tf2onnx import convert, optimizer, tf_loader, tfonnx
+
+    inputs = [each.name for each in function.inputs if each.dtype != tf.resource]
+    outputs = [each.name for each in function.outputs]
+    names = convert.tensor_names_from_structed(function, inputs, outputs)
+    frozen = tf_loader.convert_variables_to_constants_large_model(function)
+    with tf.device("/cpu:0"), tf.Graph().as_default() as plain:
+        tf.import_graph_def(tf_loader.tf_optimize(inputs, outputs, frozen), name="")
+        graph = tfonnx.process_tf_graph(
+            plain,
+            continue_on_error=True,
+            opset=OPSET,
+            input_names=inputs,
+            output_names=outputs,
+            tensors_to_rename=names,
+        )
+        operators = graph.dump_node_statistics().keys()
+        needed = {
+            name: kind
+            for name, kind in optimizer._get_optimizers().items()
+            if name not in _ONLY_OF or operators & _ONLY_OF[name]
+        }
+        graph = optimizer.optimize_graph(graph, catch_errors=False, optimizers=needed)
+        return graph.make_model(f"converted from {function.name}")
 
 
 def _of_parts(graph: Graph, converted: dict[str, onnx.ModelProto]) -> onnx.ModelProto:
@@ -111,13 +144,16 @@ def _onnx_of(graph: Graph, converted: dict[str, onnx.ModelProto]) -> onnx.ModelP
 
 def write_onnx(
     graph: Graph, path: Path, converted: dict[str, onnx.ModelProto] | None = None
-) -> None:
+) -> Run:
     """Convert a graph, gate it, and write it.
 
     Args:
         graph: what to convert.
         path: of the file.
         converted: what was converted before, by name; is added to. A part is taken from there.
+
+    Returns:
+        The file in a session, as `opened` gives it.
 
     Raises:
         ExportError: if the converter, the checker, shape inference or onnxruntime refuses it, or
@@ -135,17 +171,23 @@ def write_onnx(
         values.extend(ordered)
         _named(list(values), infos)
     try:
-        onnx.checker.check_model(model, full_check=True)
-        onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
         content = model.SerializeToString()
-        onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        # With full_check, shapes are inferred in strict mode and types checked.
+        onnx.checker.check_model(content, full_check=True)
+        path.write_bytes(content)
+        return opened(path)
     except Exception as error:
+        path.unlink(missing_ok=True)
         raise ExportError(f"{graph.name} is no valid ONNX: {error}") from error
-    path.write_bytes(content)
+
+
+def opened(path: Path) -> Run:
+    """An ONNX file in a session: from inputs by name to outputs by name."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [info.name for info in session.get_outputs()]
+    return lambda inputs: dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def run_onnx(path: Path, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Outputs by name of an ONNX file for inputs by name."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [info.name for info in session.get_outputs()]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+    return opened(path)(inputs)

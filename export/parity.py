@@ -13,7 +13,7 @@ from onnx import numpy_helper
 
 from wyner_export.examples import Example
 from wyner_export.functions import Interface, TensorInfo
-from wyner_export.onnx_files import run_onnx
+from wyner_export.onnx_files import Run, opened
 from wyner_export.rounding import UNITS, Conditioning
 from wyner_export.saved_model import run_saved_model
 from wyner_export.weights import lost_weights
@@ -109,18 +109,22 @@ class Parity:
         held = [variable.numpy() for variable in loaded.signatures[graph.name].variables]
         _check_weights(graph, "SavedModel", lost_weights(variables, held, converted=False))
 
-    def check_onnx(self, graph: Interface, path: Path, variables: Any) -> None:
+    def check_onnx(
+        self, graph: Interface, path: Path, variables: Any, run: Run | None = None
+    ) -> None:
         """Compare an ONNX file: its answers, then its weights.
 
         Args:
             graph: what the file is to compute.
             path: of the file.
             variables: that the graph reads.
+            run: the file, opened, from inputs by name to outputs by name; None opens it.
 
         Raises:
             Disagreement: naming graph and output.
         """
-        self.check(graph, "ONNX", run_onnx(path, self.examples[graph.name].inputs))
+        run = run or opened(path)
+        self.check(graph, "ONNX", run(self.examples[graph.name].inputs))
         held = [numpy_helper.to_array(held) for held in onnx.load(path).graph.initializer]
         _check_weights(graph, "ONNX", lost_weights(variables, held))
 

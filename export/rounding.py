@@ -164,8 +164,9 @@ def _moved(values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if not np.issubdtype(values.dtype, np.floating):
         return values
     unit = np.finfo(values.dtype).eps
-    factor = 1 + UNITS * unit * rng.uniform(-1, 1, values.shape)
-    return (values * factor).astype(values.dtype)
+    wide = np.promote_types(values.dtype, np.float32)
+    share = 2 * rng.random(values.shape, dtype=wide) - 1
+    return (values * (1 + wide.type(UNITS * unit) * share)).astype(values.dtype)
 
 
 def _moved_input(values: np.ndarray, rng: np.random.Generator, info: TensorInfo) -> np.ndarray:

@@ -34,11 +34,10 @@ def lost_weights(
         # One number is told of by the outputs; zeros leave no trace in a sum.
         if normalises or values.size == 1 or not values.any():
             continue
-        # What a graph takes from a variable row by row may be held row by row.
-        parts = [part for part in values if part.any()]
         if (
             _fingerprint(values) not in known
-            and not all(_fingerprint(part) in known for part in parts)
+            # What a graph takes from a variable row by row may be held row by row.
+            and not all(_fingerprint(part) in known for part in values if part.any())
             and not (converted and any(_is_scaled(values, each) for each in arrays))
         ):
             lost.append(f"{name} {values.shape}")

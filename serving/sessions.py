@@ -50,9 +50,7 @@ class Sessions:
         """
         entry = self._manifest["graphs"][name]
         check_feed(name, entry, inputs)
-        with self._lock:
-            session = self._opened.get(name) or self._open(name)
-            self._opened[name] = session
+        session = self.open(name)
         try:
             results: list[np.ndarray] = session.run(None, inputs)
         # onnxruntime's errors have no type in common.
@@ -61,13 +59,16 @@ class Sessions:
         check_results(name, entry, inputs, results)
         return results
 
-    def check(self, name: str) -> None:
-        """Open a graph, and keep it no longer than that.
+    def open(self, name: str) -> onnxruntime.InferenceSession:
+        """The session of a graph, which is kept.
 
         Raises:
             BundleError: if its file is not as the manifest says, or no graph.
         """
-        self._open(name)
+        with self._lock:
+            session = self._opened.get(name) or self._open(name)
+            self._opened[name] = session
+        return session
 
     def _open(self, name: str) -> onnxruntime.InferenceSession:
         # Here, because much else of this package is of use where no graph runs.

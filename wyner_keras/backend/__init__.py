@@ -23,4 +23,5 @@ else:
 JITS_BY_DEFAULT, WIDEST = _chosen.JITS_BY_DEFAULT, _chosen.WIDEST
 StepByBackend = _chosen.StepByBackend
 argmax, compiled, in_pipeline = _chosen.argmax, _chosen.compiled, _chosen.in_pipeline
-pushed_forward, value_and_gradient = _chosen.pushed_forward, _chosen.value_and_gradient
+pulled_back, pushed_forward = _chosen.pulled_back, _chosen.pushed_forward
+value_and_gradient = _chosen.value_and_gradient

@@ -55,6 +55,12 @@ def pushed_forward(function: Callable[[Tensor], Tensor], at: Tensor, tangents: T
     return jax.jvp(function, (at,), (tangents,))[1]
 
 
+def pulled_back(function: Callable[[Tensor], Tensor], at: Tensor) -> Callable[[Tensor], Tensor]:
+    """From weights of a function's value at a point to the gradient there of the weighed sum."""
+    _, pull = jax.vjp(function, at)
+    return lambda weights: pull(weights)[0]
+
+
 def value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
     """A scalar function's value and gradient at a point."""
     return jax.value_and_grad(function)(at)

@@ -45,6 +45,18 @@ def pushed_forward(function: Callable[[Tensor], Tensor], at: Tensor, tangents: T
     return accumulator.jvp(value, tf.UnconnectedGradients.ZERO)
 
 
+def pulled_back(function: Callable[[Tensor], Tensor], at: Tensor) -> Callable[[Tensor], Tensor]:
+    """From weights of a function's value at a point to the gradient there of the weighed sum."""
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(at)
+        value = function(at)
+
+    def pull(weights: Tensor) -> Tensor:
+        return tape.gradient(value, at, weights, tf.UnconnectedGradients.ZERO)
+
+    return pull
+
+
 def value_and_gradient(function: Callable[[Tensor], Tensor], at: Tensor) -> tuple[Tensor, Tensor]:
     """A scalar function's value and gradient at a point."""
     with tf.GradientTape() as tape:
