@@ -7,6 +7,7 @@ from scipy.special import softmax
 
 from wyner_keras import Categorical, DiagonalGaussian, information
 from wyner_keras.information import aggregated
+from wyner_keras.product import Product
 
 
 @pytest.fixture
@@ -35,6 +36,34 @@ def test_log_posteriors_are_scipys(rng):
     mean, deviation = parameters[:, :2], np.exp(parameters[:, 2:] / 2)
     expected = stats.norm.logpdf(values[:, None], mean[None], deviation[None]).sum(axis=2)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 12, 2**16])
+@pytest.mark.parametrize(
+    "family",
+    [
+        DiagonalGaussian(dim=2),
+        Categorical(n=2, k=3),
+        Product(kinds=Categorical(n=1, k=3), quantities=DiagonalGaussian(dim=2)),
+    ],
+    ids=repr,
+)
+def test_log_posteriors_of_many_values_at_once_are_those_of_one(rng, monkeypatch, family, at_once):
+    monkeypatch.setattr(aggregated, "_AT_ONCE", at_once)
+    distribution = family(rng.normal(size=(4, family.parameter_size)).astype(np.float32))
+    values = rng.normal(size=(7, family.size)).astype(np.float32)
+    expected = [distribution.log_prob(np.tile(value, (4, 1))) for value in values]
+    found = aggregated.log_posteriors(distribution, values)
+    np.testing.assert_allclose(found, np.stack(expected), rtol=1e-6)
+    one_by_one = aggregated.log_posteriors(Hidden(distribution), values)
+    np.testing.assert_allclose(found, one_by_one, rtol=1e-6)
+
+
+class Hidden:
+    """A distribution of which nothing can be told but what all can be asked."""
+
+    def __init__(self, distribution):
+        self.log_prob, self.outputs = distribution.log_prob, distribution.outputs
 
 
 def test_contrastive_bounds_enclose_a_gaussian_channel(rng):
