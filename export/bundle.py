@@ -85,7 +85,6 @@ def _check_json(**values: Any) -> None:
             raise ValueError(f"`{name}` should be JSON. Received: {error}") from error
 
 
-@not_optimized()
 def _write_engines(
     model: WynerModel,
     graphs: tuple[Graph, ...],
@@ -103,13 +102,15 @@ def _write_engines(
     """
     named = {graph.name: graph for graph in graphs}
     logger.info("Answers of Keras: %d graphs", len(graphs))
-    answers = run_examples(graphs, data, manifest, lambda name, given: named[name].run(given))
+    with not_optimized():
+        answers = run_examples(graphs, data, manifest, lambda name, given: named[name].run(given))
     for graph in graphs:
         for info in graph.outputs:
             check_finite(graph, info, answers[graph.name].outputs[info.name])
     offered = signatures(model, graphs, answers)
     logger.info("SavedModel: %d signatures", len(offered))
     target = folder / manifest["saved_model"]["path"]
+    # Of the SavedModel TensorFlow makes here what a server makes of it.
     loaded = load_saved_model(write_saved_model(offered, target))
     parity = Parity("Keras", answers, conditioning(loaded, graphs, answers, manifest["sides"]))
     for graph in graphs:
