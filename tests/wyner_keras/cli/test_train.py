@@ -246,11 +246,11 @@ def test_a_finished_training_is_not_repeated_by_resume(trained, call, tmp_path, 
 def test_a_budget_shortens_what_is_trained_and_kept(
     changed_recipe, given, call, tmp_path, monkeypatch
 ):
-    import wyner_keras.budget as budget
+    from wyner_keras import budget
 
     changed_recipe(epochs=8)
-    costs = {"codec": (0.0, 0.0, 1), "joint": (1.0, 1.0, 24)}
-    monkeypatch.setattr(budget, "_costs", lambda recipe, pairs: dict(costs))
+    monkeypatch.setattr(budget.Budget, "_codecs", lambda self: budget._Cost(0.0, 0.0, 0))
+    monkeypatch.setattr(budget.Budget, "_stage", lambda *_: budget._Cost(1.0, 24.0, 24))
     words = ("train", *given["arrays"], "--no-evaluate", "--budget", "4s")
     assert call(*words, "--out", tmp_path / "run")[0] == 0
     run = runs.Run.open(tmp_path / "run")
