@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 from scipy.special import logsumexp
 
 from wyner_keras.backend import compiled
-from wyner_keras.latents import Gaussian, Latent, OneHot, prior_log_prob
+from wyner_keras.latents import Latent, prior_log_prob
 from wyner_keras.model import WynerModel
-from wyner_keras.product import Both
+from wyner_keras.repeated import can_be_repeated, repeated
 from wyner_keras.side import Side
 
 Tensor = Any
@@ -258,7 +257,7 @@ class Commons:
         found = []
         for part, count in _at_once(self.of["joint"], z):
             rows = _rows_of(z[:, part])
-            q = self.model if name == "prior" else _tiled(self.of[name], count)
+            q = self.model if name == "prior" else repeated(self.of[name], count)
             logs = q.log_prior(rows) if name == "prior" else q.log_prob(rows)
             found.append(np.asarray(logs, np.float64).reshape(count, -1))
         return np.concatenate(found).T
@@ -277,7 +276,7 @@ class Commons:
         found = []
         for part, count in _at_once(self.of[name], z):
             features = np.tile(self.features[name], (count, 1))
-            end = np.asarray(_tiled(self.of[name], count).noise_of(_rows_of(z[:, part])))
+            end = np.asarray(repeated(self.of[name], count).noise_of(_rows_of(z[:, part])))
             start = np.asarray(side.reader_flow.inverse(end, features), np.float64)
             moved = side.reader_flow.log_determinant(end, features)
             moved = moved + 0.5 * (np.square(end) - np.square(start)).sum(axis=1)
@@ -285,24 +284,13 @@ class Commons:
         return log_prob + np.concatenate(found).T
 
 
-def _tiled(q: Any, count: int) -> Any:
-    """Distributions so many times over, sample by sample; of any family where it is once."""
-    if count == 1:
-        return q
-    if isinstance(q, Both):
-        return Both(_tiled(q.kinds, count), _tiled(q.quantities, count))
-    if isinstance(q, Gaussian):
-        return Gaussian(*(ops.tile(each, (count, 1)) for each in (q.mean, q.log_variance)))
-    return OneHot(ops.tile(q.logits, (count, 1, 1)))
-
-
 def _at_once(q: Any, z: Array) -> Iterator[tuple[slice, int]]:
     """Which samples of z are asked about together, and how many: calls cost more than rows do.
 
-    Of a family that is not known here it is each for itself.
+    Of a family that cannot be repeated it is each for itself.
     """
     n, samples = z.shape[:2]
-    most = max(1, _ROWS // n) if isinstance(q, OneHot | Gaussian | Both) else 1
+    most = max(1, _ROWS // n) if can_be_repeated(q, n) else 1
     for start in range(0, samples, most):
         part = slice(start, min(start + most, samples))
         yield part, part.stop - start
@@ -317,7 +305,7 @@ def _sampled(latent: Latent, q: Any, samples: int, rng: np.random.Generator) -> 
     n = len(q.outputs()[0])
     noise = np.stack([latent.draw_noise(rng, n) for _ in range(samples)], axis=1)
     drawn = [
-        np.asarray(_tiled(q, count).sample(_rows_of(noise[:, part]))).reshape(count, n, -1)
+        np.asarray(repeated(q, count).sample(_rows_of(noise[:, part]))).reshape(count, n, -1)
         for part, count in _at_once(q, noise)
     ]
     return np.swapaxes(np.concatenate(drawn), 0, 1)

@@ -6,7 +6,6 @@ Posteriors come in parts, a `Distribution` for each: so many rows as fit into me
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from keras import ops
 from scipy.special import logsumexp
 
 from wyner_keras.information.shannon import Array
+from wyner_keras.repeated import can_be_repeated, repeated
 
 _AT_ONCE = 2**16  # values under rows
 
@@ -22,28 +22,13 @@ def log_posteriors(distribution: Any, values: np.ndarray) -> Array:
     """Log q(value_i | w_j), every value under every row, `(values, rows)`."""
     rows = len(distribution.outputs()[0])
     # A call takes longer than what it computes for one value.
-    most = max(1, _AT_ONCE // rows) if _is_of_rows(distribution, rows) else 1
+    most = max(1, _AT_ONCE // rows) if can_be_repeated(distribution, rows) else 1
     found = []
     for part in np.array_split(values, -(-len(values) // most)):
-        several = distribution if len(part) == 1 else _repeated(distribution, len(part))
-        told = several.log_prob(ops.convert_to_tensor(np.repeat(part, rows, axis=0)))
+        under = ops.convert_to_tensor(np.repeat(part, rows, axis=0))
+        told = repeated(distribution, len(part)).log_prob(under)
         found.append(np.asarray(told, np.float64).reshape(len(part), rows))
     return np.concatenate(found)
-
-
-def _is_of_rows(part: Any, rows: int) -> bool:
-    """Whether a distribution has nothing but tensors of so many rows, and distributions of such."""
-    if is_dataclass(part):
-        return all(_is_of_rows(getattr(part, each.name), rows) for each in fields(part))
-    return np.shape(part)[:1] == (rows,)
-
-
-def _repeated(part: Any, count: int) -> Any:
-    """All rows of a distribution, or of a tensor, so many times."""
-    if is_dataclass(part) and not isinstance(part, type):
-        repeated = {each.name: _repeated(getattr(part, each.name), count) for each in fields(part)}
-        return replace(part, **repeated)
-    return ops.tile(part, (count, *[1] * (len(part.shape) - 1)))
 
 
 def states(distribution: Any, values: np.ndarray) -> Array:
