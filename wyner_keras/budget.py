@@ -143,8 +143,8 @@ class Budget:
         self._rate = _rate()
         self.recipe, self.pairs = recipe, pairs
         self._losses, self._known = self._foreseen(), False
-        costs = {} if "codec" in done else {"codec": self._codecs()}
         model = self._untrained()
+        costs = {} if "codec" in done else {"codec": self._codecs(model)}
         for stage in recipe.stages:
             loss = self._losses[stage.name]
             if stage.name not in done and loss is not None:
@@ -224,9 +224,9 @@ class Budget:
         }
         return WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
 
-    def _codecs(self) -> _Cost:
+    def _codecs(self, model: WynerModel) -> _Cost:
         """Of all codecs together, in epochs of the one that has most."""
-        trained, pairs, model = 0.0, self.pairs, self._untrained()
+        trained, pairs = 0.0, self.pairs
         for place, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
             settings = self.recipe.codecs[name]
             if settings and not (place and store is pairs.stores[0]):

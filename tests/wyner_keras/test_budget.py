@@ -111,7 +111,7 @@ def costs(monkeypatch):
     """Seconds by part, which a test fills: before its passes, of all of them, and their number."""
     given = {}
     none = (0.0, 0.0, 0)
-    monkeypatch.setattr(Budget, "_codecs", lambda self: budget._Cost(*given.get("codec", none)))
+    monkeypatch.setattr(Budget, "_codecs", lambda *_: budget._Cost(*given.get("codec", none)))
     monkeypatch.setattr(
         Budget, "_stage", lambda self, stage, *_: budget._Cost(*given.get(stage.name, none))
     )

@@ -249,7 +249,7 @@ def test_a_budget_shortens_what_is_trained_and_kept(
     from wyner_keras import budget
 
     changed_recipe(epochs=8)
-    monkeypatch.setattr(budget.Budget, "_codecs", lambda self: budget._Cost(0.0, 0.0, 0))
+    monkeypatch.setattr(budget.Budget, "_codecs", lambda *_: budget._Cost(0.0, 0.0, 0))
     monkeypatch.setattr(budget.Budget, "_stage", lambda *_: budget._Cost(1.0, 24.0, 24))
     words = ("train", *given["arrays"], "--no-evaluate", "--budget", "4s")
     assert call(*words, "--out", tmp_path / "run")[0] == 0
