@@ -15,6 +15,7 @@ from keras import ops
 from wyner_keras import objectives
 from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.losses.directions import Directions
 from wyner_keras.losses.finding import Seen, find, words
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
@@ -171,17 +172,15 @@ class Alignment(Loss):
             model = stage.model = model.with_z(z, "expert" if by_experts else None)
         else:
             outputs = seen.outputs(z, model.seed)
-        experts = []
+        experts, more = [], () if directions is None else directions.means(tuple(seen.values))
         for place, (side, head, (kernel, bias)) in enumerate(
             zip(model.sides, heads, outputs, strict=True)
         ):
             to_e, e_bias = head.affine()  # of what the trunk gives
             e = seen.naturals[place]
             if directions is not None:
-                affine = directions.affine(place)
-                to_e, e_bias, e = _beside(
-                    side.expert_network, to_e, e_bias, e, affine, seen.values[place]
-                )
+                to_e, e_bias = _beside(side.expert_network, to_e, e_bias, directions, place)
+                e = np.concatenate([e, more[place]], axis=1)
             side.expert_network.output_layer.kernel.assign(to_e @ kernel)
             side.expert_network.output_layer.bias.assign(bias + e_bias @ kernel)
             experts.append(ops.convert_to_tensor(e @ kernel + bias, "float32"))
@@ -198,33 +197,28 @@ class Alignment(Loss):
 
 
 def _beside(
-    network: PairEncoder,
-    to_e: np.ndarray,
-    e_bias: np.ndarray,
-    e: np.ndarray,
-    directions: tuple[np.ndarray, np.ndarray],
-    values: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Set a network's directions; kernel and bias from its trunk to e and them, and both of pairs.
+    network: PairEncoder, to_e: np.ndarray, e_bias: np.ndarray, directions: Directions, side: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set a network's directions; kernel and bias from its trunk to e and to means along them.
 
     Args:
         network: the expert's.
         to_e: kernel from what its trunk gives to e, `(hidden + directions, dimensions)`.
         e_bias: the bias.
-        e: of pairs, `(pairs, dimensions)`.
-        directions: kernel and bias of values.
-        values: of pairs, `(pairs, values)`.
+        directions: of what it reads.
+        side: which of them.
     """
-    kernel, bias = directions
-    count, unused = len(bias), network.directions - len(bias)
+    kernel, bias = directions.line(side)
+    unused = network.directions - len(bias)
     network.linear_layer.kernel.assign(np.pad(kernel, ((0, 0), (0, unused))))
     network.linear_layer.bias.assign(np.pad(bias, (0, unused)))
-    whole = np.zeros((len(to_e), to_e.shape[1] + count))
+    network.linear_layer.power.assign(directions.power)
+    means, offset = directions.affine(side)
+    whole = np.zeros((len(to_e), to_e.shape[1] + len(offset)))
     # While e was trained they were 0.
-    whole[: network.hidden, :-count] = to_e[: network.hidden]
-    whole[network.hidden :, -count:] = np.eye(network.directions, count)
-    both = np.concatenate([e, values @ kernel + bias], axis=1)
-    return whole, np.pad(e_bias, (0, count)), both
+    whole[: network.hidden, : to_e.shape[1]] = to_e[: network.hidden]
+    whole[network.hidden :, to_e.shape[1] :] = np.pad(means, ((0, unused), (0, 0)))
+    return whole, np.concatenate([e_bias, offset])
 
 
 def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:

@@ -9,12 +9,14 @@ from typing import NamedTuple
 import numpy as np
 
 from wyner_keras.losses.choices import nats_told
-from wyner_keras.losses.quantities import Quantities, canonical, correlated
+from wyner_keras.losses.quantities import Quantities, agreeing, canonical, correlated
+from wyner_keras.networks.pair_encoder import LEAST_SQUARE
 
 Values = tuple[np.ndarray, ...]  # by side, (pairs, values)
 
 _COMPONENTS = 400  # principal ones of the values, at most, that directions are made of
-_RIDGES = (0.03, 0.1, 0.3)
+_RIDGES = (0.01, 0.03, 0.1, 0.3)
+_POWERS = (0.0, 1.0)  # of lengths, that examples' variates are divided by
 _FACTORS = 0.5 ** np.arange(6)  # of pmis, which are too sure of what few pairs taught them
 _LEAST_MORE = 0.02  # nats that directions have to add
 
@@ -23,17 +25,30 @@ class Directions(NamedTuple):
     """Canonical directions of values, and how far they and a critic are believed.
 
     Args:
-        quantities: of the values.
+        lines: from values to variates, the canonical directions.
+        power: how far each example's variates are brought to one length, see `evened`.
+        quantities: of the variates so evened, each by itself.
         factors: of the critic's pmi and of the directions'.
         scores: the sum of both, nats, of pairs apart, `(pairs, pairs)`.
     """
 
+    lines: Quantities
+    power: float
     quantities: Quantities
     factors: tuple[float, float]
     scores: np.ndarray
 
+    def points(self, values: Values) -> Values:
+        """Evened variates by side `(pairs, lines)` of values `(pairs, values)`."""
+        return evened(self.lines.variates(values), self.power)
+
+    def line(self, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel `(values, lines)` and bias from values to variates."""
+        kernel = self.lines.maps[side]
+        return kernel, -self.lines.centres[side] @ kernel
+
     def affine(self, side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Kernel `(values, count)` and bias from values to means of z's expert.
+        """Kernel `(lines, count)` and bias from evened variates to means of z's expert.
 
         A pmi is a product of two sides' means: by the root of its factor the means shrink.
         """
@@ -41,11 +56,31 @@ class Directions(NamedTuple):
         count, root = len(self.quantities.correlations), math.sqrt(self.factors[1])
         return root * kernel[:, :count], root * bias[:count]
 
+    def means(self, values: Values) -> Values:
+        """Of z's expert, by side `(pairs, count)` of values `(pairs, values)`."""
+        affine = (self.affine(side) for side in range(len(values)))
+        points = self.points(values)
+        return tuple(
+            each @ kernel + bias for each, (kernel, bias) in zip(points, affine, strict=True)
+        )
+
     @property
     def log_variances(self) -> np.ndarray:
         """Of z's expert, `(count,)`."""
         count = len(self.quantities.correlations)
         return self.quantities.affine(0)[1][count:]
+
+
+def evened(variates: Values, power: float) -> Values:
+    """Variates by side `(pairs, lines)`, each example's divided by its length to a power.
+
+    By 1 all have one length. The contrast of a picture scales all of its variates, and their noise:
+    a Gaussian's pmi would be sure of pictures of much contrast alone.
+    """
+    return tuple(
+        side * np.square(side).sum(axis=1, keepdims=True).clip(LEAST_SQUARE) ** (-0.5 * power)
+        for side in variates
+    )
 
 
 def directions(
@@ -61,7 +96,7 @@ def directions(
 
     Args:
         seen: values by side, `(pairs, values)`, that directions are made of.
-        apart: likewise, that ridge and factors are chosen by.
+        apart: likewise, that ridge, power and factors are chosen by.
         scores: the critic's of the pairs apart, nats, `(pairs, pairs)`.
         most: directions, at most.
 
@@ -72,31 +107,46 @@ def directions(
     points, held = _on(axes, seen, seen), _on(axes, seen, apart)
     best, factors, summed = None, (1.0, 0.0), scores
     nats = max(nats_told(factor * scores).mean() for factor in _FACTORS)
-    for ridge in _RIDGES:
-        found = correlated(points, held, ridge=ridge).some(slice(most))
+    for ridge, power in itertools.product(_RIDGES, _POWERS):
+        lines = correlated(points, held, ridge=ridge).some(slice(most))
+        if not len(lines.correlations):
+            continue
+        even = evened(lines.variates(held), power)
+        found = agreeing(_each(evened(lines.variates(points), power)).scaled(even), even)
         if not len(found.correlations):
             continue
-        own = found.pmi(held)
+        own = found.pmi(even)
         for critics, its in itertools.product(_FACTORS, _FACTORS):
             both = critics * scores + its * own
             value = nats_told(both).mean()
             if value > nats:
-                best, nats, factors, summed = (ridge, found), value, (critics, its), both
+                best, nats = (ridge, power, lines, found), value
+                factors, summed = (critics, its), both
     more = nats_told(summed) - nats_told(scores)
     if best is None or more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
         return None
     # Once more of all pairs, as correlated as those were.
-    ridge, found = best
+    ridge, power, lines, found = best
     whole = tuple(np.concatenate(side) for side in zip(seen, apart, strict=True))
     axes = _principal(whole)
     points = _on(axes, whole, whole)
     again = canonical(points, np.zeros(len(points[0]), int), ridge).scaled(points)
-    maps = tuple(
-        axis @ map_[:, : len(found.correlations)]
-        for axis, map_ in zip(axes, again.maps, strict=True)
-    )
+    again = again.some(slice(len(lines.correlations)))
+    even = evened(again.variates(points), power)
+    kept = found.maps[0].argmax(axis=0)
+    each = _each(even).scaled(even).some(kept)._replace(correlations=found.correlations)
     centres = tuple(side.mean(axis=0) for side in whole)
-    return Directions(Quantities(centres, maps, found.correlations), factors, summed)
+    maps = tuple(axis @ map_ for axis, map_ in zip(axes, again.maps, strict=True))
+    lines = Quantities(centres, maps, again.correlations)
+    return Directions(lines, power, each, factors, summed)
+
+
+def _each(points: Values) -> Quantities:
+    """Each column of points, as correlated as it is in these."""
+    centres = tuple(side.mean(axis=0) for side in points)
+    x, y = ((side - side.mean(axis=0)) / side.std(axis=0).clip(LEAST_SQUARE) for side in points)
+    one = np.eye(x.shape[1])
+    return Quantities(centres, (one, one), (x * y).mean(axis=0))
 
 
 def _principal(values: Values) -> Values:

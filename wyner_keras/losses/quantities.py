@@ -39,7 +39,7 @@ class Quantities(NamedTuple):
         maps = tuple(map_ / scale for map_, scale in zip(self.maps, scales, strict=True))
         return self._replace(maps=maps)
 
-    def some(self, which: slice) -> Quantities:
+    def some(self, which: slice | np.ndarray) -> Quantities:
         """Some of them."""
         maps = tuple(map_[:, which] for map_ in self.maps)
         return Quantities(self.centres, maps, self.correlations[which])
@@ -96,15 +96,28 @@ def correlated(
     """
     inside, inside_apart = kinds or [np.zeros(len(each[0]), int) for each in (points, apart)]
     found = canonical(points, inside, ridge)
-    found = found.scaled(apart) if ridge else found
+    return agreeing(found.scaled(apart) if ridge else found, apart, inside_apart)
+
+
+def agreeing(
+    found: Quantities, apart: tuple[np.ndarray, ...], kinds: np.ndarray | None = None
+) -> Quantities:
+    """Directions that points apart are correlated in too, by no more than they are, the most first.
+
+    Args:
+        found: the directions.
+        apart: points by side, `(pairs, size)`.
+        kinds: of these, `(pairs,)`, from 0 on; None for one of all.
+    """
+    inside = np.zeros(len(apart[0]), int) if kinds is None else kinds
     variates = found.variates(apart)
-    a, b = (_less_means(side, inside_apart) for side in variates)
+    a, b = (_less_means(side, inside) for side in variates)
     scale = np.sqrt(np.prod([side.var(axis=0) for side in variates], axis=0))
     both = np.minimum(
         np.minimum(found.correlations, (a * b).mean(axis=0) / np.maximum(scale, 1e-12)), _MOST
     )
     # Fisher's test, of all directions at once.
-    freedom = max(1, len(a) - 2 - len(np.unique(inside_apart)))
+    freedom = max(1, len(a) - 2 - len(np.unique(inside)))
     least = np.tanh(norm.isf(_SIGNIFICANT / len(both)) / math.sqrt(freedom))
     order = np.argsort(-both, kind="stable")[: int((both > least).sum())]
     return Quantities(found.centres, tuple(map_[:, order] for map_ in found.maps), both[order])

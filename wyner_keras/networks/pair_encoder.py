@@ -11,6 +11,26 @@ from keras import ops
 Tensor = Any
 _LENGTH = 32  # places that convolutions begin with
 _GROUPS = 8  # of channels, normalised together
+LEAST_SQUARE = 1e-6  # of a length that lines are divided by
+
+
+class Lines(keras.layers.Dense):
+    """Linear directions, each example's divided by their length to a power.
+
+    By 0 they stay as they are; by 1 all examples have one length, whatever their contrast.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Create the weights, and the power beside them."""
+        super().build(input_shape)
+        self.power = self.add_weight(shape=(), initializer="zeros", trainable=False, name="power")
+
+    def call(self, data: Tensor, training: bool = False) -> Tensor:
+        """`(batch, units)` of `(batch, values)`."""
+        lines = super().call(data)
+        square = ops.sum(ops.square(lines), axis=-1, keepdims=True)
+        power = ops.cast(self.power, lines.dtype)
+        return lines * ops.exp(-0.5 * power * ops.log(ops.maximum(square, LEAST_SQUARE)))
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -18,7 +38,8 @@ class PairEncoder(keras.layers.Layer):
     """Images or series to the parameters of an expert: convolutions with group norm, then dense.
 
     What is longer than 48 places is averaged over as many as bring it to 32 or so first. Beside the
-    dense layer stand linear directions of the values, 0 until they are set; no training moves them.
+    dense layer stand linear directions of the values, 0 until they are set, each example's divided
+    by their length to a power; no training moves them.
 
     Args:
         outputs: width of the linear output.
@@ -50,7 +71,7 @@ class PairEncoder(keras.layers.Layer):
         self.directions, self.dropout, self.seed = directions, dropout, seed
         self.dropout_layer = keras.layers.Dropout(dropout, seed=seed)
         self.hidden_layer = self._dense(hidden, 98, "hidden", activation="relu")
-        self.linear_layer = keras.layers.Dense(
+        self.linear_layer = Lines(
             directions,
             kernel_initializer="zeros",
             dtype=self.dtype_policy,

@@ -31,8 +31,25 @@ def test_what_a_critic_does_not_see_linear_directions_tell():
     seen, apart, others = wide(400), wide(80, seed=1), wide(500, seed=2)
     found = directions(seen, apart, np.zeros((80, 80)), 128)
     assert told(found.scores).mean() > 1.5
-    pmi = found.quantities.pmi(others)
+    pmi = found.quantities.pmi(found.points(others))
     assert (pmi.argmax(axis=1) == np.arange(500)).mean() > 0.3  # by chance .002
+
+
+def test_examples_of_unlike_contrast_are_brought_to_one_length():
+    """A scale that is drawn anew for each pair, as a picture's contrast is, deceives a Gaussian."""
+
+    def contrasted(count, seed):
+        scales = np.exp(np.random.default_rng(50 + seed).normal(size=(count, 1)))
+        return tuple((side - 1) * scales for side in wide(count, shared=24, seed=seed))
+
+    def found_of(make):
+        return directions(make(900, 0), make(150, 1), np.zeros((150, 150)), 128)
+
+    found = found_of(contrasted)
+    assert found.power == 1.0 and told(found.scores).mean() > 4.0
+    lengths = [np.linalg.norm(side, axis=1) for side in found.points(contrasted(9, 2))]
+    np.testing.assert_allclose(lengths, 1.0, rtol=1e-6)
+    assert found_of(lambda count, seed: wide(count, seed=seed)).power == 0.0
 
 
 def test_a_critic_that_knows_its_pairs_needs_none():
@@ -44,13 +61,12 @@ def test_experts_of_directions_have_their_pmi_at_its_factor():
     found = directions(wide(400), wide(80, seed=1), np.zeros((80, 80)), 128)
     points, posteriors = wide(7, seed=3), []
     latent = DiagonalGaussian(dim=len(found.log_variances))
-    for side, values in enumerate(points):
-        kernel, bias = found.affine(side)
+    for means in found.means(points):
         log_variances = np.broadcast_to(found.log_variances, (7, latent.dim))
-        expert = np.concatenate([values @ kernel + bias, log_variances], axis=1)
+        expert = np.concatenate([means, log_variances], axis=1)
         posteriors.append(latent.product(expert.astype("float32")).outputs())
     own = np.asarray(latent.log_pmi(*posteriors), float)
-    expected = found.factors[1] * found.quantities.pmi(points)
+    expected = found.factors[1] * found.quantities.pmi(found.points(points))
     # But for a constant, which tells no pair from another.
     np.testing.assert_allclose(own - own[0, 0], expected - expected[0, 0], atol=1e-3)
 
