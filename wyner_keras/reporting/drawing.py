@@ -155,7 +155,10 @@ class _Vectors:
             text
             for column in entry["columns"]
             for text in (
-                [f"{column['name']} is {value}" for value in range(column["categories"])]
+                [
+                    f"{column['name']} is {value}"
+                    for value in column.get("texts") or range(column["categories"])
+                ]
                 if column["kind"] == "categorical"
                 else [column["name"]]
             )

@@ -110,19 +110,39 @@ def test_the_page_works_offline_without_scripts_and_for_those_who_do_not_see(
     assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
 
 
-def test_what_the_user_named_is_escaped(sharing) -> None:
-    names = ("<script>alert(1)</script>", "a\x1b[31m$x$", "b & c")
-    vector = wk.Vector(kinds=("real",) * 3, names=names)
+def of_vectors(vector: wk.Vector) -> wk.WynerModel:
+    """A model of columns, with random weights."""
     side = wk.SideSettings(
         hidden=(8,), reader="features", local=wk.DiagonalGaussian(dim=2), flow_steps=0
     )
-    model = wk.WynerModel(
+    return wk.WynerModel(
         wk.DiagonalGaussian(dim=2),
         {"x": vector, "y": vector},
-        codecs={name: vector.codec(None, 0) for name in "xy"},
+        codecs={name: vector.codec(wk.CodecSettings(code_size=2), 0) for name in "xy"},
         settings={"x": side, "y": side},
     )
+
+
+def test_categories_are_called_by_their_texts(sharing) -> None:
+    vector = wk.Vector(
+        kinds=("real", "categorical", "categorical"),
+        names=("size", "colour", "grade"),
+        categories=(0, 2, 2),
+        texts=((), ("blue", "red"), ()),
+    )
     rng = np.random.default_rng(0)
+    rows = [np.stack([rng.normal(size=30), *rng.integers(2, size=(2, 30))], 1) for _ in "xy"]
+    pairs = wk.Pairs(*rows, x_modality=vector, y_modality=vector)
+    figures = Report(figures={}, counts={}, seed=0)
+    page = wk.report(of_vectors(vector), pairs, figures=figures, nats=NATS, verbose=False)
+    assert {"colour is red", "grade is 1"} <= set(Reader(page.html()).words)
+    assert "colour is 1" not in page.text()
+
+
+def test_what_the_user_named_is_escaped(sharing) -> None:
+    names = ("<script>alert(1)</script>", "a\x1b[31m$x$", "b & c")
+    vector = wk.Vector(kinds=("real",) * 3, names=names)
+    model, rng = of_vectors(vector), np.random.default_rng(0)
     labels = ['"><img src=x>' for _ in range(30)]
     pairs = wk.Pairs(
         *rng.normal(size=(2, 30, 3)), x_labels=labels, x_modality=vector, y_modality=vector
