@@ -12,9 +12,11 @@ from keras import ops
 from sklearn.mixture import GaussianMixture
 
 Tensor = Any
-_COMPONENTS = (1, 2, 4, 8, 16)  # how many are tried
+_COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128)  # how many are tried
+_LARGEST = 2**18  # numbers in the covariances of a prior
 _ROWS_A_COMPONENT = 4  # for each dimension, at least
-_LOOKED_AT = 10_000  # rows, at most
+_PATIENCE = 2  # times that more may be no likelier
+_LOOKED_AT = 50_000  # rows, at most
 _LEAST_VARIANCE = 1e-3
 _EDGE = 1e-6  # of probabilities that have a quantile
 
@@ -46,7 +48,7 @@ class MixturePrior(keras.layers.Layer):
 
     def build(self, _: Any) -> None:
         """Create the weights; nothing trains them."""
-        most, size = _COMPONENTS[-1], self.size
+        most, size = self._tried()[-1], self.size
 
         self.shares = fitted_table(self, "shares", np.eye(1, most)[0])
         self.means = fitted_table(self, "means", np.zeros((most, size)))
@@ -59,7 +61,7 @@ class MixturePrior(keras.layers.Layer):
         means, logs = (np.concatenate(side) for side in zip(*parts, strict=True))
         rng = np.random.default_rng(0)
         z = means + np.exp(0.5 * logs) * rng.standard_normal(means.shape)
-        found = fitted_mixture(z[rng.permutation(len(z))], _COMPONENTS)
+        found = fitted_mixture(z[rng.permutation(len(z))], self._tried())
         for weight, values in zip((self.shares, self.means, self.roots), found, strict=True):
             weight.assign(np.reshape(values, weight.shape))
 
@@ -70,6 +72,12 @@ class MixturePrior(keras.layers.Layer):
     def log_prob(self, value: Tensor) -> Tensor:
         """The log of p(value) of values `(batch, size)`, nats, `(batch,)`."""
         return log_mixture(ops.cast(value, "float32"), *self._of_all())
+
+    def _tried(self) -> tuple[int, ...]:
+        """How many components are tried, so many that a model stays small."""
+        return tuple(
+            count for count in _COMPONENTS if count == 1 or count * self.size**2 <= _LARGEST
+        )
 
     def _of_all(self) -> tuple[Tensor, Tensor, Tensor]:
         """Shares, means and roots, the same of every row."""
@@ -102,9 +110,9 @@ def fitted_mixture(
     """The mixture of Gaussians of rows in any order but a sorted one.
 
     Args:
-        z: `(rows, size)`, of which the first 10,000 count.
-        components: how many are tried: as many are taken as the first fifth of the rows, held out,
-            asks for. 1 is among them.
+        z: `(rows, size)`, of which the first 50,000 count.
+        components: how many are tried, 1 first: more until the first fifth of the rows, held out,
+            is no likelier by them, twice.
 
     Returns:
         Shares `(most,)`, means `(most, size)`, Cholesky factors of the covariances `(most, size,
@@ -112,14 +120,16 @@ def fitted_mixture(
     """
     z, size, most = z[:_LOOKED_AT], z.shape[1], max(components)
     held = len(z) // 5
-    tried = [
-        count
-        for count in components
-        if count == 1 or (len(z) - held) >= count * _ROWS_A_COMPONENT * size
-    ]
-    scores = [_mixture(z[held:], count).score(z[:held]) for count in tried] if held else [0.0]
-    fitted = _mixture(z, tried[int(np.argmax(scores))])
-    count = fitted.n_components
+    count, score, worse = 1, -math.inf, 0
+    for more in components if held else ():
+        if more > 1 and len(z) - held < more * _ROWS_A_COMPONENT * size:
+            break
+        likely = _mixture(z[held:], more).score(z[:held])
+        if likely > score:
+            count, score, worse = more, likely, 0
+        elif (worse := worse + 1) == _PATIENCE:
+            break
+    fitted = _mixture(z, count)
     shares, means = np.zeros(most), np.zeros((most, size))
     roots = np.tile(np.eye(size), (most, 1, 1))
     shares[:count], means[:count] = fitted.weights_, fitted.means_
@@ -151,9 +161,18 @@ def mixture_sample(noise: Tensor, shares: Tensor, means: Tensor, roots: Tensor) 
     start = ops.sum(chosen * (ends - shares), axis=1, keepdims=True)
     within = (place - start) / ops.maximum(share, _EDGE)
     own = ops.concatenate([_quantile(within), noise[:, 1:]], axis=1)
-    mean = ops.sum(chosen[:, :, None] * means, axis=1)
-    root = ops.sum(chosen[:, :, None, None] * roots, axis=1)
-    return mean + ops.matmul(root, own[:, :, None])[:, :, 0]
+    most, size = means.shape[1:]
+    mean = _of_chosen(chosen, means)
+    root = _of_chosen(chosen, ops.reshape(roots, (-1, most, size * size)))
+    return mean + ops.matmul(ops.reshape(root, (-1, size, size)), own[:, :, None])[:, :, 0]
+
+
+def _of_chosen(chosen: Tensor, tables: Tensor) -> Tensor:
+    """Rows `(batch, width)` of tables `(batch or 1, components, width)` by one-hot choices."""
+    if tables.shape[0] == 1:
+        # One for all: no table is repeated for each row.
+        return ops.matmul(chosen, tables[0])
+    return ops.sum(chosen[:, :, None] * tables, axis=1)
 
 
 def log_mixture(value: Tensor, shares: Tensor, means: Tensor, roots: Tensor) -> Tensor:

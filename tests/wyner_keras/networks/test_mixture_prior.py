@@ -62,6 +62,18 @@ def test_the_density_is_that_of_the_samples(prior):
     assert density[right].sum() * 0.1**2 == pytest.approx((z[:, 0] > 1.5).mean(), abs=0.02)
 
 
+def test_as_many_components_as_held_out_rows_ask_for():
+    """Forty narrow clusters: sixteen components would fill the gaps between them."""
+    rng = np.random.default_rng(0)
+    centres = np.stack(np.meshgrid(np.arange(8), np.arange(5)), axis=-1).reshape(-1, 2)
+    means = centres[rng.integers(40, size=6000)].astype("f")
+    made = MixturePrior(2)
+    made.build(None)
+    made.fit([(means, np.full_like(means, np.log(0.1**2)))])
+    apart = np.sqrt(np.square(samples(made)[:, None] - centres).sum(axis=-1).min(axis=1))
+    assert (apart < 0.3).mean() > 0.95  # of the clusters themselves .989
+
+
 def test_few_rows_are_one_gaussian_and_finite():
     made = MixturePrior(8)
     made.build(None)
