@@ -92,13 +92,16 @@ def judged(
     from wyner_keras import evaluation, information
 
     few: dict[str, Any] = {}
+    nats: dict[str, Any] = {"seed": settings["seed"]}
     if settings.get("asked", {}).get("quick", False):
         few = {"inputs": 200 if len(held_out) > 200 else None, "styles": 10, "concepts": 20}
+        few["bounds"] = False  # their graphs take longer to build than all other figures
+        nats["contrasted"] = 100
         few["judges"] = evaluation.judges_for(train, epochs=2, verbose=shared.verbosity(quiet))
     report = evaluation.evaluate(
         model, held_out, train=train, seed=settings["seed"], verbose=not quiet, **few
     )
-    return Judged(report, information.measure(model, held_out, seed=settings["seed"]))
+    return Judged(report, information.measure(model, held_out, **nats))
 
 
 def write(folder: Path, found: Judged, source: runs.Source) -> Path:

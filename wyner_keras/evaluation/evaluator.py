@@ -54,6 +54,7 @@ def evaluate(
     samples: int = 8,
     styles: int = 200,
     concepts: int = 200,
+    bounds: bool = True,
     seed: int = 0,
     verbose: bool = True,
 ) -> Report:
@@ -85,6 +86,7 @@ def evaluate(
         samples: samples an input, at least 2.
         styles: style references of the transfer, at least 3.
         concepts: concept references of the transfer, at least 1; fewer where examples are large.
+        bounds: whether the log-likelihood is bounded, which takes longest where examples are small.
         seed: of the draws and of the model's noise.
         verbose: shows progress on stderr.
 
@@ -133,6 +135,7 @@ def evaluate(
         samples=samples,
         styles=styles,
         concepts=concepts,
+        bounds=bounds,
         seed=seed,
     )
     found: dict[str, Figure | str] = {}

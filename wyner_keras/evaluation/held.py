@@ -153,9 +153,10 @@ class Evaluation:
         samples: int,
         styles: int,
         concepts: int,
+        bounds: bool,
         seed: int,
     ) -> None:
-        self.model, self.samples, self.seed = model, samples, seed
+        self.model, self.samples, self.seed, self.bounds = model, samples, seed, bounds
         self.tasks = tuple(getattr(model, "tasks", TASKS))
         if not self.tasks or not set(self.tasks) <= set(TASKS):
             raise ValueError(

@@ -119,6 +119,8 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
     """Bounds in nats and bits a dimension, and noise, which other held-out pairs settle."""
     x, y = evaluation.sides.values()
     model, names = evaluation.model, [name for name in NAMED if name.startswith(_KINDS)]
+    if not evaluation.bounds:
+        return dict.fromkeys(names, "`bounds=True`, a run without `--quick`")
     if not has_densities(model):
         return dict.fromkeys(names, NEEDS)
     rng = np.random.default_rng(evaluation.seed)

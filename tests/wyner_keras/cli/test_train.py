@@ -53,6 +53,7 @@ def test_train_writes_the_whole_run(trained):
     assert 0 <= metrics["nats"]["i_xy_z"] <= metrics["nats"]["kl_z"]
     assert 0 <= metrics["figures"]["conditional_accuracy_y"]["model"] <= 1
     assert "found_first_y" in metrics["figures"]
+    assert metrics["left_out"]["log_likelihood_y"].endswith("a run without `--quick`")
     run = runs.Run.open(folder)
     assert run.seed == run.recipe.seed == metrics["seed"] == 5
     train, held_out = run.pairs()

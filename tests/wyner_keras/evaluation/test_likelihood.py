@@ -317,3 +317,6 @@ def test_a_codec_without_a_density_is_named_and_not_asked(make_model, few, monke
     assert report.left_out["log_likelihood_y"] == report.left_out["noise_scale_x"] == needs
     with pytest.raises(ValueError, match="`model` should be a W-model in Keras, whose codecs"):
         fit_noise(model, few)
+    unasked = evaluate(model, few, samples=2, styles=3, concepts=2, bounds=False, verbose=False)
+    assert set(unasked.left_out) == set(report.left_out)
+    assert unasked.left_out["bits_x"] == "`bounds=True`, a run without `--quick`"
