@@ -14,23 +14,34 @@ _GROUPS = 8  # of channels, normalised together
 LEAST_SQUARE = 1e-6  # of a length that lines are divided by
 
 
-class Lines(keras.layers.Dense):
-    """Linear directions, each example's divided by their length to a power.
+class Lines(keras.layers.Layer):
+    """Linear directions, each example's divided by their length to a power; 0 until they are set.
 
-    By 0 they stay as they are; by 1 all examples have one length, whatever their contrast.
+    By a power of 0 they stay as they are; by 1 all examples have one length, whatever their
+    contrast.
+
+    Args:
+        count: of the directions.
     """
 
-    def build(self, input_shape: Any) -> None:
-        """Create the weights, and the power beside them."""
-        super().build(input_shape)
-        self.power = self.add_weight(shape=(), initializer="zeros", trainable=False, name="power")
+    def __init__(self, count: int, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.count = count
 
-    def call(self, data: Tensor, training: bool = False) -> Tensor:
-        """`(batch, units)` of `(batch, values)`."""
-        lines = super().call(data)
+    def build(self, input_shape: Any) -> None:
+        """Create the weights."""
+        shapes = {"kernel": (input_shape[-1], self.count), "bias": (self.count,), "power": ()}
+        self.kernel, self.bias, self.power = (
+            self.add_weight(shape=shape, initializer="zeros", name=name)
+            for name, shape in shapes.items()
+        )
+        self.built = True
+
+    def call(self, values: Tensor) -> Tensor:
+        """`(batch, count)` of `(batch, values)`."""
+        lines = ops.matmul(values, self.kernel) + self.bias
         square = ops.sum(ops.square(lines), axis=-1, keepdims=True)
-        power = ops.cast(self.power, lines.dtype)
-        return lines * ops.exp(-0.5 * power * ops.log(ops.maximum(square, LEAST_SQUARE)))
+        return lines * ops.exp(-0.5 * self.power * ops.log(ops.maximum(square, LEAST_SQUARE)))
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -71,13 +82,7 @@ class PairEncoder(keras.layers.Layer):
         self.directions, self.dropout, self.seed = directions, dropout, seed
         self.dropout_layer = keras.layers.Dropout(dropout, seed=seed)
         self.hidden_layer = self._dense(hidden, 98, "hidden", activation="relu")
-        self.linear_layer = Lines(
-            directions,
-            kernel_initializer="zeros",
-            dtype=self.dtype_policy,
-            trainable=False,
-            name="linear",
-        )
+        self.linear_layer = Lines(directions, dtype=self.dtype_policy, name="linear")
         self.output_layer = self._dense(outputs, 99, "output")
 
     def _initializer(self, position: int) -> keras.initializers.Initializer:
