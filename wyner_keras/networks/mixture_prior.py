@@ -9,13 +9,17 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from sklearn.mixture import GaussianMixture
+from scipy.special import logsumexp
+from sklearn.cluster import KMeans
 
 Tensor = Any
-_COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128)  # how many are tried
-_LARGEST = 2**18  # numbers in the covariances of a prior
-_ROWS_A_COMPONENT = 4  # for each dimension, at least
-_PATIENCE = 2  # times that more may be no likelier
+_COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # how many are tried
+_ALWAYS, _LARGEST = 16, 2**20  # components; numbers in covariances, from there on
+_ROWS_A_COMPONENT = 8  # at least
+_STEPS, _PRODUCTS = 10, 3e9  # of expectation and maximisation, and what they take, at most
+_A_VALUE = 200  # products that take as long as one exponential and what is around it
+_PATIENCE = 2  # times that more may be less likely
+_SLACK = 1e-3  # nats a dimension that rows may be less likely by more components
 _LOOKED_AT = 50_000  # rows, at most
 _LEAST_VARIANCE = 1e-3
 _EDGE = 1e-6  # of probabilities that have a quantile
@@ -45,15 +49,28 @@ class MixturePrior(keras.layers.Layer):
     def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
         self.size = size
+        # So many that a model stays small.
+        self.tried = [
+            count for count in _COMPONENTS if count <= _ALWAYS or count * size**2 <= _LARGEST
+        ]
 
     def build(self, _: Any) -> None:
         """Create the weights; nothing trains them."""
-        most, size = self._tried()[-1], self.size
+        most, size = self.tried[-1], self.size
 
         self.shares = fitted_table(self, "shares", np.eye(1, most)[0])
         self.means = fitted_table(self, "means", np.zeros((most, size)))
         self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (most, 1)))
         self.built = True
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take tables of fewer components too, which models had; the others have no share."""
+        for place, weight in enumerate((self.shares, self.means, self.roots)):
+            table, kept = np.array(weight), np.asarray(store[str(place)])
+            if weight is self.shares:
+                table[:] = 0.0
+            table[: len(kept)] = kept
+            weight.assign(table)
 
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
         """Fit to the mean of Gaussian posteriors, told by batches of mean and log variance."""
@@ -61,7 +78,7 @@ class MixturePrior(keras.layers.Layer):
         means, logs = (np.concatenate(side) for side in zip(*parts, strict=True))
         rng = np.random.default_rng(0)
         z = means + np.exp(0.5 * logs) * rng.standard_normal(means.shape)
-        found = fitted_mixture(z[rng.permutation(len(z))], self._tried())
+        found = fitted_mixture(z[rng.permutation(len(z))], self.tried)
         for weight, values in zip((self.shares, self.means, self.roots), found, strict=True):
             weight.assign(np.reshape(values, weight.shape))
 
@@ -72,12 +89,6 @@ class MixturePrior(keras.layers.Layer):
     def log_prob(self, value: Tensor) -> Tensor:
         """The log of p(value) of values `(batch, size)`, nats, `(batch,)`."""
         return log_mixture(ops.cast(value, "float32"), *self._of_all())
-
-    def _tried(self) -> tuple[int, ...]:
-        """How many components are tried, so many that a model stays small."""
-        return tuple(
-            count for count in _COMPONENTS if count == 1 or count * self.size**2 <= _LARGEST
-        )
 
     def _of_all(self) -> tuple[Tensor, Tensor, Tensor]:
         """Shares, means and roots, the same of every row."""
@@ -112,33 +123,73 @@ def fitted_mixture(
     Args:
         z: `(rows, size)`, of which the first 50,000 count.
         components: how many are tried, 1 first: more until the first fifth of the rows, held out,
-            is no likelier by them, twice.
+            is less likely by them, twice. Of those that are as likely, the most are taken, which
+            leave the least room between them.
 
     Returns:
         Shares `(most,)`, means `(most, size)`, Cholesky factors of the covariances `(most, size,
         size)`, for the most components that are tried; those that are not taken have no share.
     """
-    z, size, most = z[:_LOOKED_AT], z.shape[1], max(components)
+    z, size, most = z[:_LOOKED_AT].astype(np.float64), z.shape[1], components[-1]
     held = len(z) // 5
     count, score, worse = 1, -math.inf, 0
     for more in components if held else ():
-        if more > 1 and len(z) - held < more * _ROWS_A_COMPONENT * size:
+        if more > 1 and len(z) - held < more * _ROWS_A_COMPONENT:
             break
-        likely = _mixture(z[held:], more).score(z[:held])
-        if likely > score:
-            count, score, worse = more, likely, 0
+        likely = logsumexp(_logs(z[:held], _mixture(z[held:], more)), axis=1).mean()
+        if likely > score - _SLACK * size:
+            count, score, worse = more, max(score, likely), 0
         elif (worse := worse + 1) == _PATIENCE:
             break
-    fitted = _mixture(z, count)
     shares, means = np.zeros(most), np.zeros((most, size))
     roots = np.tile(np.eye(size), (most, 1, 1))
-    shares[:count], means[:count] = fitted.weights_, fitted.means_
-    roots[:count] = np.linalg.cholesky(fitted.covariances_)
+    shares[:count], means[:count], roots[:count] = _mixture(z, count)
     return shares, means, roots
 
 
-def _mixture(z: np.ndarray, count: int) -> GaussianMixture:
-    return GaussianMixture(count, reg_covar=_LEAST_VARIANCE, random_state=0).fit(z)
+def _mixture(z: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Shares, means and Cholesky factors of so many Gaussians, of rows `(rows, size)`.
+
+    K-means, then steps of expectation and maximisation as far as there is time for them.
+    """
+    rows, size = z.shape
+    labels = np.zeros(rows, int)
+    if count > 1:
+        labels = KMeans(count, n_init=1, random_state=0).fit(z).labels_
+    found = _maximised(z, np.equal.outer(labels, np.arange(count)).astype(float))
+    products = rows * count * (size**2 + _A_VALUE)
+    for _ in range(min(_STEPS, int(_PRODUCTS / products)) if count > 1 else 0):
+        logs = _logs(z, found)
+        found = _maximised(z, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
+    return found
+
+
+def _maximised(z: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mixture of rows that are of components so far, `(rows, count)`.
+
+    A component has few rows for its covariance: that inside all of them counts as `size` rows more.
+    """
+    (rows, size), counts = z.shape, of.sum(axis=0)
+    means = (of.T @ z) / np.maximum(counts, _EDGE)[:, None]
+    squares = np.empty((len(counts), size, size))
+    for place, mean in enumerate(means):
+        own = of[:, place] > _EDGE
+        rest = (z[own] - mean) * np.sqrt(of[own, place])[:, None]
+        squares[place] = rest.T @ rest
+    inside = squares.sum(axis=0) / rows
+    covariances = (squares + size * inside) / (counts + size)[:, None, None]
+    covariances += _LEAST_VARIANCE * np.eye(size)
+    return counts / rows, means, np.linalg.cholesky(covariances)
+
+
+def _logs(z: np.ndarray, mixture: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """The log of each component's share and density at rows `(rows, size)`, `(rows, count)`."""
+    columns = []
+    for share, mean, root in zip(*mixture, strict=True):
+        standard = (z - mean) @ np.linalg.inv(root).T
+        size = np.log(np.diag(root)).sum() + 0.5 * len(mean) * math.log(2.0 * math.pi)
+        columns.append(math.log(max(share, 1e-30)) - size - 0.5 * np.square(standard).sum(axis=1))
+    return np.stack(columns, axis=1)
 
 
 def mixture_sample(noise: Tensor, shares: Tensor, means: Tensor, roots: Tensor) -> Tensor:
