@@ -208,6 +208,8 @@ class Budget:
                 losses[name] = None if loss.widened else of_quantity
             if isinstance(loss, Refinement):
                 losses[name] = None
+            if isinstance(loss, Matching) and loss.of_quantity is False:
+                losses[name] = None
             if isinstance(loss, Marginal) and finds[0].experts_read:
                 losses[name] = None
         return losses

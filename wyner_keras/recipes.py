@@ -56,7 +56,6 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     whole = images and not (small or facts.classes) and facts.pairs <= _FEW_IMAGES
     few, price = max(1, min(256, facts.pairs // 4)), 0.01 if whole else 0.1  # λ
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
-
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
     wide = not (told or small or whole)
     vectors = all(len(each.shape) == 1 and each.shape[0] >= 24 for each in facts.modalities)
@@ -86,16 +85,18 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         two_epsilon_squared=Ramp(start=0.2, end=variance, finish=0.8),
     )
     # Where z is a quantity, experts learn what telling pairs apart does not ask of them.
-    widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(32, 256))
+    widening = replace(joint, name="widening", loss=losses.Widening(), **lasting(12, 256))
     flow = StageSettings(
         name="flow",
-        loss=losses.Matching(),
+        loss=losses.Matching(of_quantity=False if wide else None),
         # Of few images a flow learns each by heart.
         **lasting(80 if small else 28 if whole else 110, 512),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
     )
-    reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(40, 512))
+    of_quantity = replace(flow, name="flow_of_quantity", loss=losses.Matching(of_quantity=True))
+    of_quantity = replace(of_quantity, **lasting(36, 512))
+    reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(16, 512))
     marginal = StageSettings(
         name="marginal",
         loss=losses.Marginal(distillation_weight=50.0 if small else 1000.0),
@@ -110,8 +111,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         learning_rate=Ramp(start=0.3 * rate, end=3e-5),
         two_epsilon_squared=at_end,
     )
-    some = {"self_training": any(facts.singles), "widening": wide, "reading": wide}
-    order = (alignment, self_training, joint, widening, flow, marginal, reading, refinement)
+    order = (alignment, *[self_training] * any(facts.singles), joint)
+    order += (widening, flow, of_quantity, marginal, reading) if wide else (flow, marginal)
     return Recipe(
         z=Categorical(n=1, k=max(2, facts.classes or 0)),
         sides={
@@ -125,7 +126,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
             for name, modality in zip("xy", facts.modalities, strict=True)
         },
         codecs=dict(zip("xy", map(_codec, facts.modalities, facts.rows), strict=True)),
-        stages=tuple(stage for stage in order if some.get(stage.name, True)),
+        stages=(*order, refinement),
         seed=seed,
     )
 

@@ -333,7 +333,7 @@ def test_the_page_of_commands_has_every_option():
 def test_settings_have_the_defaults_that_their_page_says():
     text = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
     loss, said = None, {}
-    rows = r"^\| ?(?:`(\w+)` )?\| `(\w+)` \| ([\d.]+|False|True) \|"
+    rows = r"^\| ?(?:`(\w+)` )?\| `(\w+)` \| ([\d.]+|False|True|None) \|"
     for name, field, default in re.findall(rows, text, re.MULTILINE):
         loss = name or loss
         said[loss, field] = ast.literal_eval(default)

@@ -51,9 +51,9 @@ def test_any_facts_have_a_recipe_that_can_be_carried_out(sides):
         # x has a flow.
         large = max(math.prod(modality.shape) for modality in given.modalities) > 256
         wide = large and classes in (None, 1) and recipe.sides["x"].expert == "features"
-        first, last = ["alignment", "joint"], ["flow", "marginal"]
-        more = (["widening"], ["reading"]) if wide else ([], [])
-        assert names == [*first, *more[0], *last, *more[1], "refinement"]
+        usual, quantity = ["flow", "marginal"], ["flow", "flow_of_quantity", "marginal", "reading"]
+        between = ["widening", *quantity] if wide else usual
+        assert names == ["alignment", "joint", *between, "refinement"]
         assert all(bool(side.reader_flow_steps) == wide for side in recipe.sides.values())
         for stage in recipe.stages:
             assert 1 <= stage.batch_size <= pairs

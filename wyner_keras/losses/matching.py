@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.backend import compiled, pushed_forward
-from wyner_keras.latents import Latent
+from wyner_keras.latents import DiagonalGaussian, Latent
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel, joined
 from wyner_keras.networks.affine import Affine
@@ -47,12 +47,23 @@ class Matching(Loss):
     What a style shows most thus keeps its rank in another concept. `end` calibrates that map, so
     that samples have the codes' moments whatever the velocity lacks.
 
+    Args:
+        of_quantity: whether it is for a z that is a quantity, True, or for one that is not, False;
+            None for any. The flows of a quantity's codes take fewer epochs: z says more of x.
+
     Source: Lipman et al., Flow matching for generative modeling, 2023, for codes as in Dai and
     Wipf, Diagnosing and enhancing VAE models, 2019; Knothe, Contributions to the theory of convex
     bodies, 1957; Carlier et al., From Knothe's transport to Brenier's map, 2010.
     """
 
     takes_singles: ClassVar[bool] = True
+
+    of_quantity: bool | None = None
+
+    def adapted(self, model: WynerModel, pairs: Any) -> Matching | None:
+        """None where z is not what it is for."""
+        quantity = isinstance(model.z, DiagonalGaussian)
+        return self if self.of_quantity in (None, quantity) else None
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The flows.

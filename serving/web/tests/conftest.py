@@ -10,7 +10,7 @@ from drawn import READY
 from playwright.sync_api import sync_playwright
 
 from wyner_serving import Bundle
-from wyner_serving.web.assemble import _ORT, assemble, newest_bundle
+from wyner_serving.web.assemble import _ORT, PageError, assemble, newest_bundle
 
 _ROOT = Path(__file__).parents[3]
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -26,7 +26,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def bundle_path():
     given = os.environ.get("WYNER_BUNDLE")
-    return Path(given) if given else newest_bundle(_ROOT / "runs")
+    try:
+        return Path(given) if given else newest_bundle(_ROOT / "runs")
+    except PageError as error:
+        pytest.exit(str(error), returncode=1)
 
 
 @pytest.fixture(scope="session")

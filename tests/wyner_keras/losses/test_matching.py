@@ -171,3 +171,10 @@ def test_it_ends_with_samples_of_the_codes_moments(stage, pairs):
 def test_a_model_without_flows_is_refused(make_model):
     with pytest.raises(ValueError, match=r"Matching needs a model with flows.*flow_steps=\[0, 0\]"):
         wk.Stage(make_model(flow_steps=0), Matching())
+
+
+def test_flows_of_a_quantity_can_be_a_stage_of_their_own(make_model, pairs):
+    models = make_model(z=DiagonalGaussian(dim=2)), make_model()
+    for of_quantity, taken in ((None, [True, True]), (True, [True, False]), (False, [False, True])):
+        loss = Matching(of_quantity=of_quantity)
+        assert [loss.adapted(model, pairs) is loss for model in models] == taken
