@@ -16,7 +16,8 @@ Values = tuple[np.ndarray, ...]  # by side, (pairs, values)
 
 _COMPONENTS = 400  # principal ones of the values, at most, that directions are made of
 _RIDGES = (0.01, 0.03, 0.1, 0.3)
-_POWERS = (0.0, 1.0)  # of lengths, that examples' variates are divided by
+_POWERS = (0.0, 0.5, 1.0)  # of lengths, that examples' variates are divided by
+_LENGTH = 0.05  # nats that a power of 1 has to add: what it takes away decoders do not see
 _FACTORS = 0.5 ** np.arange(6)  # of pmis, which are too sure of what few pairs taught them
 _LEAST_MORE = 0.02  # nats that directions have to add
 
@@ -118,7 +119,7 @@ def directions(
         own = found.pmi(even)
         for critics, its in itertools.product(_FACTORS, _FACTORS):
             both = critics * scores + its * own
-            value = nats_told(both).mean()
+            value = nats_told(both).mean() - _LENGTH * power
             if value > nats:
                 best, nats = (ridge, power, lines, found), value
                 factors, summed = (critics, its), both
