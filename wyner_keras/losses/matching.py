@@ -49,7 +49,7 @@ class Matching(Loss):
 
     Args:
         of_quantity: whether it is for a z that is a quantity, True, or for one that is not, False;
-            None for any. The flows of a quantity's codes take fewer epochs: z says more of x.
+            None for any. A recipe may give the flows of a quantity's codes other epochs.
 
     Source: Lipman et al., Flow matching for generative modeling, 2023, for codes as in Dai and
     Wipf, Diagnosing and enhancing VAE models, 2019; Knothe, Contributions to the theory of convex
