@@ -26,6 +26,7 @@ _SLIGHT = 0.01  # the same share, for what is shared to be a quantity of few dim
 _REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
 _PAIRS_A_KIND = 2  # at least, for each dimension inside it
 _BLUNT = 2.0  # nats below InfoNCE's ceiling, from where it hardly asks for more
+_MOSTLY = 0.5  # share of the nats that kinds beside a quantity can hold there, at least
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 
 
@@ -147,7 +148,8 @@ def find(
 
     Both are chosen where they are of the most value, kinds alone tell less, and there are fewer
     dimensions than there would be without kinds. How many dimensions a quantity has is not told
-    near the ceiling: what seems to tell nothing more may tell what was not asked for.
+    near the ceiling: what seems to tell nothing more may tell what was not asked for. So kinds
+    beside it have to hold much of what is told there.
 
     Args:
         seen: pairs that z is made of.
@@ -213,6 +215,8 @@ def find(
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
     pairs = len(np.unique(points[0], axis=0))
     seen_inside = inside > 1 and pairs >= inside * _PAIRS_A_KIND * least
+    # Few kinds may be a fold of a quantity, of whose other dimensions the critic was not asked.
+    seen_inside &= not blunt or math.log(inside) >= _MOSTLY * float(told.mean())
     # Each pair its own concept is told by many kinds and dimensions nearly as well: what the
     # critic leaves untold is little then, and a kind has few pairs.
     if seen_inside and 0 < least < most and enough(of_best, rest) and no_less(of_best):

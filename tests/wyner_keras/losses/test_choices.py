@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from wyner_keras.losses.choices import choices, nats_told
+from wyner_keras.losses.finding import Seen, find
 
 
 def drawn(count, seed, kinds=1, rho=()):
@@ -75,3 +76,41 @@ def test_a_value_is_infonce_less_the_price_of_what_is_held():
     """Of certain kinds InfoNCE is their entropy, as the definition has it."""
     told = nats_told(np.log(np.kron(np.eye(4), np.ones((5, 5))) * 4 + 1e-12))
     np.testing.assert_allclose(told, math.log(4), atol=1e-6)
+
+
+class Truth:
+    """A critic that knows what `drawn` draws."""
+
+    def __init__(self, kinds, rho):
+        self.kinds, self.rho = kinds, np.array(rho)
+
+    def pmi(self, *naturals):
+        points, labels = [side / 2 for side in naturals], []
+        for place, side in enumerate(points):
+            centres = np.random.default_rng(100 + place).normal(size=(self.kinds, 6))
+            labels.append(np.square(side[:, None, :6] - centres).sum(axis=-1).argmin(axis=1))
+        x, y = points[0][:, None, 6:], points[1][:, 6:]
+        rest = 1 - self.rho**2
+        rows = self.rho * x * y - 0.5 * self.rho**2 * (x**2 + y**2)
+        quantities = (rows / rest - 0.5 * np.log(rest)).sum(axis=-1)
+        return quantities + np.where(np.equal.outer(*labels), np.log(self.kinds), -20.0)
+
+
+def found(ceiling, **what):
+    """What is found where InfoNCE asked for so many nats more than are told."""
+    seen, apart = (
+        Seen([], [2 * side for side in drawn(count, seed, **what)[0]], [np.ones(8)] * 2, [], 0)
+        for count, seed in ((3000, 0), (500, 1))
+    )
+    critic = Truth(**what)
+    told = nats_told(critic.pmi(*apart.naturals)).mean()
+    return find(seen, apart, np.arange(500), critic, 0.1, 0, ceiling=told + ceiling)[2]
+
+
+def test_near_the_ceiling_kinds_beside_a_quantity_hold_much_of_what_is_told():
+    few, many = {"kinds": 2, "rho": (0.9, 0.9)}, {"kinds": 8, "rho": (0.9, 0.9)}
+    both = "kinds and a quantity"
+    assert [found(math.inf, **what)["shared"] for what in (few, many)] == [both, both]
+    assert found(1.0, **many)["shared"] == both
+    wide = found(1.0, **few)
+    assert (wide["shared"], wide["dimensions"]) == ("a quantity", 8)
