@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import re
@@ -15,6 +14,7 @@ import keras
 
 from wyner_keras.data import Pairs
 from wyner_keras.execution import execution
+from wyner_keras.latents import DiagonalGaussian
 from wyner_keras.losses import (
     Alignment,
     Joint,
@@ -142,8 +142,8 @@ class Budget:
         self._deadline = time.monotonic() + parse_budget(text) - sum(done.values())
         self._rate = _rate()
         self.recipe, self.pairs = recipe, pairs
-        self._losses, self._known = self._foreseen(), False
         model = self._untrained()
+        self._losses, self._known = self._foreseen(model), False
         costs = {} if "codec" in done else {"codec": self._codecs(model)}
         for stage in recipe.stages:
             loss = self._losses[stage.name]
@@ -198,21 +198,15 @@ class Budget:
         ends = time.monotonic() + max(0.0, own - costs[stage.name].after)
         return shortened, TimeLimit(ends)
 
-    def _foreseen(self) -> dict[str, Loss | None]:
+    def _foreseen(self, model: WynerModel) -> dict[str, Loss | None]:
         """The stages' losses as they will be; where z is found, as if that were a quantity."""
-        losses: dict[str, Loss | None] = {each.name: each.loss for each in self.recipe.stages}
+        losses = {each.name: each.loss for each in self.recipe.stages}
         finds = [loss for loss in losses.values() if isinstance(loss, Alignment) and loss.find]
-        for name, loss in losses.items() if finds else ():
-            if type(loss) is Joint:
-                of_quantity = dataclasses.replace(loss, concept_weight=0.0)
-                losses[name] = None if loss.widened else of_quantity
-            if isinstance(loss, Refinement):
-                losses[name] = None
-            if isinstance(loss, Matching) and loss.of_quantity is False:
-                losses[name] = None
-            if isinstance(loss, Marginal) and finds[0].experts_read:
-                losses[name] = None
-        return losses
+        if not finds:
+            return {**losses}
+        z, reader = DiagonalGaussian(dim=finds[0].dimensions), finds[0].experts_read
+        found = model.with_z(z, "expert" if reader else None)
+        return {name: loss.adapted(found, self.pairs) for name, loss in losses.items()}
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())

@@ -106,28 +106,28 @@ def directions(
     """
     axes = _principal(seen)
     points, held = _on(axes, seen, seen), _on(axes, seen, apart)
-    best, factors, summed = None, (1.0, 0.0), scores
-    nats = max(nats_told(factor * scores).mean() for factor in _FACTORS)
-    for ridge, power in itertools.product(_RIDGES, _POWERS):
+    best, nats = None, max(nats_told(factor * scores).mean() for factor in _FACTORS)
+    for ridge in _RIDGES:
         lines = correlated(points, held, ridge=ridge).some(slice(most))
         if not len(lines.correlations):
             continue
-        even = evened(lines.variates(held), power)
-        found = agreeing(_each(evened(lines.variates(points), power)).scaled(even), even)
-        if not len(found.correlations):
-            continue
-        own = found.pmi(even)
-        for critics, its in itertools.product(_FACTORS, _FACTORS):
-            both = critics * scores + its * own
+        sides = lines.variates(points), lines.variates(held)
+        for power in _POWERS:
+            seen_even, even = (evened(side, power) for side in sides)
+            found = agreeing(_each(seen_even).scaled(even), even)
+            if not len(found.correlations):
+                continue
+            factors, both = _believed(scores, found.pmi(even))
             value = nats_told(both).mean() - _LENGTH * power
             if value > nats:
-                best, nats = (ridge, power, lines, found), value
-                factors, summed = (critics, its), both
+                best, nats = (ridge, power, lines, found, factors, both), value
+    if best is None:
+        return None
+    ridge, power, lines, found, factors, summed = best
     more = nats_told(summed) - nats_told(scores)
-    if best is None or more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
+    if more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
         return None
     # Once more of all pairs, as correlated as those were.
-    ridge, power, lines, found = best
     whole = tuple(np.concatenate(side) for side in zip(seen, apart, strict=True))
     axes = _principal(whole)
     points = _on(axes, whole, whole)
@@ -140,6 +140,16 @@ def directions(
     maps = tuple(axis @ map_ for axis, map_ in zip(axes, again.maps, strict=True))
     lines = Quantities(centres, maps, again.correlations)
     return Directions(lines, power, each, factors, summed)
+
+
+def _believed(scores: np.ndarray, own: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:
+    """The factors by which the sum of two pmis tells most, and that sum."""
+    told = {
+        (critics, its): nats_told(critics * scores + its * own).mean()
+        for critics, its in itertools.product(_FACTORS, _FACTORS)
+    }
+    critics, its = max(told, key=told.__getitem__)
+    return (critics, its), critics * scores + its * own
 
 
 def _each(points: Values) -> Quantities:

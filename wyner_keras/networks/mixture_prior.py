@@ -22,6 +22,7 @@ _PATIENCE = 2  # times that more may be less likely
 _SLACK = 1e-3  # nats a dimension that rows may be less likely by more components
 _LOOKED_AT = 50_000  # rows, at most
 _LEAST_VARIANCE = 1e-3
+_NO_SHARE = 1e-30  # keeps logs finite
 _EDGE = 1e-6  # of probabilities that have a quantile
 
 
@@ -153,12 +154,12 @@ def _mixture(z: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     K-means, then steps of expectation and maximisation as far as there is time for them.
     """
     rows, size = z.shape
-    labels = np.zeros(rows, int)
-    if count > 1:
-        labels = KMeans(count, n_init=1, random_state=0).fit(z).labels_
+    if count == 1:
+        return _maximised(z, np.ones((rows, 1)))
+    labels = KMeans(count, n_init=1, random_state=0).fit(z).labels_
     found = _maximised(z, np.equal.outer(labels, np.arange(count)).astype(float))
     products = rows * count * (size**2 + _A_VALUE)
-    for _ in range(min(_STEPS, int(_PRODUCTS / products)) if count > 1 else 0):
+    for _ in range(min(_STEPS, int(_PRODUCTS / products))):
         logs = _logs(z, found)
         found = _maximised(z, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
     return found
@@ -188,7 +189,9 @@ def _logs(z: np.ndarray, mixture: tuple[np.ndarray, np.ndarray, np.ndarray]) -> 
     for share, mean, root in zip(*mixture, strict=True):
         standard = (z - mean) @ np.linalg.inv(root).T
         size = np.log(np.diag(root)).sum() + 0.5 * len(mean) * math.log(2.0 * math.pi)
-        columns.append(math.log(max(share, 1e-30)) - size - 0.5 * np.square(standard).sum(axis=1))
+        columns.append(
+            math.log(max(share, _NO_SHARE)) - size - 0.5 * np.square(standard).sum(axis=1)
+        )
     return np.stack(columns, axis=1)
 
 
@@ -243,7 +246,7 @@ def log_mixture(value: Tensor, shares: Tensor, means: Tensor, roots: Tensor) -> 
     standard = ops.matmul(inverses, rest[..., None])[..., 0]
     logs = -0.5 * ops.sum(ops.square(standard) + math.log(2.0 * math.pi), axis=-1)
     logs = logs - ops.sum(ops.log(ops.diagonal(roots, axis1=2, axis2=3)), axis=-1)
-    return ops.logsumexp(logs + ops.log(ops.maximum(shares, 1e-30)), axis=1)
+    return ops.logsumexp(logs + ops.log(ops.maximum(shares, _NO_SHARE)), axis=1)
 
 
 def _quantile(p: Tensor) -> Tensor:
