@@ -15,8 +15,7 @@ from docs.site import links
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-# One is run in a kernel, as users run it; the others in this process, without the kernel's start
-# and without a trace of each function.
+# One is run in a kernel, as users run it; the others in this process, without the kernel's start.
 IN_A_KERNEL = "01_add_one"
 
 
@@ -48,14 +47,15 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def narrow_kernel(small: Path, bundle: Path) -> Path:
-    """The same, of a kernel whose networks are narrow, and which copies the shared bundle.
+    """The same, of a kernel that takes few steps, none of them traced, of narrow networks.
 
-    Engines are compared by tests of their own.
+    It copies the shared bundle: engines are compared by tests of their own.
     """
     startup = small / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "narrow.py").write_text(
-        "import pathlib\nimport shortened\n\nshortened.narrow()\n"
+        "import pathlib\nimport shortened\n\n"
+        "shortened.eagerly().__enter__()\nshortened.narrow()\nshortened.two_steps()\n"
         f"shortened.bundles_are_copies(pathlib.Path({str(bundle)!r}))\n"
     )
     return small

@@ -26,6 +26,7 @@ _CALIBRATED_ON = 50_000  # samples that they are calibrated by, at most
 _CALIBRATED_BY, _CALIBRATED_LEAST = 50, 20_000
 # Codes that the decoder's sensitivity is averaged over, at most, and numbers that it may take.
 _MOVED_BY, _ROOM = 500, 2**25
+_HELD = 2**28  # bytes of codes that are held, at most; of more pairs each step makes its own
 _LEAST_VARIANCE = 1e-4
 
 
@@ -114,9 +115,10 @@ class Matching(Loss):
             axes = _axes(side, means[few], z[few])
             side.flow.assign_affine(_to_standard(means, z, model.z, np.exp(0.5 * deviations), axes))
 
-    def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
-        """`codes` of all pairs, z drawn once for each."""
-        return _all_codes(stage, pairs)
+    def arrays(self, stage: Any, pairs: Any) -> dict[str, Any] | None:
+        """`codes` of all pairs, z drawn once for each; None where they would take much memory."""
+        held = len(pairs) * sum(_widths(stage.model)) * np.dtype(np.float32).itemsize
+        return _all_codes(stage, pairs) if held <= _HELD else None
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Give samples the mean and covariance that codes have, concept by concept.
@@ -162,10 +164,16 @@ def _all_codes(stage: Any, pairs: Any) -> dict[str, np.ndarray]:
         return ops.concatenate([*codes(model, part, stage.draw(True)).values()], axis=-1)
 
     whole = joined(len(pairs), model.by_batch(pairs, made, stage))
-    sides = [side for side in model.sides if side.flow is not None]
-    widths = [side.local.parameter_size + model.z.size for side in sides]
-    parts = np.split(whole, np.cumsum(widths)[:-1], axis=1)
+    parts = np.split(whole, np.cumsum(_widths(model))[:-1], axis=1)
+    sides = (side for side in model.sides if side.flow is not None)
     return {f"{side.name}_codes": part for side, part in zip(sides, parts, strict=True)}
+
+
+def _widths(model: WynerModel) -> list[int]:
+    """Of the sides' `codes`."""
+    return [
+        side.local.parameter_size + model.z.size for side in model.sides if side.flow is not None
+    ]
 
 
 def _sampled(stage: Any, pairs: Any) -> list[tuple[Side, list[np.ndarray]]]:

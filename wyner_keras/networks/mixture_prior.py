@@ -78,8 +78,10 @@ class MixturePrior(keras.layers.Layer):
         parts = [[np.asarray(part) for part in posterior] for posterior in posteriors]
         means, logs = (np.concatenate(side) for side in zip(*parts, strict=True))
         rng = np.random.default_rng(0)
+        order = rng.permutation(len(means))[:_LOOKED_AT]
+        means, logs = means[order], logs[order]
         z = means + np.exp(0.5 * logs) * rng.standard_normal(means.shape)
-        found = fitted_mixture(z[rng.permutation(len(z))], self.tried)
+        found = fitted_mixture(z, self.tried)
         for weight, values in zip((self.shares, self.means, self.roots), found, strict=True):
             weight.assign(np.reshape(values, weight.shape))
 

@@ -82,6 +82,21 @@ def test_codes_drawn_before_are_those_drawn_on_the_way(stage, pairs, still):
         np.testing.assert_allclose(values, before[name], rtol=1e-3, err_msg=name)
 
 
+def test_of_very_many_pairs_each_step_makes_its_own_codes(make_model, pairs, monkeypatch):
+    monkeypatch.setattr("wyner_keras.losses.matching._HELD", 0)
+    stage = wk.Stage(make_model(flow_steps=3), Matching())
+    flow = stage.model.side("x").flow
+    before = [weight.numpy() for weight in flow.trainable_variables]
+    assert stage.objective.arrays(stage, pairs) is None
+    stage.compile(optimizer="adam")
+    history = stage.fit(pairs, batch_size=12, epochs=2, verbose=0).history
+    assert np.isfinite(history["matching_u"]).all()
+    assert any(
+        not np.array_equal(old, new.numpy())
+        for old, new in zip(before, flow.trainable_variables, strict=True)
+    )
+
+
 def test_its_minimum_is_known_where_the_codes_are_gaussian(stage, still):
     """Standardised Gaussian codes need no velocity: what is left is the variance of the paths."""
     batch, z = {}, np.tile(np.eye(3, dtype="f")[0], (20_000, 1))
