@@ -3,7 +3,8 @@
     python -m benchmarks.infer [BUNDLE MODEL | --run RUN] [--rounds 3] [--peers-python PYTHON]
         [--without ENGINE ...] [--json FILE]
 
-MODEL is a `.keras` file and BUNDLE its export; RUN is a run folder, whose model is exported.
+MODEL is a `.keras` file and BUNDLE its export; RUN is a run folder, whose model is exported; of
+28×28 digits, labels told.
 Without any, a model of the default recipe's sizes for 28×28 digits is made and exported: speed does
 not depend on what weights were trained to. `generate_y` is of 1, 64 and 1,024 rows, `transfer_x`
 of as many styles and one concept, `rank` of as many queries in a gallery of 1,024 encoded before.
@@ -72,6 +73,14 @@ def write_inputs(bundle: Path, model: Path, folder: Path) -> tuple[Path, Path]:
     from wyner_serving.noise import NoiseStreams
 
     most = max(BATCHES)
+    opened: Any = keras.models.load_model(model)
+    shapes = [side.modality.shape for side in opened.sides]
+    readers = [side.settings.reader for side in opened.sides]
+    if {*shapes} != {(28, 28, 1)} or {*readers} != {"data"}:
+        raise ValueError(
+            "The engines by hand are of the default recipe's model of 28×28 digits. "
+            f"Received: shapes {shapes}, readers {readers}"
+        )
     latents = read_manifest(bundle)["latents"]
     generated, transferred = NoiseStreams(0, latents), NoiseStreams(0, latents)
     images = drawn_images(2 * most).astype(np.float32) / 255
@@ -85,7 +94,6 @@ def write_inputs(bundle: Path, model: Path, folder: Path) -> tuple[Path, Path]:
         "noise_u": transferred.draw("u", most),
     }
     np.savez(folder / "inputs.npz", **inputs)  # type: ignore[arg-type]
-    opened: Any = keras.models.load_model(model)
     weights = {f"p/{key}": value for key, value in weights_of(opened, None, "all").items()}
     weights["b/steps"] = np.asarray(opened.sides[0].settings.flow_steps)
     np.savez(folder / "weights.npz", **weights)  # type: ignore[arg-type]

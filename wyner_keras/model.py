@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Tensor = Any
 _AT_ONCE = 1000  # rows encoded at once, at most
+_HELD = 2**27  # bytes that a side's experts give of all rows, at most, to be held
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -194,18 +195,26 @@ class WynerModel(keras.Model, Tasks):
         at_once = rows_at_once(rows.shape, _AT_ONCE)
         return in_parts(of, len(rows), lambda places: rows.take(places), at_once)
 
-    def rows(self, pairs: Pairs, experts: bool = True) -> dict[str, tuple[np.ndarray, int]]:
+    def rows(
+        self, pairs: Pairs, experts: bool = True, repeatedly: bool = False
+    ) -> dict[str, tuple[np.ndarray, int]]:
         """What losses read of the rows of pairs, and each one's column of `pairs.index`.
 
         Args:
             pairs: the pairs.
             experts: whether what experts of data make of their examples is there, as "x_expert".
+            repeatedly: whether rows are read again and again by experts that stay as they are: then
+                what those of features make of them is there too, unless it takes much memory.
         """
         found = {}
         for column, (side, store) in enumerate(zip(self.sides, pairs.stores, strict=True)):
-            found[f"{side.name}_features"] = (self.features(side, store), column)
+            h = self.features(side, store)
+            found[f"{side.name}_features"] = (h, column)
             if experts and side.settings.expert == "data":
                 found[f"{side.name}_expert"] = (self.by_rows(side, store, side.expert), column)
+            elif repeatedly and len(h) * self.z.parameter_size * h.itemsize <= _HELD:
+                e = in_parts(side.expert, len(h), h.__getitem__)
+                found[f"{side.name}_expert"] = (e, column)
         return found
 
     def batches(self, pairs: Pairs) -> Iterator[dict[str, Tensor]]:

@@ -203,7 +203,8 @@ class Stage(StepByBackend, keras.Model):
         # Experts that are trained change from step to step.
         trained = self.objective.trained(self.model)
         kept = all(side.expert_network not in trained for side in self.model.sides)
-        by_row = None if by_pair else self.model.rows(pairs, experts=kept)
+        repeatedly = kept and training
+        by_row = None if by_pair else self.model.rows(pairs, experts=kept, repeatedly=repeatedly)
         return pairs.batches(
             batch_size,
             data=self.objective.reads(self.model),

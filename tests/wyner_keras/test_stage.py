@@ -86,6 +86,17 @@ def test_pairs_arrays_and_a_dataset_train_and_evaluate_alike(loss, small, pairs,
     np.testing.assert_allclose(losses[1], losses[2], rtol=1e-3)
 
 
+def test_experts_that_stay_are_asked_once_where_that_takes_little_memory(small, pairs, monkeypatch):
+    losses, held = [], []
+    for room in (2**27, 0):
+        monkeypatch.setattr("wyner_keras.model._HELD", room)
+        stage = small(Joint())
+        held.append(set(stage.model.rows(pairs, repeatedly=True)))
+        losses.append(stage.fit(pairs, batch_size=12, verbose=0).history["loss"])
+    assert held[0] - held[1] == {"x_expert", "y_expert"}
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
 def test_a_batch_larger_than_the_pairs_is_all_of_them(stage, pairs):
     stage.fit(pairs, batch_size=1000, epochs=2, verbose=0)
     assert int(stage.optimizer.iterations) == 2

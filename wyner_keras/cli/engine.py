@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -45,3 +46,5 @@ def import_tensorflow(backend: str | None = None) -> None:
             written.seek(0)
             os.write(2, written.read())
             raise
+    # What imports left stays: full collections would walk it again and again.
+    gc.freeze()

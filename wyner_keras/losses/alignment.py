@@ -45,10 +45,11 @@ class Alignment(Loss):
     `end` tells kinds from quantities, on validation pairs. Pairs are clustered by their posterior
     means, into more clusters than needed; those that tell nothing apart are merged, the others are
     joined one by one. Where kinds alone tell partners from strangers as well as the Gaussian does,
-    z is a Categorical of them; where kinds do with quantities inside them, of fewer dimensions than
-    without kinds, z is their Product; where pairs in another order are told apart as well, nothing
-    is shared; otherwise z is the Gaussian, less the dimensions that hold nothing. Experts that read
-    few images whole may have linear directions of the pixels beside, see `directions`.
+    and far fewer dimensions do not, z is a Categorical of them; where kinds do with quantities
+    inside them, of fewer dimensions than without kinds, z is their Product; where pairs in another
+    order are told apart as well, nothing is shared; otherwise z is the Gaussian, less the
+    dimensions that hold nothing. Experts that read few images whole may have linear directions of
+    the pixels beside, see `directions`.
 
     Args:
         dimensions: of the Gaussian, plenty.

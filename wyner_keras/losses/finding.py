@@ -28,6 +28,9 @@ _PAIRS_A_KIND = 2  # at least, for each dimension inside it
 _BLUNT = 2.0  # nats below InfoNCE's ceiling, from where it hardly asks for more
 _MOSTLY = 0.5  # share of the nats that kinds beside a quantity can hold there, at least
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
+# Kinds for each dimension of a quantity that tells as much, from where they are pieces of it: in
+# general position kinds take as many dimensions as there are, less one.
+_PIECES = 4
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,8 @@ def find(
     """Kinds, a quantity, both or nothing: of what tells as much as the critic, the least.
 
     Both are chosen where they are of the most value, kinds alone tell less, and there are fewer
-    dimensions than there would be without kinds. How many dimensions a quantity has is not told
+    dimensions than there would be without kinds. Kinds that few dimensions tell as well are pieces
+    of a quantity: an angle, say, is no kind. How many dimensions a quantity has is not told
     near the ceiling: what seems to tell nothing more may tell what was not asked for. So kinds
     beside it have to hold much of what is told there.
 
@@ -228,10 +232,13 @@ def find(
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
-    if kinds_do and no_less(of_kinds):
+    more = of_kinds - of_quantities
+    pieces = 0 < dimensions <= kinds / _PIECES and more.mean() <= chance(more)
+    pieces &= not blunt and enough(of_quantities, slack)
+    if kinds_do and no_less(of_kinds) and not pieces:
         z = Categorical(n=1, k=kinds)
         return chosen("kinds", z, of_kinds, seen.of(Clusters.of(points, alone.kinds)))
-    if dimensions_do:
+    if dimensions_do or pieces:
         z = DiagonalGaussian(dim=dimensions)
         return chosen("a quantity", z, of_quantities, seen.of(smooth.quantities))
     # None of them: the critic's own dimensions that hold anything, and directions.

@@ -69,10 +69,11 @@ class ReaderMatching(Loss):
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """Squared units of the noise, `(batch,)`."""
-        h, joint, terms = model.features_of(batch), model.joint_z(batch), {}
-        rows = rows_of(h)
+        h, batch, terms = model.features_of(batch), model.with_experts(batch), {}
+        joint, rows = model.joint_z(batch), rows_of(h)
         for side in _sides(model):
-            own = side.read(batch.get(side.name), h[side.name])  # q(z|x)
+            known = batch[f"{side.name}_expert"] if side.reader_network is None else None
+            own = side.read(batch.get(side.name), h[side.name], expert=known)  # q(z|x)
             end = own.noise_of(draw(model.z, joint, exact=True))  # η, of z ~ q(z|x,y)
             start = draw.prior(model.z, rows)  # ε, as p(z) is N(0, I)
             features = h[side.name]

@@ -114,3 +114,31 @@ def test_near_the_ceiling_kinds_beside_a_quantity_hold_much_of_what_is_told():
     assert found(1.0, **many)["shared"] == both
     wide = found(1.0, **few)
     assert (wide["shared"], wide["dimensions"]) == ("a quantity", 8)
+
+
+class Turned:
+    """A critic of angles on the unit circle, of which y's is x's but for an error."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def pmi(self, *naturals):
+        a, b = (np.arctan2(side[:, 1], side[:, 0]) for side in naturals)
+        apart = np.angle(np.exp(1j * np.subtract.outer(a, b))) / self.error
+        return math.log(math.sqrt(2 * math.pi) / self.error) - 0.5 * np.square(apart)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_pieces_of_an_angle_are_no_kinds(seed):
+    sets, error = [], 0.1
+    for count, own in ((3000, 0), (300, seed)):
+        rng = np.random.default_rng(own)
+        x = rng.uniform(0, 2 * np.pi, count)
+        angles = (x, x + error * rng.normal(size=count))
+        points = [2 * np.stack([np.cos(a), np.sin(a)], axis=1) for a in angles]
+        sets.append(Seen([], points, [np.ones(2)] * 2, [], 0))
+    z, *_, what, _ = find(*sets, np.arange(300), Turned(error), 0.1, 0)
+    # As many kinds would tell as much.
+    assert what["kinds"] > 20
+    assert what["nats_of_kinds"] > 0.95 * what["nats"]
+    assert (what["shared"], z.size) == ("a quantity", 2)
