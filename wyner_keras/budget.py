@@ -53,7 +53,7 @@ _PASSES: dict[type, dict[str, float]] = {
     Widening: {"expert": 3, "posterior": 3, "decoder": 3},
     Matching: {"velocity": 3},
     Marginal: {"expert": 1, "reader": 3, "posterior": 2, "decoder": 2},
-    ReaderMatching: {"expert": 2, "reader_velocity": 3},
+    ReaderMatching: {"expert": 1, "reader_velocity": 3},
     Refinement: {"expert": 1, "posterior": 1, "decoder": 4.5, "reader": 1, "flow": 2, "codec": 1},
 }
 
@@ -303,10 +303,11 @@ def _of_step(loss: Loss, side: Side) -> float:
     if type(loss) is Joint and not loss.concept_weight:  # half a batch that is read again
         passes["expert"] -= 1.5
         passes["decoder"] -= 1.5
-    if side.settings.expert == "data" and "expert" in passes:
+    if "expert" in passes:
         # What they make of the rows is kept where they are not trained.
         kept = 0 if isinstance(loss, (Alignment, SelfTraining, Widening)) else 1
-        passes["expert"] = _OF_DATA * max(0, passes["expert"] - kept)
+        normalised = _OF_DATA if side.settings.expert == "data" else 1.0
+        passes["expert"] = normalised * max(0, passes["expert"] - kept)
     products = _products(side)
     return sum(count * products[kind] for kind, count in passes.items())
 

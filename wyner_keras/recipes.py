@@ -96,7 +96,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     )
     of_quantity = replace(flow, name="flow_of_quantity", loss=losses.Matching(of_quantity=True))
     of_quantity = replace(of_quantity, **lasting(36, 512))
-    reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(40, 512))
+    reading = replace(flow, name="reading", loss=losses.ReaderMatching(), **lasting(60, 512))
     marginal = StageSettings(
         name="marginal",
         loss=losses.Marginal(distillation_weight=50.0 if small else 1000.0),

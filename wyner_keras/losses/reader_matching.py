@@ -35,7 +35,7 @@ class ReaderMatching(Loss):
     Source: Lipman et al., Flow matching for generative modeling, 2023.
     """
 
-    feature_noise: float = 0.2
+    feature_noise: float = 0.1
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The readers' flows.
