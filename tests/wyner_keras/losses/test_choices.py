@@ -100,7 +100,7 @@ def found(ceiling, **what):
     """What is found where InfoNCE asked for so many nats more than are told."""
     seen, apart = (
         Seen([], [2 * side for side in drawn(count, seed, **what)[0]], [np.ones(8)] * 2, [], 0)
-        for count, seed in ((3000, 0), (500, 1))
+        for count, seed in ((1200, 0), (500, 1))
     )
     critic = Truth(**what)
     told = nats_told(critic.pmi(*apart.naturals)).mean()
