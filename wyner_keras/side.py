@@ -208,24 +208,9 @@ class Side(keras.layers.Layer):
         """Parameters of the expert e(z;x), `(batch, parameter_size)`, of `read_by_expert`."""
         return ops.cast(self.expert_network(read, training=training), "float32")
 
-    def read(
-        self,
-        data: Tensor,
-        features: Tensor | None = None,
-        training: bool = False,
-        expert: Tensor | None = None,
-    ) -> Any:
-        """q(z|x) of examples.
-
-        Args:
-            data: the examples.
-            features: of theirs, where they are known.
-            training: whether the network's dropout and noise act.
-            expert: parameters of e(z;x), where they are known and the expert is the reader.
-        """
+    def read(self, data: Tensor, features: Tensor | None = None, training: bool = False) -> Any:
+        """q(z|x) of examples, whose features may be given."""
         reader = self.settings.reader
-        if expert is not None:
-            return self.z.product(expert)
         if features is None and not self.reads_data:
             features = self.encode(data)
         if reader == "expert":

@@ -54,8 +54,8 @@ def narrow_kernel(small: Path, bundle: Path) -> Path:
     startup = small / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "narrow.py").write_text(
-        "import pathlib\nimport shortened\n\n"
-        "shortened.eagerly().__enter__()\nshortened.narrow()\nshortened.two_steps()\n"
+        "import pathlib\nimport shortened\nimport tensorflow as tf\n\n"
+        "tf.config.run_functions_eagerly(True)\nshortened.narrow()\nshortened.two_steps()\n"
         f"shortened.bundles_are_copies(pathlib.Path({str(bundle)!r}))\n"
     )
     return small

@@ -36,6 +36,11 @@ def chance(nats: np.ndarray) -> float:
     return 2.0 * float(nats.std()) / math.sqrt(len(nats))
 
 
+def tells_more(nats: np.ndarray, others: np.ndarray) -> bool:
+    """Whether of the same pairs more is told on average, beyond what chance makes it."""
+    return bool((nats - others).mean() > chance(nats - others))
+
+
 class Choice(NamedTuple):
     """What z may be.
 

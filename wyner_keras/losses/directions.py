@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from wyner_keras.losses.choices import nats_told
+from wyner_keras.losses.choices import chance, nats_told
 from wyner_keras.losses.quantities import Quantities, agreeing, canonical, correlated
 from wyner_keras.networks.pair_encoder import LEAST_SQUARE
 
@@ -125,7 +125,7 @@ def directions(
         return None
     ridge, power, lines, found, factors, summed = best
     more = nats_told(summed) - nats_told(scores)
-    if more.mean() <= max(_LEAST_MORE, 2.0 * more.std() / math.sqrt(len(more))):
+    if more.mean() <= max(_LEAST_MORE, chance(more)):
         return None
     # Once more of all pairs, as correlated as those were.
     whole = tuple(np.concatenate(side) for side in zip(seen, apart, strict=True))

@@ -11,7 +11,7 @@ import numpy as np
 
 from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses.choices import chance, choices, nats_told
+from wyner_keras.losses.choices import chance, choices, nats_told, tells_more
 from wyner_keras.losses.directions import Directions, directions
 from wyner_keras.losses.kinds import Clusters, clustered
 from wyner_keras.losses.quantities import Quantities, correlated
@@ -205,11 +205,6 @@ def find(
         told = {"shared": what, **found, "nats": max(found["nats"], float(nats.mean()))}
         return z, beside(*parts), told, None
 
-    def no_less(nats: np.ndarray) -> bool:
-        """Whether quantities alone tell no more, as far as these pairs show."""
-        more = of_quantities - nats
-        return bool(more.mean() <= chance(more))
-
     slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
     kinds_do = kinds > 1 and enough(of_kinds, slack)
     slight = _SLIGHT * float(told.mean())
@@ -223,19 +218,22 @@ def find(
     seen_inside &= not blunt or math.log(inside) >= _MOSTLY * float(told.mean())
     # Each pair its own concept is told by many kinds and dimensions nearly as well: what the
     # critic leaves untold is little then, and a kind has few pairs.
-    if seen_inside and 0 < least < most and enough(of_best, rest) and no_less(of_best):
+    if (
+        seen_inside
+        and 0 < least < most
+        and enough(of_best, rest)
+        and not tells_more(of_quantities, of_best)
+    ):
         found["nats_of_both"] = float(of_best.mean())
         # Beside kinds that do, quantities tell more than chance has it.
-        more = of_best - of_kinds
-        if not kinds_do or more.mean() > chance(more):
+        if not kinds_do or tells_more(of_best, of_kinds):
             found |= {"kinds": inside, "dimensions": least}
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
-    more = of_kinds - of_quantities
-    pieces = 0 < dimensions <= kinds / _PIECES and more.mean() <= chance(more)
-    pieces &= not blunt and enough(of_quantities, slack)
-    if kinds_do and no_less(of_kinds) and not pieces:
+    few = 0 < dimensions <= kinds / _PIECES and not blunt and enough(of_quantities, slack)
+    pieces = few and not tells_more(of_kinds, of_quantities)
+    if kinds_do and not tells_more(of_quantities, of_kinds) and not pieces:
         z = Categorical(n=1, k=kinds)
         return chosen("kinds", z, of_kinds, seen.of(Clusters.of(points, alone.kinds)))
     if dimensions_do or pieces:

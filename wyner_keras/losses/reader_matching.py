@@ -72,8 +72,10 @@ class ReaderMatching(Loss):
         h, batch, terms = model.features_of(batch), model.with_experts(batch), {}
         joint, rows = model.joint_z(batch), rows_of(h)
         for side in _sides(model):
-            known = batch[f"{side.name}_expert"] if side.reader_network is None else None
-            own = side.read(batch.get(side.name), h[side.name], expert=known)  # q(z|x)
+            if side.reader_network is None:  # the expert is the reader, and was asked before
+                own = model.z.product(batch[f"{side.name}_expert"])  # q(z|x)
+            else:
+                own = side.read(batch.get(side.name), h[side.name])
             end = own.noise_of(draw(model.z, joint, exact=True))  # η, of z ~ q(z|x,y)
             start = draw.prior(model.z, rows)  # ε, as p(z) is N(0, I)
             features = h[side.name]
