@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Tensor = Any
 _AT_ONCE = 1000  # rows encoded at once, at most
 _HELD = 2**27  # bytes that a side's experts give of all rows, at most, to be held
+_PRIOR_OF = 100_000  # pairs, at most, that p(z) is fitted to
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -315,7 +316,8 @@ class WynerModel(keras.Model, Tasks):
     def fit_prior(self, pairs: Pairs) -> None:
         """Fit p(z) to the aggregated posterior, the mean of q(z|x,y) over pairs.
 
-        Of strangers, the mean of what is known of z by either side.
+        Of more than 100,000 pairs, so many at random. Of strangers, the mean of what is known of z
+        by either side.
 
         Raises:
             ValueError: if the model has no prior that can be fitted.
@@ -335,6 +337,8 @@ class WynerModel(keras.Model, Tasks):
 
             return tuple(map(output, range(len(self.z.output_names))))
 
+        if len(pairs) > _PRIOR_OF:
+            pairs = pairs.take(_PRIOR_OF, seed=self.seed)
         self.prior.fit(self.by_batch(pairs, outputs))
 
     def call(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -204,7 +204,9 @@ class Stage(StepByBackend, keras.Model):
         trained = self.objective.trained(self.model)
         kept = all(side.expert_network not in trained for side in self.model.sides)
         repeatedly = kept and training
-        by_row = None if by_pair else self.model.rows(pairs, experts=kept, repeatedly=repeatedly)
+        by_row = None
+        if not (by_pair and self.objective.arrays_suffice):
+            by_row = self.model.rows(pairs, experts=kept, repeatedly=repeatedly)
         return pairs.batches(
             batch_size,
             data=self.objective.reads(self.model),

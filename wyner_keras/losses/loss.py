@@ -54,9 +54,11 @@ class Loss:
     Attributes:
         takes_singles: whether it is of use without a partner too. Its pairs then hold strangers,
             see `Pairs.with_singles`, and its batches "partners", a mask `(batch,)` of the others.
+        arrays_suffice: whether what `arrays` gives stands in place of features.
     """
 
     takes_singles: ClassVar[bool] = False
+    arrays_suffice: ClassVar[bool] = True
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The networks that it trains."""
@@ -99,7 +101,7 @@ class Loss:
         """What is done before the first step, with all pairs."""
 
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any] | None:
-        """What batches hold by name, a row a pair, in place of features; None for those."""
+        """What batches hold by name, a row a pair; None for features alone."""
         return None
 
     def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:

@@ -38,6 +38,7 @@ class SelfTraining(Loss):
     """
 
     takes_singles: ClassVar[bool] = True
+    arrays_suffice: ClassVar[bool] = False
 
     confidence: float = 0.95
     share: float = 0.25
@@ -90,13 +91,10 @@ class SelfTraining(Loss):
         return terms
 
     def arrays(self, stage: Any, pairs: Any) -> dict[str, Any]:
-        """Features, and the mode of q(z|x,y) as it is before anything is learnt."""
-        model, found = stage.model, []
-        for part in model.batches(pairs):
-            value, probability = _mode(model.joint_z(part))
-            own = {f"{side.name}_features": part[f"{side.name}_features"] for side in model.sides}
-            found.append({**own, "told": value, "told_sure": probability})
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        """The mode of q(z|x,y) as it is before anything is learnt."""
+        model = stage.model
+        told = zip(*(_mode(model.joint_z(part)) for part in model.batches(pairs)), strict=True)
+        return dict(zip(("told", "told_sure"), map(np.concatenate, told), strict=True))
 
     def begin(self, stage: Any, pairs: Any) -> None:
         """Start readers of features from the experts."""
