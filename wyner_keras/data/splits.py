@@ -172,6 +172,32 @@ def _nodes(
     stores: Sequence[Rows], index: _Positions, groups: NDArray[Any] | None, by_side: bool
 ) -> tuple[_Positions, int]:
     """Numbers of a pair's rows and its group, `(2 or 3, n)`, and how many there are."""
+    nodes, count = _numbered(stores, index, by_side)
+    if groups is not None:
+        _, numbers = np.unique(groups, return_inverse=True)
+        nodes = np.concatenate([nodes, count + numbers[None]])
+        count += int(numbers.max()) + 1
+    return nodes, count
+
+
+def rows_of_stores(stores: Sequence[Rows], index: _Positions) -> _Positions:
+    """Numbers of the rows of pairs, `(2, n)`: of a store that both sides have, one a row.
+
+    Args:
+        stores: of x and y; of `Subset`s the rows that they have in common count as one.
+        index: `(n, 2)`.
+
+    Example:
+        >>> from wyner_keras.data.rows import ArrayRows
+        >>> rows = ArrayRows(np.zeros((3, 1)))
+        >>> rows_of_stores([rows, rows], np.array([[0, 1], [1, 2]])).tolist()
+        [[0, 1], [1, 2]]
+    """
+    return _numbered(stores, index, by_side=False)[0]
+
+
+def _numbered(stores: Sequence[Rows], index: _Positions, by_side: bool) -> tuple[_Positions, int]:
+    """Numbers of a pair's rows `(2, n)`, and how many there are."""
     from wyner_keras.data.rows import root
 
     # By store, and by side if need be, the number of its first row as a node.
@@ -184,10 +210,6 @@ def _nodes(
             firsts[key], count = count, count + len(store)
         places = index[:, column] if within is None else within[index[:, column]]
         nodes.append(firsts[key] + places)
-    if groups is not None:
-        _, numbers = np.unique(groups, return_inverse=True)
-        nodes.append(count + numbers)
-        count += int(numbers.max()) + 1
     return np.stack(nodes), count
 
 

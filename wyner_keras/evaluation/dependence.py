@@ -10,8 +10,8 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from wyner_keras.data import Pairs
+from wyner_keras.data.apart import LEAST, NEEDS, pairs_apart
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation.apart import LEAST, NEEDS, pairs_apart
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import Standard, scores

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data import Pairs
-from wyner_keras.evaluation.apart import pairs_apart
+from wyner_keras.data.apart import pairs_apart
 from wyner_keras.evaluation.judge import Judge
 from wyner_keras.evaluation.plan import Plan, plans
 from wyner_keras.evaluation.spaces import Space, Standard, chunked

@@ -262,27 +262,6 @@ class Commons:
             found.append(np.asarray(logs, np.float64).reshape(count, -1))
         return np.concatenate(found).T
 
-    def log_given(self, name: str, z: Array, log_prob: Array) -> Array:
-        """The log density of z given the side's example, `(n, samples)`, as the model samples it.
-
-        Args:
-            name: of the side.
-            z: `(n, samples, size)`.
-            log_prob: of q(z|x), which it is unless the reader has a flow.
-        """
-        side = self.model.side(name)
-        if side.reader_flow is None:
-            return log_prob
-        found = []
-        for part, count in _at_once(self.of[name], z):
-            features = np.tile(self.features[name], (count, 1))
-            end = np.asarray(repeated(self.of[name], count).noise_of(_rows_of(z[:, part])))
-            start = np.asarray(side.reader_flow.inverse(end, features), np.float64)
-            moved = side.reader_flow.log_determinant(end, features)
-            moved = moved + 0.5 * (np.square(end) - np.square(start)).sum(axis=1)
-            found.append(moved.reshape(count, -1))
-        return log_prob + np.concatenate(found).T
-
 
 def _at_once(q: Any, z: Array) -> Iterator[tuple[slice, int]]:
     """Which samples of z are asked about together, and how many: calls cost more than rows do.
@@ -357,26 +336,82 @@ class Weighed:
             ratio = commons.log_prob("prior", z) - commons.log_prob(name, z)
             found[name] = log_mean(ratio + self.draw(name, z).log_weights)
         for name, given in (tuple(self.drawn), tuple(reversed(self.drawn))):
-            joint, samples = commons.z["joint"], commons.z["joint"].shape[1]
-            half = samples // 2
-            z = commons.z[given][:, half:]
-            weights = [self.drawn[name].log_weights[:, :half], self.draw(name, z).log_weights]
-            z = np.concatenate([joint[:, :half], z], axis=1)
-            own = commons.log_prob(given, z)
-            target = commons.log_given(given, z, own)
-            # Both halves are one draw of the mixture of their proposals.
-            shares = np.reshape([half / samples, 1 - half / samples], (2, 1, 1))
-            proposal = logsumexp([commons.log_prob("joint", z), own], axis=0, b=shares)
-            found[f"{name}_given_{given}"] = log_mean(
-                target - proposal + np.concatenate(weights, axis=1)
-            )
+            halves = self._noises if commons.model.side(given).reader_flow else self._posteriors
+            logs, weights = halves(name, given)
+            found[f"{name}_given_{given}"] = log_mean(logs + weights)
         return found
+
+    def _posteriors(self, name: str, given: str) -> tuple[Array, Array]:
+        """Of z of q(z|x,y) and of q(z|x), half and half, log q(z|x) / proposal, and weights of u.
+
+        Args:
+            name: of the side that is told, here y.
+            given: of the other.
+
+        Returns:
+            Each `(n, samples)`.
+        """
+        commons, joint = self.commons, self.commons.z["joint"]
+        half = joint.shape[1] // 2
+        z = commons.z[given][:, half:]
+        weights = [self.drawn[name].log_weights[:, :half], self.draw(name, z).log_weights]
+        z = np.concatenate([joint[:, :half], z], axis=1)
+        own = commons.log_prob(given, z)
+        logs = own - _of_halves(commons.log_prob("joint", z), own, half)
+        return logs, np.concatenate(weights, axis=1)
+
+    def _noises(self, name: str, given: str) -> tuple[Array, Array]:
+        """As `_posteriors`, of the normal noise of which a reader's flow makes z, not of z.
+
+        What z's density is need not be known, nor whether the flow's steps can be undone. Half of
+        the noise is normal, half of a Gaussian around what leads to the mean of q(z|x,y), as wide
+        as q(z|x,y) is there.
+        """
+        commons, side = self.commons, self.commons.model.side(given)
+        n, samples, size = commons.z["joint"].shape
+        half, features = samples // 2, self.features[given]
+        (mean, log_variance), (_, own_variance) = (
+            [np.asarray(part, np.float64) for part in commons.of[of].outputs()]
+            for of in ("joint", given)
+        )
+        q = commons.of[given]
+        centre = side.reader_flow.sought(q.noise_of(mean.astype("f")), features)
+        jacobian = side.reader_flow.jacobian(centre, features)
+        weighed = np.exp(own_variance - log_variance)[:, :, None] * jacobian
+        lower = np.linalg.cholesky(np.swapaxes(jacobian, 1, 2) @ weighed + np.eye(size))
+        noise = self.rng.normal(size=(n, samples, size))
+        # Precision L Lᵀ: ε = centre + L⁻ᵀ times noise.
+        moved = np.linalg.solve(np.swapaxes(lower, 1, 2), np.swapaxes(noise[:, :half], 1, 2))
+        noise[:, :half] = centre[:, None] + np.swapaxes(moved, 1, 2)
+        rest = np.einsum("nij,nsi->nsj", lower, noise - centre[:, None])
+        logs = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[:, None]
+        logs = logs - 0.5 * np.square(rest).sum(axis=2)
+        normal = -0.5 * np.square(noise).sum(axis=2)
+        z = np.empty(noise.shape, np.float32)
+        for part, count in _at_once(q, z):
+            ends = side.reader_flow(_rows_of(noise[:, part]), np.tile(features, (count, 1)))
+            drawn = np.asarray(repeated(q, count).sample(ends)).reshape(count, n, size)
+            z[:, part] = np.swapaxes(drawn, 0, 1)
+        return normal - _of_halves(logs, normal, half), self.draw(name, z).log_weights
 
     def responsibilities(self, name: str) -> Array:
         """Of each sample of the side its share of the posterior, `(n, K)`."""
         (other,) = (mean for side, mean in self.means.items() if side != name)
         logs = self.ratio + self.drawn[name].log_weights + other
         return np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+
+
+def _of_halves(first: Array, second: Array, half: int) -> Array:
+    """The log density of the mixture of two that samples are one draw of, so many of the first.
+
+    Args:
+        first: of all samples, `(n, samples)`.
+        second: likewise.
+        half: how many are of the first.
+    """
+    share = half / first.shape[1]
+    found: Array = logsumexp([first, second], axis=0, b=np.reshape([share, 1 - share], (2, 1, 1)))
+    return found
 
 
 def log_mean(log_weights: Array) -> Array:

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import linalg
 from sklearn.metrics.pairwise import rbf_kernel
 
+from wyner_keras.data.apart import LEAST, NEEDS
 from wyner_keras.data.checks import as_real, check_whole
-from wyner_keras.evaluation.apart import LEAST, NEEDS
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import scores

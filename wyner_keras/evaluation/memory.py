@@ -11,8 +11,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 from wyner_keras.data import Pairs
+from wyner_keras.data.apart import NEEDS
 from wyner_keras.data.checks import as_real, check_whole
-from wyner_keras.evaluation.apart import NEEDS
 from wyner_keras.evaluation.held import Evaluation, Held
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.intervals import mann_whitney

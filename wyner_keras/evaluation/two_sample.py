@@ -13,8 +13,8 @@ from sklearn.model_selection import PredefinedSplit, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from wyner_keras.data.apart import LEAST, NEEDS
 from wyner_keras.data.checks import as_real, check_whole
-from wyner_keras.evaluation.apart import LEAST, NEEDS
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.evaluation.spaces import scores

@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.data.apart import pairs_apart
 from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import DiagonalGaussian
 from wyner_keras.losses.directions import Directions
@@ -29,7 +30,8 @@ Tensor = Any
 logger = logging.getLogger(__name__)
 _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
 _APART = 2000  # pairs, at most, that z is chosen by
-_VALIDATION, _LEAST_VALIDATION = 0.15, 20  # their share of the pairs, and the least number of them
+_VALIDATION, _MOST_VALIDATION = 0.15, 0.5  # their share of the pairs, where there are few at most
+_LEAST_VALIDATION = 20  # that the share is raised for
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -137,10 +139,14 @@ class Alignment(Loss):
         return any(side.settings.expert == "data" for side in model.sides)
 
     def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:
-        """Where z is found it is found on pairs apart, unless there are too few."""
-        if not self.find or len(pairs) < _LEAST_VALIDATION / _VALIDATION:
+        """Where z is found it is found on pairs apart, unless rows link all pairs."""
+        if not self.find:
             return pairs, None
-        return pairs.validation(_VALIDATION, seed)
+        share = min(_MOST_VALIDATION, max(_VALIDATION, _LEAST_VALIDATION / len(pairs)))
+        try:
+            return pairs.validation(share, seed)
+        except ValueError:
+            return pairs, None
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Find z where it is to be found; hand the experts, and each side's affine map of z, over.
@@ -162,12 +168,15 @@ class Alignment(Loss):
             z, outputs, stage.found, directions = find(
                 seen,
                 apart,
-                _distinct(held.index),
+                distinct := _distinct(held.index),
+                None if validation is None else _exchanged(held, distinct),
                 critic,
                 self.price,
                 model.seed,
                 ceiling=math.log(stage.batch_size) if self.widened else math.inf,
             )
+            if validation is None:  # told by pairs that experts were trained on
+                stage.found["nats"] = 0.0
             logger.info("x and y share %s", words(stage.found))
             by_experts = self.experts_read and isinstance(z, DiagonalGaussian)
             model = stage.model = model.with_z(z, "expert" if by_experts else None)
@@ -188,13 +197,28 @@ class Alignment(Loss):
         if not self.find:
             stage.found = {"nats": float(z.shared_information(*experts))}
         stage.shared_nats = stage.found["nats"]
-        modes = np.asarray(z.product(*experts).mode)
+        joint = z.product(*experts)
         for side, h in zip(model.sides, seen.features, strict=True):
             if side.concept is not None:
-                # The affine map of z that fits the features by least squares.
                 mean = h.mean(axis=0)
-                side.concept.kernel.assign(np.linalg.lstsq(modes, h - mean, rcond=None)[0])
+                side.concept.kernel.assign(_fitted(z, joint, h - mean))
                 side.concept.bias.assign(mean)
+
+
+def _fitted(z: Any, joint: Any, features: np.ndarray) -> np.ndarray:
+    """The kernel from z ~ q(z|x,y), kinds at their modes, to features, by least squares.
+
+    What samples of a quantity vary by counts too: modes may hardly vary along some dimensions.
+    """
+    modes = np.asarray(joint.mode)
+    if "log_variance" in z.output_names:
+        variance = np.exp(np.asarray(joint.outputs()[-1], np.float64)).mean(axis=0)
+        noise = np.eye(modes.shape[1])[-len(variance) :]
+        noise *= np.sqrt(len(modes) * variance)[:, None]
+        modes = np.concatenate([modes, noise])
+        features = np.concatenate([features, np.zeros((len(noise), features.shape[1]))])
+    kernel: np.ndarray = np.linalg.lstsq(modes, features, rcond=None)[0]
+    return kernel
 
 
 def _beside(
@@ -266,6 +290,14 @@ def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
             read = model.by_rows(side, store, side.expert_network.values)
             values.append(read[pairs.index[:, column]])
     return Seen(features, naturals, critic.precisions, values, count)
+
+
+def _exchanged(pairs: Any, distinct: np.ndarray) -> np.ndarray:
+    """Places of pairs whose partners may be exchanged; of too few groups those of distinct rows."""
+    try:
+        return pairs_apart(pairs, rows=_APART)
+    except ValueError:
+        return distinct
 
 
 def _distinct(index: np.ndarray) -> np.ndarray:

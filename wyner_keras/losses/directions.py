@@ -16,6 +16,7 @@ Values = tuple[np.ndarray, ...]  # by side, (pairs, values)
 
 _COMPONENTS = 400  # principal ones of the values, at most, that directions are made of
 _RIDGES = (0.01, 0.03, 0.1, 0.3)
+_UNTUNED = 0.1  # the ridge of a test, for which none may be chosen
 _POWERS = (0.0, 0.5, 1.0)  # of lengths, that examples' variates are divided by
 _LENGTH = 0.05  # nats that a power of 1 has to add: what it takes away decoders do not see
 _FACTORS = 0.5 ** np.arange(6)  # of pmis, which are too sure of what few pairs taught them
@@ -140,6 +141,28 @@ def directions(
     maps = tuple(axis @ map_ for axis, map_ in zip(axes, again.maps, strict=True))
     lines = Quantities(centres, maps, again.correlations)
     return Directions(lines, power, each, factors, summed)
+
+
+def untuned(seen: Values, apart: Values, most: int) -> np.ndarray:
+    """Scores of every x with every y apart, in whose making these pairs had no part.
+
+    Products of canonical variates, weighed by their correlations among the pairs seen: no pmi, but
+    what partners have more of than strangers, where anything is shared.
+
+    Args:
+        seen: values by side, `(pairs, values)`, that directions are made of.
+        apart: likewise.
+        most: directions, at most.
+
+    Returns:
+        `(pairs, pairs)`.
+    """
+    axes = _principal(seen)
+    points, held = _on(axes, seen, seen), _on(axes, seen, apart)
+    lines = canonical(points, np.zeros(len(points[0]), int), _UNTUNED).some(slice(most))
+    x, y = lines.variates(held)
+    found: np.ndarray = (x * lines.correlations) @ y.T
+    return found
 
 
 def _believed(scores: np.ndarray, own: np.ndarray) -> tuple[tuple[float, float], np.ndarray]:

@@ -12,7 +12,7 @@ import numpy as np
 from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.choices import chance, choices, nats_told, tells_more
-from wyner_keras.losses.directions import Directions, directions
+from wyner_keras.losses.directions import Directions, directions, untuned
 from wyner_keras.losses.kinds import Clusters, clustered
 from wyner_keras.losses.quantities import Quantities, correlated
 from wyner_keras.product import Product
@@ -142,6 +142,7 @@ def find(
     seen: Seen,
     apart: Seen,
     distinct: np.ndarray,
+    tested: np.ndarray | None,
     critic: Any,
     price: float,
     seed: int,
@@ -159,6 +160,8 @@ def find(
         seen: pairs that z is made of.
         apart: pairs that it is chosen by.
         distinct: places of those of which no two share a row.
+        tested: places of those whose partners may be exchanged; None where experts were trained on
+            these pairs: whether anything is shared is not asked then.
         critic: of the Gaussian.
         price: λ.
         seed: of clusters and shuffles.
@@ -170,21 +173,18 @@ def find(
         directions that the expert has beside e.
     """
     count = len(distinct)
-    scores = np.asarray(critic.pmi(*(e[distinct] for e in apart.naturals)), float)
+    p = None if tested is None else _chance_of(seen, apart, tested, critic, seed)
+    if p is not None and p > _SIGNIFICANT:
+        z: Any = Categorical(n=1, k=2)
+        silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
+        return z, silent, {"shared": "nothing", "nats": 0.0, "p": p}, None
+    scores = _scored(critic, apart, distinct)
     linear = None
     if seen.directions:
         held = tuple(side[distinct] for side in apart.values)
         linear = directions(tuple(seen.values), held, scores, seen.directions)
         scores = scores if linear is None else linear.scores
     told = nats_told(scores)
-    # A permutation test of I(X; Y) = 0: strangers' scores are the same in every order.
-    rng, every = np.random.default_rng(seed), np.arange(count)
-    orders = [every, *(rng.permutation(count) for _ in range(_SHUFFLES))]
-    p = permutation_p(np.array([scores[every, order].mean() for order in orders]))
-    if p > _SIGNIFICANT:
-        z: Any = Categorical(n=1, k=2)
-        silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
-        return z, silent, {"shared": "nothing", "nats": 0.0, "p": float(p)}, None
 
     def enough(nats: np.ndarray, slack: float) -> bool:
         lacking = told - nats
@@ -195,7 +195,7 @@ def find(
     of_kinds, of_quantities, of_best = (each.told(points, judged) for each in (alone, smooth, best))
     (kinds, _), (_, dimensions) = alone.sizes, smooth.sizes
 
-    found: dict[str, Any] = {"p": float(p), "nats": max(0.0, float(told.mean()))}
+    found: dict[str, Any] = {"p": p, "nats": max(0.0, float(told.mean()))}
     found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
     found |= {"dimensions": dimensions, "nats_of_dimensions": float(of_quantities.mean())}
 
@@ -246,6 +246,30 @@ def find(
     return z, outputs, {"shared": "a quantity", **found}, linear
 
 
+def _scored(critic: Any, apart: Seen, places: np.ndarray) -> np.ndarray:
+    """The critic's pmi of every x with every y of some pairs, nats, `(places, places)`."""
+    return np.asarray(critic.pmi(*(e[places] for e in apart.naturals)), float)
+
+
+def _chance_of(seen: Seen, apart: Seen, tested: np.ndarray, critic: Any, seed: int) -> float:
+    """The p of a permutation test of I(X; Y) = 0, by scores that no choice was made of.
+
+    They are the critic's and, where there are linear directions, those of `untuned`: strangers'
+    are the same in every order. Of the two the lesser p counts twice (Bonferroni).
+    """
+    tables = [_scored(critic, apart, tested)]
+    if seen.directions:
+        held = tuple(side[tested] for side in apart.values)
+        tables.append(untuned(tuple(seen.values), held, seen.directions))
+    rng, every = np.random.default_rng(seed), np.arange(len(tested))
+    orders = [every, *(rng.permutation(len(every)) for _ in range(_SHUFFLES))]
+    found = [
+        permutation_p(np.array([scores[every, order].mean() for order in orders]))
+        for scores in tables
+    ]
+    return min(1.0, len(found) * min(found))
+
+
 def words(found: Mapping[str, Any]) -> str:
     """What `find` found, for people."""
     if found["shared"] == "nothing":
@@ -253,4 +277,6 @@ def words(found: Mapping[str, Any]) -> str:
     kinds = f"{found['kinds']} kinds"
     quantity = f"a quantity of {found['dimensions']} dimension" + "s" * (found["dimensions"] > 1)
     what = {"kinds": kinds, "a quantity": quantity}.get(found["shared"], f"{kinds} and {quantity}")
+    if found["p"] is None:
+        return f"{what}; untested, since no pairs are apart from others"
     return f"{what}: {found['nats']:.2f} nats or more"

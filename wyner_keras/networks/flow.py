@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,6 +17,8 @@ from wyner_keras.networks.velocity import Velocity
 
 Tensor = Any
 _JACOBIAN_ROWS = 400  # as many at once
+_SEEKING = 20  # steps, at most, to the values of an image
+_FOUND = 1e-3  # from an image, at most, where its values lead
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -241,28 +245,52 @@ class ContinuousFlow(keras.layers.Layer):
 
     def log_determinant(self, images: Any, condition: Any) -> np.ndarray:
         """The log of |d values / d images| of `inverse`, `(batch,)` float64; eager, for reports."""
-        images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
         found = [
-            np.linalg.slogdet(self._jacobian(*map(ops.convert_to_tensor, part)))[1]
-            for part in zip(
-                *(
-                    np.array_split(whole, -(-len(whole) // _JACOBIAN_ROWS))
-                    for whole in (images, condition)
-                ),
-                strict=True,
-            )
+            np.linalg.slogdet(part)[1] for part in self._jacobians(self.inverse, images, condition)
         ]
         return np.concatenate(found)
 
-    def _jacobian(self, images: Tensor, condition: Tensor) -> np.ndarray:
-        """The Jacobian of `inverse`, `(batch, size, size)`, each row a gradient; eager.
+    def jacobian(self, values: Any, condition: Any) -> np.ndarray:
+        """D images / d values of `call`, `(batch, size, size)` float64; eager, for reports."""
+        return np.concatenate([*self._jacobians(self.call, values, condition)])
+
+    def sought(self, images: Any, condition: Any) -> np.ndarray:
+        """Values whose images come near to some, `(batch, size)`; eager, for reports.
+
+        Steps backwards do not quite undo those forwards. What `inverse` makes of the image, and of
+        where values lead, differs ever less. Of several values that lead there one is found; where
+        steps are too few to be undone, those that come nearest of all that were tried.
+        """
+        images, condition = np.asarray(images, np.float32), np.asarray(condition, np.float32)
+        goal = np.asarray(self.inverse(images, condition))
+        values, found, reached = goal, goal, images
+        least, pace = np.full(len(images), np.inf), np.ones((len(images), 1), np.float32)
+        for _ in range(_SEEKING):
+            there = np.asarray(self(values, condition))
+            error = np.abs(there - images).max(axis=1)
+            closer = (error < least)[:, None]
+            least = np.minimum(error, least)
+            found, reached = np.where(closer, values, found), np.where(closer, there, reached)
+            if (least < _FOUND).all():
+                break
+            # Where a step led away it was too long.
+            pace = np.where(closer, pace, 0.5 * pace)
+            values = found + pace * (goal - np.asarray(self.inverse(reached, condition)))
+        return found
+
+    def _jacobians(self, map_: Any, points: Any, condition: Any) -> Iterator[np.ndarray]:
+        """Jacobians of a map at points, some rows at a time, `(rows, size, size)` float64; eager.
 
         To trace it takes seconds, and by tangents as long as thousands of rows.
         """
-        pull = pulled_back(lambda ends: self.inverse(ends, condition), images)
+        points, condition = np.asarray(points, np.float32), np.asarray(condition, np.float32)
         units = np.eye(self.size, dtype=np.float32)
-        gradients = [pull(ops.tile(unit[None], (len(images), 1))) for unit in units]
-        return np.stack([np.asarray(each, np.float64) for each in gradients], axis=1)
+        for start in range(0, len(points), _JACOBIAN_ROWS):
+            own, given = (each[start : start + _JACOBIAN_ROWS] for each in (points, condition))
+            pull = pulled_back(functools.partial(map_, condition=given), ops.convert_to_tensor(own))
+            # Each row of the Jacobian is a gradient.
+            rows = [pull(ops.tile(unit[None], (len(own), 1))) for unit in units]
+            yield np.stack([np.asarray(row, np.float64) for row in rows], axis=1)
 
     def compute_output_shape(self, values_shape: Any, condition_shape: Any) -> tuple[Any, ...]:
         """The shape of the values."""

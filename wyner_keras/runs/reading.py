@@ -218,6 +218,7 @@ def load_model(path: Path) -> WynerModel:
     """
     import keras
 
+    import wyner_keras.families  # noqa: F401, registers those of a z
     from wyner_keras.model import WynerModel
     from wyner_serving.regular_file import check_regular
 

@@ -168,8 +168,11 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
     assert not rows[0] & rows[1]
     assert len(rows[1]) == pytest.approx(0.15 * len(labelled), abs=2)
     assert Alignment().split(labelled, seed=0)[1] is None
-    few = labelled.take(20)
-    assert Alignment(find=True).split(few, seed=0) == (few, None)
+    # Of few more, so that there is a test; none where one group has all.
+    some, tested = Alignment(find=True).split(labelled.take(60), seed=0)
+    assert (len(some), len(tested)) == (40, 20)
+    one = Pairs(*labelled.arrays(), groups=np.zeros(len(labelled), int))
+    assert Alignment(find=True).split(one, seed=0) == (one, None)
 
 
 @pytest.mark.parametrize(

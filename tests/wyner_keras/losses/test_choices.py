@@ -104,7 +104,9 @@ def found(ceiling, **what):
     )
     critic = Truth(**what)
     told = nats_told(critic.pmi(*apart.naturals)).mean()
-    return find(seen, apart, np.arange(500), critic, 0.1, 0, ceiling=told + ceiling)[2]
+    return find(
+        seen, apart, np.arange(500), np.arange(500), critic, 0.1, 0, ceiling=told + ceiling
+    )[2]
 
 
 def test_near_the_ceiling_kinds_beside_a_quantity_hold_much_of_what_is_told():
@@ -137,7 +139,7 @@ def test_pieces_of_an_angle_are_no_kinds(seed):
         angles = (x, x + error * rng.normal(size=count))
         points = [2 * np.stack([np.cos(a), np.sin(a)], axis=1) for a in angles]
         sets.append(Seen([], points, [np.ones(2)] * 2, [], 0))
-    z, *_, what, _ = find(*sets, np.arange(300), Turned(error), 0.1, 0)
+    z, *_, what, _ = find(*sets, np.arange(300), np.arange(300), Turned(error), 0.1, 0)
     # As many kinds would tell as much.
     assert what["kinds"] > 20
     assert what["nats_of_kinds"] > 0.95 * what["nats"]

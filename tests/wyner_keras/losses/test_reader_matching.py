@@ -1,10 +1,14 @@
+import math
+
 import keras
 import numpy as np
 import pytest
+from keras import ops
 from scipy import integrate, stats
+from scipy.special import logsumexp
 
 import wyner_keras as wk
-from wyner_keras.evaluation.importance import Commons
+from wyner_keras.evaluation.importance import SideNoise, Weighed, locals_of
 from wyner_keras.latents import Categorical, DiagonalGaussian, Gaussian
 from wyner_keras.losses import ReaderMatching
 
@@ -82,23 +86,51 @@ def test_z_of_two_modes_is_drawn_from_either_and_not_from_between(make_model):
     assert np.mean(np.abs(np.abs(own) - 1) < 0.4) < 0.5
 
 
-def test_its_density_is_that_of_its_samples(make_model, pairs):
-    model = make_model(z=DiagonalGaussian(dim=1), reader_flow_steps=2, **FLOWS)
-    rows = dict(zip("xy", (values[:1] for values in pairs.arrays()), strict=True))
-    features = {side.name: np.asarray(side.encode(rows[side.name])) for side in model.sides}
-    commons = Commons(model, rows, features, 1, np.random.default_rng(0))
-    side, noise = model.side("x"), np.random.default_rng(2).normal(size=(4000, 1)).astype("f")
-    drawn = np.asarray(side.sample_z(np.repeat(rows["x"], 4000, 0), noise))[:, 0]
-    places = np.linspace(drawn.min() - 1, drawn.max() + 1, 101)
-    z = places.astype("f")[None, :, None]
-    own = commons.log_prob("x", z)
-    density = np.exp(commons.log_given("x", z, own))[0]
-    assert integrate.trapezoid(density, places) == pytest.approx(1, abs=0.02)
-    below = integrate.cumulative_trapezoid(density, places, initial=0)
-    found = stats.ks_1samp(drawn, lambda at: np.interp(at, places, below))
-    assert found.statistic < 0.03
-    # Not that of q(z|x), which its noise is moved away from.
-    assert stats.entropy(density, np.exp(own[0])) > 0.05
+def two_modes(deviation):
+    """The velocity of a flow to −1 or 1, equally often, each with a deviation; exact."""
+
+    def velocity(points, time, _):
+        cosine, sine = ops.cos(0.5 * math.pi * time), ops.sin(0.5 * math.pi * time)
+        variance = ops.square(cosine) + ops.square(sine * deviation)
+        upper = ops.sigmoid(2 * points * sine / variance)
+        found = 0.0
+        for mode, share in ((1.0, upper), (-1.0, 1 - upper)):
+            rest = (points - sine * mode) / variance
+            end, start = mode + sine * deviation**2 * rest, cosine * rest
+            found = found + share * (cosine * end - sine * start)
+        return found
+
+    return velocity
+
+
+@pytest.mark.parametrize("steps", [2, 3])
+def test_a_bound_is_of_what_its_samples_make_likely(make_model, pairs, steps):
+    """However badly the steps of its flow can be undone."""
+    model = make_model(z=DiagonalGaussian(dim=1), reader_flow_steps=steps, **FLOWS)
+    rows = dict(zip("xy", (values[:4] for values in pairs.arrays()), strict=True))
+    noise = {
+        side.name: SideNoise(np.zeros_like(side.codec.noise_units, "f"), np.ones(1, "f"), 1.0)
+        for side in model.sides
+    }
+    rng, side = np.random.default_rng(0), model.side("x")
+    side.reader_flow.velocities = [two_modes(0.3)]
+    # Backwards they make another density than that of samples: one of more than 1 in all.
+    places = np.linspace(-4, 4, 2001, dtype="f")[:, None]
+    features = np.repeat(np.asarray(side.encode(rows["x"]))[:1], len(places), 0)
+    back = np.asarray(side.reader_flow.inverse(places, features))[:, 0]
+    moved = side.reader_flow.log_determinant(places, features)
+    mass = integrate.trapezoid(np.exp(moved) * stats.norm.pdf(back), places[:, 0])
+    assert mass > 1.2
+    weighed = Weighed(model, rows, locals_of(model), noise, 4000, rng)
+    found = weighed.bounds()["y_given_x"]
+    drawn = rng.normal(size=(20_000, 1)).astype("f")
+    for place, bound in enumerate(found):
+        z = side.sample_z(np.repeat(rows["x"][place : place + 1], len(drawn), 0), drawn)
+        y = np.repeat(rows["y"][place : place + 1], len(drawn), 0)
+        y_side = model.side("y")
+        logs = y_side.codec.log_prob(y, y_side.decode(None, z), noise["y"].spread)
+        truth = logsumexp(np.asarray(logs, float)) - math.log(len(drawn))
+        assert bound == pytest.approx(truth, abs=0.05)
 
 
 def test_a_kind_has_no_such_flow_and_the_stage_nothing_to_do(make_model, pairs):

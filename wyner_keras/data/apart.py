@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from wyner_keras.data import ArrayRows, Pairs
-from wyner_keras.data.splits import linked_lots
+from wyner_keras.data.pairs import Pairs
+from wyner_keras.data.splits import linked_lots, rows_of_stores
 from wyner_keras.received import received
 
 LEAST = 20  # pairs that a test takes
@@ -18,7 +18,8 @@ def pairs_apart(pairs: Pairs, *, rows: int | None = None, seed: int = 0) -> np.n
     Two pairs are in one lot where they have a row of x, a row of y or a group in common, or both
     are in one lot with a third. Lots are independent where rows and groups are; pairs of one lot
     are not, and counting them all makes a chance find look sure. A row that is x of one pair and y
-    of another links nothing: which x goes with which y is then still open.
+    of another links nothing, as among pairs (n, n + 1) of one store: which x goes with which y is
+    then still open. But of (a, b) and (b, a), which say the same, one is drawn.
 
     Args:
         pairs: which may reuse rows and have groups.
@@ -39,12 +40,11 @@ def pairs_apart(pairs: Pairs, *, rows: int | None = None, seed: int = 0) -> np.n
     Source: Good, Permutation, parametric and bootstrap tests of hypotheses, 2005, section 3.7, on
     what may be exchanged.
     """
-    # Nodes of one store without rows: those of x, then those of y.
-    nodes = ArrayRows(np.zeros((sum(map(len, pairs.stores)), 1), bool))
-    lots = linked_lots([nodes, nodes], np.add(pairs.index, [0, len(pairs.x)]), pairs.groups)
+    lots = linked_lots(pairs.stores, pairs.index, pairs.groups, by_side=True)
     order = np.random.default_rng(seed).permutation(len(pairs))
-    _, first = np.unique(lots[order], return_index=True)
-    chosen = order[np.sort(first)][:rows]
+    chosen = order[np.sort(np.unique(lots[order], return_index=True)[1])]
+    both = np.sort(rows_of_stores(pairs.stores, pairs.index[chosen]), axis=0)
+    chosen = chosen[np.sort(np.unique(both, axis=1, return_index=True)[1])][:rows]
     if len(chosen) < LEAST:
         raise ValueError(
             f"`pairs` should hold {LEAST} pairs or more no two of which are linked by a row or a "

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wyner_keras.data import Pairs
-from wyner_keras.evaluation.apart import pairs_apart
+from wyner_keras.data.apart import pairs_apart
 
 
 def linked(pairs: Pairs, chosen: np.ndarray) -> np.ndarray:
@@ -38,6 +38,14 @@ def test_a_row_on_both_sides_links_nothing(rows) -> None:
     """As among pairs (n, n + 1) of one set of images."""
     index = np.stack([np.arange(60), np.roll(np.arange(60), 7)], axis=1)
     assert sorted(pairs_apart(Pairs(rows, rows, index))) == list(range(60))
+
+
+def test_of_two_pairs_of_the_same_rows_one_is_drawn(rows) -> None:
+    """(a, b) and (b, a) say the same, which shuffled partners do not."""
+    index = np.stack([np.arange(60), np.arange(60) ^ 1], axis=1)
+    chosen = pairs_apart(Pairs(rows, rows, index))
+    assert sorted(chosen // 2) == list(range(30))
+    assert len(pairs_apart(Pairs(rows, rows.copy(), index))) == 60
 
 
 def test_the_draw_is_by_seed_and_at_most_what_is_asked_for(rows) -> None:
