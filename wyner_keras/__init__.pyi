@@ -21,6 +21,7 @@ from .model import WynerModel
 from .product import Product
 from .recipe import Recipe, StageSettings
 from .reporting import report
+from .runs import load_model
 from .schedules import Ramp, Schedule
 from .side import Side, SideSettings
 from .stage import Stage
@@ -52,6 +53,7 @@ __all__ = [
     "evaluation",
     "information",
     "latents",
+    "load_model",
     "losses",
     "networks",
     "objectives",

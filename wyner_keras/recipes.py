@@ -35,8 +35,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
         The recipe: about 25 minutes of a core for 50,000 pairs of 28×28, two for 2,000 of 8×8.
     """
     small = max(math.prod(modality.shape) for modality in facts.modalities) <= _SMALL
-    # The alignment sees pairs alone, the other stages singles too, a row beside another.
-    shown = facts.pairs + max(facts.singles)
+    shown = facts.pairs + max(facts.singles)  # singles beside another; to the alignment pairs alone
 
     def lasting(count: int, batch_size: int, seen: int = shown) -> dict[str, Any]:
         """Epochs, passes in each, and batch size of a stage that takes `count` passes of many."""
@@ -132,9 +131,10 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
 
 
 def _local_size(modality: Modality) -> int:
-    """Dimensions of u: half of what the codec has, at most 64."""
+    """Dimensions of u: of few columns one each, for its noise."""
     values = math.prod(modality.shape)
-    return 16 if 24 <= values <= _SMALL else max(1, min(32, values // 2))
+    few = values if len(modality.shape) == 1 else max(1, values // 2)
+    return min(16, few) if values <= _SMALL else 32
 
 
 def _codec(modality: Modality, rows: int) -> CodecSettings | None:

@@ -210,12 +210,21 @@ class Run:
             ) from error
 
 
-def load_model(path: Path) -> WynerModel:
-    """A saved W-model.
+def load_model(path: Path | str) -> WynerModel:
+    """Load a W-model that `model.save` wrote, or a run folder holds.
+
+    `keras.models.load_model` does too, where Keras was imported before wyner_keras.
+
+    Args:
+        path: of the file, NAME.keras.
 
     Raises:
         ValueError: if the file is damaged or holds something else.
+
+    Example:
+        >>> model = load_model("model.keras")  # doctest: +SKIP
     """
+    path = Path(path)
     import keras
 
     import wyner_keras.families  # noqa: F401, registers those of a z
