@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from scipy.special import logsumexp
+from scipy.stats import rankdata
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
@@ -27,12 +28,16 @@ class Misfits:
         ranks: share of other partners that fit better than the own one, `(pairs,)`; of a pair
             that shares nothing it is 0.5 on average.
         others: how many other partners each pair was compared with.
+        spread: variance of the rank that a stranger has, 1/12 where no two fit equally well.
+        expected_against: share of true partners that would speak against each other, by the model.
     """
 
     scores: np.ndarray
     pmi: np.ndarray
     ranks: np.ndarray
     others: int
+    spread: float = 1 / 12
+    expected_against: float = 0.0
 
     @property
     def order(self) -> np.ndarray:
@@ -48,11 +53,11 @@ class Misfits:
     def significance(self) -> float:
         """How far the mean rank lies below chance, in standard errors of what shares nothing.
 
-        The ranks of n pairs that share nothing are uniform; those of one sample of m partners go
-        together, so that their mean has variance (1/n + 1/m) / 12 at most about.
+        The ranks of n pairs that share nothing are those of strangers; those of one sample of m
+        partners go together, so that their mean has 1/n + 1/m of their variance at most about.
         """
-        error = np.sqrt((1 / len(self.ranks) + 1 / self.others) / 12)
-        return float((0.5 - self.ranks.mean()) / error)
+        error = np.sqrt((1 / len(self.ranks) + 1 / self.others) * self.spread)
+        return float((0.5 - self.ranks.mean()) / error) if error > 0 else 0.0
 
 
 def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Misfits:
@@ -100,7 +105,7 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         outputs = (np.concatenate(each) for each in zip(*found, strict=True))
         of_pairs.append([output[places] for output in outputs])
     x, y = of_pairs
-    pmi, score, rank = (np.empty(len(pairs)) for _ in range(3))
+    pmi, score, rank, spread, against = (np.empty(len(pairs)) for _ in range(5))
     for start in range(0, len(pairs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         own_x, own_y = ([output[part] for output in outputs] for outputs in (x, y))
@@ -110,20 +115,40 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
             np.asarray(latent.log_pmi(own_x, rest_y), np.float64),  # x with other y
             np.asarray(latent.log_pmi(rest_x, own_y), np.float64).T,  # y with other x
         )
-        both = [_against(own, table) for table in tables]
-        score[part], rank[part] = (np.mean(each, axis=0) for each in zip(*both, strict=True))
-    return Misfits(scores=score, pmi=pmi, ranks=rank, others=len(drawn))
+        both = [
+            _against(own, table, pairs.index[part, column, None] != pairs.index[drawn, column])
+            for column, table in zip((1, 0), tables, strict=True)
+        ]
+        score[part], rank[part], spread[part], against[part] = (
+            np.mean(each, axis=0) for each in zip(*both, strict=True)
+        )
+    return Misfits(
+        scores=score,
+        pmi=pmi,
+        ranks=rank,
+        others=len(drawn),
+        spread=float(spread.mean()),
+        expected_against=float(against.mean()),
+    )
 
 
-def _against(own: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Expected less own pmi, and the share of others that fit better, ties by half.
+def _against(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What a table of pmi says of each pair.
+
+    Expected less own pmi; the share of strangers that fit better, ties by half; the variance of
+    that share, had the own one been a stranger; how likely a true partner has a pmi below 0.
 
     Args:
         own: pmi of the pairs, `(rows,)`.
         table: pmi of one row of each with others, `(rows, others)`.
+        strangers: a mask `(rows, others)` of those that are not its own partner.
     """
     weights = np.exp(table - logsumexp(table, axis=1, keepdims=True))
     expected = (weights * table).sum(axis=1)
     above = table - own[:, None]
     better = np.where(np.abs(above) <= _ROUNDING, 0.5, above > 0)
-    return expected - own, better.mean(axis=1)
+    count = np.maximum(strangers.sum(axis=1), 1)
+    share = np.where(strangers.any(axis=1), (better * strangers).sum(axis=1) / count, 0.5)
+    places = rankdata((table / _ROUNDING).round(), axis=1) / table.shape[1]
+    against = (weights * (table < -_ROUNDING)).sum(axis=1)
+    return expected - own, share, places.var(axis=1), against

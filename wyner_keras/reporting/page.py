@@ -140,14 +140,18 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
     if nats < 0.01:
-        return "Something is shared, but hardly anything.", why
+        why.append(
+            "The bound on how much it is came out at 0: it may be little, or pairs too few, or the "
+            "training too short to tell."
+        )
+        return "Something is shared; how much is not told.", why
     why.insert(
         0,
         f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
         f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
         "less well than rows drawn apart.",
     )
-    return f"x and y share {nats:.2f} nats or more.", why
+    return f"x and y share about {nats:.2f} nats or more.", why
 
 
 def _tested(found: Findings) -> list[str]:

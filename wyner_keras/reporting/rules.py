@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 from wyner_keras.reporting.blocks import percent
@@ -46,7 +47,7 @@ def _nothing(f: Findings) -> Iterator[Advice]:
 
 
 def _one_value(f: Findings) -> Iterator[Advice]:
-    if f.largest_share >= 0.9:
+    if f.largest_share >= 0.9 and f.shared_nats < 0.1:
         yield (
             f"One value of z holds {percent(f.largest_share, 0)} of the pairs.",
             "Nothing or little is shared as a kind: look whether a quantity is, by a Gaussian z.",
@@ -68,9 +69,12 @@ def _by_heart(f: Findings) -> Iterator[Advice]:
 
 def _wrong_pairs(f: Findings) -> Iterator[Advice]:
     fits = f.trained or f.held
-    if not f.nothing and not f.too_few and fits.against > 0.02:
+    due = fits.expected_against
+    chance = 3 * math.sqrt(due * (1 - due) / len(fits.ranks))
+    if not f.nothing and not f.too_few and fits.against > due + max(0.02, chance):
         yield (
-            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other.",
+            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other, where "
+            f"the model expects {percent(due, 1)}.",
             "Look at the worst pairs above: mend or drop those that are wrong, and train again.",
         )
 

@@ -72,9 +72,26 @@ def test_scores_are_the_expected_less_the_own_information(rng) -> None:
     expected = (1.64 * equal + 0.36 * other) / 2
     assert found.pmi[[0, 1]] == pytest.approx([other, equal], abs=1e-4)
     assert found.scores[[0, 1]] == pytest.approx([expected - other, expected - equal], abs=1e-4)
-    # Of a right pair half of the others fit as well: ties count by half.
-    assert found.ranks[[0, 1]] == pytest.approx([0.75, 0.25])
+    # Of a right pair half of the strangers fit as well: ties count by half.
+    assert found.ranks[[0, 1]] == pytest.approx([59.5 / 79, 19.5 / 79])
+    assert found.spread == pytest.approx(1 / 16, abs=1e-4)
+    assert found.expected_against == pytest.approx(0.36 / 2, abs=1e-4)
     assert found.others == 80
+
+
+def test_a_rare_kind_is_as_significant_as_it_is() -> None:
+    """Where one kind has nine in ten, most strangers fit as well as the partner."""
+    kinds = (np.arange(300) % 10 == 0).astype(int)
+    values = np.stack([kinds, np.arange(300)], axis=1).astype(float)
+    read = lambda values: [0.98 * np.eye(2)[values[:, 0].astype(int)] + 0.01]  # noqa: E731
+    engine = Engine(Categorical(n=1, k=2), read)
+    found = misfits(engine, Pairs(values, values))
+    assert found.ranks.mean() > 0.4
+    assert found.significance > 3
+    strangers = Pairs(
+        values, values, np.stack([np.arange(300), np.roll(np.arange(300), 3)], axis=1)
+    )
+    assert abs(misfits(engine, strangers).significance) < 3
 
 
 def test_quantities_are_ranked_too(rng) -> None:

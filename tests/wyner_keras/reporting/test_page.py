@@ -71,7 +71,7 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
         assert section in text
         assert section in words
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]
-    assert "1.50 nats or more" in words
+    assert "about 1.50 nats or more" in words
     # What is shared comes as cards: one a value, or one a quantity; then private ones.
     titles = re.findall(r"<h[34]>(.*?)</h", html)
     expected = {
