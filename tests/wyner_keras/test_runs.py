@@ -157,6 +157,29 @@ def test_settings_bring_recipe_and_data_back(
         run.pairs()
 
 
+@pytest.mark.parametrize("change", ["fewer", "another", "order"])
+def test_data_that_changed_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pairs: Pairs, change: str
+) -> None:
+    """What is held out of them now may have been trained on."""
+    monkeypatch.chdir(tmp_path)
+    x, y = pairs.arrays()
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    source = runs.Source(x="x.npy", y="y.npy")
+    seen = runs.seen(*source.load())
+    values = runs.settings_of(recipes.default(pairs.facts()), source, **seen)
+    run = runs.Run.open(folder_with(tmp_path / "run", to_json(values)))
+    assert [len(part) for part in run.pairs()] == [240, 60]
+    rows = {"fewer": np.arange(299), "another": np.arange(300), "order": np.arange(300)[::-1]}
+    y = np.where(np.arange(300)[:, None] == 0, y + 1, y) if change == "another" else y
+    np.save("x.npy", x[rows[change]])
+    np.save("y.npy", y[rows[change]])
+    found = r"(\d+) pairs in `.*`. Received: " + ("" if change == "fewer" else r"\1 pairs of other")
+    with pytest.raises(ValueError, match=f"as they were when it was started, {found}"):
+        run.pairs()
+
+
 def test_labelled_images_make_as_many_pairs_of_a_class_as_it_has_images_within_bounds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -111,13 +111,13 @@ def _run(options: argparse.Namespace, holding: contextlib.ExitStack) -> Result:
         own = _joined(options)
         if own.first:
             holding.enter_context(held(partial))
-        train, held_out = source.load()
+        train, held_out = runs.pairs_of(partial, settings)
     else:
         runs.refuse_started(out)
         source = _source(asked)
         own = _joined(options)
         train, held_out = source.load()
-        partial, settings = _started(out, source, train, asked, own)
+        partial, settings = _started(out, source, (train, held_out), asked, own)
         if own.first:
             holding.enter_context(held(partial))
     logger.info("Training on %r; held out: %d pairs", train, len(held_out))
@@ -175,14 +175,19 @@ def _joined(options: argparse.Namespace) -> Worker:
 
 
 def _started(
-    out: Path, source: runs.Source, train: Pairs, asked: dict[str, Any], own: Worker
+    out: Path,
+    source: runs.Source,
+    pairs: tuple[Pairs, Pairs],
+    asked: dict[str, Any],
+    own: Worker,
 ) -> tuple[Path, dict[str, Any]]:
     """The partial folder and its settings, which the first worker writes and the others read."""
     from wyner_keras.backend import workers
 
     if own.first:
-        several = {"workers": own.count} if own.count > 1 else {}
-        settings = runs.settings_of(_recipe(train, asked), source, asked=asked, **several)
+        more: dict[str, Any] = {"workers": own.count} if own.count > 1 else {}
+        more |= runs.seen(*pairs)
+        settings = runs.settings_of(_recipe(pairs[0], asked), source, asked=asked, **more)
         partial = runs.start_run(out, settings)
     workers.agree("command", asked)
     if not own.first:
@@ -209,8 +214,11 @@ def _resumed(out: Path, asked: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
         raise ValueError(
             f"{partial} should hold what was asked, by name. Received: {received(first)}"
         )
+    usual = {"seed": settings["seed"], "longer": 1.0, **settings["data"]}
     for name, value in asked.items():
-        if value != first.get(name):
+        # Another way to say the same path, or what was left out then, is no other value.
+        same = [value, os.path.abspath(value)] if isinstance(value, str) else [value]
+        if value != first.get(name, usual.get(name)) and usual.get(name) not in same:
             raise ValueError(
                 f"--{name.replace('_', '-')} should be as at the start of the run, "
                 f"{first.get(name)!r}, or left out. Received: {value!r}"

@@ -29,7 +29,14 @@ from wyner_keras.runs.layout import (
     SETTINGS,
     partial_folder,
 )
-from wyner_keras.runs.reading import Run, load_model, read_history, read_settings
+from wyner_keras.runs.reading import (
+    Run,
+    load_model,
+    pairs_of,
+    read_history,
+    read_settings,
+    seen,
+)
 from wyner_keras.runs.source import Source, label_map
 from wyner_keras.runs.writing import (
     abandon_run,
@@ -61,12 +68,14 @@ __all__ = [
     "in_turn",
     "label_map",
     "load_model",
+    "pairs_of",
     "partial_folder",
     "read_history",
     "read_settings",
     "refuse_started",
     "save_examples",
     "save_trained",
+    "seen",
     "settings_of",
     "start_run",
     "version",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,9 @@ def _trained_by(settings: dict[str, Any]) -> str:
     asked = asked if isinstance(asked, dict) else {}
     options = {name.replace("_", "-"): asked.get(name) for name in ("data", "data_y", "map")}
     return "".join(f"--{name} {value} " for name, value in options.items() if value)
+
+
+_PARTS = ("trained_on", "held_out")  # of the pairs, as `settings.json` calls them
 
 
 @dataclass(frozen=True)
@@ -202,12 +206,40 @@ class Run:
         Raises:
             ValueError: if the data are gone, or changed.
         """
-        try:
-            return self.source.load()
-        except ValueError as error:
+        return pairs_of(self.folder, self.settings)
+
+
+def pairs_of(folder: Path, settings: Mapping[str, Any]) -> tuple[Pairs, Pairs]:
+    """The pairs that a run is trained on and those held out, loaded anew.
+
+    Raises:
+        ValueError: if the data are gone, or are not those that the run was started with: pairs that
+            are held out now may have been trained on.
+    """
+    from wyner_keras.data.digest import digest
+
+    try:
+        found = Source.from_dict(settings["data"]).load()
+    except ValueError as error:
+        raise ValueError(f"The data of {folder} should be as they were. {error}") from error
+    for what, pairs in zip(_PARTS, found, strict=True):
+        known, now = settings.get(what), digest(pairs)
+        if known is not None and known != now:
+            before = known.get("pairs") if isinstance(known, dict) else None
             raise ValueError(
-                f"The data of {self.folder} should be as they were. {error}"
-            ) from error
+                f"The data of {folder} should be as they were when it was started, {before} pairs "
+                f"in `{what}`. Received: {now['pairs']} pairs"
+                + " of other rows, or in another order"
+                * (before == now["pairs"])
+            )
+    return found
+
+
+def seen(train: Pairs, held_out: Pairs) -> dict[str, Any]:
+    """What `settings.json` holds of the pairs, by which they are known again."""
+    from wyner_keras.data.digest import digest
+
+    return dict(zip(_PARTS, map(digest, (train, held_out)), strict=True))
 
 
 def load_model(path: Path | str) -> WynerModel:

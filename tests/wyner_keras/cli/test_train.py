@@ -222,7 +222,8 @@ def test_an_interrupted_run_is_resumed(changed_recipe, given, call, refused, tmp
     again = ("train", "--out", tmp_path / "run", "--resume", "--json")
     assert "--seed should be as at the start" in refused(*again, "--seed", 3)
     assert "--x should be as at the start" in refused(*again, "--x", "other.npy")
-    code, out, _ = call(*again)
+    place, name = os.path.split(given["arrays"][1])
+    code, out, _ = call(*again, "--seed", 2, "--x", os.path.join(place, ".", name))
     assert code == 0
     assert json.loads(out)["metrics"]["figures"]
     run = runs.Run.open(tmp_path / "run")
