@@ -176,6 +176,10 @@ class Work:
             InputError: if something else lies there.
         """
         path, plan = self.output / PLAN, self.plan()
+        if path.exists() and not any(
+            each.name.startswith("part-") for each in self.output.iterdir()
+        ):
+            path.unlink()  # of a job whose first rows were refused
         if not path.exists():
             # Of one that was killed before it had said what the output is of.
             clear_leftovers(self.output, PLAN)

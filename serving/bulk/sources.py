@@ -28,6 +28,7 @@ PLAN = "_bulk.json"
 """The file in an output that says what it is of; its name keeps readers of Parquet from it."""
 
 _ARRAYS, _TABLES = (".npy", ".npz"), (".parquet",)
+_SIDES = ("x", "y")  # whose arrays are not taken for one another's
 
 
 class Source(ABC):
@@ -230,7 +231,7 @@ class _Stored:
             return opened.enter_context(path.open("rb"))
         archive = opened.enter_context(zipfile.ZipFile(path))
         there = [each.removesuffix(".npy") for each in archive.namelist()]
-        if alone and name not in there and len(there) == 1:
+        if alone and len(there) == 1 and there[0] not in _SIDES:
             (name,) = there
         if name not in there:
             raise InputError(f"{path} should hold an array {name!r}. Received: {there}")

@@ -303,6 +303,7 @@ def test_another_job_or_folder_is_refused(job, tmp_path, x):
 
 def test_bad_jobs_are_refused_before_anything_is_written(job, tmp_path, bundle, x):
     np.savez(tmp_path / "a.npz", a=x, b=x)
+    np.savez(tmp_path / "y.npz", y=x)
     np.save(tmp_path / "turned.npy", np.asfortranarray(x))
     np.save(tmp_path / "objects.npy", np.array([None]), allow_pickle=True)
     pq.write_table(pa.table({"other": [1.0]}), tmp_path / "other.parquet")
@@ -326,6 +327,7 @@ def test_bad_jobs_are_refused_before_anything_is_written(job, tmp_path, bundle, 
         ({"input": str(tmp_path / "empty")}, "with none"),
         ({"input": str(tmp_path / "two")}, "1 tables, 1 arrays"),
         ({"input": str(tmp_path / "a.npz")}, "array 'x'"),
+        ({"input": str(tmp_path / "y.npz")}, r"array 'x'. Received: \['y'\]"),
         ({"input": str(tmp_path / "turned.npy")}, "Fortran"),
         ({"input": str(tmp_path / "objects.npy")}, "numbers"),
         ({"input": str(tmp_path / "torn.npz")}, "readable as .npz"),
@@ -336,6 +338,14 @@ def test_bad_jobs_are_refused_before_anything_is_written(job, tmp_path, bundle, 
         with pytest.raises(InputError, match=message):
             job(**values)
         assert not (tmp_path / "out").exists()
+
+
+def test_a_job_whose_first_rows_were_refused_leaves_room_for_another(job, tmp_path, x):
+    np.save(tmp_path / "nan.npy", np.where(np.arange(len(x)).reshape(-1, 1, 1, 1) == 0, np.nan, x))
+    with pytest.raises(InputError, match="rows 0 to"):
+        job(input=str(tmp_path / "nan.npy"))
+    folder, _ = job()
+    assert (folder / "part-000000.parquet").is_file()
 
 
 def test_what_another_job_has_not_finished_is_not_taken_for_all(job, tmp_path):
