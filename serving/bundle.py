@@ -177,6 +177,7 @@ class Bundle(Tasks):
         """The held-out examples of a side that came with the bundle, float32 `(n, ...)`.
 
         Raises:
+            InputError: for another name than a side's.
             BundleError: if there are none, or a file is not as `wyner_export` writes it.
 
         Example:
@@ -186,4 +187,5 @@ class Bundle(Tasks):
         # Here, because it needs Pillow.
         from wyner_serving.samples import read_samples
 
+        self._known(side)
         return read_samples(self._folder, self._manifest, side)

@@ -196,8 +196,12 @@ def read_images(paths: Sequence[Path]) -> Iterator[NDArray[Any]]:
     """
     from tqdm import tqdm
 
+    from wyner_serving.progress import no_bars
+
     first = None
-    for path in tqdm(paths, desc="Reading images", unit="image", delay=3, leave=False):
+    for path in tqdm(
+        paths, desc="Reading images", unit="image", delay=3, leave=False, disable=no_bars()
+    ):
         array = read_image(path)
         size = array.shape[1], array.shape[0]  # as image viewers say it
         first = size if first is None else first

@@ -76,7 +76,11 @@ def _real(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray
         first = np.argwhere(bad)[0]
         columns = entry.get("columns")
         where = f" in column {columns[first[1]]['name']!r}" if columns else ""
-        hint = "; missing=True allows NaN" if columns and not entry.get("missing") else ""
+        hint = (
+            "; a Vector with missing=True allows NaN"
+            if columns and not entry.get("missing")
+            else ""
+        )
         raise InputError(
             f"`{name}` should be finite in float32{hint}. Received: {bad.sum()} values that are "
             f"not, the first{where}, row {first[0]}"

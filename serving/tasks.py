@@ -40,6 +40,7 @@ class Tasks(Ranking):
 
     def posteriors(self, values: np.ndarray, side: str) -> list[np.ndarray]:
         """What tells q(z|x) of examples of a side, in the latent's order, each `(n, ...)`."""
+        self._known(side)
         values = self._check(values, side, side)
         common: Any = self.latent_entries["z"]
         check_memory(side, {"rows": len(values)}, (len(self.posterior_names), common["size"]))
@@ -50,8 +51,19 @@ class Tasks(Ranking):
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def example_shape(self, side: str) -> tuple[int, ...]:
-        """Shape of one example of a side: `(h, w, c)` of an image."""
+        """Shape of one example of a side: `(h, w, c)` of an image.
+
+        Raises:
+            InputError: for another name than a side's.
+        """
+        self._known(side)
         return tuple(self.side_entries[side]["shape"])
+
+    def _known(self, side: str) -> None:
+        if side not in self.side_entries:
+            raise InputError(
+                f"`side` should be one of {', '.join(self.side_entries)}. Received: {side!r:.80}"
+            )
 
     def _run(self, name: str, **inputs: np.ndarray | None) -> list[np.ndarray]:
         results = self.run_graph(name, {key: v for key, v in inputs.items() if v is not None})

@@ -128,7 +128,8 @@ class WynerTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEs
             NotFittedError: before `fit`.
             ValueError: for other columns.
         """
-        return mean_z(self.model_, self._given(X), "x")
+        given = self._given(X)  # which sees that there is a model
+        return mean_z(self.model_, given, "x")
 
     def predict(self, X: Any) -> NDArray[np.float32]:
         """The mean of `samples` of p(y|x): of all guesses that of least squared error.

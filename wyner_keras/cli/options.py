@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wyner_keras.runs import label_map
+from wyner_serving.progress import no_bars
 
 # Metavar of the options that name a source of labelled images.
 _SOURCES = "mnist|mnist-rotated|digits|FOLDER"
@@ -216,7 +216,7 @@ def verbosity(quiet: bool) -> int:
     """Keras' `verbose`: bars on a terminal, else a line an epoch, which a log can hold."""
     if quiet:
         return 0
-    return 1 if sys.stderr.isatty() else 2
+    return 2 if no_bars() else 1
 
 
 def lines(values: Mapping[str, Any]) -> str:

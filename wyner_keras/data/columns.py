@@ -24,6 +24,7 @@ def columns_to_vectors(
     kinds: Mapping[str, str],
     missing: bool,
     texts: Collection[str] = (),
+    side: str | None = None,
 ) -> tuple[NDArray[np.float32], Vector]:
     """Rows of a table's columns, and what they are.
 
@@ -35,6 +36,7 @@ def columns_to_vectors(
         missing: whether values may be absent (empty, "NA", "nan", "null", "none").
         texts: names of columns whose values are names of categories, whatever they look like, and
             None where absent.
+        side: whose columns they are, for error messages.
 
     Returns:
         Rows, float32 `(n, columns)`, NaN where absent; and the modality.
@@ -53,11 +55,13 @@ def columns_to_vectors(
     told, categories, named = [], [], []
     for place, (name, values) in enumerate(columns.items()):
         read = _categories if name in texts else _numbers
-        found, called = read(name, values, kinds.get(name))
+        label = f"column {name!r}" if side is None else f"column {name!r} of {side}"
+        found, called = read(label, values, kinds.get(name))
         absent = np.flatnonzero(np.isnan(found))
         if len(absent) and not missing:
             raise ValueError(
-                f"column {name!r} should have a value in every row; missing=True allows for none. "
+                f"{label} should have a value in every row; missing=True, --missing "
+                f"of the command line, allows for none. "
                 f"Received: {len(absent)} rows without, the first row {absent[0]}"
             )
         rows[:, place] = found
@@ -88,7 +92,7 @@ def is_absent(value: Any) -> bool:
 
 
 def _numbers(
-    name: str, values: Sequence[Any], kind: str | None
+    label: str, values: Sequence[Any], kind: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """A column's numbers, or those of its categories; and the texts of these."""
     try:
@@ -103,19 +107,19 @@ def _numbers(
             found[row] = float(value)
         except (TypeError, ValueError):
             texts[row] = str(value)
-    return _named(name, found, texts, kind)
+    return _named(label, found, texts, kind)
 
 
 def _categories(
-    name: str, values: Sequence[Any], kind: str | None
+    label: str, values: Sequence[Any], kind: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """The numbers of a column's categories; and their names."""
     texts = {row: str(value) for row, value in enumerate(values) if value is not None}
-    return _named(name, np.full(len(values), np.nan), texts, kind)
+    return _named(label, np.full(len(values), np.nan), texts, kind)
 
 
 def _named(
-    name: str, found: NDArray[np.float64], texts: Mapping[int, str], kind: str | None
+    label: str, found: NDArray[np.float64], texts: Mapping[int, str], kind: str | None
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """A column's numbers with those of its texts, by row, in place; and the texts' names."""
     if not texts:
@@ -124,16 +128,16 @@ def _named(
     mixed = not np.isnan(found).all()
     if mixed or kind not in (None, "categorical"):
         raise ValueError(
-            f"column {name!r} should hold {'numbers, or texts' if kind is None else kind} "
+            f"{label} should hold {'numbers, or texts' if kind is None else kind} "
             f"throughout. Received: {text!r} in row {row}"
         )
     names = sorted(set(texts.values()))
     if len(names) > _CATEGORIES:
         raise ValueError(
-            f"column {name!r} should hold numbers, or {_CATEGORIES} categories at most. "
+            f"{label} should hold numbers, or {_CATEGORIES} categories at most. "
             f"Received: {len(names)} different texts, such as {text!r}"
         )
-    _log.info("categories of column %r: %s", name, dict(enumerate(names)))
+    _log.info("categories of %s: %s", label, dict(enumerate(names)))
     numbers = {each: number for number, each in enumerate(names)}
     for row, text in texts.items():
         found[row] = numbers[text]

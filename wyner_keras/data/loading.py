@@ -123,7 +123,8 @@ def _side(
             # Together: of both the kinds and categories of columns are told.
             table = _below(table, read_table(extra), name)
             extra = None
-        array, vector = columns_to_vectors(table, kinds_of(kinds, name, list(table)), missing)
+        own = kinds_of(kinds, name, list(table))
+        array, vector = columns_to_vectors(table, own, missing, side=name)
         singles = array[count:] if len(array) > count else _read(extra, f"extra_{name}")
         return array[:count], singles, vector
     value, extra = _read(value, name), _read(extra, f"extra_{name}")

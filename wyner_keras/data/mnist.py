@@ -58,13 +58,20 @@ def _read(builder: Any, split: str) -> LabelledImages:
     import tensorflow_datasets as tfds
     from tqdm import tqdm
 
+    from wyner_serving.progress import no_bars
+
     count = builder.info.splits[split].num_examples
     images = np.empty((count, *builder.info.features["image"].shape), np.uint8)
     labels = np.empty(count, np.int64)
     config = tfds.ReadConfig(try_autocache=False)  # read once, so a cache only costs time
     stream = builder.as_dataset(split=split, as_supervised=True, read_config=config)
     with tqdm(
-        total=count, desc=f"Reading MNIST {split}", unit="image", delay=3, leave=False
+        total=count,
+        desc=f"Reading MNIST {split}",
+        unit="image",
+        delay=3,
+        leave=False,
+        disable=no_bars(),
     ) as bar:
         start = 0
         for image_batch, label_batch in tfds.as_numpy(stream.batch(_READ_BATCH)):

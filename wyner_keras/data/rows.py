@@ -321,7 +321,8 @@ def check_rows_array(array: Any, name: str) -> Any:
         )
     if len(array.shape) < 2 or 0 in array.shape:
         raise ValueError(
-            f"{name} should have rows: shape (n, ...), none of it 0. Received: shape {array.shape}"
+            f"{name} should have a row an example: (n, columns), (n, time, channels), (n, height, "
+            f"width) or more, none of it 0. Received: shape {array.shape}"
         )
     return array
 

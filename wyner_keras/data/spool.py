@@ -59,9 +59,13 @@ def _fill(
 ) -> None:
     from tqdm import tqdm
 
+    from wyner_serving.progress import no_bars
+
     folder = tempfile.gettempdir()
     room, written = _SHARE * shutil.disk_usage(folder).free, 0
-    for batch in tqdm(batches, "Reading pairs", unit="batch", delay=3, leave=False):
+    for batch in tqdm(
+        batches, "Reading pairs", unit="batch", delay=3, leave=False, disable=no_bars()
+    ):
         if len({len(np.atleast_1d(part)) for part in batch}) > 1:
             raise ValueError(
                 "dataset should have as many rows of x as of y in a batch. "

@@ -106,7 +106,7 @@ def vector_side(
     """
     own = lines_of({each: table[each] for each in columns}, there)
     own = {each.partition(".")[2] or name: values for each, values in own.items()}
-    array, vector = columns_to_vectors(own, kinds_of(kinds, name, list(own)), missing, texts)
+    array, vector = columns_to_vectors(own, kinds_of(kinds, name, list(own)), missing, texts, name)
     places = np.full(len(there), -1)
     places[there] = np.arange(len(array))
     return TableSide(ArrayRows(array), places, list(columns), vector)

@@ -53,7 +53,8 @@ def dependence_test(
     correlations of coordinates, of one with the square of another, of squares, each summed and the
     largest alone; and HSIC by random Fourier features of Gaussian kernels of three widths. The
     statistic is the largest view, each in deviations of its own permutations. As all of it is the
-    same function of every permutation the p value is exact, whatever x and y are.
+    same function of every permutation the p value is exact, whatever x and y are; where rows are
+    on both sides, but for the one in n that a permutation brings to itself.
 
     Only pairs that share no row and no group are used, see `pairs_apart`; of those that are linked
     one is drawn. What shows beyond the first 20 principal components alone is not seen.

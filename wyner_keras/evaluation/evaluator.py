@@ -26,6 +26,7 @@ from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.report import TITLES, Figure, Report
 from wyner_keras.received import received
+from wyner_serving.progress import no_bars
 
 # What is measured: one more is a function here, and its kind in `report.KINDS`.
 _FIGURES: tuple[Callable[[Evaluation], dict[str, Figure | str]], ...] = (
@@ -120,7 +121,7 @@ def evaluate(
                     f"Received: shape {modality.shape}"
                 )
     if judges is None:
-        judges = {} if train is None else judges_for(train, verbose="auto" if verbose else 0)
+        judges = {} if train is None else judges_for(train, verbose=_lines(verbose))
     if any(judge.modality.shape != shapes.get(name) for name, judge in judges.items()):
         raise ValueError(
             f"`judges` should read examples of shapes {shapes}, by side. Received: "
@@ -139,7 +140,7 @@ def evaluate(
         seed=seed,
     )
     found: dict[str, Figure | str] = {}
-    for figures in tqdm(_FIGURES, desc="evaluate", disable=not verbose, leave=False):
+    for figures in tqdm(_FIGURES, desc="evaluate", disable=not verbose or no_bars(), leave=False):
         found |= figures(evaluation)
     listed = {name: found[name] for name in TITLES if name in found}
     return Report(
@@ -151,3 +152,8 @@ def evaluate(
         p_values=evaluation.p_values,
         nearest=evaluation.nearest,
     )
+
+
+def _lines(verbose: bool) -> int:
+    """Keras' `verbose`: bars, or a line an epoch where there are none."""
+    return (2 if no_bars() else 1) if verbose else 0

@@ -63,8 +63,13 @@ def conditional(evaluation: Evaluation) -> dict[str, Figure | str]:
         evaluation.counts[f"fit_{made.name}"] = len(truth)
         if joint:
             rng, pairs = np.random.default_rng(evaluation.seed), made.space(made.ask("joint"))
-            drawn = pairs[rng.integers(len(pairs), size=samples.shape[:2])]
-            found[f"fit_joint_{made.name}"] = _gain(score, energy_score(drawn, truth))
+            # None twice: its distance to itself would count as variety, less than there is.
+            count = min(len(pairs), samples.shape[1])
+            drawn = pairs[np.stack([rng.permutation(len(pairs))[:count] for _ in samples])]
+            name = f"fit_joint_{made.name}"
+            found[name] = "2 joint samples or more"
+            if count > 1:
+                found[name] = _gain(score, energy_score(drawn, truth))
     return found
 
 

@@ -39,7 +39,8 @@ def _accuracy(side: Held) -> float:
 def _agreement(made: Held) -> float:
     """How often partners of two examples of the other side with one label have one label.
 
-    So often a label drawn rightly agrees with the pair's; 1 where one implies the other.
+    So often a label drawn rightly agrees with the pair's; 1 where one implies the other. An example
+    alone with its label tells nothing.
     """
     given, labels = made.other, made.labels
     if given.labels is None or labels is None:
@@ -48,7 +49,10 @@ def _agreement(made: Held) -> float:
     _, of_made = np.unique(labels[given.partner], return_inverse=True)
     counts = np.zeros((of_given.max() + 1, of_made.max() + 1))
     np.add.at(counts, (of_given, of_made), 1)
-    return float((counts**2 / counts.sum(axis=1, keepdims=True)).sum() / counts.sum())
+    others = counts.sum(axis=1, keepdims=True) - 1
+    pairs = np.divide(counts * (counts - 1), others, out=np.zeros_like(counts), where=others > 0)
+    told = counts[others[:, 0] > 0].sum()
+    return float(pairs.sum() / told) if told else 1.0
 
 
 def _coherence(evaluation: Evaluation) -> Figure | str:

@@ -117,19 +117,26 @@ def log_likelihood(
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
     """Bounds in nats and bits a dimension, and noise, which other held-out pairs settle."""
-    x, y = evaluation.sides.values()
+    x, _ = evaluation.sides.values()
     model, names = evaluation.model, [name for name in NAMED if name.startswith(_KINDS)]
     if not evaluation.bounds:
         return dict.fromkeys(names, "`bounds=True`, a run without `--quick`")
     if not has_densities(model):
         return dict.fromkeys(names, NEEDS)
     rng = np.random.default_rng(evaluation.seed)
-    order = rng.permutation(len(x.examples))
-    if len(order) < _LEAST:
+    if evaluation.apart is None:  # noise may have seen rows of what is scored
+        order = rng.permutation(len(x.examples))
+        places = {"x": order, "y": x.partner[order]}
+    else:
+        places = evaluation.apart
+    if len(places["x"]) < _LEAST:
         return dict.fromkeys(names, f"{_LEAST} held-out examples or more")
-    few = min(_FITTED, len(order) // 3)
-    parts = order[:few], order[few : few + _SCORED]
-    rows = [{"x": x.examples[part], "y": y.examples[x.partner[part]]} for part in parts]
+    few = min(_FITTED, len(places["x"]) // 3)
+    parts = slice(few), slice(few, few + _SCORED)
+    rows = [
+        {name: side.examples[places[name][part]] for name, side in evaluation.sides.items()}
+        for part in parts
+    ]
     locals_ = locals_of(model)
     noise = fitted(model, rows[0], locals_, rng=rng)
     found: dict[str, Figure | str] = {}
@@ -146,7 +153,7 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
         if not np.isnan(units).all():
             share = np.sqrt(np.nanmean(np.square(noise.scale[name] / units)))
             found[f"noise_scale_{name}"] = Figure(float(share), _deviation(examples, units))
-    evaluation.counts |= {"likelihood": len(parts[1]), "noise_scale": few}
+    evaluation.counts |= {"likelihood": len(rows[1]["x"]), "noise_scale": few}
     return found
 
 

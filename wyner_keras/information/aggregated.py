@@ -46,7 +46,8 @@ def exact_information(parts: Iterable[Array]) -> float:
     """I(W;Z) = E D(q(z|w) ‖ q̄(z)) for w uniform on the rows: no bound, but that sample's own.
 
     q̄ is the mean of q(z|w) over the rows. Of the distribution that the rows were drawn from it is
-    an estimate, on average too small by at most (values − 1) / (2 rows).
+    an estimate, on average too small by at most log(1 + (values − 1) / rows), for many rows half
+    of it.
 
     Args:
         parts: of q(z|w), each `(rows, values)`, see `states`.

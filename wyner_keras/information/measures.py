@@ -57,7 +57,8 @@ def measure(
     is no U:
 
     - `i_x_u_upper`: E D(q(u|x,z) ‖ p(u)) with z ~ q(z|x). It is I(X,Z;U) + D(q̄ ‖ p), so never
-      below I(X;U); for a flow it is a sampled mean, over `contrasted` pairs at most;
+      below I(X;U); for a flow it is a sampled mean, over `contrasted` pairs at most, and holds as
+      far as no two codes have one u;
     - `i_x_u_lower`: InfoNCE, below I(X;U) and below log `contrasted`. Any score gives a bound; this
       one is log [q(u|x, mode of z) + p(u)], for a flow of the code that it makes of u: without
       the second term the few u that were drawn for another z than its mode would decide;
@@ -74,8 +75,8 @@ def measure(
 
     Returns:
         Nats per example by name, plain numbers, and `rows`, the number of pairs used. A plug-in
-        I(X;Z) from n pairs is on average too small by up to (values − 1) / (2 n). One pair alone
-        cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
+        I(X;Z) from n pairs is on average too small by log(1 + (values − 1) / n) at most. One pair
+        alone cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
 
     Raises:
         ValueError: if an argument is not as said.
@@ -230,7 +231,8 @@ def _local(
         kl = objectives.kl_pulled_back_gaussian(local[few], log_variance[few], determinant)
     scores = _local_scores(side, features[few], modes[few], local[few])
     lower = aggregated.contrastive_bounds(scores)[0] if len(scores) > 1 else 0.0
-    return (float(np.mean(kl)), max(0.0, lower)), local
+    # A mean of samples, which may come out below 0 where it is little.
+    return (max(0.0, float(np.mean(kl))), max(0.0, lower)), local
 
 
 def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np.ndarray) -> Array:

@@ -282,7 +282,7 @@ def test_one_file_on_both_sides_makes_one_store(tmp_path):
 def test_a_line_with_one_side_is_a_single(tmp_path, caplog):
     pairs = [f"{n},{n / 3},{'ab'[n % 2]}" for n in range(10)]
     table = _text(tmp_path / "a.csv", "x.n,y.m,y.c", "20,,", *pairs, ",7.5,NA", "21,,", ",8.5,c")
-    with pytest.raises(ValueError, match="column 'c' should have a value in every row"):
+    with pytest.raises(ValueError, match="column 'c' of y should have a value in every row"):
         load_pairs(table)
     train, held_out = load_pairs(table, missing=True)
     assert (len(train), len(held_out)) == (8, 2)

@@ -70,7 +70,7 @@ def test_split_and_group_and_label_are_columns():
 
 
 def test_what_is_absent_is_refused_by_its_column_or_known_to_be_missing():
-    with pytest.raises(ValueError, match=r"'visits' should have.*missing=True.*first row 1"):
+    with pytest.raises(ValueError, match=r"'visits' of y should have.*missing=True.*first row 1"):
         Pairs.from_frame(FRAME, ["age"], ["visits"])
     pairs = Pairs.from_frame(FRAME, ["age"], ["visits"], missing=True)
     np.testing.assert_array_equal(pairs.arrays()[1].ravel(), [1, np.nan, 0, 7])
@@ -100,9 +100,9 @@ def test_frames_of_others_are_read_by_way_of_pandas():
         ({"x": ["when"]}, "'when' should hold numbers, booleans, categories or texts.*datetime64"),
         ({"split": "pet"}, "'split' should hold"),
         ({"kinds": {"x.years": "real"}}, "`kinds` should be by column.*'x.years'"),
-        ({"x": ["pet"], "kinds": {"x": "count"}}, "'pet' should hold count throughout"),
+        ({"x": ["pet"], "kinds": {"x": "count"}}, "'pet' of x should hold count throughout"),
         ({"frame": {"age": [1]}}, "frame should be a pandas.DataFrame.*a dict of 1"),
-        ({"frame": FRAME.assign(age=[1, "a", 2, 3])}, "'age' should hold numbers, or texts"),
+        ({"frame": FRAME.assign(age=[1, "a", 2, 3])}, "'age' of x should hold numbers, or texts"),
         ({"frame": FRAME.assign(age=[[1], [2], [3], [4]])}, r"'age' should hold.*Received.*\[1\]"),
         ({"frame": FRAME[["age", "age", "height"]]}, "columns that the frame has once"),
         ({"frame": FRAME.assign(height=[1, 2, np.inf, 3])}, "should be finite.*column 'height'"),
