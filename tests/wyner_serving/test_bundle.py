@@ -23,8 +23,8 @@ def opened(bundle):
 
 
 def test_a_side_that_there_is_not_is_refused_by_name(opened, tiny_images):
+    x, _ = tiny_images
     for ask in (opened.samples, opened.example_shape, lambda side: opened.posteriors(x, side)):
-        x, _ = tiny_images
         with pytest.raises(InputError, match=r"`side` should be one of x, y. Received: 'z'"):
             ask("z")
 

@@ -262,7 +262,7 @@ _pairs = [[0, 0], [1, 1]]
             "y should be real numbers.*imaginary.*Received: dtype complex",
         ),
         (lambda: Pairs(_x.astype(object), _x), "x should be real numbers.*Received: dtype object"),
-        (lambda: Pairs(_x[:, 0, 0, 0], _x), r"x should have a row an example.*Received: shape \(5,\)"),
+        (lambda: Pairs(_x[:, 0, 0, 0], _x), r"x should have a row an.*Received: shape \(5,\)"),
         (lambda: Pairs(_x[:0], _x[:0]), r"x should have a row.*Received: shape \(0, 3, 2, 1\)"),
         (lambda: Pairs(_x[..., None], _x), r"x should be images .*Received: an array \(5, 3, 2, 1"),
         (lambda: Pairs(_x * 255, _x), "give 0-255 data as uint8. Received: values from"),
