@@ -59,7 +59,13 @@ _LATENT = {
             "items": {
                 "type": "object",
                 "required": ["form"],
-                "properties": {"form": {"type": "string"}},
+                "properties": {
+                    "form": {"type": "string"},
+                    "shares": {
+                        "type": "array",
+                        "items": {"type": "number", "minimum": 0, "maximum": 1},
+                    },
+                },
             },
         },
     },

@@ -191,7 +191,7 @@ def _score_rows(
 
         def pair(row: Any) -> Tensor:
             x, y = ([part[None] for part in posterior] for posterior in row)
-            return tf.reshape(model.z.log_pmi(x, y), ())
+            return tf.reshape(model.pmi_of(x, y), ())
 
         return (tf.map_fn(pair, told, fn_output_signature=tf.TensorSpec((), tf.float32)),)
 

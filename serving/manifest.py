@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -170,12 +171,27 @@ def _check_latent(name: str, entry: Any) -> None:
         raise BundleError(f"latents/{name} should have parts in pmi. Received: {entry!r:.200}")
     own = {**entry, "form": entry["family"]}
     alone = [own] if entry["family"] in FORMS else []
+    for part in parts_of(entry) or ():
+        _check_shares(name, part)
     for parts in (parts_of(entry), alone):
         if parts and sum(sizes_of(parts)) != entry["size"]:
             raise BundleError(
                 f"latents/{name} should have parts whose sizes add up to {entry['size']}. "
                 f"Received: {parts!r:.200}"
             )
+
+
+def _check_shares(name: str, part: Mapping[str, Any]) -> None:
+    """Raise unless a part has none, or one variable's probabilities."""
+    if "shares" not in part:
+        return
+    shares = part["shares"]
+    right = isinstance(shares, list) and part.get("n") == 1 and len(shares) == part.get("k")
+    right = right and all(type(share) is float and 0 <= share <= 1 for share in shares)
+    if not right or not math.isclose(sum(shares), 1.0, abs_tol=1e-3):
+        raise BundleError(
+            f"latents/{name} should have a share of each kind, 1 in all. Received: {shares!r:.200}"
+        )
 
 
 def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:

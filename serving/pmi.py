@@ -3,7 +3,7 @@
 The pointwise mutual information log ∫ q(z|x) q(z|y) / p(z) dz is log p(x,y) / p(x) p(y) where
 X − Z − Y holds. Independent parts of z add up. A latent's manifest entry lists its parts under
 `pmi`, in the order of the posterior's outputs; the list of a product of latents is its factors'
-lists, one after the other.
+lists, one after the other. Kinds may have `shares`, p(z) of each; without, they are equally common.
 
 A form takes `ops`, NumPy or `keras.ops`: a bundle runs the lines that a graph is traced of.
 """
@@ -22,6 +22,7 @@ Tensor = Any
 # subnormal numbers, or engines would differ.
 _LEAST_AGREEMENT = 1e-30
 _LEAST_LOG_VARIANCE = -60.0  # 1e-13 of the prior's deviation: float32 has no such means
+_LEAST_SHARE = 0.01  # of 1 / k: what hardly any z is, a q(z|x) that is not quite sure would find
 _LEAST_SHRINKAGE = 1e-6  # of a posterior as wide as the prior, which is divided by
 _LARGE = 64.0  # terms up to here cancel in float32 to some 1e-6 nats
 _AT_ONCE = 2**16  # numbers that an operation makes: they stay in a core's cache
@@ -50,6 +51,9 @@ class Form(NamedTuple):
 def _categorical_given(part: Part, outputs: Sequence[Tensor], ops: Any) -> list[Tensor]:
     (probabilities,) = outputs
     q = ops.reshape(probabilities, (-1, part["n"], part["k"]))
+    if "shares" in part:
+        # Over k p(z), since `nats` has p(z) = 1 / k.
+        q = q / ops.maximum(part["k"] * ops.reshape(part["shares"], (1, 1, -1)), _LEAST_SHARE)
     return [ops.transpose(q, (1, 0, 2))]  # (n, queries, k)
 
 
@@ -60,7 +64,7 @@ def _categorical_held(part: Part, outputs: Sequence[Tensor], ops: Any) -> list[T
 
 
 def _categorical_nats(given: Sequence[Tensor], held: Sequence[Tensor], ops: Any) -> Tensor:
-    """The sum over the n variables of log Σ_z q(z|x) q(z|y) / p(z), p(z) = 1 / k."""
+    """The sum over the n variables of log Σ_z q(z|x) q(z|y) / p(z), of q(z|x) over k p(z)."""
     (q_x,), (q_y,) = given, held
     n, _, k = q_x.shape
     agreement = ops.matmul(q_x, q_y)  # (n, queries, rows)
@@ -119,7 +123,9 @@ def parts_of(entry: Mapping[str, Any]) -> list[Part] | None:
         form = FORMS.get(part["form"])
         if form is None:
             return None
-        found.append({"form": part["form"], **{size: part[size] for size in form.sizes}})
+        own = {size: part[size] for size in form.sizes}
+        shares = {"shares": part["shares"]} if "shares" in part else {}
+        found.append({"form": part["form"], **own, **shares})
     return found
 
 
@@ -156,8 +162,12 @@ def log_pmi(
     Example:
         >>> part = {"form": "categorical", "n": 1, "k": 2}
         >>> certain = np.eye(2, dtype=np.float32)
-        >>> log_pmi([part], [certain], [certain[:1]]).round(2).tolist()
-        [[0.69], [-86.64]]
+        >>> log_pmi([part], [certain], [certain[:1]]).round(2)
+        array([[  0.69],
+               [-68.38]], dtype=float32)
+        >>> unequal = {**part, "shares": [0.9, 0.1]}
+        >>> log_pmi([unequal], [certain], [certain]).diagonal().round(2)
+        array([0.11, 2.3 ])
     """
     return sum(
         form.nats(form.given(part, x, ops), form.held(part, y, ops), ops)

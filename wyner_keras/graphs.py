@@ -33,7 +33,7 @@ def parts_of(model: WynerModel) -> dict[str, Function]:
             [posteriors[f"{side.name}_{name}"] for name in model.z.output_names]
             for side in model.sides
         )
-        return (model.z.log_pmi(x, y),)
+        return (model.pmi_of(x, y),)
 
     return found | ({"score_pairs": score_pairs} if can_rank(model.z) else {})
 

@@ -160,16 +160,26 @@ class Family:
         draw = {"uniform": keras.random.uniform, "normal": keras.random.normal}[self.noise]
         return draw((count, self.size), seed=seed, dtype="float32")
 
-    def log_pmi(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+    def log_pmi(
+        self,
+        posteriors_x: Sequence[Tensor],
+        posteriors_y: Sequence[Tensor],
+        shares: Tensor | None = None,
+    ) -> Tensor:
         """Pointwise mutual information of every x with every y; see `Latent.log_pmi`.
 
         By the forms that `describe` names: the arithmetic of bundles, traced by Keras.
+
+        Args:
+            posteriors_x: of q(z|x) what `Distribution.outputs` gives.
+            posteriors_y: of q(z|y) likewise.
+            shares: p(z) of each kind, `(k,)`; None where they are equally common.
         """
         x, y = (
             [ops.cast(each, "float32") for each in posterior]
             for posterior in (posteriors_x, posteriors_y)
         )
-        return log_pmi(self.describe()["pmi"], x, y, ops)
+        return log_pmi(with_shares(self.describe()["pmi"], shares), x, y, ops)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -474,6 +484,17 @@ class Gaussian:
     def outputs(self) -> tuple[Tensor, ...]:
         """Mean and log variance."""
         return self.mean, self.log_variance
+
+
+def with_shares(parts: Sequence[Mapping[str, Any]], shares: Any) -> list[Mapping[str, Any]]:
+    """Parts of a z as `describe` names them, kinds with their p(z), unless that is None.
+
+    Example:
+        >>> with_shares([{"form": "categorical", "n": 1, "k": 2}], [0.5, 0.5])[0]["shares"]
+        [0.5, 0.5]
+    """
+    kinds = {"shares": shares} if shares is not None else {}
+    return [{**part, **(kinds if part["form"] == "categorical" else {})} for part in parts]
 
 
 def kinds_of(family: Latent) -> Latent | None:

@@ -20,7 +20,7 @@ from wyner_keras.backend import compiled
 from wyner_keras.data import Pairs
 from wyner_keras.data.rows import rows_at_once
 from wyner_keras.graphs import parts_of, tasks_of
-from wyner_keras.latents import Latent, prior_log_prob
+from wyner_keras.latents import Family, Latent, prior_log_prob, with_shares
 from wyner_keras.modality import Modality
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
@@ -138,10 +138,31 @@ class WynerModel(keras.Model, Tasks):
     def latent_entries(self) -> dict[str, dict[str, Any] | None]:
         """By latent, "z" first, what it says of itself; None for one that the model lacks."""
         locals_ = {side.local_name: side.local for side in self.sides}
-        return {
+        found = {
             name: None if latent is None else latent.describe()
             for name, latent in {"z": self.z, **locals_}.items()
         }
+        common: Any = found["z"]
+        if self._kind_shares is not None and "pmi" in common:
+            shares = np.asarray(self._kind_shares, np.float64)
+            if np.ptp(shares) > 0:  # not before it is fitted
+                common["pmi"] = with_shares(common["pmi"], shares.tolist())
+        return found
+
+    @property
+    def _kind_shares(self) -> Tensor | None:
+        """p(z) of each kind as it is fitted, `(k,)`; None where kinds are equally common."""
+        return getattr(self.prior, "kind_shares", None)
+
+    def pmi_of(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+        """Pointwise mutual information of every x with every y, nats; see `Latent.log_pmi`.
+
+        With p(z) of kinds as it is fitted, where z's family takes it.
+        """
+        common, shares = self.z, self._kind_shares
+        if shares is None or not isinstance(common, Family):
+            return common.log_pmi(posteriors_x, posteriors_y)
+        return common.log_pmi(posteriors_x, posteriors_y, shares)
 
     @property
     def posterior_names(self) -> Sequence[str]:
@@ -151,7 +172,7 @@ class WynerModel(keras.Model, Tasks):
     @property
     def identity(self) -> str:
         """SHA-256 of what q(z|x) and q(z|y) are made of: a gallery's model is known by it."""
-        told = {"sides": self.side_entries, "z": self.z.describe()}
+        told = {"sides": self.side_entries, "z": self.latent_entries["z"]}
         found = hashlib.sha256(json.dumps(told, sort_keys=True).encode())
         for side in self.sides:
             for weight in side.reader_weights:

@@ -398,6 +398,25 @@ def test_a_fresh_process_loads_and_generates_the_same(kinds, make_tiny, tmp_path
         np.testing.assert_array_equal(again["x"], made)
 
 
+def test_pairs_are_ranked_by_how_common_kinds_are(make_tiny):
+    model = make_tiny("vector", "vector", z=Categorical(n=1, k=2))
+    shares = np.array([0.9, 0.1])
+    model.prior.fit([(np.repeat(np.eye(2), (9, 1), axis=0),)])
+    (part,) = model.latent_entries["z"]["pmi"]
+    assert part["shares"] == pytest.approx(shares.tolist(), abs=1e-5)
+    rows = tiny_bundle.tiny_rows(model)
+    q_x, q_y = (np.asarray(model.posteriors(rows[name], name)[0], float) for name in "xy")
+    expected = np.log((q_x / shares) @ q_y.T)
+    np.testing.assert_allclose(model.log_pmi(rows["x"], rows["y"]), expected, atol=1e-4)
+    graph = model.run_graph(
+        "score_pairs", {"x_probabilities": q_x.astype("f"), "y_probabilities": q_y.astype("f")}
+    )
+    np.testing.assert_allclose(graph[0], expected, atol=1e-4)
+    identity = model.identity
+    model.prior.fit([(np.eye(2),)])
+    assert model.identity != identity  # a gallery of it is another's
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_model_comes_back_from_its_file_and_from_its_config(kind, kinds, weights, tmp_path):
     model = kinds[kind]

@@ -56,6 +56,22 @@ def integrated(x, y):
     return found
 
 
+def test_kinds_that_are_not_equally_common_count_by_their_shares(rng):
+    shares = np.array([0.7, 0.25, 0.05])
+    part = {"form": "categorical", "n": 1, "k": 3, "shares": shares.tolist()}
+    x, y = (probabilities(rng, rows, n=1) for rows in (5, 7))
+    expected = np.log((x[0].astype(float) / shares) @ y[0].astype(float).T)
+    np.testing.assert_allclose(log_pmi([part], x, y), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(scored([part], x, y), expected, rtol=1e-5, atol=1e-5)
+    # From either side the same.
+    np.testing.assert_allclose(log_pmi([part], y, x), expected.T, rtol=1e-5, atol=1e-5)
+    # Read surely, a pair of one kind tells what the kind is worth: H(Z) on average.
+    sure = [np.eye(3, dtype=np.float32)]
+    told = np.diagonal(log_pmi([part], sure, sure))
+    assert shares @ told == pytest.approx(stats.entropy(shares), abs=1e-5)
+    assert parts_of({"family": "categorical", "pmi": [part]}) == [part]
+
+
 def scored(parts, x, y):
     return np.concatenate(list(Blocks(parts, y).nats(x)))
 

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation.retrieval import latent_of_model
+from wyner_keras.evaluation.retrieval import pmi_of_model
 from wyner_keras.received import received
 
 _READ, _AT_ONCE = 1000, 100  # rows read and pairs scored at once, which bounds memory
@@ -87,8 +87,8 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
     if not isinstance(pairs, Pairs):
         raise ValueError(f"`pairs` should be Pairs. Received: pairs={received(pairs)}")
     check_whole(others, "`others`", minimum=1)
-    latent = latent_of_model(model)
-    if latent is None:
+    pmi_of = pmi_of_model(model)
+    if pmi_of is None:
         raise ValueError(
             "`model` should be a W-model, in Keras or as a bundle, with a z of "
             f"wyner_keras.latents. Received: model={received(model)}"
@@ -110,10 +110,10 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         part = slice(start, start + _AT_ONCE)
         own_x, own_y = ([output[part] for output in outputs] for outputs in (x, y))
         rest_x, rest_y = ([output[drawn] for output in outputs] for outputs in (x, y))
-        pmi[part] = own = np.diagonal(np.asarray(latent.log_pmi(own_x, own_y), np.float64))
+        pmi[part] = own = np.diagonal(np.asarray(pmi_of(own_x, own_y), np.float64))
         tables = (
-            np.asarray(latent.log_pmi(own_x, rest_y), np.float64),  # x with other y
-            np.asarray(latent.log_pmi(rest_x, own_y), np.float64).T,  # y with other x
+            np.asarray(pmi_of(own_x, rest_y), np.float64),  # x with other y
+            np.asarray(pmi_of(rest_x, own_y), np.float64).T,  # y with other x
         )
         both = [
             _against(own, table, pairs.index[part, column, None] != pairs.index[drawn, column])

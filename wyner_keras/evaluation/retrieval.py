@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from wyner_keras.families import latent_of
 from wyner_keras.information.aggregated import contrastive_bounds
 from wyner_keras.latents import Latent, can_rank
 from wyner_serving.errors import BundleError
+from wyner_serving.pmi import log_pmi, parts_of
 
 _MOST = 1000  # pairs that are told apart
 _NEEDS = "a W-model, in Keras or as a bundle, that can rank"
@@ -84,6 +87,16 @@ def latent_of_model(model: Any, name: str = "z") -> Latent | None:
     own |= {side.local_name: side.local for side in getattr(model, "sides", ())}
     entry = model.latent_entries[name]
     return own.get(name) or (entry and latent_of(entry))
+
+
+def pmi_of_model(model: Any) -> Callable[[Any, Any], Any] | None:
+    """The pmi of every x with every y by their posteriors of z; None of a model that has none."""
+    latent = latent_of_model(model)
+    if latent is None or hasattr(model, "pmi_of"):
+        return getattr(model, "pmi_of", None)
+    entry = getattr(model, "latent_entries", {}).get("z")
+    parts = entry and parts_of(entry)
+    return functools.partial(log_pmi, parts) if parts else latent.log_pmi
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:

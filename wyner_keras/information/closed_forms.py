@@ -167,7 +167,7 @@ def doubly_symmetric_binary(a0: float) -> float:
 
     Example:
         >>> round(doubly_symmetric_binary(0.1), 4)
-        0.6049
+        0.605
 
     Source: Wyner, The common information of two dependent random variables, 1975, section I;
     Witsenhausen, Values and bounds for the common information of two discrete random variables,
@@ -200,7 +200,7 @@ def relaxed_doubly_symmetric_binary(a0: float, weight: float) -> tuple[float, fl
     Example:
         >>> information, slack = relaxed_doubly_symmetric_binary(0.1, 0.1)
         >>> round(information, 4), round(slack, 4)
-        (0.5919, 0.0007)
+        (0.5924, 0.0007)
     """
     if not 0 < check_number(a0, "`a0`", "in (0, 1/2)") < 0.5:
         raise ValueError(f"`a0` should be in (0, 1/2). Received: a0={a0}")

@@ -135,7 +135,7 @@ def wyner_common_information(
 
     Example:
         >>> round(wyner_common_information([[0.45, 0.05], [0.05, 0.45]]).value, 4)
-        0.6049
+        0.605
 
     Source: Wyner, The common information of two dependent random variables, 1975, for the quantity
     and |Z| ≤ |X||Y|; the algorithm is the Dantzig–Wolfe column generation, described above.

@@ -56,6 +56,11 @@ class KindPrior(keras.layers.Layer):
         self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (k, most)))
         self.built = True
 
+    @property
+    def kind_shares(self) -> Tensor:
+        """p(z) of each kind, `(k,)`."""
+        return ops.softmax(self.logits)
+
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
         """Fit to the mean of posteriors, told by batches of probabilities, mean, log variance.
 

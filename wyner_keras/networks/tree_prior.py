@@ -62,6 +62,11 @@ class TreePrior(keras.layers.Layer):
         self.logits = table("logits", (n, k, k))
         self.built = True
 
+    @property
+    def kind_shares(self) -> Tensor | None:
+        """p(z) of each value of the only variable, `(k,)`; None of several, which depend."""
+        return ops.softmax(self.logits[0, 0]) if self.n == 1 else None
+
     def fit(self, posteriors: Iterable[tuple[Tensor, ...]]) -> None:
         """Set the tree that is nearest to the mean of posteriors, told by batches of `outputs`."""
         n, count = self.n, 0
