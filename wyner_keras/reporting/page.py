@@ -204,20 +204,22 @@ def _private(
 ) -> list[Block]:
     rows = []
     for side in model.sides:
-        bounds = [
-            found.nats.get(f"i_{side.name}_{side.local_name}_{end}") for end in ("lower", "upper")
-        ]
-        if side.local is not None and None not in bounds:
-            told = " to ".join(f"{value:.2f}" for value in bounds)
+        names = [f"i_{side.name}_{side.local_name}_{end}" for end in ("lower", "upper")]
+        if side.local is not None and all(name in found.nats for name in names):
+            bounds = [found.nats[name] for name in names]
+            # Both are of samples, and may cross where there is little.
+            told = " to ".join(f"{value:.2f}" for value in sorted(bounds))
             leak = found.nats.get(f"i_label_{side.local_name}_lower")
             leaked = "–" if leak is None else f"{leak:.2f}"
             rows.append((f"{side.local_name} of {side.name}", told, leaked))
     blocks: list[Block] = []
     if rows:
-        caption = (
-            "How much the private parts hold, nats. What they tell of the label should be near 0."
-        )
-        blocks.append(Table(("private part", "of its side", "of the label"), rows, caption))
+        caption, head = "How much the private parts hold, nats.", ("private part", "of its side")
+        if any(leaked != "–" for *_, leaked in rows):
+            caption += " What they tell of the label should be near 0."
+            blocks.append(Table((*head, "of the label"), rows, caption))
+        else:
+            blocks.append(Table(head, [row[:2] for row in rows], caption))
     z = model.z.centre(read.posteriors)
     for side in model.sides:
         blocks += walks.private(model, side, z, pictures[side.name], seed)
