@@ -41,6 +41,7 @@ _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
 _REFERENCE, _MORE, _STEP_PRODUCTS = 44e9, 2.0, 1e9
 # Seconds before and after a stage's steps: to trace it, to compile it by XLA; for its flows.
 _TRACE, _COMPILE, _FLOWS = 2.0, 10.0, 4.0
+_HARDLY = 0.02  # of a stage's epochs, which teach it next to nothing
 _LEAST = 2000  # pairs that are trained on, whatever the time
 _FASTER = 3.0  # than estimated, at most, of what a budget is used up by
 _MEASURED = 0.3  # seconds that this machine is measured for
@@ -193,6 +194,11 @@ class Budget:
         taken = {name: cost.seconds(shares[name]) for name, cost in costs.items()}
         own = left * taken[stage.name] / max(sum(taken.values()), 1e-9)
         logger.info("%s has %.0f s, %.2f of its epochs", stage.name, own, shares[stage.name])
+        if shares[stage.name] < _HARDLY:
+            logger.warning(
+                "%s has hardly any of its epochs: samples like the data take a longer budget",
+                stage.name,
+            )
         # A machine that is faster than estimated trains for longer.
         shortened = stage.scaled(min(1.0, _FASTER * shares[stage.name]))
         ends = time.monotonic() + max(0.0, own - costs[stage.name].after)
