@@ -150,6 +150,23 @@ def test_a_label_beside_a_number_is_both_kinds_and_a_quantity(make_model):
         assert np.ptp(means) < 0.5 * mean.std()
 
 
+def test_few_pairs_that_share_nothing_are_not_learnt_by_heart(make_model, labelled):
+    """Tested by those that the experts were trained on, chance would look sure."""
+    x, y = labelled.arrays()
+    order = np.random.default_rng(0).permutation(300)[:60]
+    stage, _ = found(make_model, Pairs(x[:60], y[order]), epochs=60)
+    assert stage.found["shared"] == "nothing"
+    assert stage.found["p"] > 0.05
+
+
+def test_of_pairs_that_are_all_linked_nothing_is_said_that_was_not_tested(make_model, labelled):
+    one = Pairs(*labelled.arrays(), groups=np.zeros(len(labelled), int))
+    stage, _ = found(make_model, one, epochs=5)
+    assert stage.found["p"] is None
+    assert stage.shared_nats == 0
+    assert words(stage.found).endswith("untested, since no pairs are apart from others")
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_shuffled_pairs_share_nothing(make_model, labelled, seed):
     x, y = labelled.arrays()
