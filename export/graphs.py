@@ -185,7 +185,7 @@ def graphs_of(model: WynerModel) -> tuple[Graph, ...]:
     tensors = Tensors(model)
     parts = {
         name: Graph(name=name, function=function, **_described(tensors, name))
-        for name, function in parts_of(model).items()
+        for name, function in parts_of(model, model.kind_shares).items()
     }
     tasks = (
         Graph(name=name, function=function, parts=parts, **_described(tensors, name))

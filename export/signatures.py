@@ -185,13 +185,14 @@ def _score_rows(
     """What x and y of a pair tell of each other, row by row, so that a server may batch them."""
     tensors = Tensors(model)
     posteriors = {side: f"posterior_{side}_z" for side in tensors.sides}
+    shares = model.kind_shares
 
     def score(**data: Tensor) -> tuple[Tensor]:
         told = [graphs[name].call(**{side: data[side]}) for side, name in posteriors.items()]
 
         def pair(row: Any) -> Tensor:
             x, y = ([part[None] for part in posterior] for posterior in row)
-            return tf.reshape(model.pmi_of(x, y), ())
+            return tf.reshape(model.pmi_of(x, y, shares), ())
 
         return (tf.map_fn(pair, told, fn_output_signature=tf.TensorSpec((), tf.float32)),)
 

@@ -19,10 +19,14 @@ Function = Callable[..., tuple[Tensor, ...]]
 Parts = Mapping[str, Function]
 
 
-def parts_of(model: WynerModel) -> dict[str, Function]:
+def parts_of(model: WynerModel, shares: Any = None) -> dict[str, Function]:
     """Encoders, posteriors and decoders by name, and `score_pairs` where z has a `log_pmi`.
 
     Each is a function of tensors by name.
+
+    Args:
+        model: whose they are.
+        shares: of `pmi_of`.
     """
     found: dict[str, Function] = {}
     for side in model.sides:
@@ -33,7 +37,7 @@ def parts_of(model: WynerModel) -> dict[str, Function]:
             [posteriors[f"{side.name}_{name}"] for name in model.z.output_names]
             for side in model.sides
         )
-        return (model.pmi_of(x, y),)
+        return (model.pmi_of(x, y, shares),)
 
     return found | ({"score_pairs": score_pairs} if can_rank(model.z) else {})
 

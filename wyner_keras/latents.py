@@ -179,6 +179,7 @@ class Family:
             [ops.cast(each, "float32") for each in posterior]
             for posterior in (posteriors_x, posteriors_y)
         )
+        shares = None if shares is None else ops.cast(shares, "float32")
         return log_pmi(with_shares(self.describe()["pmi"], shares), x, y, ops)
 
     def get_config(self) -> dict[str, Any]:

@@ -143,23 +143,33 @@ class WynerModel(keras.Model, Tasks):
             for name, latent in {"z": self.z, **locals_}.items()
         }
         common: Any = found["z"]
-        if self._kind_shares is not None and "pmi" in common:
-            shares = np.asarray(self._kind_shares, np.float64)
-            if np.ptp(shares) > 0:  # not before it is fitted
-                common["pmi"] = with_shares(common["pmi"], shares.tolist())
+        if self.kind_shares is not None and "pmi" in common:
+            common["pmi"] = with_shares(common["pmi"], self.kind_shares.tolist())
         return found
 
     @property
-    def _kind_shares(self) -> Tensor | None:
-        """p(z) of each kind as it is fitted, `(k,)`; None where kinds are equally common."""
-        return getattr(self.prior, "kind_shares", None)
+    def kind_shares(self) -> np.ndarray | None:
+        """p(z) of each kind, float64 `(k,)`; None where they are equally common. Eager."""
+        found = getattr(self.prior, "kind_shares", None)
+        shares = None if found is None else np.asarray(found, np.float64)
+        return None if shares is None or np.ptp(shares) == 0 else shares
 
-    def pmi_of(self, posteriors_x: Sequence[Tensor], posteriors_y: Sequence[Tensor]) -> Tensor:
+    def pmi_of(
+        self,
+        posteriors_x: Sequence[Tensor],
+        posteriors_y: Sequence[Tensor],
+        shares: Any = None,
+    ) -> Tensor:
         """Pointwise mutual information of every x with every y, nats; see `Latent.log_pmi`.
 
-        With p(z) of kinds as it is fitted, where z's family takes it.
+        Args:
+            posteriors_x: of q(z|x) what `Distribution.outputs` gives.
+            posteriors_y: of q(z|y) likewise.
+            shares: p(z) of each kind, to be a constant of a graph; None takes it as it is fitted
+                when the graph runs.
         """
-        common, shares = self.z, self._kind_shares
+        common = self.z
+        shares = getattr(self.prior, "kind_shares", None) if shares is None else shares
         if shares is None or not isinstance(common, Family):
             return common.log_pmi(posteriors_x, posteriors_y)
         return common.log_pmi(posteriors_x, posteriors_y, shares)

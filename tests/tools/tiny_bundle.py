@@ -114,7 +114,7 @@ def tiny_rows(model, count=7, seed=1):
 # Models whose bundles tests share. Only one side has a flow, each step of which is a hundred nodes
 # to trace and to convert.
 SHARED = {
-    "images": lambda: tiny_model(flow_steps={"x": 1, "y": 0}),
+    "images": lambda: _with_shares(tiny_model(flow_steps={"x": 1, "y": 0}), (0.5, 0.3, 0.2)),
     "whole": lambda: tiny_model(
         (8, 8, 1), (9, 7, 3), z=_gaussian(3), flow_steps=0, expert="data", reader="expert"
     ),
@@ -155,6 +155,14 @@ def _product(k, dim):
     from wyner_keras.product import Product
 
     return Product(_categorical(1, k), _gaussian(dim))
+
+
+def _with_shares(model, shares):
+    """The model, its p(z) fitted to kinds that are not equally common."""
+    import numpy as np
+
+    model.prior.fit_joint(np.diag(shares)[None, None])
+    return model
 
 
 def _with_prior(model):

@@ -61,9 +61,11 @@ def test_a_manifest_says_what_its_bundle_holds(bundle):
         "y": {"kind": "image", "shape": [8, 8, 1], "local": "v"},
     }
     assert list(manifest["latents"]) == ["z", "u", "v"]
+    (part,) = manifest["latents"]["z"].pop("pmi")
+    assert part.pop("shares") == pytest.approx([0.5, 0.3, 0.2], abs=1e-6)
+    assert part == {"form": "categorical", "n": 1, "k": 3}
     assert manifest["latents"]["z"] == {
-        "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform",
-        "pmi": [{"form": "categorical", "n": 1, "k": 3}],
+        "family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform"
     }  # fmt: skip
     assert manifest["latents"]["v"]["size"] == 4
     assert manifest["pairing"]["label_map"] == {"0": 1, "1": 2, "2": 0}

@@ -180,8 +180,12 @@ def test_a_bundle_of_format_1_does_what_it_did(copy, opened, tiny_images):
     for name, found in results(bundle, *tiny_images).items():
         np.testing.assert_array_equal(found, expected[name])
     np.testing.assert_array_equal(bundle.samples("y"), opened.samples("y"))
+    # Nor how common kinds are: they count as equally common.
     x, y = tiny_images
-    np.testing.assert_array_equal(bundle.rank(x, y).rows, opened.rank(x, y).rows)
+    q_x, q_y = (bundle.posteriors(rows, side)[0] for rows, side in ((x, "x"), (y, "y")))
+    expected = np.log(3 * q_x.astype(float) @ q_y.T)
+    np.testing.assert_allclose(bundle.log_pmi(x, y), expected, atol=1e-5)
+    assert np.abs(opened.log_pmi(x, y) - expected).max() > 0.1
 
 
 def test_eight_bit_images_are_taken_for_what_they_are(opened, tiny_images):

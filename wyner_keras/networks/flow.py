@@ -251,7 +251,7 @@ class ContinuousFlow(keras.layers.Layer):
         return np.concatenate(found)
 
     def jacobian(self, values: Any, condition: Any) -> np.ndarray:
-        """The derivatives d images / d values of `call`, `(batch, size, size)` float64; eager, for reports."""
+        """The Jacobian of `call`, `(batch, size, size)` float64; eager, for reports."""
         return np.concatenate([*self._jacobians(self.call, values, condition)])
 
     def sought(self, images: Any, condition: Any) -> np.ndarray:

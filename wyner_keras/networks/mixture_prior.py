@@ -20,7 +20,7 @@ _STEPS, _PRODUCTS = 10, 3e9  # of expectation and maximisation, and what they ta
 _A_VALUE = 200  # products that take as long as one exponential and what is around it
 _PATIENCE = 2  # times that more may be less likely
 _SLACK = 1e-3  # nats a dimension that rows may be less likely by more components
-_LOOKED_AT = 50_000  # rows, at most
+_LOOKED_AT, _AT_ONCE = 50_000, 5_000  # rows, at most
 _LEAST_VARIANCE = 1e-3
 _NO_SHARE = 1e-30  # keeps logs finite
 _EDGE = 1e-6  # of probabilities that have a quantile
@@ -162,9 +162,17 @@ def _mixture(z: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray, np.ndar
     found = _maximised(z, np.equal.outer(labels, np.arange(count)).astype(float))
     products = rows * count * (size**2 + _A_VALUE)
     for _ in range(min(_STEPS, int(_PRODUCTS / products))):
-        logs = _logs(z, found)
-        found = _maximised(z, np.exp(logs - logsumexp(logs, axis=1, keepdims=True)))
+        found = _maximised(z, _expected(z, found))
     return found
+
+
+def _expected(z: np.ndarray, mixture: tuple[np.ndarray, np.ndarray, np.ndarray]) -> np.ndarray:
+    """How far each row is of each component, `(rows, count)`; some rows at a time, for memory."""
+    of = np.empty((len(z), len(mixture[0])))
+    for start in range(0, len(z), _AT_ONCE):
+        logs = _logs(z[start : start + _AT_ONCE], mixture)
+        of[start : start + _AT_ONCE] = np.exp(logs - logsumexp(logs, axis=1, keepdims=True))
+    return of
 
 
 def _maximised(z: np.ndarray, of: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
