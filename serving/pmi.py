@@ -129,6 +129,17 @@ def parts_of(entry: Mapping[str, Any]) -> list[Part] | None:
     return found
 
 
+def with_shares(parts: Sequence[Part], shares: Any) -> list[Part]:
+    """Parts of a z as `describe` names them, kinds with their p(z), unless that is None.
+
+    Example:
+        >>> with_shares([{"form": "categorical", "n": 1, "k": 2}], [0.5, 0.5])[0]["shares"]
+        [0.5, 0.5]
+    """
+    kinds = {"shares": shares} if shares is not None else {}
+    return [{**part, **(kinds if part["form"] == "categorical" else {})} for part in parts]
+
+
 def sizes_of(parts: Sequence[Part]) -> list[int]:
     """Width of each part's outputs.
 

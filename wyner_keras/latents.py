@@ -22,7 +22,7 @@ from wyner_keras.networks.tree_prior import TreePrior
 from wyner_keras.received import received
 from wyner_keras.sweeps import Sweep
 from wyner_serving.noise import draw_noise
-from wyner_serving.pmi import log_pmi
+from wyner_serving.pmi import log_pmi, with_shares
 
 Tensor = Any
 
@@ -485,17 +485,6 @@ class Gaussian:
     def outputs(self) -> tuple[Tensor, ...]:
         """Mean and log variance."""
         return self.mean, self.log_variance
-
-
-def with_shares(parts: Sequence[Mapping[str, Any]], shares: Any) -> list[Mapping[str, Any]]:
-    """Parts of a z as `describe` names them, kinds with their p(z), unless that is None.
-
-    Example:
-        >>> with_shares([{"form": "categorical", "n": 1, "k": 2}], [0.5, 0.5])[0]["shares"]
-        [0.5, 0.5]
-    """
-    kinds = {"shares": shares} if shares is not None else {}
-    return [{**part, **(kinds if part["form"] == "categorical" else {})} for part in parts]
 
 
 def kinds_of(family: Latent) -> Latent | None:

@@ -20,11 +20,12 @@ from wyner_keras.backend import compiled
 from wyner_keras.data import Pairs
 from wyner_keras.data.rows import rows_at_once
 from wyner_keras.graphs import parts_of, tasks_of
-from wyner_keras.latents import Family, Latent, prior_log_prob, with_shares
+from wyner_keras.latents import Family, Latent, prior_log_prob
 from wyner_keras.modality import Modality
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
 from wyner_keras.side import Side, SideSettings, seeds_of
+from wyner_serving.pmi import with_shares
 from wyner_serving.tasks import Tasks
 
 if TYPE_CHECKING:

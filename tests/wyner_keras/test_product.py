@@ -339,7 +339,7 @@ def test_it_generates_ranks_and_comes_back_from_a_file(trained, columns, tmp_pat
     assert all(np.isfinite(each).all() for each in model.generate_pairs(20, seed=0))
     ranked = model.rank(x, y, k=48)
     told = [model.posteriors(rows, side) for side, rows in (("x", x), ("y", y))]
-    scores = np.asarray(model.z.log_pmi(*told))
+    scores = np.asarray(model.pmi_of(*told))
     np.testing.assert_allclose(ranked.nats, -np.sort(-scores, axis=1), rtol=1e-4, atol=1e-4)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
