@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_serving.progress import bar
 from wyner_serving.regular_file import check_regular
 
 if TYPE_CHECKING:
@@ -194,14 +195,8 @@ def read_images(paths: Sequence[Path]) -> Iterator[NDArray[Any]]:
         >>> [image.shape for image in read_images([])]
         []
     """
-    from tqdm import tqdm
-
-    from wyner_serving.progress import no_bars
-
     first = None
-    for path in tqdm(
-        paths, desc="Reading images", unit="image", delay=3, leave=False, disable=no_bars()
-    ):
+    for path in bar(paths, "Reading images", "image"):
         array = read_image(path)
         size = array.shape[1], array.shape[0]  # as image viewers say it
         first = size if first is None else first

@@ -9,7 +9,7 @@ import json
 import os
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 import keras
 import numpy as np
@@ -143,9 +143,9 @@ class WynerModel(keras.Model, Tasks):
             name: None if latent is None else latent.describe()
             for name, latent in {"z": self.z, **locals_}.items()
         }
-        common: Any = found["z"]
-        if self.kind_shares is not None and "pmi" in common:
-            common["pmi"] = with_shares(common["pmi"], self.kind_shares.tolist())
+        common, shares = cast(Any, found["z"]), self.kind_shares
+        if shares is not None and "pmi" in common:
+            common["pmi"] = with_shares(common["pmi"], shares.tolist())
         return found
 
     @property

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from wyner_serving.bulk.parts import INPUT, check_form, part_name, write_part
+from wyner_serving.bulk.parts import INPUT, check_form, is_part, part_name, write_part
 from wyner_serving.bulk.sources import PLAN, Source, open_source
 from wyner_serving.bulk.task import ROW, BulkTask
 from wyner_serving.checks import check_count, check_memory
@@ -176,9 +176,7 @@ class Work:
             InputError: if something else lies there.
         """
         path, plan = self.output / PLAN, self.plan()
-        if path.exists() and not any(
-            each.name.startswith("part-") for each in self.output.iterdir()
-        ):
+        if path.exists() and not any(map(is_part, os.listdir(self.output))):
             path.unlink()  # of a job whose first rows were refused
         if not path.exists():
             # Of one that was killed before it had said what the output is of.

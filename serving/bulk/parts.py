@@ -13,6 +13,8 @@ import numpy as np
 from wyner_serving.errors import InputError
 from wyner_serving.whole import beside
 
+_PART = "part-"  # what the names of parts begin with
+
 Arrays = dict[str, np.ndarray]
 Entries = Mapping[str, Mapping[str, Any]]
 Writer = Callable[[Path, Iterator[Arrays], Entries], None]
@@ -78,7 +80,12 @@ FORMS = tuple(_WRITERS)
 
 def part_name(number: int, form: str) -> str:
     """The name of a part's file, or of its folder."""
-    return f"part-{number:06d}{_WRITERS[form][0]}"
+    return f"{_PART}{number:06d}{_WRITERS[form][0]}"
+
+
+def is_part(name: str) -> bool:
+    """Whether a file or folder of this name is a part, of whatever form."""
+    return name.startswith(_PART)
 
 
 def write_part(path: Path, form: str, chunks: Iterable[Arrays], entries: Entries) -> None:

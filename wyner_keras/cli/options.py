@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from wyner_keras.runs import label_map
-from wyner_serving.progress import no_bars
+from wyner_serving import progress
 
 # Metavar of the options that name a source of labelled images.
 _SOURCES = "mnist|mnist-rotated|digits|FOLDER"
@@ -214,9 +214,7 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 
 def verbosity(quiet: bool) -> int:
     """Keras' `verbose`: bars on a terminal, else a line an epoch, which a log can hold."""
-    if quiet:
-        return 0
-    return 2 if no_bars() else 1
+    return progress.verbosity(not quiet)
 
 
 def lines(values: Mapping[str, Any]) -> str:

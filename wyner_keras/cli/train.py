@@ -218,7 +218,7 @@ def _resumed(out: Path, asked: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     for name, value in asked.items():
         # Another way to say the same path, or what was left out then, is no other value.
         same = [value, os.path.abspath(value)] if isinstance(value, str) else [value]
-        if value != first.get(name, usual.get(name)) and usual.get(name) not in same:
+        if value != first.get(name) and usual.get(name) not in same:
             raise ValueError(
                 f"--{name.replace('_', '-')} should be as at the start of the run, "
                 f"{first.get(name)!r}, or left out. Received: {value!r}"

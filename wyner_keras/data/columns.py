@@ -61,7 +61,7 @@ def columns_to_vectors(
         if len(absent) and not missing:
             raise ValueError(
                 f"{label} should have a value in every row; missing=True, --missing "
-                f"of the command line, allows for none. "
+                "of the command line, allows for none. "
                 f"Received: {len(absent)} rows without, the first row {absent[0]}"
             )
         rows[:, place] = found

@@ -214,18 +214,15 @@ def _sample(rows: Rows) -> NDArray[Any]:
 
 
 def _check_values(rows: Rows, modality: Modality, name: str) -> None:
-    from tqdm import tqdm
 
     from wyner_keras.modality import Image
-    from wyner_serving.progress import no_bars
+    from wyner_serving.progress import bar
 
     any_value = isinstance(modality, Image) and rows.dtype == np.uint8  # is an intensity
     columns = modality.describe().get("columns", ())
     first: Any = None
     varies = np.zeros(rows.shape, bool)
-    for start, block in tqdm(
-        blocks(rows), f"Checking {name}", unit="block", delay=3, leave=False, disable=no_bars()
-    ):
+    for start, block in bar(blocks(rows), f"Checking {name}", "block"):
         if not start or not any_value:
             try:
                 modality.check(block, name)

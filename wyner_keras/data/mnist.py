@@ -56,28 +56,20 @@ def _prepare(builder: Any, data_dir: str | None) -> None:
 
 def _read(builder: Any, split: str) -> LabelledImages:
     import tensorflow_datasets as tfds
-    from tqdm import tqdm
 
-    from wyner_serving.progress import no_bars
+    from wyner_serving.progress import bar
 
     count = builder.info.splits[split].num_examples
     images = np.empty((count, *builder.info.features["image"].shape), np.uint8)
     labels = np.empty(count, np.int64)
     config = tfds.ReadConfig(try_autocache=False)  # read once, so a cache only costs time
     stream = builder.as_dataset(split=split, as_supervised=True, read_config=config)
-    with tqdm(
-        total=count,
-        desc=f"Reading MNIST {split}",
-        unit="image",
-        delay=3,
-        leave=False,
-        disable=no_bars(),
-    ) as bar:
+    with bar(None, f"Reading MNIST {split}", "image", total=count) as shown:
         start = 0
         for image_batch, label_batch in tfds.as_numpy(stream.batch(_READ_BATCH)):
             stop = start + len(label_batch)
             images[start:stop] = image_batch
             labels[start:stop] = label_batch
-            bar.update(len(label_batch))
+            shown.update(len(label_batch))
             start = stop
     return LabelledImages(images, labels)

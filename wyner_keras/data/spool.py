@@ -57,15 +57,12 @@ def _fill(
     batches: Iterable[tuple[NDArray[Any], ...]],
     count: int | None,
 ) -> None:
-    from tqdm import tqdm
 
-    from wyner_serving.progress import no_bars
+    from wyner_serving.progress import bar
 
     folder = tempfile.gettempdir()
     room, written = _SHARE * shutil.disk_usage(folder).free, 0
-    for batch in tqdm(
-        batches, "Reading pairs", unit="batch", delay=3, leave=False, disable=no_bars()
-    ):
+    for batch in bar(batches, "Reading pairs", "batch"):
         if len({len(np.atleast_1d(part)) for part in batch}) > 1:
             raise ValueError(
                 "dataset should have as many rows of x as of y in a batch. "

@@ -26,7 +26,7 @@ from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.judge import Judge, judges_for
 from wyner_keras.evaluation.report import TITLES, Figure, Report
 from wyner_keras.received import received
-from wyner_serving.progress import no_bars
+from wyner_serving.progress import no_bars, verbosity
 
 # What is measured: one more is a function here, and its kind in `report.KINDS`.
 _FIGURES: tuple[Callable[[Evaluation], dict[str, Figure | str]], ...] = (
@@ -121,7 +121,7 @@ def evaluate(
                     f"Received: shape {modality.shape}"
                 )
     if judges is None:
-        judges = {} if train is None else judges_for(train, verbose=_lines(verbose))
+        judges = {} if train is None else judges_for(train, verbose=verbosity(verbose))
     if any(judge.modality.shape != shapes.get(name) for name, judge in judges.items()):
         raise ValueError(
             f"`judges` should read examples of shapes {shapes}, by side. Received: "
@@ -152,8 +152,3 @@ def evaluate(
         p_values=evaluation.p_values,
         nearest=evaluation.nearest,
     )
-
-
-def _lines(verbose: bool) -> int:
-    """Keras' `verbose`: bars, or a line an epoch where there are none."""
-    return (2 if no_bars() else 1) if verbose else 0

@@ -370,14 +370,14 @@ class Weighed:
         commons, side = self.commons, self.commons.model.side(given)
         n, samples, size = commons.z["joint"].shape
         half, features = samples // 2, self.features[given]
-        (mean, log_variance), (_, own_variance) = (
-            [np.asarray(part, np.float64) for part in commons.of[of].outputs()]
-            for of in ("joint", given)
+        (mean, log_variance), (_, own_log_variance) = (
+            [np.asarray(part, np.float64) for part in commons.of[which].outputs()]
+            for which in ("joint", given)
         )
         q = commons.of[given]
         centre = side.reader_flow.sought(q.noise_of(mean.astype("f")), features)
         jacobian = side.reader_flow.jacobian(centre, features)
-        weighed = np.exp(own_variance - log_variance)[:, :, None] * jacobian
+        weighed = np.exp(own_log_variance - log_variance)[:, :, None] * jacobian
         lower = np.linalg.cholesky(np.swapaxes(jacobian, 1, 2) @ weighed + np.eye(size))
         noise = self.rng.normal(size=(n, samples, size))
         # Precision L Lᵀ: ε = centre + L⁻ᵀ times noise.

@@ -90,6 +90,7 @@ def directions(
     apart: Values,
     scores: np.ndarray,
     most: int,
+    axes: Values | None = None,
 ) -> Directions | None:
     """Directions that tell partners from strangers better than a critic does alone.
 
@@ -101,11 +102,12 @@ def directions(
         apart: likewise, that ridge, power and factors are chosen by.
         scores: the critic's of the pairs apart, nats, `(pairs, pairs)`.
         most: directions, at most.
+        axes: `principal(seen)`, where that is known.
 
     Returns:
         The directions; None where the critic alone does as well.
     """
-    axes = _principal(seen)
+    axes = principal(seen) if axes is None else axes
     points, held = _on(axes, seen, seen), _on(axes, seen, apart)
     best, nats = None, max(nats_told(factor * scores).mean() for factor in _FACTORS)
     for ridge in _RIDGES:
@@ -130,7 +132,7 @@ def directions(
         return None
     # Once more of all pairs, as correlated as those were.
     whole = tuple(np.concatenate(side) for side in zip(seen, apart, strict=True))
-    axes = _principal(whole)
+    axes = principal(whole)
     points = _on(axes, whole, whole)
     again = canonical(points, np.zeros(len(points[0]), int), ridge).scaled(points)
     again = again.some(slice(len(lines.correlations)))
@@ -143,7 +145,7 @@ def directions(
     return Directions(lines, power, each, factors, summed)
 
 
-def untuned(seen: Values, apart: Values, most: int) -> np.ndarray:
+def untuned(seen: Values, apart: Values, most: int, axes: Values) -> np.ndarray:
     """Scores of every x with every y apart, in whose making these pairs had no part.
 
     Products of canonical variates, weighed by their correlations among the pairs seen: no pmi, but
@@ -153,11 +155,11 @@ def untuned(seen: Values, apart: Values, most: int) -> np.ndarray:
         seen: values by side, `(pairs, values)`, that directions are made of.
         apart: likewise.
         most: directions, at most.
+        axes: `principal(seen)`.
 
     Returns:
         `(pairs, pairs)`.
     """
-    axes = _principal(seen)
     points, held = _on(axes, seen, seen), _on(axes, seen, apart)
     lines = canonical(points, np.zeros(len(points[0]), int), _UNTUNED).some(slice(most))
     x, y = lines.variates(held)
@@ -183,7 +185,7 @@ def _each(points: Values) -> Quantities:
     return Quantities(centres, (one, one), (x * y).mean(axis=0))
 
 
-def _principal(values: Values) -> Values:
+def principal(values: Values) -> Values:
     """Axes of most variance by side, `(values, components)`."""
     return tuple(
         np.linalg.svd(side - side.mean(axis=0), full_matrices=False)[2][:_COMPONENTS].T

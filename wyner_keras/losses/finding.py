@@ -12,7 +12,7 @@ import numpy as np
 from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses.choices import chance, choices, nats_told, tells_more
-from wyner_keras.losses.directions import Directions, directions, untuned
+from wyner_keras.losses.directions import Directions, directions, principal, untuned
 from wyner_keras.losses.kinds import Clusters, clustered
 from wyner_keras.losses.quantities import Quantities, correlated
 from wyner_keras.product import Product
@@ -173,7 +173,8 @@ def find(
         directions that the expert has beside e.
     """
     count = len(distinct)
-    p = None if tested is None else _chance_of(seen, apart, tested, critic, seed)
+    axes = principal(tuple(seen.values)) if seen.directions else ()
+    p = None if tested is None else _chance_of(seen, apart, tested, critic, seed, axes)
     if p is not None and p > _SIGNIFICANT:
         z: Any = Categorical(n=1, k=2)
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
@@ -182,7 +183,7 @@ def find(
     linear = None
     if seen.directions:
         held = tuple(side[distinct] for side in apart.values)
-        linear = directions(tuple(seen.values), held, scores, seen.directions)
+        linear = directions(tuple(seen.values), held, scores, seen.directions, axes)
         scores = scores if linear is None else linear.scores
     told = nats_told(scores)
 
@@ -251,7 +252,14 @@ def _scored(critic: Any, apart: Seen, places: np.ndarray) -> np.ndarray:
     return np.asarray(critic.pmi(*(e[places] for e in apart.naturals)), float)
 
 
-def _chance_of(seen: Seen, apart: Seen, tested: np.ndarray, critic: Any, seed: int) -> float:
+def _chance_of(
+    seen: Seen,
+    apart: Seen,
+    tested: np.ndarray,
+    critic: Any,
+    seed: int,
+    axes: tuple[np.ndarray, ...],
+) -> float:
     """The p of a permutation test of I(X; Y) = 0, by scores that no choice was made of.
 
     They are the critic's and, where there are linear directions, those of `untuned`: strangers'
@@ -260,7 +268,7 @@ def _chance_of(seen: Seen, apart: Seen, tested: np.ndarray, critic: Any, seed: i
     tables = [_scored(critic, apart, tested)]
     if seen.directions:
         held = tuple(side[tested] for side in apart.values)
-        tables.append(untuned(tuple(seen.values), held, seen.directions))
+        tables.append(untuned(tuple(seen.values), held, seen.directions, axes))
     rng, every = np.random.default_rng(seed), np.arange(len(tested))
     orders = [every, *(rng.permutation(len(every)) for _ in range(_SHUFFLES))]
     found = [
