@@ -2,6 +2,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -64,6 +65,14 @@ def tiny_machine():
         patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
         patch.setattr(runs.Run, "load_model", load_once)
         yield
+
+
+@pytest.fixture(autouse=True)
+def interruptible():
+    """Ctrl-C interrupts, though a shell has what it starts in the background ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", autouse=True)
