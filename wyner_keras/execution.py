@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
-from wyner_keras.backend import JITS_BY_DEFAULT
+from wyner_keras.backend import JITS_BY_DEFAULT, multiplies_tiles
+
 
 # Steps up to which tracing takes longer than they do, and from which XLA's compiling pays, as does
 # to trace a step once more for several in one execution.
 _ONE_BY_ONE, _COMPILED = 20, 400
 _MOST_STEPS = 40  # of one execution of a graph
+# Multiplications of a step's largest product from which tiles of bfloat16 are faster.
+_LARGE_PRODUCT = 2**25
 
 
 class Epoch(keras.callbacks.Callback):
@@ -38,6 +43,8 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
         True
         >>> execution(90, 100, jit_compile=True)["steps_per_execution"]
         30
+        >>> execution(97, 100)["steps_per_execution"]  # 33 + 33 + 31
+        33
     """
     steps = max(1, steps)
     total = steps * epochs
@@ -51,5 +58,16 @@ def execution(steps: int, epochs: int, *, jit_compile: bool = False) -> dict[str
 
 
 def _steps_per_execution(steps: int) -> int:
-    """The largest divisor of an epoch's steps up to 40: no epoch then ends in a remainder."""
-    return max(count for count in range(1, min(steps, _MOST_STEPS) + 1) if steps % count == 0)
+    """As few executions of up to 40 steps as an epoch takes, each of about as many."""
+    return -(-steps // -(-steps // _MOST_STEPS))
+
+
+def in_bfloat16(variables: Sequence[Any], batch_size: int) -> bool:
+    """Whether products in bfloat16 are faster on this processor, their casts included.
+
+    Args:
+        variables: that are trained.
+        batch_size: rows a step.
+    """
+    largest = max((int(np.prod(variable.shape)) for variable in variables), default=0)
+    return multiplies_tiles() and batch_size * largest >= _LARGE_PRODUCT

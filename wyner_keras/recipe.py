@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import keras
 
+from wyner_keras.backend import Adam
 from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import Latent
 from wyner_keras.losses import Loss
@@ -40,6 +41,8 @@ class StageSettings:
             place of the last ones; None leaves the last ones.
         jit_compile: whether XLA compiles TensorFlow's step. On the CPUs that were measured
             TensorFlow's own products are faster, so no stage of the default asks for it.
+        bfloat16: whether products may be taken in bfloat16, sums and weights staying float32: they
+            are where the processor multiplies tiles of it (AMX) and the stage's are large enough.
 
     Raises:
         ValueError: if a count is not positive, the average out of range, or no Ramp where one is
@@ -56,6 +59,7 @@ class StageSettings:
     two_epsilon_squared: Ramp = Ramp(start=0.04, end=0.04)
     average: float | None = None
     jit_compile: bool = False
+    bfloat16: bool = True
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "passes"):
@@ -71,7 +75,7 @@ class StageSettings:
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """A new Adam at the stage's first learning rate, which averages weights if asked to."""
-        return keras.optimizers.Adam(
+        return Adam(
             self.learning_rate.start,
             use_ema=self.average is not None,
             ema_momentum=self.average or 0.0,

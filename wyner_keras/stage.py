@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,16 +13,17 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.backend import StepByBackend, workers
+from wyner_keras.backend import StepByBackend, products_in_bfloat16, workers
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
-from wyner_keras.execution import Epoch
+from wyner_keras.execution import Epoch, in_bfloat16
 from wyner_keras.latents import Latent
 from wyner_keras.losses import Loss
 from wyner_keras.losses.loss import rows_of
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
 
+logger = logging.getLogger(__name__)
 Tensor = Any
 # Where evaluation's counter of draws begins: those made before a data set is gone through, and
 # those made on the way, have ranges of their own.
@@ -78,6 +80,8 @@ class Stage(StepByBackend, keras.Model):
         loss: what is minimised, over which of its networks.
         temperature: of the Gumbel-softmax.
         two_epsilon_squared: 2ε² in squared feature units (features have unit variance).
+        bfloat16: whether the steps of `fit` may take their products in bfloat16, see
+            `StageSettings`.
 
     Example:
         >>> stage = Stage(model, wk.losses.Joint())  # doctest: +SKIP
@@ -91,6 +95,7 @@ class Stage(StepByBackend, keras.Model):
         loss: Loss,
         temperature: float = 0.5,
         two_epsilon_squared: float = 0.04,
+        bfloat16: bool = True,
         **kwargs: Any,
     ) -> None:
         workers.refuse_strategies()
@@ -103,6 +108,7 @@ class Stage(StepByBackend, keras.Model):
         self.model = model
         self.objective = loss
         self.heads = loss.heads(model)
+        self.bfloat16 = bfloat16
         self.seed_generator = keras.random.SeedGenerator(model.seed)
         # Of Keras' seed generators no file keeps the state.
         apart = np.random.SeedSequence([model.seed, 1]).generate_state(1)[0]
@@ -185,6 +191,13 @@ class Stage(StepByBackend, keras.Model):
             yield
         finally:
             self._evaluates = before
+
+    def _arithmetic(self) -> contextlib.AbstractContextManager[None]:
+        """In which `fit` multiplies."""
+        if not (self.bfloat16 and in_bfloat16(self.trainable_variables, self.batch_size)):
+            return contextlib.nullcontext()
+        logger.info("Products are taken in bfloat16, sums in float32")
+        return products_in_bfloat16()
 
     def _rewind(self, place: int) -> None:
         """Put evaluation's stream where an evaluation begins it."""
@@ -311,7 +324,7 @@ class Stage(StepByBackend, keras.Model):
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.
-        with workers.together(self):
+        with workers.together(self), self._arithmetic():
             history = super().fit(
                 data,
                 validation_data=validation_data,
@@ -354,6 +367,7 @@ class Stage(StepByBackend, keras.Model):
             **super().get_config(),
             "model": serialize(self.model),
             "loss": serialize(self.objective),
+            "bfloat16": self.bfloat16,
         }
 
     @classmethod

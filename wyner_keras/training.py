@@ -244,7 +244,7 @@ def _carry_out(
     pairs, validation = loss.split(pairs, trained.recipe.seed)
     if settings.passes > 1:
         pairs = pairs.select(np.tile(np.arange(len(pairs)), settings.passes))
-    stage = Stage(trained.model, loss)
+    stage = Stage(trained.model, loss, bfloat16=settings.bfloat16)
     callbacks: list[keras.callbacks.Callback] = [
         Schedule(
             learning_rate=settings.learning_rate,

@@ -1,6 +1,12 @@
+import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from wyner_keras.execution import execution
+import wyner_keras as wk
+from wyner_keras import execution as how_executed
+from wyner_keras.backend import Adam, multiplies_tiles, products_in_bfloat16
+from wyner_keras.execution import execution, in_bfloat16
 
 
 @pytest.mark.parametrize(
@@ -12,7 +18,7 @@ from wyner_keras.execution import execution
         (90, 4, True, (False, False, 1)),
         (90, 5, True, (False, True, 30)),
         (90, 5, False, (False, False, 30)),
-        (97, 10, True, (False, True, 1)),  # a prime beyond 40
+        (97, 10, True, (False, True, 33)),  # 33 + 33 + 31
     ],
 )
 def test_a_few_steps_are_not_traced_nor_some_hundreds_compiled_or_traced_twice(
@@ -21,3 +27,79 @@ def test_a_few_steps_are_not_traced_nor_some_hundreds_compiled_or_traced_twice(
     found = execution(steps, epochs, jit_compile=jit_compile)
     names = ("run_eagerly", "jit_compile", "steps_per_execution")
     assert tuple(found[name] for name in names) == how
+
+
+@pytest.mark.parametrize(("tiles", "rows", "expected"), [(1, 128, 1), (1, 127, 0), (0, 512, 0)])
+def test_products_are_in_bfloat16_where_the_processor_has_tiles_and_they_are_large(
+    monkeypatch, tiles, rows, expected
+):
+    monkeypatch.setattr(how_executed, "multiplies_tiles", lambda: bool(tiles))
+    variables = [np.zeros((512,)), np.zeros((512, 512))]
+    assert in_bfloat16(variables, rows) == bool(expected)
+
+
+def test_products_are_exact_again_after_those_in_bfloat16():
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal((256, 256)).astype("f") for _ in range(2))
+    product = tf.function(lambda a, b: tf.exp(0.01 * tf.matmul(a, b)))
+    before = product(left, right).numpy()
+    with products_in_bfloat16():
+        inside = product(left, right).numpy()
+    np.testing.assert_array_equal(product(left, right), before)
+    # Another processor's TensorFlow may leave the graph as it is.
+    assert np.abs(inside / before - 1).max() < 0.02
+    if multiplies_tiles():
+        assert np.abs(inside / before - 1).max() > 1e-4
+
+
+class Exact(wk.losses.Joint):
+    """Joint, which writes down whether graphs may multiply in bfloat16."""
+
+    told = []
+
+    def begin(self, stage, pairs):
+        self.note("begin")
+
+    def end(self, stage, pairs, validation=None):
+        self.note("end")
+
+    def __call__(self, *args):
+        self.note("step")
+        return super().__call__(*args)
+
+    def note(self, where):
+        options = tf.config.optimizer.get_experimental_options()
+        self.told.append((where, options.get("auto_mixed_precision_onednn_bfloat16", False)))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_only_a_stage_s_steps_multiply_in_bfloat16_and_only_if_they_may(
+    monkeypatch, make_model, pairs, asked
+):
+    monkeypatch.setattr("wyner_keras.stage.in_bfloat16", lambda variables, rows: True)
+    Exact.told.clear()
+    stage = wk.Stage(make_model(), Exact(), bfloat16=asked)
+    stage.compile("adam")
+    stage.fit(pairs, batch_size=12, verbose=0)
+    assert {*Exact.told} == {("begin", False), ("step", asked), ("end", False)}
+
+
+def test_adam_in_one_kernel_is_keras_s():
+    rng = np.random.default_rng(1)
+    start = [rng.standard_normal(shape).astype("f") for shape in ((3, 4), (4,), (5, 2))]
+    reached = []
+    for kind in (keras.optimizers.Adam, Adam):
+        optimizer = kind(
+            keras.optimizers.schedules.CosineDecay(0.1, 20), use_ema=True, ema_momentum=0.9
+        )
+        variables = [keras.Variable(value) for value in start]
+        draw = np.random.default_rng(2)
+        for _ in range(20):
+            gradients = [tf.constant(draw.standard_normal(v.shape).astype("f")) for v in variables]
+            # Of rows that are looked up TensorFlow gives slices, with some rows twice.
+            gradients[-1] = tf.IndexedSlices(gradients[-1][:3], tf.constant([0, 2, 0]), (5, 2))
+            optimizer.apply(gradients, variables)
+        reached.append([np.asarray(v) for v in (*variables, *optimizer.variables)])
+    for ours, theirs in zip(*reached[::-1], strict=True):
+        # Steps add up to 1; the kernel subtracts β from 1 in float32, Keras in float64.
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import platformdirs
 
+from wyner_keras.backend import Adam
 from wyner_keras.data import ArrayRows, Pairs, Rows, Subset
 from wyner_keras.data.checks import check_labels, check_whole
 from wyner_keras.data.rows import blocks
@@ -100,7 +101,7 @@ class Judge:
         steps = math.ceil(count / batch)
         schedule = keras.optimizers.schedules.CosineDecay(2e-3, epochs * steps)
         trained.compile(
-            optimizer=keras.optimizers.Adam(schedule),
+            optimizer=Adam(schedule),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
             **execution(steps, epochs),  # XLA slows small convolutions on a CPU

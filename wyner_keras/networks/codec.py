@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.backend import workers
+from wyner_keras.backend import Adam, workers
 from wyner_keras.data.rows import rows_at_once
 from wyner_keras.execution import Epoch, execution
 
@@ -114,7 +114,7 @@ class Codec(keras.Model):
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
         # Not by XLA, which slows small convolutions down on a CPU.
         how = execution(steps, epochs)
-        self.compile(keras.optimizers.Adam(schedule), **how, **compiled)
+        self.compile(Adam(schedule), **how, **compiled)
         logger.info("Training a codec on %d rows", len(pairs))
         # Keras would shuffle arrays by the global seed.
         data = pairs.dataset(
