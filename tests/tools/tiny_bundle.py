@@ -15,6 +15,8 @@ def tiny_side(kind):
     """The modality of a side, and the settings of a codec, by a word."""
     from wyner_keras.modality import CodecSettings, Image, Series, Vector
 
+    if isinstance(kind, Vector):
+        return kind, CodecSettings(code_size=3)
     if kind == "vector":
         modality = Vector(
             kinds=("real", "binary", "categorical", "count", "real"),
@@ -34,7 +36,7 @@ def tiny_model(x=(8, 8, 1), y=None, *, z=None, u=None, v=None, seed=0, **setting
     """A W-model with weights that show, untrained.
 
     Args:
-        x: an image's shape, "vector" or "series".
+        x: an image's shape, "vector", "series", or a Vector.
         y: likewise; None for x's modality and codec.
         z: the common latent.
         u: the local latent of x; False for none.

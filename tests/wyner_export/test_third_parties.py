@@ -1,4 +1,4 @@
-"""A family of latents, a modality and networks that the packages do not know reach a bundle."""
+"""What the packages do not know reaches a bundle: latents, modalities, columns and networks."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -7,12 +7,14 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from tiny_bundle import tiny_model
 
 from wyner_export import verify_bundle, write_bundle
 from wyner_keras.latents import DiagonalGaussian, Latent
-from wyner_keras.modality import CodecSettings, Image, Modality
+from wyner_keras.modality import CodecSettings, Image, Modality, Vector
 from wyner_keras.model import WynerModel
 from wyner_keras.networks.flat_codec import FlatCodec
+from wyner_keras.networks.likelihoods import LIKELIHOODS, Likelihood
 from wyner_keras.side import SideSettings
 from wyner_serving import Bundle, InputError
 from wyner_serving.rows import check_rows
@@ -177,3 +179,34 @@ def test_the_bundle_tells_what_they_are(folder, rows):
     np.testing.assert_array_equal(Bundle.load(folder).samples("x"), rows["x"])
     with pytest.raises(InputError, match=r"`x` should be an array \(n, 3, 4\)"):
         Bundle.load(folder).generate_y(rows["x"][:, :2], seed=0)
+
+
+class Parts(Likelihood):
+    """Shares between 0 and 1, whose log-odds are normal."""
+
+    def inputs(self, value, mean, scale, width):
+        return ops.log(value) - ops.log(1.0 - value)
+
+    def log_prob(self, value, output, mean, scale, spread):
+        odds = self.inputs(value, mean, scale, 1)
+        density = super().log_prob(odds, output, 0.0, 1.0, spread)
+        return density - ops.log(value * (1.0 - value))
+
+    def mode(self, output, mean, scale):
+        return ops.sigmoid(output)
+
+
+def test_a_kind_of_column_is_one_class(monkeypatch, tmp_path):
+    monkeypatch.setitem(LIKELIHOODS, "part", Parts())
+    rows = np.random.default_rng(2).uniform(0.05, 0.95, (20, 2)).astype("f")
+    vector = Vector.of(rows, kinds=("part", "real"), names=("open", "length"))
+    model = tiny_model(vector)
+    write_bundle(model, tmp_path / "bundle", examples={"x": rows, "y": rows})
+    manifest = verify_bundle(tmp_path / "bundle")
+    assert manifest["sides"]["y"]["columns"][0] == {"name": "open", "kind": "part"}
+    bundle = Bundle.load(tmp_path / "bundle", threads=1)
+    made = bundle.generate_y(rows, seed=3)
+    np.testing.assert_allclose(made, model.generate_y(rows, seed=3), atol=2e-5)
+    assert 0 < made[:, 0].min() < made[:, 0].max() < 1
+    with pytest.raises(InputError, match="finite in float32 in column 'open'|column 'open', row 0"):
+        bundle.generate_y(np.array([[np.inf, 0.5]]), seed=0)

@@ -113,7 +113,7 @@ def _of_columns(side: Held, real: np.ndarray, made: np.ndarray) -> dict[str, Fig
     kinds = np.array([column["kind"] for column in columns])
     known = ~np.isnan(real)
     made = np.where(known, made, np.nan)
-    numbers = np.isin(kinds, ("real", "count"))
+    numbers = ~np.isin(kinds, ("binary", "categorical"))
     if numbers.any():
         entry = {**side.entry, "columns": [columns[place] for place in np.flatnonzero(numbers)]}
         space = Standard(side.examples[:, numbers], entry)

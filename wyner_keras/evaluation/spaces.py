@@ -9,6 +9,8 @@ import numpy as np
 from keras import ops
 from sklearn.decomposition import PCA
 
+from wyner_keras.networks.likelihoods import LIKELIHOODS
+
 Space = Callable[[np.ndarray], np.ndarray]
 """From examples `(n, *shape)` to vectors `(n, features)`, float32."""
 _AT_ONCE = 1000  # examples encoded at once
@@ -56,7 +58,8 @@ class Standard:
         for column, value in zip(self.columns or (), flat.T[:, :, None], strict=False):
             if column["kind"] == "categorical":
                 value = (value == np.arange(column["categories"])).astype(np.float32)
-            parts.append(np.log1p(np.maximum(value, 0)) if column["kind"] == "count" else value)
+            takes_log = LIKELIHOODS[column["kind"]].takes_log
+            parts.append(np.log1p(np.maximum(value, 0)) if takes_log else value)
         return np.concatenate(parts, axis=1)
 
 
