@@ -272,6 +272,8 @@ def _carry_out(
             epochs=settings.epochs,
             validation_data=watched if validation is None else validation,
             chooses=validation is not None,
+            # What a stage chooses by is asked for at its end; nobody watches it before.
+            validation_freq=1 if watched is not None else settings.epochs + 1,
             callbacks=callbacks,
             verbose=verbose,
         ).history
