@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _ABSENT = {"", "na", "n/a", "nan", "null", "none"}
 _CATEGORIES = 1000  # of a column, at most
+_TELLS_NOTHING = 20  # texts of which more than half differ are no categories, names or dates say
 
 
 def columns_to_vectors(
@@ -115,7 +116,7 @@ def _categories(
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """The numbers of a column's categories; and their names."""
     texts = {row: str(value) for row, value in enumerate(values) if value is not None}
-    return _named(label, np.full(len(values), np.nan), texts, kind)
+    return _named(label, np.full(len(values), np.nan), texts, kind or "categorical")
 
 
 def _named(
@@ -136,6 +137,12 @@ def _named(
         raise ValueError(
             f"{label} should hold numbers, or {_CATEGORIES} categories at most. "
             f"Received: {len(names)} different texts, such as {text!r}"
+        )
+    if kind is None and len(texts) >= _TELLS_NOTHING and 2 * len(names) > len(texts):
+        raise ValueError(
+            f"{label} should hold numbers, or categories that occur again; kinds, --kinds of the "
+            "command line, may call it categorical all the same. "
+            f"Received: {len(names)} different texts in {len(texts)} rows, such as {text!r}"
         )
     _log.info("categories of %s: %s", label, dict(enumerate(names)))
     numbers = {each: number for number, each in enumerate(names)}

@@ -30,6 +30,7 @@ _log = logging.getLogger(__name__)
 _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
 _LEAST_PAIRS = 2
 _LEAST_TOLD_FROM = 2000  # rows
+_FAR = 1e6  # times the quartiles' distance: a value beyond sets the unit of its whole column
 
 
 def as_rows(side: Any, name: str) -> Rows:
@@ -222,6 +223,8 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
     columns = modality.describe().get("columns", ())
     first: Any = None
     varies = np.zeros(rows.shape, bool)
+    far: dict[int, str] = {}
+    real = [place for place, column in enumerate(columns) if column["kind"] == "real"]
     for start, block in bar(blocks(rows), f"Checking {name}", "block"):
         if not start or not any_value:
             try:
@@ -230,7 +233,17 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
                 if not start:
                     raise
                 raise ValueError(f"{error}, counted from row {start}") from error
-        first = block[0].copy() if first is None else first
+        if first is None:
+            first = block[0].copy()
+            if real:
+                known = np.nan_to_num(block[:, real])
+                low, middle, high = np.quantile(known, (0.25, 0.5, 0.75), axis=0)
+        if real:
+            beyond = np.abs(block[:, real] - middle) > _FAR * (high - low)
+            beyond &= high > low
+            for row, place in np.argwhere(beyond):
+                value = block[row, real[place]]
+                far.setdefault(real[place], f"{value:.3g} in row {start + row}")
         # Of all but columns it is enough that some value differs.
         if not (varies.all() if columns else varies.any()):
             varies |= (block != first).any(axis=0)
@@ -244,3 +257,6 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
     same = [column["name"] for place, column in enumerate(columns) if not varies[place]]
     if same:
         _log.warning("columns of %s that are always the same, and tell nothing: %s", name, same)
+    if far:
+        told = ", ".join(f"{columns[place]['name']!r} ({value})" for place, value in far.items())
+        _log.warning("columns of %s with values far beyond all others: %s", name, told)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -108,10 +109,12 @@ def _by_name(folder: Path) -> dict[str, Path]:
         )
     images: dict[str, Path] = {}
     for path in found.images:
-        if images.setdefault(path.stem, path) != path:
+        # An accent may be part of a letter or stand after it, as systems of files have it.
+        name = unicodedata.normalize("NFC", path.stem)
+        if images.setdefault(name, path) != path:
             raise ValueError(
                 "images of one side should have names that differ before their suffix. "
-                f"Received: {str(images[path.stem])!r} and {path.name!r}"
+                f"Received: {str(images[name])!r} and {path.name!r}"
             )
     return images
 

@@ -44,6 +44,17 @@ def _rows(*parts):
 # Folders
 
 
+def test_names_are_alike_however_accents_are_written(tmp_path):
+    """As one letter, or as a letter and an accent after it, which macOS writes."""
+    _folder(tmp_path, ["caf\u00e9", *"abcd"])
+    old = tmp_path / "y" / "caf\u00e9.bmp"
+    old.rename(old.with_name("cafe\u0301.bmp"))
+    assert sum(map(len, load_pairs(tmp_path))) == 5
+    _save(tmp_path / "x" / "cafe\u0301.png", _NOISE[0])
+    with pytest.raises(ValueError, match="names that differ before their suffix"):
+        load_pairs(tmp_path)
+
+
 def test_a_folder_pairs_images_by_name(tmp_path):
     train, held_out = load_pairs(_folder(tmp_path))
     assert (len(train), len(held_out)) == (8, 2)
@@ -238,6 +249,12 @@ def test_columns_x_and_y_of_numbers_are_vectors_too(tmp_path):
     assert train.modalities[1] == Vector(kinds=("real",), names=("y",))
 
 
+def test_categories_of_which_most_occur_once_are_such_if_called_so(tmp_path):
+    file = _text(tmp_path / "a.csv", "x.a,y.b", *(f"{n},city{n}" for n in range(30)))
+    train, _ = load_pairs(file, kinds={"y.b": "categorical"})
+    assert train.modalities[1].categories == (30,)
+
+
 def test_split_group_and_labels_of_a_table(tmp_path, caplog):
     lines = ["x.a,y.b,split,group,label,y_label,note"]
     lines += [f"{n},{n},{'test' if n > 5 else 'train'},g{n // 2},{n % 3},l{n},." for n in range(9)]
@@ -358,6 +375,10 @@ _NUMBERS = [f"{n},{n}" for n in range(4)]
         (["x.a,y.b,split", "1,2,train", "2,3,train"], "Received: 0 of 2 pairs chosen"),
         (["x.a,y.b,split", "1,2,train", "2,3,"], "'split' .*value in every row.*the first row 1"),
         (["x.a,y.b,label", "1,2,a", "2,3,"], "'label' .*value in every row.*the first row 1"),
+        (
+            ["x.a,y.b", *(f"{n},1970-01-{n:02d}" for n in range(1, 31))],
+            "column 'b' of y should .*categorical all the same.*30 different texts in 30 rows",
+        ),
         (
             ["x.a,y.b,group,split", "1,2,g,train", "2,3,g,test", "3,4,h,train"],
             "share no row and no group with others. Received: 1 that do, the first at place 1",

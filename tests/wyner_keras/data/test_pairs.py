@@ -116,6 +116,18 @@ def test_columns_that_never_vary_are_named(caplog):
     assert not caplog.records
 
 
+def test_a_value_far_beyond_its_column_is_named(caplog):
+    x = np.random.default_rng(0).normal(size=(30, 3))
+    x[:, 2] = np.exp(3 * x[:, 2])  # heavy tails are none
+    Pairs(x, x)
+    assert not caplog.records
+    x[7, 1] = 1e30
+    Pairs(x, x[:, :1], x_modality=Vector.of(x, names=("age", "dose", "rent")))
+    (record,) = caplog.records
+    expected = "columns of x with values far beyond all others: 'dose' (1e+30 in row 7)"
+    assert record.getMessage() == expected
+
+
 def test_take_is_a_random_subset_by_seed(pairs):
     some = pairs.take(6, seed=3)
     rows = [tuple(row) for row in some.index]
