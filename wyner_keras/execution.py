@@ -10,7 +10,6 @@ import numpy as np
 
 from wyner_keras.backend import JITS_BY_DEFAULT, multiplies_tiles
 
-
 # Steps up to which tracing takes longer than they do, and from which XLA's compiling pays, as does
 # to trace a step once more for several in one execution.
 _ONE_BY_ONE, _COMPILED = 20, 400

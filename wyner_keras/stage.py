@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
-from wyner_keras.backend import StepByBackend, products_in_bfloat16, workers
+from wyner_keras.backend import StepByBackend, by_tiles, workers
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.execution import Epoch, in_bfloat16
@@ -88,6 +88,8 @@ class Stage(StepByBackend, keras.Model):
         >>> stage.compile(optimizer="adam")  # doctest: +SKIP
         >>> history = stage.fit(pairs, epochs=3)  # doctest: +SKIP
     """
+
+    train_function: Any
 
     def __init__(
         self,
@@ -191,13 +193,6 @@ class Stage(StepByBackend, keras.Model):
             yield
         finally:
             self._evaluates = before
-
-    def _arithmetic(self) -> contextlib.AbstractContextManager[None]:
-        """In which `fit` multiplies."""
-        if not (self.bfloat16 and in_bfloat16(self.trainable_variables, self.batch_size)):
-            return contextlib.nullcontext()
-        logger.info("Products are taken in bfloat16, sums in float32")
-        return products_in_bfloat16()
 
     def _rewind(self, place: int) -> None:
         """Put evaluation's stream where an evaluation begins it."""
@@ -324,7 +319,7 @@ class Stage(StepByBackend, keras.Model):
         if not any(isinstance(callback, KeepLastGood) for callback in callbacks):
             callbacks.append(KeepLastGood())
         # A dataset shuffles itself; Keras would warn that it ignores the flag.
-        with workers.together(self), self._arithmetic():
+        with workers.together(self):
             history = super().fit(
                 data,
                 validation_data=validation_data,
@@ -334,6 +329,16 @@ class Stage(StepByBackend, keras.Model):
         if pairs is not None:
             self.objective.end(self, pairs, held_pairs if chooses else None)
         return history
+
+    def make_train_function(self, force: bool = False) -> None:
+        """As Keras does; steps alone multiply in bfloat16, where that is faster."""
+        before = self.train_function
+        super().make_train_function(force)
+        if self.train_function is before or not self.bfloat16:
+            return
+        if in_bfloat16(self.trainable_variables, self.batch_size):
+            logger.info("Products are taken in bfloat16, sums in float32")
+            self.train_function = by_tiles(self.train_function)
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
         """The mean terms; as `keras.Model.evaluate`, and x may be `Pairs`."""

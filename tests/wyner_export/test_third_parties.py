@@ -208,5 +208,5 @@ def test_a_kind_of_column_is_one_class(monkeypatch, tmp_path):
     made = bundle.generate_y(rows, seed=3)
     np.testing.assert_allclose(made, model.generate_y(rows, seed=3), atol=2e-5)
     assert 0 < made[:, 0].min() < made[:, 0].max() < 1
-    with pytest.raises(InputError, match="finite in float32 in column 'open'|column 'open', row 0"):
+    with pytest.raises(InputError, match="in column 'open', row 0"):
         bundle.generate_y(np.array([[np.inf, 0.5]]), seed=0)

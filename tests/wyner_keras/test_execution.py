@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ import tensorflow as tf
 
 import wyner_keras as wk
 from wyner_keras import execution as how_executed
-from wyner_keras.backend import Adam, multiplies_tiles, products_in_bfloat16
+from wyner_keras.backend import Adam, by_tiles, multiplies_tiles
 from wyner_keras.execution import execution, in_bfloat16
 
 
@@ -43,8 +45,7 @@ def test_products_are_exact_again_after_those_in_bfloat16():
     left, right = (rng.standard_normal((256, 256)).astype("f") for _ in range(2))
     product = tf.function(lambda a, b: tf.exp(0.01 * tf.matmul(a, b)))
     before = product(left, right).numpy()
-    with products_in_bfloat16():
-        inside = product(left, right).numpy()
+    inside = by_tiles(product)(left, right).numpy()
     np.testing.assert_array_equal(product(left, right), before)
     # Another processor's TensorFlow may leave the graph as it is.
     assert np.abs(inside / before - 1).max() < 0.02
@@ -55,7 +56,7 @@ def test_products_are_exact_again_after_those_in_bfloat16():
 class Exact(wk.losses.Joint):
     """Joint, which writes down whether graphs may multiply in bfloat16."""
 
-    told = []
+    told: ClassVar = []
 
     def begin(self, stage, pairs):
         self.note("begin")
@@ -80,8 +81,10 @@ def test_only_a_stage_s_steps_multiply_in_bfloat16_and_only_if_they_may(
     Exact.told.clear()
     stage = wk.Stage(make_model(), Exact(), bfloat16=asked)
     stage.compile("adam")
-    stage.fit(pairs, batch_size=12, verbose=0)
-    assert {*Exact.told} == {("begin", False), ("step", asked), ("end", False)}
+    told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: stage.objective.note("callback"))
+    stage.fit(pairs, batch_size=12, verbose=0, callbacks=[told])
+    others = {(where, False) for where in ("begin", "callback", "end")}
+    assert {*Exact.told} == {("step", asked), *others}
 
 
 def test_adam_in_one_kernel_is_keras_s():

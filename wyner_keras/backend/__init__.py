@@ -22,7 +22,7 @@ else:
 
 JITS_BY_DEFAULT, WIDEST = _chosen.JITS_BY_DEFAULT, _chosen.WIDEST
 Adam, StepByBackend = _chosen.Adam, _chosen.StepByBackend
-multiplies_tiles, products_in_bfloat16 = _chosen.multiplies_tiles, _chosen.products_in_bfloat16
+by_tiles, multiplies_tiles = _chosen.by_tiles, _chosen.multiplies_tiles
 argmax, compiled, in_pipeline = _chosen.argmax, _chosen.compiled, _chosen.in_pipeline
 pulled_back, pushed_forward = _chosen.pulled_back, _chosen.pushed_forward
 value_and_gradient = _chosen.value_and_gradient

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,6 @@ from keras import ops
 Tensor = Any
 WIDEST = "float32"  # JAX has no wider one unless all are
 Adam = keras.optimizers.Adam  # XLA makes one kernel of it
-products_in_bfloat16 = contextlib.nullcontext
 JITS_BY_DEFAULT = True  # without it each operation is called alone
 
 
@@ -50,6 +48,11 @@ def compiled(made: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
 def multiplies_tiles() -> bool:
     """Never: on processors XLA's products in bfloat16 were not measured."""
     return False
+
+
+def by_tiles(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is."""
+    return function
 
 
 def variables_of(layers: Sequence[Any]) -> list[Any]:

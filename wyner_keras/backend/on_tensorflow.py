@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,15 +120,19 @@ def multiplies_tiles() -> bool:
         return False
 
 
-@contextlib.contextmanager
-def products_in_bfloat16() -> Iterator[None]:
-    """Graphs that run inside multiply in bfloat16 and sum in float32; weights stay float32."""
-    before = tf.config.optimizer.get_experimental_options().get(_REWRITING, False)
-    tf.config.optimizer.set_experimental_options({_REWRITING: True})
-    try:
-        yield
-    finally:
-        tf.config.optimizer.set_experimental_options({_REWRITING: before})
+def by_tiles(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A graph that multiplies in bfloat16 and sums in float32; weights stay float32."""
+    options = tf.config.optimizer
+
+    def call(*inputs: Any) -> Any:
+        before = options.get_experimental_options().get(_REWRITING, False)
+        options.set_experimental_options({_REWRITING: True})
+        try:
+            return function(*inputs)
+        finally:
+            options.set_experimental_options({_REWRITING: before})
+
+    return call
 
 
 class StepByBackend:

@@ -46,11 +46,11 @@ def _rows(*parts):
 
 def test_names_are_alike_however_accents_are_written(tmp_path):
     """As one letter, or as a letter and an accent after it, which macOS writes."""
-    _folder(tmp_path, ["caf\u00e9", *"abcd"])
-    old = tmp_path / "y" / "caf\u00e9.bmp"
-    old.rename(old.with_name("cafe\u0301.bmp"))
+    _folder(tmp_path, ["pr\u00e9", *"abcd"])
+    old = tmp_path / "y" / "pr\u00e9.bmp"
+    old.rename(old.with_name("pre\u0301.bmp"))
     assert sum(map(len, load_pairs(tmp_path))) == 5
-    _save(tmp_path / "x" / "cafe\u0301.png", _NOISE[0])
+    _save(tmp_path / "x" / "pre\u0301.png", _NOISE[0])
     with pytest.raises(ValueError, match="names that differ before their suffix"):
         load_pairs(tmp_path)
 
