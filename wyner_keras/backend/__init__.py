@@ -21,7 +21,8 @@ else:
     )
 
 JITS_BY_DEFAULT, WIDEST = _chosen.JITS_BY_DEFAULT, _chosen.WIDEST
-Adam, StepByBackend = _chosen.Adam, _chosen.StepByBackend
+StepByBackend = _chosen.StepByBackend
+Adam = _chosen.Adam
 by_tiles, multiplies_tiles = _chosen.by_tiles, _chosen.multiplies_tiles
 argmax, compiled, in_pipeline = _chosen.argmax, _chosen.compiled, _chosen.in_pipeline
 pulled_back, pushed_forward = _chosen.pulled_back, _chosen.pushed_forward
