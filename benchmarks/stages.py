@@ -18,7 +18,7 @@ import tensorflow as tf
 import wyner_keras as wk
 from benchmarks.weights import trained_names, weights_of
 from wyner_keras.divergence import KeepLastGood
-from wyner_keras.execution import execution
+from wyner_keras.execution import execution, in_bfloat16
 from wyner_keras.schedules import Ramp, Schedule
 from wyner_keras.stage import Stage
 
@@ -122,12 +122,14 @@ class Case:
         model: whose networks it trains.
         recipe: of all stages.
         steps: of an epoch, about.
+        bfloat16: whether it may multiply in bfloat16.
     """
 
     name: str
     model: wk.WynerModel
     recipe: Any
     steps: int
+    bfloat16: bool = True
 
     def __post_init__(self) -> None:
         self.is_codec, codec = self.name == "codec", self.recipe.codecs["x"]
@@ -149,13 +151,20 @@ class Case:
             self.data: Arrays = {"x": rows}
         else:
             self.pairs = drawn_pairs(self.steps * self.batch_size)
-            self.stage = Stage(self.model, settings.loss)
+            self.stage = Stage(self.model, settings.loss, bfloat16=self.bfloat16)
             for name in ("temperature", "two_epsilon_squared"):
                 getattr(self.stage, name).assign(getattr(settings, name).start)
             settings.loss.begin(self.stage, self.pairs)
             (batch,) = self.stage._batches(self.pairs, len(self.pairs), training=False)
             self.data = {key: np.asarray(value) for key, value in batch.items()}
         self.weights = weights_of(self.model, self.stage, self.name)
+
+    @property
+    def products(self) -> str:
+        """The arithmetic of its products."""
+        by_tiles = not self.is_codec and self.bfloat16
+        by_tiles = by_tiles and in_bfloat16(self.stage.trainable_variables, self.batch_size)
+        return "bfloat16" if by_tiles else "float32"
 
     @property
     def parameters(self) -> int:
