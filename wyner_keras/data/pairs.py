@@ -221,8 +221,8 @@ class Pairs:
         """Pairs of vectors from a frame, one pair a row.
 
         Numbers are told from their values, as of a table on disk: 0 and 1 alone are binary, whole
-        numbers of 0 or more counts, others real; booleans are binary. Texts, and categories
-        whatever they are of, are categorical, numbered in sorted order of their texts.
+        numbers of 0 or more counts, others real; booleans are binary. Texts that occur again, and
+        categories whatever they are of, are categorical, numbered in sorted order of their texts.
 
         Args:
             frame: a pandas.DataFrame, or what has `to_pandas`: of polars, pyarrow, Hugging Face.
