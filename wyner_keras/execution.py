@@ -15,7 +15,7 @@ from wyner_keras.backend import JITS_BY_DEFAULT, multiplies_tiles
 _ONE_BY_ONE, _COMPILED = 20, 400
 _MOST_STEPS = 40  # of one execution of a graph
 # Multiplications of a step's largest product from which tiles of bfloat16 are faster.
-_LARGE_PRODUCT = 2**25
+_LARGE_PRODUCT = 2**26
 
 
 class Epoch(keras.callbacks.Callback):

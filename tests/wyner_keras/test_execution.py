@@ -31,7 +31,7 @@ def test_a_few_steps_are_not_traced_nor_some_hundreds_compiled_or_traced_twice(
     assert tuple(found[name] for name in names) == how
 
 
-@pytest.mark.parametrize(("tiles", "rows", "expected"), [(1, 128, 1), (1, 127, 0), (0, 512, 0)])
+@pytest.mark.parametrize(("tiles", "rows", "expected"), [(1, 256, 1), (1, 255, 0), (0, 512, 0)])
 def test_products_are_in_bfloat16_where_the_processor_has_tiles_and_they_are_large(
     monkeypatch, tiles, rows, expected
 ):
