@@ -334,7 +334,8 @@ class Stage(StepByBackend, keras.Model):
         """As Keras does; steps alone multiply in bfloat16, where that is faster."""
         before = self.train_function
         super().make_train_function(force)
-        if self.train_function is before or not self.bfloat16:
+        # XLA, where it is asked for, multiplies as the graph says.
+        if self.train_function is before or not self.bfloat16 or self.jit_compile:
             return
         if in_bfloat16(self.trainable_variables, self.batch_size):
             logger.info("Products are taken in bfloat16, sums in float32")
