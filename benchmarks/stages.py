@@ -17,8 +17,9 @@ import tensorflow as tf
 
 import wyner_keras as wk
 from benchmarks.weights import trained_names, weights_of
+from wyner_keras.backend import Adam
 from wyner_keras.divergence import KeepLastGood
-from wyner_keras.execution import execution, in_bfloat16
+from wyner_keras.execution import execution
 from wyner_keras.schedules import Ramp, Schedule
 from wyner_keras.stage import Stage
 
@@ -161,9 +162,8 @@ class Case:
 
     @property
     def products(self) -> str:
-        """The arithmetic of its products."""
-        by_tiles = not self.is_codec and self.bfloat16
-        by_tiles = by_tiles and in_bfloat16(self.stage.trainable_variables, self.batch_size)
+        """The arithmetic of its products, once it was fitted."""
+        by_tiles = not self.is_codec and self.stage.multiplies_bfloat16
         return "bfloat16" if by_tiles else "float32"
 
     @property
@@ -213,7 +213,7 @@ class Case:
 
     def optimizer(self) -> keras.optimizers.Optimizer:
         """Adam, as `wyner_keras` has it."""
-        return keras.optimizers.Adam(2e-3) if self.is_codec else self.settings.optimizer()
+        return Adam(2e-3) if self.is_codec else self.settings.optimizer()
 
     def fit(self, epochs: int, turn: Turn) -> None:
         """Train as `wk.train` does."""

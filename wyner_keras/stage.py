@@ -330,14 +330,19 @@ class Stage(StepByBackend, keras.Model):
             self.objective.end(self, pairs, held_pairs if chooses else None)
         return history
 
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether steps of the last `fit`'s batches do."""
+        # XLA, where it is asked for, multiplies as the graph says.
+        if not self.bfloat16 or self.jit_compile:
+            return False
+        return in_bfloat16(self.trainable_variables, self.batch_size)
+
     def make_train_function(self, force: bool = False) -> None:
         """As Keras does; steps alone multiply in bfloat16, where that is faster."""
         before = self.train_function
         super().make_train_function(force)
-        # XLA, where it is asked for, multiplies as the graph says.
-        if self.train_function is before or not self.bfloat16 or self.jit_compile:
-            return
-        if in_bfloat16(self.trainable_variables, self.batch_size):
+        if self.train_function is not before and self.multiplies_bfloat16:
             logger.info("Products are taken in bfloat16, sums in float32")
             self.train_function = by_tiles(self.train_function)
 
