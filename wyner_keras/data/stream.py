@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -218,36 +218,36 @@ def stream(
     own = worker.slice_of(batch_size)
     static_size = None if stop % batch_size else own.stop - own.start
 
-    def batches(order: Any) -> Any:
-        starts = tf.data.Dataset.range(0, stop, batch_size)
+    # Dataset.shuffle would mix TensorFlow's global seed into ours.
+    of_epoch = epoch or itertools.count().__next__
 
-        def rows_from(start: Any) -> Any:
-            own = worker.slice_of(tf.minimum(stop - start, batch_size))
-            return order[start + own.start : start + own.stop]
+    def order() -> NDArray[np.int64]:
+        return np.random.default_rng([seed, of_epoch()]).permutation(size)
 
-        return starts.map(rows_from)
+    def batches(_: Any) -> Any:
+        positions = tf.range(size, dtype=tf.int64)
+        if shuffle:
+            positions = tf.ensure_shape(tf.numpy_function(order, [], tf.int64), (size,))
+        full = stop - stop % batch_size
+        rows = tf.reshape(positions[:full], (-1, batch_size))
+        whole = tf.data.Dataset.from_tensor_slices(rows)
+        if full == stop:
+            return whole
+        return whole.concatenate(tf.data.Dataset.from_tensors(positions[full:stop]))
 
-    def gather_sized(positions: Any) -> Any:
-        return gather(tf.ensure_shape(positions, (static_size,)))
+    def gather_own(positions: Any) -> Any:
+        own = positions[worker.slice_of(tf.size(positions))]
+        return gather(tf.ensure_shape(own, (static_size,)))
 
-    if shuffle:
-        # Dataset.shuffle would mix TensorFlow's global seed into ours.
-        of_epoch = epoch or itertools.count().__next__
-
-        def orders() -> Iterator[NDArray[np.int64]]:
-            yield np.random.default_rng([seed, of_epoch()]).permutation(size)
-
-        whole = tf.data.Dataset.from_generator(
-            orders, output_signature=tf.TensorSpec((size,), tf.int64)
-        )
-    else:
-        whole = tf.data.Dataset.from_tensors(np.arange(size))
     options = tf.data.Options()
     # Autotune makes whole epochs stall now and then on data that is in memory.
     options.autotune.enabled = False
     options.deterministic = True
-    gathered = whole.flat_map(batches).map(
-        gather_sized, num_parallel_calls=_PARALLEL if calls_back else None
+    # One traced function for an epoch, and one for its batches: a stream is made for each stage.
+    gathered = (
+        tf.data.Dataset.from_tensors(0)
+        .flat_map(batches)
+        .map(gather_own, num_parallel_calls=_PARALLEL if calls_back else None)
     )
     gathered = gathered.apply(tf.data.experimental.assert_cardinality(-(-stop // batch_size)))
     return gathered.prefetch(2).with_options(options)
