@@ -36,7 +36,8 @@ def found(make_model, pairs, epochs=30, seed=0, **settings):
     model = make_model(z=Categorical(n=1, k=7), hidden=(32,), dropout=0.0, noise=0.0, seed=seed)
     stage = wk.Stage(model, Alignment(**{"dimensions": 6, "find": True} | settings))
     # Of few steps tracing takes most of the time.
-    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False, run_eagerly=epochs <= 5)
+    few = epochs * len(pairs) <= 30 * 128
+    stage.compile(keras.optimizers.Adam(1e-2), jit_compile=False, run_eagerly=few)
     trained, validation = stage.objective.split(pairs, seed=seed)
     history = stage.fit(
         trained, batch_size=128, epochs=epochs, validation_data=validation, verbose=0
@@ -154,7 +155,7 @@ def test_few_pairs_that_share_nothing_are_not_learnt_by_heart(make_model, labell
     """Tested by those that the experts were trained on, chance would look sure."""
     x, y = labelled.arrays()
     order = np.random.default_rng(0).permutation(300)[:60]
-    stage, _ = found(make_model, Pairs(x[:60], y[order]), epochs=60)
+    stage, _ = found(make_model, Pairs(x[:60], y[order]), epochs=20)
     assert stage.found["shared"] == "nothing"
     assert stage.found["p"] > 0.05
 

@@ -103,11 +103,10 @@ def two_modes(deviation):
     return velocity
 
 
-@pytest.mark.parametrize("steps", [2, 3])
-def test_a_bound_is_of_what_its_samples_make_likely(make_model, pairs, steps):
+def test_a_bound_is_of_what_its_samples_make_likely(make_model, pairs):
     """However badly the steps of its flow can be undone."""
-    model = make_model(z=DiagonalGaussian(dim=1), reader_flow_steps=steps, **FLOWS)
-    rows = dict(zip("xy", (values[:4] for values in pairs.arrays()), strict=True))
+    model = make_model(z=DiagonalGaussian(dim=1), reader_flow_steps=2, **FLOWS)
+    rows = dict(zip("xy", (values[:2] for values in pairs.arrays()), strict=True))
     noise = {
         side.name: SideNoise(np.zeros_like(side.codec.noise_units, "f"), np.ones(1, "f"), 1.0)
         for side in model.sides
@@ -123,7 +122,7 @@ def test_a_bound_is_of_what_its_samples_make_likely(make_model, pairs, steps):
     assert mass > 1.2
     weighed = Weighed(model, rows, locals_of(model), noise, 4000, rng)
     found = weighed.bounds()["y_given_x"]
-    drawn = rng.normal(size=(20_000, 1)).astype("f")
+    drawn = rng.normal(size=(10_000, 1)).astype("f")
     for place, bound in enumerate(found):
         z = side.sample_z(np.repeat(rows["x"][place : place + 1], len(drawn), 0), drawn)
         y = np.repeat(rows["y"][place : place + 1], len(drawn), 0)
