@@ -19,6 +19,8 @@ _REWRITING = "auto_mixed_precision_onednn_bfloat16"  # of graphs, by TensorFlow
 def compiled(made: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
     """A graph of a function of tensors, traced at its first call for any number of rows.
 
+    Where `tf.config.run_functions_eagerly` says so, the function itself is called.
+
     Args:
         made: of tensors with a row each example, or scalars.
         layers: whose weights it reads, where they may change from call to call.
@@ -32,6 +34,8 @@ def compiled(made: Callable[..., Any], *layers: Any) -> Callable[..., Any]:
     def call(*inputs: Any, **named: Any) -> Any:
         given = [tf.convert_to_tensor(value) for value in inputs]
         by_name = {name: tf.convert_to_tensor(value) for name, value in named.items()}
+        if tf.config.functions_run_eagerly():
+            return made(*given, **by_name)
         if not graphs:
             specs = {name: spec(value) for name, value in by_name.items()}
             traced = tf.function(made, autograph=False)
