@@ -8,6 +8,7 @@ from typing import Any
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing
 
 _DESCRIPTION = """\
 Generate examples by a trained model: y given x, x given y, or pairs of both.
@@ -65,9 +66,10 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Generate and write the file."""
     from wyner_keras.cli import inputs
-    from wyner_keras.cli.outputs import Output, new_file
+    from wyner_keras.cli.outputs import SUFFIXES, Output
 
-    path, prior, seed = new_file(options.out), options.given == "prior", options.seed or 0
+    path = refuse_existing(options.out, "--out", SUFFIXES)
+    prior, seed = options.given == "prior", options.seed or 0
     if prior and (options.input or options.samples):
         raise ValueError(
             "--from prior takes neither --input nor --samples: it generates pairs. "

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wyner_keras import page, pictures, plots
-from wyner_keras.files import refuse_existing, whole, write_arrays
+from wyner_keras.files import whole, write_arrays
 from wyner_keras.runs import Examples
 
 if TYPE_CHECKING:
@@ -20,19 +20,8 @@ if TYPE_CHECKING:
     from wyner_keras.model import WynerModel
 
 Entry = Mapping[str, Any]
-_SUFFIXES = (".png", ".npz", ".npy", ".csv")
+SUFFIXES = (".png", ".npz", ".npy", ".csv")
 _OTHER = {"x": "y", "y": "x"}
-
-
-def new_file(path: str) -> Path:
-    """The path of a file to write, checked before any work.
-
-    Raises:
-        ValueError: if it exists or has another suffix.
-    """
-    if Path(path).suffix not in _SUFFIXES:
-        raise ValueError(f"--out should end in {', '.join(_SUFFIXES)}. Received: {path!r}")
-    return refuse_existing(path, "--out")
 
 
 @dataclass(frozen=True)

@@ -88,9 +88,9 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Rank and write the file."""
-    path, kept = _new_file(options.out, (".csv", ".json"), "--out"), None
+    path, kept = refuse_existing(options.out, "--out", (".csv", ".json")), None
     if options.save_gallery:
-        kept = _new_file(options.save_gallery, (_SUFFIX,), "--save-gallery")
+        kept = refuse_existing(options.save_gallery, "--save-gallery", (_SUFFIX,))
     opened = open_folder(options.folder)
     given, side = options.given, _OTHER[options.given]
     queries, query_files = _queries(opened, options)
@@ -112,12 +112,6 @@ def run(options: argparse.Namespace) -> Result:
         "gallery_file": None if kept is None else str(kept),
     }
     return Result(text, values)
-
-
-def _new_file(path: str, suffixes: Sequence[str], name: str) -> Path:
-    if Path(path).suffix not in suffixes:
-        raise ValueError(f"{name} should end in {', '.join(suffixes)}. Received: {path!r}")
-    return refuse_existing(path, name)
 
 
 def _queries(
