@@ -12,10 +12,11 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-from experiments.peers.saved import OTHER, asked
+from experiments.peers.saved import asked
 from experiments.peers.table import COLUMNS, judged, kept
 from wyner_keras.data import Pairs
 from wyner_keras.evaluation import Judge, frechet_distance, recall_at
+from wyner_serving.sides import OTHER
 
 Arrays = Mapping[str, np.ndarray]
 Figures = dict[str, dict[str, float | None]]

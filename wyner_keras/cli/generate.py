@@ -9,6 +9,7 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing
+from wyner_serving.sides import OTHER
 
 _DESCRIPTION = """\
 Generate examples by a trained model: y given x, x given y, or pairs of both.
@@ -84,7 +85,7 @@ def run(options: argparse.Namespace) -> Result:
         out.check("xy", -(-count // 6), 2 * min(6, count))
         out.joint(*model.generate_pairs(count, seed=seed))
         return Result(f"{count} pairs in {path}", {**values, "count": count})
-    side, other = options.given, "y" if options.given == "x" else "x"
+    side, other = options.given, OTHER[options.given]
     truth = None
     if options.input:
         given = inputs.read(options.input, side, entries[side], "--input")[: options.count]

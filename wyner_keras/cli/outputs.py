@@ -14,6 +14,7 @@ import numpy as np
 from wyner_keras import page, pictures, plots
 from wyner_keras.files import whole, write_arrays
 from wyner_keras.runs import Examples
+from wyner_serving.sides import OTHER
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 Entry = Mapping[str, Any]
 SUFFIXES = (".png", ".npz", ".npy", ".csv")
-_OTHER = {"x": "y", "y": "x"}
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Output:
         title: str | None = None,
     ) -> Path:
         """Write samples `(n, samples, ...)` of the other side, and what they are given."""
-        other = _OTHER[side]
+        other = OTHER[side]
         if self.path.suffix != ".png":
             return self._write({side: given, other: made}, other)
         if self.of_images:
@@ -138,7 +138,7 @@ class Output:
         title: str | None = None,
     ) -> Path:
         """Write what has every style and every concept, `(styles, concepts, ...)`."""
-        other = _OTHER[side]
+        other = OTHER[side]
         if self.path.suffix == ".csv":
             return self._write({side: result}, side)
         if self.path.suffix != ".png":

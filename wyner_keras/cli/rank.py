@@ -15,12 +15,12 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import Opened, open_folder
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing, to_json, whole
+from wyner_serving.sides import OTHER
 
 if TYPE_CHECKING:
     from wyner_serving import Gallery, Ranked
 
 _SUFFIX = ".gallery"
-_OTHER = {"x": "y", "y": "x"}
 _DESCRIPTION = f"""\
 Find partners: for each query of one side the examples of the other, the gallery, that go best with
 it. Each has its pointwise mutual information with the query in nats, which is above 0 where the two
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> Result:
     if options.save_gallery:
         kept = refuse_existing(options.save_gallery, "--save-gallery", (_SUFFIX,))
     opened = open_folder(options.folder)
-    given, side = options.given, _OTHER[options.given]
+    given, side = options.given, OTHER[options.given]
     queries, query_files = _queries(opened, options)
     gallery, row_files = _gallery(opened, options.gallery, side)
     if kept:
