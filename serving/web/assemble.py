@@ -26,7 +26,7 @@ from wyner_serving.whole import whole_folder
 _HERE = Path(__file__).parent
 _ORT = _HERE / "node_modules" / "onnxruntime-web" / "dist"
 _ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-GRAPHS = (*("posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y"),)
+GRAPHS = ("posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y")
 # A pixel with less ink than this is paper, when a digit's box is measured.
 _PAPER = 0.2
 
