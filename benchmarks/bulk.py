@@ -23,6 +23,7 @@ import numpy as np
 from benchmarks.resident import most_mb, resident_mb
 from wyner_serving import Bundle
 from wyner_serving.bulk import Job, run
+from wyner_serving.sides import OTHER
 
 _SHOWN = 12  # lines of memory
 
@@ -47,7 +48,7 @@ def write_rows(bundle: str, task: str, rows: int, folder: Path) -> dict[str, Any
     """The input of a task, written a block at a time; the job's words for it."""
     if task == "generate_pairs":
         return {"count": rows}
-    side = task[-1] if task.startswith("encode") else {"x": "y", "y": "x"}[task[-1]]
+    side = task[-1] if task.startswith("encode") else OTHER[task[-1]]
     examples = Bundle.load(bundle).samples(side)
     path = folder / f"{side}.npy"
     with path.open("wb") as stream:

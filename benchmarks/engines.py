@@ -133,8 +133,7 @@ def opened(kind: str, bundle: Path, model: Path) -> Any:
         return _Tasks(keras.models.load_model(model))
     from wyner_serving import Bundle
 
-    engine: dict[str, Any] = {"engine": "openvino"} if kind == "bundle_openvino" else {}
-    return _Tasks(Bundle.load(bundle, threads=threads(), **engine))
+    return _Tasks(Bundle.load(bundle, threads=threads()))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ the bundle's within 1e-4. Keras' `predict` is no engine here: of a W-model it re
 from __future__ import annotations
 
 import argparse
-import inspect
 import json
 import sys
 import tempfile
@@ -34,7 +33,6 @@ from benchmarks.by_hand.talk import Peer, threads
 BATCHES = {1: 100, 64: 20, 1024: 4}  # calls of a round
 KINDS = {
     "bundle": "bundle",
-    "bundle_openvino": "bundle, OpenVINO",
     "signature": "SavedModel signature",
     "model": "model's own methods",
     "openvino": "OpenVINO",
@@ -205,11 +203,7 @@ def main() -> None:
     options = parser.parse_args()
     if len(options.model) not in (0, 2) or (options.model and options.run):
         parser.error("a bundle and its model, or --run, or neither")
-    from wyner_serving import Bundle
-
     absent = [] if options.peers_python else ["eager", "compiled"]
-    if "engine" not in inspect.signature(Bundle.load).parameters:
-        absent.append("bundle_openvino")
     kinds = [kind for kind in KINDS if kind not in (*absent, *options.without)]
     with tempfile.TemporaryDirectory() as folder:
         engines = measured(kinds, options.peers_python, Path(folder), options)

@@ -20,11 +20,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
-import sklearn.decomposition
-import sklearn.preprocessing
 import tensorflow as tf
 
 import wyner_keras as wk
+from experiments.peers.figures import SIZES, linear_scores
+from experiments.peers.real import LETTERS, fifth_held, of_held_faces, real_pairs
 from wyner_keras.evaluation import recall_at
 from wyner_keras.evaluation.digits import slant, stroke_thickness
 from wyner_keras.latents import kinds_of
@@ -36,7 +36,6 @@ _SIDES = {
     "faces": ("u", "l"),
 }
 _FILES = {"faces": "letters"}
-_FACES, _HELD_FACES, _LETTERS = 290, 58, 26
 
 
 def stereo_pairs() -> tuple[wk.Pairs, wk.Pairs]:
@@ -67,26 +66,16 @@ def pairs_of(name: str, folder: Path | None) -> tuple[wk.Pairs, wk.Pairs]:
         return stereo_pairs()
     if folder is None:
         raise ValueError(f"{name} should come with --folder. Received: none")
-    file = _FILES.get(name, name)
-    arrays = np.load(folder / f"{file}.npz")
+    if name == "letters":
+        train, apart = real_pairs(name, folder)
+        return wk.Pairs(train.x, train.y, index=train.index), apart
+    arrays = np.load(folder / f"{_FILES.get(name, name)}.npz")
     x, y = (arrays[side] for side in _SIDES[name])
-    if file != "letters":
-        held = np.zeros(len(x), bool)
-        held[np.random.default_rng(0).permutation(len(x))[: len(x) // 5]] = True
-        return wk.Pairs(x[~held], y[~held]), wk.Pairs(x[held], y[held])
-    face, chosen = np.repeat(np.arange(_FACES), _LETTERS), np.random.default_rng(0)
-    held = np.isin(face, chosen.permutation(_FACES)[:_HELD_FACES])
-    labels = arrays["y"].astype(int)
-    if name == "faces":
-        known = {"x_labels": labels[held], "y_labels": labels[held]}
-        return wk.Pairs(x[~held], y[~held], groups=face[~held]), wk.Pairs(x[held], y[held], **known)
-
-    def across(rows: np.ndarray, each: int | None) -> wk.Pairs:
-        sides = [wk.data.LabelledImages(side[rows][..., None], labels[rows]) for side in (x, y)]
-        return wk.data.same_label(*sides, pairs_per_class=each, seed=0)
-
-    train = across(~held, 1000)
-    return wk.Pairs(train.x, train.y, index=train.index), across(held, None)
+    if name != "faces":
+        return fifth_held(x, y)
+    face, held = of_held_faces()
+    known = dict.fromkeys(("x_labels", "y_labels"), arrays["y"].astype(int)[held])
+    return wk.Pairs(x[~held], y[~held], groups=face[~held]), wk.Pairs(x[held], y[held], **known)
 
 
 def retrieval(model: wk.WynerModel, held: wk.Pairs) -> str:
@@ -101,24 +90,11 @@ def retrieval(model: wk.WynerModel, held: wk.Pairs) -> str:
 
 def linear_retrieval(train: wk.Pairs, held: wk.Pairs) -> str:
     """R@1 and R@5, y from x, by the cosine of canonical variates of principal components."""
-    sides = [
-        [rows.reshape(len(rows), -1) / 255 for rows in each]
-        for each in zip(train.arrays(), held.arrays(), strict=True)
-    ]
+    seen, apart = ([r.reshape(len(r), -1) for r in each.arrays()] for each in (train, held))
     found = []
-    for size in (30, 60, 120, 200):
-        whitened = []
-        for seen, apart in sides:
-            pca = sklearn.decomposition.PCA(size, whiten=True, random_state=0).fit(seen)
-            whitened.append((pca.transform(seen), pca.transform(apart)))
-        (x, x_held), (y, y_held) = whitened
-        left, correlations, right = np.linalg.svd(x.T @ y / len(x))
-        root = np.sqrt(np.clip(correlations, 0, 1))
-        p, q = (
-            sklearn.preprocessing.normalize(variates)
-            for variates in (x_held @ left * root, y_held @ right.T * root)
-        )
-        found.append((recall_at(p @ q.T, 1), recall_at(p @ q.T, 5), size))
+    for size in SIZES:
+        scores = linear_scores(seen, apart, size)
+        found.append((recall_at(scores, 1), recall_at(scores, 5), size))
     first, fifth, size = max(found)
     return f"PCA + CCA of {size}: y from x R@1 {first:.3f} R@5 {fifth:.3f}"
 
@@ -152,7 +128,7 @@ def draw(model: wk.WynerModel, held: wk.Pairs, path: Path) -> None:
     made = np.asarray(model.generate_y(x, seed=0, samples=3))
     rows = []
     for face in (0, 1, 10):
-        those = slice(face * _LETTERS, (face + 1) * _LETTERS)
+        those = slice(face * LETTERS, (face + 1) * LETTERS)
         rows += [x[those], y[those], *np.moveaxis(made[those], 1, 0)]
     sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])[..., 0]
     plt.imsave(path, 1 - sheet / sheet.max(), cmap="gray")
@@ -169,7 +145,7 @@ def carried(model: wk.WynerModel, held: wk.Pairs) -> str:
     found = []
     for name, measure in (("weight", stroke_thickness), ("slant", slant)):
         of_x, of_made, of_y = (
-            measure(np.asarray(rows, np.float32)).reshape(-1, _LETTERS).mean(axis=1)
+            measure(np.asarray(rows, np.float32)).reshape(-1, LETTERS).mean(axis=1)
             for rows in (x, made, y)
         )
         kept, own = (np.corrcoef(of_x, other)[0, 1] for other in (of_made, of_y))

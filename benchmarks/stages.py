@@ -20,6 +20,7 @@ from benchmarks.weights import trained_names, weights_of
 from wyner_keras.backend import Adam
 from wyner_keras.divergence import KeepLastGood
 from wyner_keras.execution import execution
+from wyner_keras.recipe import untrained
 from wyner_keras.schedules import Ramp, Schedule
 from wyner_keras.stage import Stage
 
@@ -62,9 +63,7 @@ def built(pairs: wk.Pairs, recipe: Any) -> wk.WynerModel:
     """The recipe's model; what begins as 0 is a little beside it, so that losses depend on it."""
     codec = pairs.modalities[0].codec(recipe.codecs["x"], recipe.seed)
     codec.trainable = False
-    modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
-    codecs = dict.fromkeys(pairs.names, codec)
-    model = wk.WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
+    model = untrained(recipe, pairs, dict.fromkeys(pairs.names, codec))
     rng = np.random.default_rng(2)
     for side in model.sides:
         for layer in (side.concept, *(each.output_layer for each in side.flow.velocities)):

@@ -14,12 +14,12 @@ from wyner_serving.interface import check_graph
 from wyner_serving.plain_json import parse_json
 from wyner_serving.pmi import FORMS, parts_of, sizes_of
 from wyner_serving.seal import CHECKSUM, MANIFEST, UNLISTED, read_manifest_bytes
+from wyner_serving.sides import LOCALS
 
 # Format 1 was of images alone: it had their shapes, under `images`, where format 2 has `sides`.
 # From format 3 on the manifest has a checksum, and nothing lies in a bundle that it does not list.
 FORMAT = 3
 _SEALED = 3
-_LOCALS = {"x": "u", "y": "v"}
 _TASKS = ("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y")
 _NOISES = ("uniform", "normal")
 _REQUIRED = (
@@ -116,11 +116,11 @@ def parse_manifest(path: Path, content: bytes, sealed: bool) -> dict[str, Any]:
 
 def _from_format_1(values: dict[str, Any]) -> dict[str, Any]:
     images = values.get("images")
-    if not isinstance(images, dict) or images.keys() != _LOCALS.keys():
+    if not isinstance(images, dict) or images.keys() != LOCALS.keys():
         return {**values, "format": FORMAT}  # refused for what is missing
     sides = {
         side: {"kind": "image", "shape": images[side], "local": local}
-        for side, local in _LOCALS.items()
+        for side, local in LOCALS.items()
     }
     kept = {name: value for name, value in values.items() if name != "images"}
     return {**kept, "format": FORMAT, "sides": sides}
@@ -144,7 +144,7 @@ def _check(values: dict[str, Any]) -> None:
     for name, latent in latents.items():
         if name == "z" or latent is not None:
             _check_latent(name, latent)
-    if not isinstance(sides, dict) or sides.keys() != _LOCALS.keys():
+    if not isinstance(sides, dict) or sides.keys() != LOCALS.keys():
         raise BundleError(f"sides should be x and y. Received: {list(sides)!r:.80}")
     for name, side in sides.items():
         _check_side(name, side, latents)

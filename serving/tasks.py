@@ -12,9 +12,8 @@ import numpy as np
 
 from wyner_serving.checks import check_count, check_latent, check_memory, check_seed
 from wyner_serving.errors import InputError
+from wyner_serving.generation import Generation
 from wyner_serving.noise import NoiseStreams
-from wyner_serving.ranking import Ranking
-from wyner_serving.rows import check_rows
 
 
 class Encoded(NamedTuple):
@@ -29,7 +28,7 @@ class Encoded(NamedTuple):
     local: np.ndarray | None
 
 
-class Tasks(Ranking):
+class Tasks(Generation):
     """The public methods of a W-model, over an engine's graphs.
 
     An engine offers `side_entries`, `latent_entries`, `batch_size` and `run_graph`, and for ranking
@@ -50,21 +49,6 @@ class Tasks(Ranking):
         ]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
-    def example_shape(self, side: str) -> tuple[int, ...]:
-        """Shape of one example of a side: `(h, w, c)` of an image.
-
-        Raises:
-            InputError: for another name than a side's.
-        """
-        self._known(side)
-        return tuple(self.side_entries[side]["shape"])
-
-    def _known(self, side: str) -> None:
-        if side not in self.side_entries:
-            raise InputError(
-                f"`side` should be one of {', '.join(self.side_entries)}. Received: {side!r:.80}"
-            )
-
     def _run(self, name: str, **inputs: np.ndarray | None) -> list[np.ndarray]:
         results = self.run_graph(name, {key: v for key, v in inputs.items() if v is not None})
         if not all(np.isfinite(each).all() for each in results):
@@ -73,9 +57,6 @@ class Tasks(Ranking):
                 "on lead beyond. Received: inputs whose results are NaN or infinite"
             )
         return results
-
-    def _check(self, values: Any, name: str, side: str) -> np.ndarray:
-        return check_rows(values, name, self.side_entries[side])
 
     def _local(self, side: str) -> str:
         return self.side_entries[side]["local"]
@@ -107,29 +88,6 @@ class Tasks(Ranking):
                 **{f"noise_{local}": noise.draw(local, count)},
             )
         return results if samples is None else results.reshape(len(given), repeats, *shape)
-
-    def generate_y(self, x: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
-        """Conditional generation x → y: z ~ q(z|x), v ~ p(v), y = y_θ(v, z).
-
-        Args:
-            x: examples `(n, ...)`: images are floating-point in [0, 1], or uint8 in 0–255; all else
-                is in the units of the training data.
-            seed: of the noise; the same seed gives the same result, in Keras and in a bundle.
-            samples: how many for each x; None gives one, without the samples axis.
-
-        Returns:
-            Examples of y, float32, `(n, ...)` or `(n, samples, ...)`; images in [0, 1].
-
-        Raises:
-            InputError: if an argument is not as said, or the result cannot fit in memory.
-
-        Source: the W-model paper, section 2.3, figure 3(a).
-        """
-        return self._generate(x, "x", seed, samples)
-
-    def generate_x(self, y: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
-        """Conditional generation y → x; see `generate_y`."""
-        return self._generate(y, "y", seed, samples)
 
     def generate_pairs(self, count: int, *, seed: int) -> tuple[np.ndarray, ...]:
         """Joint generation, from the priors.
@@ -179,28 +137,6 @@ class Tasks(Ranking):
                     **{f"noise_{local}": noise_local},
                 )
         return results
-
-    def transfer_x(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer: x in the styles of x references with the concepts of y references.
-
-        Args:
-            style: examples of x, `(styles, ...)`; see `generate_y`.
-            concept: examples of y, `(concepts, ...)`.
-            seed: of the noise.
-
-        Returns:
-            Examples of x, float32, `(styles, concepts, ...)`.
-
-        Raises:
-            InputError: if an argument is not as said, or the result cannot fit in memory.
-
-        Source: the W-model paper, section 2.3, figure 3(b).
-        """
-        return self._transfer(style, concept, "x", seed)
-
-    def transfer_y(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer to y: styles from y, concepts from x; see `transfer_x`."""
-        return self._transfer(style, concept, "y", seed)
 
     def _encode(self, values: np.ndarray, side: str, seed: int) -> Encoded:
         noise, local = self._noise(seed), self._local(side)

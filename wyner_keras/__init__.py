@@ -5,21 +5,21 @@ nor Keras. What is public is listed in `__init__.pyi`, which type checkers read 
 """
 
 import sys
+import warnings
 from typing import Any
 
 import lazy_loader
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_RENAMED: dict[str, str] = {}  # by old public name the new one, each for one release
 
 
 def __getattr__(name: str) -> Any:
     """A public name, loaded now; one that was renamed is told so by a warning."""
-    if name not in __all__ and not name.startswith("_"):
-        from importlib import import_module
-
-        new = import_module("wyner_keras.renamed").new_name(name)
-        name = name if new is None else new
-    return _load(name)
+    if name in _RENAMED:
+        told = f"wyner_keras.{name} is called wyner_keras.{_RENAMED[name]} now"
+        warnings.warn(told, DeprecationWarning, stacklevel=2)
+    return _load(_RENAMED.get(name, name))
 
 
 if sys.modules.get("keras") is not None:

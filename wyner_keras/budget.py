@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
@@ -29,10 +29,8 @@ from wyner_keras.losses import (
 from wyner_keras.losses.matching import calibrated_on
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
+from wyner_keras.recipe import Recipe, StageSettings, untrained
 from wyner_keras.side import Side
-
-if TYPE_CHECKING:
-    from wyner_keras.recipe import Recipe, StageSettings
 
 logger = logging.getLogger(__name__)
 _UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
@@ -220,12 +218,11 @@ class Budget:
 
     def _untrained(self) -> WynerModel:
         recipe, pairs = self.recipe, self.pairs
-        modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
         codecs = {
             name: modality.codec(recipe.codecs[name], recipe.seed)
-            for name, modality in modalities.items()
+            for name, modality in zip(pairs.names, pairs.modalities, strict=True)
         }
-        return WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
+        return untrained(recipe, pairs, codecs)
 
     def _codecs(self, model: WynerModel) -> _Cost:
         """Of all codecs together, in epochs of the one that has most."""

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +80,22 @@ def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:
     return path
 
 
-def refuse_existing(path: str | os.PathLike[str], name: str = "out") -> Path:
+def refuse_existing(
+    path: str | os.PathLike[str], name: str = "out", suffixes: Sequence[str] = ()
+) -> Path:
     """The path, which nothing should lie at yet; what a killed writer of it left beside it goes.
 
+    Args:
+        path: of a file or folder to write.
+        name: of the setting, for messages.
+        suffixes: of which it should have one; empty for any.
+
     Raises:
-        ValueError: if something does.
+        ValueError: if something lies there, or the suffix is another.
     """
     path = Path(path)
+    if suffixes and path.suffix not in suffixes:
+        raise ValueError(f"{name} should end in {', '.join(suffixes)}. Received: {str(path)!r}")
     if path.exists() or path.is_symlink():
         # Killed in its last step: what it wrote is whole, and nobody will write it again.
         clear_leftovers(path.parent, path.name)

@@ -318,6 +318,18 @@ class WynerModel(keras.Model, Tasks):
         partners = ops.reshape(batch["partners"], (-1, *(1,) * (len(joint.shape) - 1)))
         return [ops.where(partners, joint, made(self.z.product(each))) for each in experts]
 
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The constructor's, by name."""
+        return {
+            "z": self.z,
+            "modalities": {side.name: side.modality for side in self.sides},
+            "codecs": {side.name: side.codec for side in self.sides},
+            "settings": {side.name: side.settings for side in self.sides},
+            "learned_prior": self.learned_prior,
+            "seed": self.seed,
+        }
+
     def with_z(self, z: Latent, reader: str | None = None) -> WynerModel:
         """A new model with another z and the experts' hidden layers of this one.
 
@@ -325,19 +337,12 @@ class WynerModel(keras.Model, Tasks):
             z: the latent.
             reader: of both sides, see `SideSettings`; None for this model's.
         """
-        model = WynerModel(
-            z,
-            {side.name: side.modality for side in self.sides},
-            codecs={side.name: side.codec for side in self.sides},
-            settings={
-                side.name: dataclasses.replace(
-                    side.settings, reader=side.settings.reader if reader is None else reader
-                )
-                for side in self.sides
-            },
-            learned_prior=self.learned_prior,
-            seed=self.seed,
-        )
+        arguments = {**self.arguments, "z": z}
+        if reader is not None:
+            arguments["settings"] = {
+                side.name: dataclasses.replace(side.settings, reader=reader) for side in self.sides
+            }
+        model = WynerModel(**arguments)
         for old, new in zip(self.sides, model.sides, strict=True):
             for source, target in zip(
                 old.expert_network.hidden_layers, new.expert_network.hidden_layers, strict=True

@@ -11,10 +11,13 @@ from typing import Any, Self
 import keras
 
 from wyner_keras.backend import Adam
+from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.latents import Latent
 from wyner_keras.losses import Loss
 from wyner_keras.modality import CodecSettings
+from wyner_keras.model import WynerModel
+from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
@@ -227,3 +230,9 @@ class Recipe:
                 "stages": tuple(map(deserialize, values["stages"])),
             }
         )
+
+
+def untrained(recipe: Recipe, pairs: Pairs, codecs: Mapping[str, Codec]) -> WynerModel:
+    """The model of a recipe for pairs, untrained but for its codecs."""
+    modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
+    return WynerModel(recipe.z, modalities, codecs, recipe.sides, recipe.learned_prior, recipe.seed)

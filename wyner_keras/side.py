@@ -14,11 +14,11 @@ from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
+from wyner_serving.sides import LOCALS
 
 Tensor = Any
 _EXPERTS = ("features", "data")
 _READERS = ("data", "features", "expert")
-_LOCALS = {"x": "u", "y": "v"}
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -131,7 +131,7 @@ class Side(keras.layers.Layer):
         seed: Sequence[int],
     ) -> None:
         super().__init__(name=name)
-        self.local_name = _LOCALS[name]
+        self.local_name = LOCALS[name]
         self.modality, self.codec, self.settings = modality, codec, settings
         self.z, self.local = z, settings.local
         codec.trainable = False

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 # Steps along a dimension of a standard normal, and which share of the prior lies below each.
 _DEVIATIONS = (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -70,7 +71,7 @@ def categorical_sweeps(
             mean = q.mean(axis=0)
             order = np.argsort(-mean, kind="stable")
             shares = mean[order]
-            nats = max(0.0, float(_entropies(mean) - _entropies(q).mean()))
+            nats = max(0.0, float(entr(mean).sum() - entr(q).sum(axis=1).mean()))
         values = np.tile(centre, (k, 1)).reshape(k, n, k)
         values[:, place] = np.eye(k, dtype=np.float32)[order]
         name = "value" if n == 1 else f"variable {place + 1}"
@@ -78,10 +79,6 @@ def categorical_sweeps(
         strength = None if changes is None else float(changes[place] / max(changes.sum(), _LEAST))
         found.append(Sweep(name, False, steps, values.reshape(k, -1), shares, nats, strength))
     return _sorted(found)
-
-
-def _entropies(p: np.ndarray) -> np.ndarray:
-    return -(p * np.log(np.maximum(p, _LEAST))).sum(axis=-1)
 
 
 def gaussian_sweeps(

@@ -24,7 +24,7 @@ from wyner_keras.modality import CodecSettings
 from wyner_keras.model import WynerModel
 from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
-from wyner_keras.recipe import Recipe, StageSettings
+from wyner_keras.recipe import Recipe, StageSettings, untrained
 from wyner_keras.schedules import Schedule
 from wyner_keras.stage import Stage
 from wyner_serving.whole import held
@@ -174,16 +174,7 @@ def _begun(
     start, history = time.perf_counter(), dict[str, list[float]]()
     if codecs is None:
         codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
-    modalities = dict(zip(pairs.names, pairs.modalities, strict=True))
-    model = WynerModel(
-        recipe.z,
-        modalities,
-        codecs=codecs,
-        settings=recipe.sides,
-        learned_prior=recipe.learned_prior,
-        seed=recipe.seed,
-    )
-    trained = Trained(model, pairs, recipe, {"codec": history})
+    trained = Trained(untrained(recipe, pairs, codecs), pairs, recipe, {"codec": history})
     _finish(trained, "codec", start, kept)
     return trained, within
 

@@ -26,7 +26,7 @@ ROOMS = {
     "networks": ("modality",),
     "backend": ("execution",),
     "reporting": ("pictures", "plots", "page", "cards", "callbacks"),
-    "tools": ("files", "received", "intervals", "means", "renamed", "repeated"),
+    "tools": ("files", "received", "intervals", "means", "repeated"),
 }
 # What stands in a room, in its box.
 _LINES = {

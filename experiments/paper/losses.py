@@ -117,14 +117,7 @@ class PaperJoint(Loss):
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Hand q(z|x,y) over to a model that keeps it."""
         old = stage.model
-        new = FreeModel(
-            old.z,
-            {side.name: side.modality for side in old.sides},
-            codecs={side.name: side.codec for side in old.sides},
-            settings={side.name: side.settings for side in old.sides},
-            learned_prior=old.learned_prior,
-            seed=old.seed,
-        )
+        new = FreeModel(**old.arguments)
         for source, target in zip(old.sides, new.sides, strict=True):
             target.set_weights(source.get_weights())
         new.free_network.set_weights(stage.heads[0].get_weights())

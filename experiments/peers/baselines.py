@@ -18,10 +18,10 @@ from wyner_keras.received import received
 from wyner_keras.recipe import Recipe
 from wyner_keras.schedules import Schedule
 from wyner_keras.training import train_codecs
+from wyner_serving.sides import OTHER
 
 BASELINES = ("cvae", "jvae")
 _ROWS = 1000  # in one pass
-_OTHER = {"x": "y", "y": "x"}
 
 
 class Baseline:
@@ -54,7 +54,7 @@ class Baseline:
     def _conditional(
         self, given: np.ndarray, side: str, seed: int, samples: int | None
     ) -> np.ndarray:
-        features = np.repeat(encode(self.codecs[_OTHER[side]], given), samples or 1, axis=0)
+        features = np.repeat(encode(self.codecs[OTHER[side]], given), samples or 1, axis=0)
         noise = self._noise(len(features), side, seed)
         parts = [
             self.codecs[side].decode(self.model.conditional(features[rows], side, noise[rows]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,14 +12,15 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import normalize
 
-from experiments.peers.saved import OTHER, asked
+from experiments.peers.saved import asked
 from experiments.peers.table import COLUMNS, judged, kept
 from wyner_keras.data import Pairs
 from wyner_keras.evaluation import Judge, frechet_distance, recall_at
+from wyner_serving.sides import OTHER
 
 Arrays = Mapping[str, np.ndarray]
 Figures = dict[str, dict[str, float | None]]
-_SIZES = (30, 60, 120, 200)  # of PCA
+SIZES = (30, 60, 120, 200)  # of PCA
 _NOTE = (
     "– is what a model cannot do: transfer takes local latents; a calibrated score ranks pairs by "
     "log p(x,y) / p(x) p(y); what x and y share is told by the W-model alone."
@@ -182,19 +183,28 @@ def _both(found: Figures) -> float:
 def linear(pairs: Arrays) -> Figures:
     """How often PCA and canonical correlations find held-out partners; the best of four sizes."""
     rows = {name: each.reshape(len(each), -1) for name, each in pairs.items() if each.ndim == 4}
-    found = []
-    for size in _SIZES:
-        seen, apart = [], []
-        for column, side in enumerate("xy"):
-            train = rows[f"train_{side}"][pairs["index"][:, column]]
-            pca = PCA(min(size, *train.shape), whiten=True, random_state=0).fit(train)
-            seen.append(pca.transform(train))
-            apart.append(pca.transform(rows[f"test_{side}"]))
-        left, correlations, right = np.linalg.svd(seen[0].T @ seen[1] / len(seen[0]))
-        root = np.sqrt(np.clip(correlations, 0, 1))
-        x, y = normalize(apart[0] @ left * root), normalize(apart[1] @ right.T * root)
-        found.append(_found(x @ y.T))
-    return max(found, key=_both)
+    seen = [rows[f"train_{side}"][pairs["index"][:, column]] for column, side in enumerate("xy")]
+    apart = [rows[f"test_{side}"] for side in "xy"]
+    return max((_found(linear_scores(seen, apart, size)) for size in SIZES), key=_both)
+
+
+def linear_scores(seen: Sequence[np.ndarray], apart: Sequence[np.ndarray], size: int) -> np.ndarray:
+    """How well held-out rows of x go with those of y: the cosine of canonical variates.
+
+    Args:
+        seen: x and y in pairs, `(pairs, values)` each.
+        apart: those held out, likewise.
+        size: how many principal components there are of each side, at most.
+    """
+    sides = []
+    for train, held in zip(seen, apart, strict=True):
+        pca = PCA(min(size, *train.shape), whiten=True, random_state=0).fit(train)
+        sides.append((pca.transform(train), pca.transform(held)))
+    (x, x_held), (y, y_held) = sides
+    left, correlations, right = np.linalg.svd(x.T @ y / len(x))
+    root = np.sqrt(np.clip(correlations, 0, 1))
+    scores: np.ndarray = normalize(x_held @ left * root) @ normalize(y_held @ right.T * root).T
+    return scores
 
 
 def pixel_errors(saved: Arrays, pairs: Arrays) -> Figures:

@@ -71,9 +71,9 @@ def train(peer: Any, arrays: Arrays, settings: dict[str, Any], limit: dict[str, 
     return {"epochs": steps / per_epoch, "seconds": time.perf_counter() - begin}
 
 
-def chunks(count: int, size: int = 1000) -> Iterator[slice]:
-    """Slices of `count` rows."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
+def chunks(count: int) -> Iterator[slice]:
+    """Slices of `count` rows, of 1,000 each."""
+    return (slice(start, start + 1000) for start in range(0, count, 1000))
 
 
 def pixels(logits: torch.Tensor) -> np.ndarray:

@@ -19,7 +19,7 @@ FIRST_ASKED = (
     "multivae-mmvae+",
 )
 _PER_LETTER = 1000  # pairs to train on
-_FACES, _HELD_FACES, _LETTERS = 290, 58, 26
+_FACES, _HELD_FACES, LETTERS = 290, 58, 26
 _HALVES = {"halves": "mnist", "digit-halves": "digits"}
 REAL = ("letters", "emoji", *_HALVES)
 
@@ -48,19 +48,27 @@ def real_pairs(
         raise ValueError(f"`folder` should hold {name}.npz. Received: {str(folder)!r}")
     arrays = dict(np.load(folder / f"{name}.npz"))
     if name == "emoji":
-        x, y = arrays["google"], arrays["twitter"]
-        held = np.zeros(len(x), bool)
-        held[np.random.default_rng(0).permutation(len(x))[: len(x) // 5]] = True
-        return Pairs(x[~held], y[~held]), Pairs(x[held], y[held])
-    face = np.repeat(np.arange(_FACES), _LETTERS)
-    held = np.isin(face, np.random.default_rng(0).permutation(_FACES)[:_HELD_FACES])
-    labels = arrays["y"].astype(int)
+        return fifth_held(arrays["google"], arrays["twitter"])
+    labels, held = arrays["y"].astype(int), of_held_faces()[1]
 
     def across(rows: np.ndarray, each: int | None) -> Pairs:
         x, y = (LabelledImages(arrays[case][rows][..., None], labels[rows]) for case in "ul")
         return same_label(x, y, each, seed=0)
 
     return across(~held, pairs_per_letter or _PER_LETTER), across(held, None)
+
+
+def fifth_held(x: np.ndarray, y: np.ndarray) -> tuple[Pairs, Pairs]:
+    """Pairs of arrays to train on, and a fixed fifth held out."""
+    held = np.zeros(len(x), bool)
+    held[np.random.default_rng(0).permutation(len(x))[: len(x) // 5]] = True
+    return Pairs(x[~held], y[~held]), Pairs(x[held], y[held])
+
+
+def of_held_faces() -> tuple[np.ndarray, np.ndarray]:
+    """Of each letter of letters.npz its typeface, and whether that is held out; `(letters,)`."""
+    face = np.repeat(np.arange(_FACES), LETTERS)
+    return face, np.isin(face, np.random.default_rng(0).permutation(_FACES)[:_HELD_FACES])
 
 
 def judges_of(name: str, train: Pairs) -> dict[str, Judge]:

@@ -11,8 +11,7 @@ import numpy as np
 
 from wyner_keras.evaluation import pmi_scores
 from wyner_keras.files import write_arrays
-
-OTHER = {"x": "y", "y": "x"}
+from wyner_serving.sides import OTHER
 
 
 def asked(pairs: Mapping[str, np.ndarray], name: str) -> np.ndarray:

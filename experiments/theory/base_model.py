@@ -15,8 +15,7 @@ from scipy.special import softmax
 from experiments.loss_model import LossModel, sample_gaussian
 from experiments.theory.sources import Source
 from wyner_keras.data.checks import check_whole
-from wyner_keras.information import aggregated
-from wyner_keras.information.shannon import Array
+from wyner_keras.information.shannon import Array, entropies
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.received import received
 from wyner_keras.schedules import Ramp, Schedule
@@ -151,7 +150,7 @@ def measure_point(model: BaseModel, source: Source, seed: int = 0) -> Point:
         loss = _loss_by_quadrature(model, parameters, x, y)
     else:
         q = softmax(parameters.astype(np.float64), axis=1)
-        information = float(aggregated.entropies(weights @ q) - weights @ aggregated.entropies(q))
+        information = float(entropies(weights @ q) - weights @ entropies(q))
         loss = np.asarray(
             model.expected_loss(x, parameters, None, "x")
             + model.expected_loss(y, parameters, None, "y")
@@ -175,7 +174,7 @@ def _gaussian_information(parameters: np.ndarray, weights: Array) -> float:
         density += np.exp(-0.5 * scaled**2) @ (weights[rows] / deviation[rows])
     step = grid[1] - grid[0]
     density /= density.sum() * step
-    entropy = float(aggregated.entropies(density) * step)
+    entropy = float(entropies(density) * step)
     return entropy - float(weights @ (0.5 * np.log(2 * np.pi * np.e) + 0.5 * log_variance))
 
 

@@ -171,16 +171,10 @@ def extrapolated(nats: Mapping[float, float]) -> float:
     return float(np.polyfit(prices, values, min(2, len(prices) - 1))[-1])
 
 
-def compare(
-    sources: Sequence[Pairs] = SOURCES,
-    *,
-    steps: int = _STEPS,
-    seed: int = 0,
-    told: Callable[[str], None] = print,
-) -> list[dict[str, Any]]:
+def compare(steps: int, seed: int, told: Callable[[str], None]) -> list[dict[str, Any]]:
     """A row a source: C and I by their closed forms, nats by λ, their limit, seconds."""
     rows = []
-    for source in sources:
+    for source in SOURCES:
         start = time.perf_counter()
         nats = {price: held_nats(source, price, steps=steps, seed=seed) for price in PRICES}
         rows.append(
@@ -220,9 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> Result:
     out = refuse_existing(options.out)
-    rows = compare(
-        steps=options.steps, seed=options.seed or 0, told=lambda line: print(line, file=sys.stderr)
-    )
+    rows = compare(options.steps, options.seed or 0, lambda line: print(line, file=sys.stderr))
     write_json(out, rows)
     return Result("\n".join(map(_line, rows)), {"rows": rows, "file": str(out)})
 

@@ -52,9 +52,9 @@ class Source(ABC):
     def _counts(self) -> list[int]:
         """How many rows each file has; raises InputError for one that lacks what is read."""
 
-    @abstractmethod
     def _read(self, file: int, start: int, stop: int) -> Arrays:
         """Some rows of a file, by column."""
+        raise NotImplementedError
 
     def read(self, start: int, stop: int) -> Arrays:
         """Rows `start` to `stop`, by column, each `(stop - start, ...)`.
@@ -137,9 +137,6 @@ class ImageSource(Source):
             except ValueError as error:
                 raise InputError(str(error)) from error
         return found
-
-    def _read(self, file: int, start: int, stop: int) -> Arrays:
-        return self.read(file, file + 1)
 
     def names(self, start: int, stop: int) -> list[str] | None:
         """The file of each row, within the root."""

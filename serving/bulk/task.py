@@ -14,6 +14,7 @@ from wyner_serving.errors import InputError
 from wyner_serving.gallery import Gallery
 from wyner_serving.noise import RowNoise
 from wyner_serving.rows import check_rows
+from wyner_serving.sides import OTHER
 
 TASKS = (
     *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
@@ -25,7 +26,6 @@ ROW = "row"
 # Rows of every pass of a graph. Engines round the last rows of a batch otherwise where their
 # vectors are not full; with 32 rows they always are, and a row has the place that its number says.
 _PASS = 32
-_OTHER = {"x": "y", "y": "x"}
 Arrays = dict[str, np.ndarray]
 
 
@@ -92,8 +92,8 @@ class BulkTask:
         if self._of == "pairs":
             return {}
         if self._verb == "transfer":
-            return {"style": self._of, "concept": _OTHER[self._of]}
-        given = self._of if self._verb == "encode" else _OTHER[self._of]
+            return {"style": self._of, "concept": OTHER[self._of]}
+        given = self._of if self._verb == "encode" else OTHER[self._of]
         return {given: given}
 
     @property
@@ -171,7 +171,7 @@ class BulkTask:
 
     def _transfer(self, given: Arrays, rows: np.ndarray) -> Arrays:
         """By the parts of the graph, which gives every style with every concept."""
-        side, other, local = self._of, _OTHER[self._of], self._local(self._of)
+        side, other, local = self._of, OTHER[self._of], self._local(self._of)
         noise = self._draws(rows, "z", local)
         (z,) = self._run(
             f"encode_{other}_z", {other: given["concept"], "noise_z": noise.pop("noise_z")}

@@ -13,12 +13,10 @@ import numpy as np
 from wyner_serving.checks import check_array, check_count, check_memory, check_seed
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
-from wyner_serving.ranking import Ranking
-from wyner_serving.rows import check_rows
+from wyner_serving.generation import Generation
+from wyner_serving.sides import OTHER
 from wyner_serving.tf_serving.png import from_png, to_png
 from wyner_serving.tf_serving.rest import Rest
-
-_OTHER = {"x": "y", "y": "x"}
 
 
 class Transport(Protocol):
@@ -40,7 +38,7 @@ def row_seeds(seed: int, count: int) -> np.ndarray:
     return (drawn >> 1).astype(np.int32)
 
 
-class Client(Ranking):
+class Client(Generation):
     """A model on a server; safe in threads, and in forked processes by REST.
 
     Pickled or copied, it travels as its arguments: every process has connections of its own.
@@ -48,6 +46,9 @@ class Client(Ranking):
     One seed gives one answer, whatever the number of rows in a request and whoever else asks. It
     is not the answer that `Bundle` gives: the server draws its own noise. Ranking draws none: the
     server encodes, galleries stay here, and ranks are those of `Bundle`.
+
+    What is wrong in arguments is an InputError, and nothing was sent. Where the server cannot be
+    reached, refuses or answers something else, it is a ServingError.
 
     Args:
         url: `http://host:8501` or `https://…` for REST, `grpc://host:8500` for gRPC, which needs
@@ -147,10 +148,10 @@ class Client(Ranking):
             if "sides" in outputs:
                 answer = self._transport.predict("sides", {"row": np.zeros(1, np.int32)})
                 text = answer["json"].tolist()[0]
-                return {side: dict(json.loads(text)[side]) for side in _OTHER}
+                return {side: dict(json.loads(text)[side]) for side in OTHER}
             # A model that was exported when there were images alone.
             shapes = outputs["generate_pairs_seeded"]
-            return {side: {"kind": "image", "shape": shapes[side][1:]} for side in _OTHER}
+            return {side: {"kind": "image", "shape": shapes[side][1:]} for side in OTHER}
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ServingError(
                 "The model should have the signature sides, or generate_pairs_seeded with outputs "
@@ -219,13 +220,6 @@ class Client(Ranking):
         """The outputs of a signature, in any order: only `score_pairs`, of one output, is asked."""
         return list(self.predict(name, **inputs).values())
 
-    def example_shape(self, side: str) -> tuple[int, ...]:
-        """Shape of one example of a side: `(h, w, c)` of an image."""
-        return tuple(self.side_entries[side]["shape"])
-
-    def _check(self, values: Any, name: str, side: str) -> np.ndarray:
-        return check_rows(values, name, self.side_entries[side])
-
     def _send(self, task: str, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if not self._png:
             return self.predict(f"{task}_seeded", **given)
@@ -268,7 +262,7 @@ class Client(Ranking):
     def _generate(self, given: np.ndarray, side: str, seed: int, samples: int | None) -> np.ndarray:
         repeats = 1 if samples is None else check_count(samples, "samples")
         given = self._check(given, side, side)
-        other = _OTHER[side]
+        other = OTHER[side]
         counts = {"inputs": len(given), "samples": repeats}
         check_memory("samples", counts, self.example_shape(other))
         count = len(given) * repeats
@@ -286,27 +280,6 @@ class Client(Ranking):
             return results
         return results.reshape(len(given), repeats, *results.shape[1:])
 
-    def generate_y(self, x: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
-        """Conditional generation x → y.
-
-        Args:
-            x: examples `(n, ...)`; images are floating-point in [0, 1], or uint8 in 0–255.
-            seed: of the noise.
-            samples: how many for each x; None gives one, without the samples axis.
-
-        Returns:
-            Examples of y, float32, `(n, ...)` or `(n, samples, ...)`; images in [0, 1].
-
-        Raises:
-            InputError: if an argument is not as said; nothing was sent.
-            ServingError: if the server cannot be reached, refuses or answers something else.
-        """
-        return self._generate(x, "x", seed, samples)
-
-    def generate_x(self, y: np.ndarray, *, seed: int, samples: int | None = None) -> np.ndarray:
-        """Conditional generation y → x; see `generate_y`."""
-        return self._generate(y, "y", seed, samples)
-
     def generate_pairs(self, count: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Joint generation: x and y `(count, ...)`; see `generate_y`."""
         count, seed = check_count(count, "count"), check_seed(seed)
@@ -317,7 +290,7 @@ class Client(Ranking):
 
     def _transfer(self, style: np.ndarray, concept: np.ndarray, side: str, seed: int) -> np.ndarray:
         style = self._check(style, "style", side)
-        concept = self._check(concept, "concept", _OTHER[side])
+        concept = self._check(concept, "concept", OTHER[side])
         styles, concepts = len(style), len(concept)
         check_memory("style", {"styles": styles, "concepts": concepts}, self.example_shape(side))
         style_seeds, concept_seeds = row_seeds(seed, styles), row_seeds(seed, concepts)
@@ -333,24 +306,3 @@ class Client(Ranking):
 
         (results,) = self._ask(f"transfer_{side}", side, styles * concepts, inputs)
         return results.reshape(styles, concepts, *results.shape[1:])
-
-    def transfer_x(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer: x in the styles of x references with the concepts of y references.
-
-        Args:
-            style: examples of x, `(styles, ...)`; see `generate_y`.
-            concept: examples of y, `(concepts, ...)`.
-            seed: of the noise: one draw a style, and one a concept.
-
-        Returns:
-            Examples of x, float32, `(styles, concepts, ...)`.
-
-        Raises:
-            InputError: if an argument is not as said; nothing was sent.
-            ServingError: if the server cannot be reached, refuses or answers something else.
-        """
-        return self._transfer(style, concept, "x", seed)
-
-    def transfer_y(self, *, style: np.ndarray, concept: np.ndarray, seed: int) -> np.ndarray:
-        """Style transfer to y: styles from y, concepts from x; see `transfer_x`."""
-        return self._transfer(style, concept, "y", seed)

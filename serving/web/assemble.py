@@ -26,7 +26,7 @@ from wyner_serving.whole import whole_folder
 _HERE = Path(__file__).parent
 _ORT = _HERE / "node_modules" / "onnxruntime-web" / "dist"
 _ORT_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
-GRAPHS = (*("posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y"),)
+GRAPHS = ("posterior_x_z", "posterior_y_z", "encode_x_u", "encode_y_v", "decode_x", "decode_y")
 # A pixel with less ink than this is paper, when a digit's box is measured.
 _PAPER = 0.2
 
@@ -165,7 +165,7 @@ def _base64(images: np.ndarray) -> list[str]:
     return [base64.b64encode(image.tobytes()).decode("ascii") for image in pixels]
 
 
-def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
+def page_settings(bundle: Bundle) -> dict[str, Any]:
     """What `page.json` holds."""
     samples = {side: bundle.samples(side) for side in "xy"}
     latents = bundle.manifest["latents"]
@@ -175,8 +175,8 @@ def page_settings(path: Path, bundle: Bundle) -> dict[str, Any]:
         side: decode(z, np.zeros((len(z), latents[locals_[side]]["size"]), np.float32))
         for side, decode in {"x": bundle.decode_x, "y": bundle.decode_y}.items()
     }
-    readings = first.run_graph(path, bundle.manifest, "posterior_x_z", x=samples["x"])
-    shown = first.first_shown(path, bundle.manifest, samples["x"], readings)
+    (readings,) = bundle.run_graph("posterior_x_z", {"x": samples["x"]})
+    shown = first.first_shown(bundle, samples["x"], readings)
     shown["probabilities"] = shown["probabilities"].tolist()
     shown["images"] = _base64(shown["images"])
     return {
@@ -212,7 +212,7 @@ def assemble(bundle: Path, out: Path, ort: Path) -> None:
         )
     opened = Bundle.load(bundle)
     check_shown(opened.manifest)
-    settings = page_settings(bundle, opened)
+    settings = page_settings(opened)
     with whole_folder(out, replace=True) as new:
         shutil.copytree(_HERE / "page", new, dirs_exist_ok=True)
         (new / "ort").mkdir()

@@ -8,11 +8,11 @@ the same again, and everything after.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
+
+from wyner_serving import Bundle
 
 COUNT = 12
 SEED = 1
@@ -56,22 +56,11 @@ class PageNoise:
         return np.array([one() for _ in range(count)], np.float32)
 
 
-def run_graph(
-    bundle: Path, manifest: dict[str, Any], graph: str, **inputs: np.ndarray
-) -> np.ndarray:
-    """The first output of one of the bundle's graphs."""
-    session = onnxruntime.InferenceSession(bundle / manifest["graphs"][graph]["file"])
-    return np.asarray(session.run(None, inputs)[0])
-
-
-def first_shown(
-    bundle: Path, manifest: dict[str, Any], samples: np.ndarray, readings: np.ndarray
-) -> dict[str, Any]:
+def first_shown(bundle: Bundle, samples: np.ndarray, readings: np.ndarray) -> dict[str, Any]:
     """The page's first state and what belongs to it.
 
     Args:
-        bundle: folder of the bundle.
-        manifest: the bundle's.
+        bundle: whose graphs compute it.
         samples: images of x in [0, 1], float32 `(n, h, w, 1)`.
         readings: q(z|x) of them, `(n, k)`.
 
@@ -81,17 +70,15 @@ def first_shown(
     """
     sample = min(_SAMPLE, len(samples) - 1)
     image = samples[sample : sample + 1]
-    sizes = {name: manifest["latents"][name]["size"] for name in "zv"}
+    sizes = {name: bundle.manifest["latents"][name]["size"] for name in "zv"}
+    inputs = {
+        "x": np.repeat(image, COUNT, axis=0),
+        "noise_z": PageNoise(SEED).uniform(COUNT * sizes["z"]).reshape(COUNT, -1),
+        "noise_v": PageNoise(SEED).normal(COUNT * sizes["v"]).reshape(COUNT, -1),
+    }
     return {
         "sample": sample,
         "seed": SEED,
         "probabilities": readings[sample],
-        "images": run_graph(
-            bundle,
-            manifest,
-            "generate_y",
-            x=np.repeat(image, COUNT, axis=0),
-            noise_z=PageNoise(SEED).uniform(COUNT * sizes["z"]).reshape(COUNT, -1),
-            noise_v=PageNoise(SEED).normal(COUNT * sizes["v"]).reshape(COUNT, -1),
-        ),
+        "images": bundle.run_graph("generate_y", inputs)[0],
     }

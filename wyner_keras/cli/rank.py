@@ -15,12 +15,12 @@ from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import Opened, open_folder
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing, to_json, whole
+from wyner_serving.sides import OTHER
 
 if TYPE_CHECKING:
     from wyner_serving import Gallery, Ranked
 
 _SUFFIX = ".gallery"
-_OTHER = {"x": "y", "y": "x"}
 _DESCRIPTION = f"""\
 Find partners: for each query of one side the examples of the other, the gallery, that go best with
 it. Each has its pointwise mutual information with the query in nats, which is above 0 where the two
@@ -88,11 +88,11 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> Result:
     """Rank and write the file."""
-    path, kept = _new_file(options.out, (".csv", ".json"), "--out"), None
+    path, kept = refuse_existing(options.out, "--out", (".csv", ".json")), None
     if options.save_gallery:
-        kept = _new_file(options.save_gallery, (_SUFFIX,), "--save-gallery")
+        kept = refuse_existing(options.save_gallery, "--save-gallery", (_SUFFIX,))
     opened = open_folder(options.folder)
-    given, side = options.given, _OTHER[options.given]
+    given, side = options.given, OTHER[options.given]
     queries, query_files = _queries(opened, options)
     gallery, row_files = _gallery(opened, options.gallery, side)
     if kept:
@@ -112,12 +112,6 @@ def run(options: argparse.Namespace) -> Result:
         "gallery_file": None if kept is None else str(kept),
     }
     return Result(text, values)
-
-
-def _new_file(path: str, suffixes: Sequence[str], name: str) -> Path:
-    if Path(path).suffix not in suffixes:
-        raise ValueError(f"{name} should end in {', '.join(suffixes)}. Received: {path!r}")
-    return refuse_existing(path, name)
 
 
 def _queries(

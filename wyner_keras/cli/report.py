@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wyner_keras import runs
@@ -47,9 +46,7 @@ def run(options: argparse.Namespace) -> Result:
     opened = runs.Run.open(options.folder)
     path = opened.folder / runs.REPORT
     if options.out is not None:
-        if Path(options.out).suffix not in (".html", ".htm"):
-            raise ValueError(f"--out should end in .html. Received: {options.out!r}")
-        path = refuse_existing(options.out, "--out")
+        path = refuse_existing(options.out, "--out", (".html", ".htm"))
     import_tensorflow()
     from wyner_keras.cli.evaluate import judged
     from wyner_keras.reporting import report

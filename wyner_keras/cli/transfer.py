@@ -10,6 +10,8 @@ import numpy as np
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import open_folder
 from wyner_keras.cli.options import Result
+from wyner_keras.files import refuse_existing
+from wyner_serving.sides import OTHER
 
 _DESCRIPTION = """\
 Transfer styles: every style example with the concept of every concept example.
@@ -54,12 +56,12 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Transfer and write the file."""
     from wyner_keras.cli import inputs
-    from wyner_keras.cli.outputs import Output, new_file
+    from wyner_keras.cli.outputs import SUFFIXES, Output
 
-    path, seed = new_file(options.out), options.seed or 0
+    path, seed = refuse_existing(options.out, "--out", SUFFIXES), options.seed or 0
     opened = open_folder(options.folder)
     model, entries = opened.model, opened.model.side_entries
-    side, other = options.side, "y" if options.side == "x" else "x"
+    side, other = options.side, OTHER[options.side]
 
     def references(paths: list[str] | None, name: str, of: str, seed: int) -> np.ndarray:
         if paths:

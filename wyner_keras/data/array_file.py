@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data.door import as_rows
-from wyner_keras.data.file_rows import HDF5Rows
+from wyner_keras.data.file_rows import HDF5Rows, hdf5
 from wyner_keras.data.rows import ArrayRows, Rows, small_in_memory
 from wyner_keras.received import received
 from wyner_serving.regular_file import check_regular
@@ -77,20 +77,8 @@ def read_array_file(path: str | os.PathLike[str], name: str) -> Rows:
 
 def _only_dataset(file: Path, name: str) -> str:
     """The name of the one dataset at the top of an HDF5 file."""
-    try:
-        import h5py
-    except ImportError as error:
-        raise ValueError(
-            "HDF5 files should be read with h5py: pip install h5py. Received: no h5py"
-        ) from error
-    try:
-        with h5py.File(file, "r") as opened:
-            found = [key for key, value in opened.items() if isinstance(value, h5py.Dataset)]
-    # Of what is damaged inside, h5py raises RuntimeError, KeyError, ValueError and more.
-    except Exception as error:
-        raise ValueError(
-            f"{name} should be readable as HDF5. Received: {str(file)!r} ({error})"
-        ) from error
+    with hdf5(file, f"{name} should be readable as HDF5") as h5py, h5py.File(file, "r") as opened:
+        found = [key for key, value in opened.items() if isinstance(value, h5py.Dataset)]
     return _only(found, None, file, name)
 
 

@@ -12,7 +12,7 @@ from wyner_keras.data.pairs import Pairs
 _LOOKED_AT = 64  # rows of a store
 
 
-def digest(pairs: Pairs) -> dict[str, Any]:
+def digest_of(pairs: Pairs) -> dict[str, Any]:
     """How many pairs there are, and a checksum of which and of some of their rows, JSON-able.
 
     The order of the pairs, rows that they use, groups and singles count, and 64 rows of each side:
@@ -23,7 +23,7 @@ def digest(pairs: Pairs) -> dict[str, Any]:
 
     Example:
         >>> pairs, others = (Pairs(np.eye(4), y) for y in (np.eye(4), 1 - np.eye(4)))
-        >>> digest(pairs)["pairs"], digest(pairs) == digest(others)
+        >>> digest_of(pairs)["pairs"], digest_of(pairs) == digest_of(others)
         (4, False)
     """
     found = hashlib.sha256()

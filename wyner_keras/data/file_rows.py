@@ -3,7 +3,7 @@
 import contextlib
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,30 @@ class DiskRows:
         return found.astype(self.dtype, copy=False)
 
 
+@contextlib.contextmanager
+def hdf5(path: Path, should: str = "an HDF5 file should be readable") -> Iterator[Any]:
+    """Hand out h5py, to read a file by.
+
+    Args:
+        path: of the file, for the message.
+        should: what is asked of it, likewise.
+
+    Raises:
+        ValueError: when h5py is absent, or reading fails.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise ValueError(
+            "HDF5 files should be read with h5py: pip install h5py. Received: no h5py"
+        ) from error
+    try:
+        yield h5py
+    # Of what is damaged inside, h5py raises RuntimeError, KeyError, ValueError and more.
+    except Exception as error:
+        raise ValueError(f"{should}. Received: {str(path)!r} ({error})") from error
+
+
 class HDF5Rows:
     """Rows of a dataset in an HDF5 file, read when asked for. Needs h5py.
 
@@ -148,32 +172,16 @@ class HDF5Rows:
         ascending, places = np.unique(positions, return_inverse=True)
         dataset = self._dataset()
         found = np.empty((len(ascending), *dataset.shape[1:]), self.dtype)
-        try:
+        with hdf5(self.path):  # a damaged file fails where its chunks are read
             for start, stop, first in runs(ascending):
                 found[start:stop] = dataset[first : first + stop - start]
-        # A damaged file fails where its chunks are read, by errors of many types.
-        except Exception as error:
-            raise ValueError(
-                f"an HDF5 file should be readable. Received: {str(self.path)!r} ({error})"
-            ) from error
         return found[places].reshape(len(positions), *self._shape)
 
     def _dataset(self) -> Any:
         if self._opened is None or self._opened[0] != os.getpid():
-            try:
-                import h5py
-            except ImportError as error:
-                raise ValueError(
-                    "HDF5 files should be read with h5py: pip install h5py. Received: no h5py"
-                ) from error
-            try:
+            with hdf5(self.path) as h5py:
                 file = h5py.File(self.path, "r")
                 found, names = file.get(self.name), list(file)
-            # Of what is damaged inside, h5py raises RuntimeError, KeyError, ValueError and more.
-            except Exception as error:
-                raise ValueError(
-                    f"an HDF5 file should be readable. Received: {str(self.path)!r} ({error})"
-                ) from error
             if not isinstance(found, h5py.Dataset):
                 raise ValueError(
                     f"{str(self.path)!r} should hold a dataset {self.name!r}. "

@@ -144,11 +144,29 @@ class LabelledImages:
             array([2, 4])
         """
         count = check_whole(count, "count", minimum=1, maximum=len(self))
-        generator = np.random.default_rng(check_whole(seed, "seed"))
-        columns = [generator.permutation(self.of_class(label)) for label in self.classes]
-        longest = max(map(len, columns))
-        order = [column[row] for row in range(longest) for column in columns if row < len(column)]
-        return self.select(np.asarray(order[:count]))
+        return self.select(in_turn(self.labels, len(self), count, check_whole(seed, "seed")))
+
+
+def in_turn(labels: NDArray[Any] | None, total: int, count: int, seed: int = 0) -> NDArray[Any]:
+    """Positions drawn at random, one of each class in turn; of a smaller count the same, fewer.
+
+    Args:
+        labels: `(total,)`; None where there are none.
+        total: how many positions there are.
+        count: how many are drawn, at most `total`.
+        seed: of the draw.
+
+    Example:
+        >>> in_turn(np.array([4, 4, 2]), 3, 2).tolist()[0]
+        2
+    """
+    generator = np.random.default_rng(seed)
+    if labels is None:
+        return generator.permutation(total)[:count]
+    columns = [generator.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
+    longest = max(map(len, columns))
+    order = [column[row] for row in range(longest) for column in columns if row < len(column)]
+    return np.asarray(order[:count])
 
 
 def shown_classes(classes: NDArray[Any]) -> str:

@@ -660,9 +660,12 @@ class Pairs:
         return self._stream(
             lambda *rows: tuple(parts[name](*rows) for name in self.names),
             calls_back,
-            (batch_size, shuffle, seed, drop_remainder),
-            epoch,
-            worker,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            epoch=epoch,
+            worker=worker,
         )
 
     def batches(
@@ -727,9 +730,12 @@ class Pairs:
         return self._stream(
             lambda *rows: {name: part(*rows) for name, part in parts.items()},
             calls_back,
-            (batch_size, shuffle, seed, drop_remainder),
-            epoch,
-            worker,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            drop_remainder=drop_remainder,
+            epoch=epoch,
+            worker=worker,
         )
 
     def _data_parts(self) -> tuple[dict[str, Part], bool]:
@@ -747,11 +753,12 @@ class Pairs:
         self,
         gather: Callable[..., Any],
         calls_back: bool,
-        settings: tuple[int, bool, int, bool],
-        epoch: Callable[[], int] | None = None,
-        worker: Worker | None = None,
+        *,
+        batch_size: int,
+        seed: int,
+        drop_remainder: bool,
+        **settings: Any,
     ) -> tf.data.Dataset:
-        batch_size, shuffle, seed, drop_remainder = settings
         batch_size = check_whole(batch_size, "batch_size", minimum=1)
         seed = check_whole(seed, "seed")
         if drop_remainder and batch_size > len(self):
@@ -765,11 +772,9 @@ class Pairs:
             batch_size,
             lambda positions: gather(positions, index(positions)),
             calls_back=calls_back or own,
-            shuffle=shuffle,
             seed=seed,
             drop_remainder=drop_remainder,
-            epoch=epoch,
-            worker=worker,
+            **settings,
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
-from wyner_keras.information.shannon import Array
+from wyner_keras.information.shannon import Array, entropies
 from wyner_keras.repeated import can_be_repeated, repeated
 
 _AT_ONCE = 2**16  # values under rows
@@ -35,11 +35,6 @@ def states(distribution: Any, values: np.ndarray) -> Array:
     """Probabilities q(z|w) of every value of z, `(rows, values)`, that sum to 1."""
     p = np.exp(log_posteriors(distribution, values).T)
     return p / p.sum(axis=1, keepdims=True)
-
-
-def entropies(p: Array) -> Array:
-    """Entropy of each row, nats, `(rows,)`."""
-    return -(p * np.log(np.maximum(p, np.finfo(np.float64).tiny))).sum(axis=-1)
 
 
 def exact_information(parts: Iterable[Array]) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from wyner_keras.data.checks import as_real, check_number
 
@@ -56,10 +57,14 @@ def entropy(p: Any) -> float:
 
     Source: Shannon, A mathematical theory of communication, 1948.
     """
-    values = check_probabilities(p, "p").ravel()
-    values = values[values > 0]
     # Not −0.0 for a certain event.
-    return max(0.0, float(-(values * np.log(values)).sum()))
+    return max(0.0, float(special.entr(check_probabilities(p, "p")).sum()))
+
+
+def entropies(p: Array) -> Array:
+    """Entropy of each row of probabilities `(..., values)`, nats, `(...,)`."""
+    found: Array = special.entr(p).sum(axis=-1)
+    return found
 
 
 def binary_entropy(p: float) -> float:

@@ -21,13 +21,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import special
 from scipy.optimize import linprog
 
 from wyner_keras.data.checks import check_number, check_whole
-from wyner_keras.information.shannon import Array, check_probabilities, entropy
+from wyner_keras.information.shannon import Array, check_probabilities, entropies, entropy
 from wyner_keras.received import received
 
 _MOST_RECTANGLES = 4096
+_STEPS = 200  # of alternation, at most
 _FORBIDDEN = -1e30  # exp of it is 0, and 0 times it still is
 
 
@@ -71,15 +73,6 @@ def _rectangles(support: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return rows, columns
 
 
-def _log_softmax(scores: Array) -> Array:
-    scores = scores - scores.max(axis=1, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-
-
-def _entropies(p: Array) -> Array:
-    return -np.where(p > 0, p * np.log(np.where(p > 0, p, 1)), 0).sum(axis=1)
-
-
 class _Pricing:
     """The products that a price matrix favours."""
 
@@ -89,29 +82,29 @@ class _Pricing:
         self.rows = np.where(rows, 0.0, _FORBIDDEN)
         self.columns = np.where(columns, 0.0, _FORBIDDEN)
 
-    def products(self, prices: Array, warm: Array, steps: int = 200) -> tuple[Array, Array]:
+    def products(self, prices: Array, warm: Array) -> tuple[Array, Array]:
         """Local maxima (a, b), each `(n, values)`, from random starts and from `warm` b's."""
         count = len(self.rows)
         which = np.repeat(np.arange(count), self.starts)
         # Concentrated and even starts alike.
         sharpness = self.rng.choice([1.0, 4.0, 16.0], size=(len(which), 1))
         noise = sharpness * self.rng.standard_normal((len(which), prices.shape[1]))
-        b = np.exp(_log_softmax(noise + self.columns[which]))
+        b = special.softmax(noise + self.columns[which], axis=1)
         if len(warm):
             fits = (warm[:, None, :] * (self.columns < 0)[None]).sum(axis=2) == 0
             place, rectangle = np.nonzero(fits)
             b, which = np.concatenate([b, warm[place]]), np.concatenate([which, rectangle])
         rows, columns = self.rows[which], self.columns[which]
-        for _ in range(steps):
-            a = np.exp(_log_softmax(rows - b @ prices.T))
-            previous, b = b, np.exp(_log_softmax(columns - a @ prices))
+        for _ in range(_STEPS):
+            a = special.softmax(rows - b @ prices.T, axis=1)
+            previous, b = b, special.softmax(columns - a @ prices, axis=1)
             if np.abs(b - previous).max() < 1e-12:
                 break
         return a, b
 
 
 def _values(a: Array, b: Array, prices: Array) -> Array:
-    return _entropies(a) + _entropies(b) - np.einsum("nx,xy,ny->n", a, prices, b)
+    return entropies(a) + entropies(b) - np.einsum("nx,xy,ny->n", a, prices, b)
 
 
 def wyner_common_information(
@@ -182,7 +175,7 @@ def _generate(
     centre = np.where(support, -np.log(np.outer(p.sum(axis=1), p.sum(axis=0))), 0.0)
     lower = -np.inf
     for _ in range(rounds):
-        gains = _entropies(a) + _entropies(b)
+        gains = entropies(a) + entropies(b)
         products = np.einsum("nx,ny->xyn", a, b)[support]
         solved = linprog(-gains, A_eq=products, b_eq=p[support], method="highs")
         used = solved.x > 0

@@ -72,7 +72,7 @@ class RandomShiftShear(keras.layers.Layer):
 
     def __init__(self, shift: float, shear: float = 0.15, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.shift, self.shear, self.seed = float(shift), float(shear), seed
+        self.shift, self.shear = float(shift), float(shear)
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.built = True
 
@@ -91,8 +91,3 @@ class RandomShiftShear(keras.layers.Layer):
         batch, height, width = ops.shape(images)[0], images.shape[1], images.shape[2]
         turned = at_columns(ops.swapaxes(images, 1, 2), self._columns(height, width, batch))
         return at_columns(ops.swapaxes(turned, 1, 2), self._columns(width, height, batch))
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments that rebuild this layer."""
-        own = {"shift": self.shift, "shear": self.shear, "seed": self.seed}
-        return {**super().get_config(), **own}

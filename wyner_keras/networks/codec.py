@@ -22,6 +22,7 @@ Tensor = Any
 logger = logging.getLogger(__name__)
 
 _LEAST_SCALE = 1e-7  # of what varies, as a share of its mean: float32 tells no less apart
+_LEARNING_RATE = 2e-3  # at first
 _AT_ONCE = 10_000  # rows whose moments are taken at once
 
 
@@ -104,14 +105,13 @@ class Codec(keras.Model):
         epochs: int,
         batch_size: int,
         verbose: Any,
-        learning_rate: float,
         **compiled: Any,
     ) -> dict[str, list[float]]:
         workers.refuse_strategies()
         if not self.trainable:  # or it would unfreeze what a user's own layer keeps
             self.trainable = True
         steps = max(1, len(pairs) // batch_size)
-        schedule = keras.optimizers.schedules.CosineDecay(learning_rate, steps * epochs)
+        schedule = keras.optimizers.schedules.CosineDecay(_LEARNING_RATE, steps * epochs)
         # Not by XLA, which slows small convolutions down on a CPU.
         how = execution(steps, epochs)
         self.compile(Adam(schedule), **how, **compiled)

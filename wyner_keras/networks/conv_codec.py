@@ -13,6 +13,7 @@ from keras import ops
 
 from wyner_keras.backend import WIDEST
 from wyner_keras.networks.codec import Codec, log_gaussian, moments, scale_of
+from wyner_keras.networks.fixed import fixed_weight
 from wyner_keras.networks.shear import Shear, slant
 
 Tensor = Any
@@ -137,17 +138,10 @@ class ConvCodec(Codec):
         self.decoder = keras.Sequential(layers, name="decoder")
         self.shear = Shear()
         self.standardise.build((None, code_size))
-        fixed = {"trainable": False, "autocast": False}
-        self.slant_scale = self.add_weight(
-            name="slant_scale", shape=(), initializer="ones", **fixed
-        )
+        self.slant_scale = fixed_weight(self, "slant_scale", np.ones(()))
         if not self.is_image:
-            self.mean = self.add_weight(
-                name="mean", shape=(channels,), initializer="zeros", **fixed
-            )
-            self.scale = self.add_weight(
-                name="scale", shape=(channels,), initializer="ones", **fixed
-            )
+            self.mean = fixed_weight(self, "mean", np.zeros(channels))
+            self.scale = fixed_weight(self, "scale", np.ones(channels))
         self.built = True
 
     @property
@@ -209,7 +203,7 @@ class ConvCodec(Codec):
             angles = [np.asarray(slant(batch)) for batch, _ in pairs.dataset(1000, shuffle=False)]
             spread = max(float(np.concatenate(angles).std()), 1e-3)
             self.slant_scale.assign(spread / _SLANT_DEVIATION)
-        return self._fit(pairs, epochs, batch_size, verbose, 2e-3, metrics=["mse"])
+        return self._fit(pairs, epochs, batch_size, verbose, metrics=["mse"])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -27,7 +27,7 @@ class NaturalHead(keras.layers.Layer):
 
     def __init__(self, size: int, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(**{"autocast": False, **kwargs})
-        self.size, self.seed = size, seed
+        self.size = size
         self.dense = keras.layers.Dense(
             size, use_bias=False, kernel_initializer=keras.initializers.GlorotUniform(seed=seed)
         )
@@ -50,10 +50,6 @@ class NaturalHead(keras.layers.Layer):
         scale = norm.gamma.numpy() / np.sqrt(norm.moving_variance.numpy() + norm.epsilon)
         bias = norm.beta.numpy() - norm.moving_mean.numpy() * scale
         return self.dense.kernel.numpy() * scale, bias
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "size": self.size, "seed": self.seed}
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -109,7 +105,3 @@ class GaussianCritic(keras.layers.Layer):
     def _precisions(self) -> tuple[Tensor, Tensor, Tensor]:
         a, b = (1.0 + ops.exp(log) for log in self.logs)
         return a, b, a + b - 1.0
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "size": self.size}

@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.networks.codec import Codec, log_gaussian, moments, scale_of
+from wyner_keras.networks.fixed import fixed_weight
 
 Tensor = Any
 
@@ -42,9 +43,8 @@ class FlatCodec(Codec):
     ) -> None:
         super().__init__(seed=seed, **kwargs)
         self.shape, self.lowest, self.highest = tuple(shape), lowest, highest
-        fixed = {"shape": (self.feature_size,), "trainable": False, "autocast": False}
-        self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
-        self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
+        self.mean = fixed_weight(self, "mean", np.zeros(self.feature_size))
+        self.scale = fixed_weight(self, "scale", np.ones(self.feature_size))
         self.built = True
 
     @property

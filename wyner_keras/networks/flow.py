@@ -13,6 +13,7 @@ from keras import ops
 
 from wyner_keras.backend import pulled_back
 from wyner_keras.networks.affine import Affine
+from wyner_keras.networks.fixed import fixed_weight
 from wyner_keras.networks.velocity import Velocity
 
 Tensor = Any
@@ -69,16 +70,13 @@ class ContinuousFlow(keras.layers.Layer):
         super().__init__(**{"autocast": False, **kwargs})
         self.size = size
         self.steps = steps
-        self.hidden = tuple(hidden)
-        self.leading = leading
-        self.seed = seed
         first = min(leading, size - 1)
         self.sizes = [first, size - first] if first else [size]
-        small = tuple(max(8, width // 8) for width in self.hidden)
+        small = tuple(max(8, width // 8) for width in hidden)
         self.velocities = [
             Velocity(
                 width,
-                self.hidden if position == len(self.sizes) - 1 else small,
+                hidden if position == len(self.sizes) - 1 else small,
                 seed=10 * seed + position,
                 dtype=self.dtype_policy,
                 name=f"velocity_{position}",
@@ -92,23 +90,18 @@ class ContinuousFlow(keras.layers.Layer):
         for velocity, width in zip(self.velocities, self.sizes, strict=True):
             velocity.build((None, context))
             context += width
-        identity = keras.initializers.Constant(np.eye(self.size).ravel())
 
-        def fixed(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
-            return self.add_weight(
-                name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
+        def linear(name: str, constant: np.ndarray) -> tuple[Any, Any]:
+            kernel = np.zeros((condition, len(constant)))
+            return (
+                fixed_weight(self, f"{name}_kernel", kernel),
+                fixed_weight(self, name, constant),
             )
 
-        square = self.size**2
-        self.shift = (fixed("shift_kernel", (condition, self.size)), fixed("shift", (self.size,)))
-        self.scale = (
-            fixed("scale_kernel", (condition, square)),
-            fixed("scale", (square,), identity),
-        )
-        self.unscale = (
-            fixed("unscale_kernel", (condition, square)),
-            fixed("unscale", (square,), identity),
-        )
+        identity = np.eye(self.size).ravel()
+        self.shift = linear("shift", np.zeros(self.size))
+        self.scale = linear("scale", identity)
+        self.unscale = linear("unscale", identity)
         self.built = True
 
     def assign_affine(self, affine: Affine) -> None:
@@ -295,17 +288,6 @@ class ContinuousFlow(keras.layers.Layer):
     def compute_output_shape(self, values_shape: Any, condition_shape: Any) -> tuple[Any, ...]:
         """The shape of the values."""
         return tuple(values_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "steps": self.steps,
-            "hidden": list(self.hidden),
-            "leading": self.leading,
-            "seed": self.seed,
-        }
 
 
 def _product(matrices: Tensor, vectors: Tensor) -> Tensor:

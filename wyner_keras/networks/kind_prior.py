@@ -10,12 +10,8 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.gumbel import gumbel, one_hot, uniform_of_normal
-from wyner_keras.networks.mixture_prior import (
-    fitted_mixture,
-    fitted_table,
-    log_mixture,
-    mixture_sample,
-)
+from wyner_keras.networks.fixed import fixed_weight
+from wyner_keras.networks.mixture_prior import fitted_mixture, log_mixture, mixture_sample
 
 Tensor = Any
 _COMPONENTS = (1, 2, 4)  # of a kind, how many are tried
@@ -50,10 +46,10 @@ class KindPrior(keras.layers.Layer):
         """Create the tables, a row a kind; nothing trains them."""
         k, most, size = self.k, _COMPONENTS[-1], self.size
 
-        self.logits = fitted_table(self, "logits", np.full((k,), -np.log(k)))
-        self.shares = fitted_table(self, "shares", np.tile(np.eye(1, most), (k, 1)))
-        self.means = fitted_table(self, "means", np.zeros((k, most * size)))
-        self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (k, most)))
+        self.logits = fixed_weight(self, "logits", np.full((k,), -np.log(k)))
+        self.shares = fixed_weight(self, "shares", np.tile(np.eye(1, most), (k, 1)))
+        self.means = fixed_weight(self, "means", np.zeros((k, most * size)))
+        self.roots = fixed_weight(self, "roots", np.tile(np.eye(size).ravel(), (k, most)))
         self.built = True
 
     @property
@@ -109,7 +105,3 @@ class KindPrior(keras.layers.Layer):
     def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
         """The shape of the noise."""
         return tuple(noise_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "k": self.k, "size": self.size}

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 
 from keras import ops
 
+from wyner_keras.backend import argmax
+
 Tensor = Any
 
 
@@ -83,10 +85,7 @@ class Categories(Likelihood):
 
     def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
         """The first of the most probable."""
-        # keras.ops.argmax breaks in ONNX export; comparisons do not.
-        most = ops.cast(ops.equal(output, ops.max(output, -1, keepdims=True)), "float32")
-        backwards = ops.arange(output.shape[-1], 0, -1, dtype="float32")
-        return output.shape[-1] - ops.max(most * backwards, -1, keepdims=True)
+        return ops.cast(argmax(output)[..., None], "float32")
 
 
 class Counts(Likelihood):

@@ -12,6 +12,8 @@ from keras import ops
 from scipy.special import logsumexp
 from sklearn.cluster import KMeans
 
+from wyner_keras.networks.fixed import fixed_weight
+
 Tensor = Any
 _COMPONENTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)  # how many are tried
 _ALWAYS, _LARGEST = 16, 2**20  # components; numbers in covariances, from there on
@@ -59,9 +61,9 @@ class MixturePrior(keras.layers.Layer):
         """Create the weights; nothing trains them."""
         most, size = self.tried[-1], self.size
 
-        self.shares = fitted_table(self, "shares", np.eye(1, most)[0])
-        self.means = fitted_table(self, "means", np.zeros((most, size)))
-        self.roots = fitted_table(self, "roots", np.tile(np.eye(size).ravel(), (most, 1)))
+        self.shares = fixed_weight(self, "shares", np.eye(1, most)[0])
+        self.means = fixed_weight(self, "means", np.zeros((most, size)))
+        self.roots = fixed_weight(self, "roots", np.tile(np.eye(size).ravel(), (most, 1)))
         self.built = True
 
     def load_own_variables(self, store: Any) -> None:
@@ -101,21 +103,6 @@ class MixturePrior(keras.layers.Layer):
     def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
         """The shape of the noise."""
         return tuple(noise_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "size": self.size}
-
-
-def fitted_table(layer: keras.layers.Layer, name: str, values: np.ndarray) -> Any:
-    """A weight of a layer that is fitted, not trained, with the values it has until then."""
-    return layer.add_weight(
-        name=name,
-        shape=values.shape,
-        initializer=keras.initializers.Constant(values),
-        trainable=False,
-        autocast=False,
-    )
 
 
 def fitted_mixture(

@@ -79,7 +79,7 @@ class PairEncoder(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.outputs, self.filters, self.hidden = outputs, tuple(filters), hidden
-        self.directions, self.dropout, self.seed = directions, dropout, seed
+        self.directions, self.seed = directions, seed
         self.dropout_layer = keras.layers.Dropout(dropout, seed=seed)
         self.hidden_layer = self._dense(hidden, 98, "hidden", activation="relu")
         self.linear_layer = Lines(directions, dtype=self.dtype_policy, name="linear")
@@ -172,15 +172,3 @@ class PairEncoder(keras.layers.Layer):
     def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
         """`(batch, outputs)`."""
         return (input_shape[0], self.outputs)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "outputs": self.outputs,
-            "filters": list(self.filters),
-            "hidden": self.hidden,
-            "directions": self.directions,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }

@@ -12,6 +12,7 @@ from scipy.sparse import csgraph
 
 from wyner_keras.data.checks import as_real
 from wyner_keras.gumbel import gumbel, one_hot
+from wyner_keras.networks.fixed import fixed_weight
 
 Tensor = Any
 _LEAST_PROBABILITY = 1e-9  # of a pair of values; keeps logits finite
@@ -49,17 +50,11 @@ class TreePrior(keras.layers.Layer):
     def build(self, _: Any) -> None:
         """Create the tables; nothing trains them."""
         n, k = self.n, self.k
-
-        def table(name: str, shape: tuple[int, ...], initializer: Any = "zeros") -> Any:
-            return self.add_weight(
-                name=name, shape=shape, initializer=initializer, trainable=False, autocast=False
-            )
-
         # One-hot rows, a step of sampling each: which variable, and which is its parent (none: 0).
-        self.variable = table("variable", (n, n), keras.initializers.Identity())
-        self.parent = table("parent", (n, n))
+        self.variable = fixed_weight(self, "variable", np.eye(n))
+        self.parent = fixed_weight(self, "parent", np.zeros((n, n)))
         # log p(value | parent's value), (step, parent's value, value); without a parent rows agree.
-        self.logits = table("logits", (n, k, k))
+        self.logits = fixed_weight(self, "logits", np.zeros((n, k, k)))
         self.built = True
 
     @property
@@ -148,7 +143,3 @@ class TreePrior(keras.layers.Layer):
     def compute_output_shape(self, noise_shape: Any) -> tuple[Any, ...]:
         """The shape of the noise."""
         return tuple(noise_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "n": self.n, "k": self.k}

@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.networks.codec import Codec, moments, scale_of
+from wyner_keras.networks.fixed import fixed_weight
 from wyner_keras.networks.likelihoods import LIKELIHOODS, Likelihood
 from wyner_keras.networks.mlp import MLP
 
@@ -69,9 +70,8 @@ class VectorCodec(Codec):
         self.noise_layer = keras.layers.GaussianNoise(noise, seed=seed)
         self.decoder = MLP(outputs, self.hidden, seed=100 * seed + 2, name="decoder")
         self.decoder.build((None, code_size))
-        fixed = {"shape": (columns,), "trainable": False, "autocast": False}
-        self.mean = self.add_weight(name="mean", initializer="zeros", **fixed)
-        self.scale = self.add_weight(name="scale", initializer="ones", **fixed)
+        self.mean = fixed_weight(self, "mean", np.zeros(columns))
+        self.scale = fixed_weight(self, "scale", np.ones(columns))
         self.spread = self.add_weight(
             name="spread", shape=(columns,), initializer="zeros", autocast=False
         )
@@ -183,7 +183,7 @@ class VectorCodec(Codec):
             mean[logs], deviation[logs] = moments(pairs, (), lambda rows: np.log1p(rows[:, logs]))
         self.mean.assign(mean)
         self.scale.assign(scale_of(mean, deviation))
-        return self._fit(pairs, epochs, batch_size, verbose, 2e-3)
+        return self._fit(pairs, epochs, batch_size, verbose)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -36,8 +36,6 @@ class Velocity(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         self.size = size
-        self.hidden = tuple(hidden)
-        self.seed = seed
 
         def dense(position: int, width: int, **settings: Any) -> keras.layers.Dense:
             initializer = keras.initializers.GlorotUniform(seed=100 * seed + position)
@@ -45,13 +43,11 @@ class Velocity(keras.layers.Layer):
                 width, **{"kernel_initializer": initializer, "dtype": self.dtype_policy, **settings}
             )
 
-        count = len(self.hidden)
-        self.hidden_layers = [
-            dense(i, width, name=f"hidden_{i}") for i, width in enumerate(self.hidden)
-        ]
+        count = len(hidden)
+        self.hidden_layers = [dense(i, width, name=f"hidden_{i}") for i, width in enumerate(hidden)]
         self.modulations = [
             dense(count + i, 2 * width, use_bias=False, name=f"modulation_{i}")
-            for i, width in enumerate(self.hidden)
+            for i, width in enumerate(hidden)
         ]
         self.output_layer = dense(0, size, kernel_initializer="zeros", name="output")
 
@@ -85,12 +81,3 @@ class Velocity(keras.layers.Layer):
     def compute_output_shape(self, points_shape: Any, *others: Any) -> tuple[Any, ...]:
         """The shape of the points."""
         return tuple(points_shape)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "size": self.size,
-            "hidden": list(self.hidden),
-            "seed": self.seed,
-        }

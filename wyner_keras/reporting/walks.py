@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import entr
 
 from wyner_keras.evaluation.fit import explained
 from wyner_keras.evaluation.retrieval import latent_of_model
@@ -82,8 +83,7 @@ def _counted(number: int, word: str) -> str:
 
 def effective(shares: np.ndarray) -> float:
     """As many equally common values have the same entropy."""
-    known = shares[shares > 0]
-    return float(np.exp(-(known * np.log(known)).sum()))
+    return float(np.exp(entr(shares).sum()))
 
 
 def _kind(

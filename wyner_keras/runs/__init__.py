@@ -16,7 +16,8 @@ While it is in the making it is called `RUN.partial` and also holds `checkpoints
 or failed stays there, to be resumed; only a finished run is renamed to `RUN`.
 """
 
-from wyner_keras.runs.examples import SIDES, Examples, in_turn
+from wyner_keras.data.images import in_turn
+from wyner_keras.runs.examples import SIDES, Examples
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
     EXAMPLES,

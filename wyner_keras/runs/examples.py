@@ -9,31 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.data.images import in_turn
 from wyner_serving.regular_file import open_regular
 
 SIDES = ("x", "y")
-
-
-def in_turn(labels: np.ndarray | None, total: int, count: int, seed: int = 0) -> np.ndarray:
-    """Positions drawn at random, one of each class in turn; of a smaller count the same, fewer.
-
-    Args:
-        labels: `(total,)`; None where there are none.
-        total: how many positions there are.
-        count: how many are drawn, at most `total`.
-        seed: of the draw.
-
-    Example:
-        >>> in_turn(np.array([4, 4, 2]), 3, 2).tolist()[0]
-        2
-    """
-    generator = np.random.default_rng(seed)
-    if labels is None:
-        return generator.permutation(total)[:count]
-    columns = [generator.permutation(np.flatnonzero(labels == each)) for each in np.unique(labels)]
-    longest = max(map(len, columns))
-    order = [column[row] for row in range(longest) for column in columns if row < len(column)]
-    return np.asarray(order[:count])
 
 
 @dataclass(frozen=True)

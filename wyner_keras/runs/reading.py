@@ -216,14 +216,14 @@ def pairs_of(folder: Path, settings: Mapping[str, Any]) -> tuple[Pairs, Pairs]:
         ValueError: if the data are gone, or are not those that the run was started with: pairs that
             are held out now may have been trained on.
     """
-    from wyner_keras.data.digest import digest
+    from wyner_keras.data.digest import digest_of
 
     try:
         found = Source.from_dict(settings["data"]).load()
     except ValueError as error:
         raise ValueError(f"The data of {folder} should be as they were. {error}") from error
     for what, pairs in zip(_PARTS, found, strict=True):
-        known, now = settings.get(what), digest(pairs)
+        known, now = settings.get(what), digest_of(pairs)
         if known is not None and known != now:
             before = known.get("pairs") if isinstance(known, dict) else None
             raise ValueError(
@@ -237,9 +237,9 @@ def pairs_of(folder: Path, settings: Mapping[str, Any]) -> tuple[Pairs, Pairs]:
 
 def seen(train: Pairs, held_out: Pairs) -> dict[str, Any]:
     """What `settings.json` holds of the pairs, by which they are known again."""
-    from wyner_keras.data.digest import digest
+    from wyner_keras.data.digest import digest_of
 
-    return dict(zip(_PARTS, map(digest, (train, held_out)), strict=True))
+    return dict(zip(_PARTS, map(digest_of, (train, held_out)), strict=True))
 
 
 def load_model(path: Path | str) -> WynerModel:

@@ -12,9 +12,9 @@ import numpy as np
 from kserve.errors import InvalidInput
 
 from wyner_serving import Bundle, Gallery
+from wyner_serving.sides import OTHER
 
 _DEFAULTS = {"count": 1, "k": 10, "seed": 0}
-_OTHER = {"x": "y", "y": "x"}
 # The graphs that a method of `Bundle` runs, and the settings that it takes.
 _TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "generate_y": (("generate_y",), ("seed",)),
@@ -158,9 +158,9 @@ class Task:
 def ranking_of(sides: Mapping[str, Any], gallery: Gallery, max_results: int) -> Task:
     """The task of finding a query's partners in a gallery that the server holds."""
     side = gallery.side
-    query = sides[_OTHER[side]]
+    query = sides[OTHER[side]]
     given = Tensor(
-        name=_OTHER[side],
+        name=OTHER[side],
         shape=("n", *query["shape"]),
         image=query["kind"] == "image",
         missing=bool(query.get("missing")),

@@ -15,11 +15,12 @@ from experiments.peers.figures import SHOWN, completed, linear, partners, pixel_
 from experiments.peers.grid import draw_unlabelled
 from experiments.peers.pairs import unlabelled_pairs, write_unlabelled
 from experiments.peers.real import asked_of, real_pairs
-from experiments.peers.saved import OTHER, asked, facts_of, save_images
+from experiments.peers.saved import asked, facts_of, save_images
 from experiments.peers.table import write_table
 from wyner_keras.data import Pairs, load
 from wyner_keras.latents import Categorical
 from wyner_keras.modality import Image
+from wyner_serving.sides import OTHER
 
 FACTS = {"epochs": 2, "seconds": 3.4, "parameters": 56}
 SHARED = {**FACTS, "calibrated": True, "shared": "3 kinds: 1.00 nats or more"}
