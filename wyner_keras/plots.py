@@ -64,7 +64,7 @@ def _table(
     for at, one in cells.items():
         values = of_side[str(one.entry)]
         low, high = np.nanmin(values), np.nanmax(values)
-        _draw(axes, one, at, float(low), max(float(high - low), 1e-12))
+        _draw(axes, one, at, float(low), float(high - low) or 1.0)
     for j, words in enumerate(heads):
         axes.text(j + 0.5, -0.05, words, ha="center", va="bottom", fontsize=9)
     axes.set(xlim=(0, len(heads)), ylim=(len(rows), 0))

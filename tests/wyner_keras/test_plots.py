@@ -1,3 +1,4 @@
+import io
 import itertools
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ import pytest
 from PIL import Image
 
 from wyner_keras import plots
+from wyner_keras.reporting.drawing import pictures_of
 
 KINDS = ("real", "binary", "categorical", "count")
 ENTRIES: dict[str, dict[str, Any]] = {
@@ -60,6 +62,31 @@ def test_what_is_real_is_blue_and_what_is_generated_black(tmp_path: Path) -> Non
     blue = [int((half[..., 2] - half[..., 0] > 60).sum()) for half in (left, right)]
     assert blue[0] > 100 > blue[1] == 0
     assert (right.sum(axis=-1) < 150).any()
+
+
+def test_series_are_drawn_in_their_own_units(tmp_path: Path) -> None:
+    entries, series = (ENTRIES["series"],) * 2, rows("series", 3)
+    drawn = [
+        plots.joint_plot(
+            entries, (unit * series, -unit * series), tmp_path / f"{unit}.png"
+        ).read_bytes()
+        for unit in (1.0, 2.0**-60)
+    ]
+    assert drawn[0] == drawn[1]
+
+
+@pytest.mark.parametrize("unit", [2.0**-60, 2.0**60])
+def test_a_reports_series_fill_their_panel(unit: float) -> None:
+    def height(series: np.ndarray) -> int:
+        block = pictures_of("x", ENTRIES["series"], series).pair(series[:1], None)
+        with Image.open(io.BytesIO(block.png)) as picture:
+            colours = np.asarray(picture.convert("RGB"), int)
+        return int((colours[..., 2] - colours[..., 0] > 60).any(axis=1).sum())
+
+    series = rows("series", 3)
+    assert height(unit * series) == pytest.approx(height(series), rel=0.25)
+    level = np.full((1, 20, 2), unit)
+    assert height(level) > 0
 
 
 def test_predictions_that_are_right_are_said_to_be(tmp_path: Path, monkeypatch: Any) -> None:

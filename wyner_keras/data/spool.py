@@ -95,7 +95,15 @@ class _Spooled:
                 f"dataset should hold rows of {self.name} of one shape, {self._like.shape[1:]}. "
                 f"Received: {rows.shape[1:]}"
             )
-        self._file.write(np.ascontiguousarray(rows).data)
+        own = self._like.dtype
+        # Bytes are intensities of 0-255 where floats are of 0-1: no kind becomes another.
+        if rows.dtype.kind != own.kind or not np.can_cast(rows.dtype, own):
+            raise ValueError(
+                f"dataset should hold rows of {self.name} of one dtype, {own}. "
+                f"Received: {rows.dtype}"
+            )
+        rows = np.ascontiguousarray(rows, own)
+        self._file.write(rows.data)
         self.count += len(rows)
         return rows.nbytes
 

@@ -58,15 +58,18 @@ def _text(file: Path) -> tuple[list[str], list[Sequence[Any]]]:
             delimiter = "\t" if file.suffix.lower() == ".tsv" else max(",;", key=first.count)
             lines = csv.reader(opened, delimiter=delimiter, strict=True)
             header = [name.strip() for name in next(lines, [])]
-            rows = []
+            rows, alone = [], len(header) == 1
             for line in lines:
                 if line and len(line) != len(header):
                     raise ValueError(
                         f"{str(file)!r} should have {len(header)} fields in each line, as in its "
                         f"header. Received: {len(line)} in line {lines.line_num}"
                     )
-                if line:
-                    rows.append(line)
+                # Of one column, a line without text is a row whose cell is empty.
+                if line or alone:
+                    rows.append(line or [""])
+            while alone and rows and rows[-1] == [""]:
+                rows.pop()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
             f"a table should be readable as text in UTF-8. Received: {str(file)!r} ({error})"

@@ -12,6 +12,7 @@ from wyner_keras.data import check_images
 from wyner_keras.data.checks import as_real, check_labels
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
+from wyner_keras.evaluation.spaces import varies
 from wyner_keras.networks import shear
 
 _STYLES = 3  # of which a correlation can be had
@@ -77,9 +78,10 @@ def stroke_thickness(images: np.ndarray) -> np.ndarray:
 
 
 def _pearson(first: np.ndarray, second: np.ndarray) -> float:
-    first, second = first - first.mean(), second - second.mean()
-    scale = np.sqrt((first @ first) * (second @ second))
-    return float(first @ second / scale) if scale > 1e-12 else 0.0
+    if not (varies(first) and varies(second)):
+        return 0.0
+    first, second = ((each - each.mean()) / each.std() for each in (first, second))
+    return float(np.mean(first * second))
 
 
 def style_correlation(

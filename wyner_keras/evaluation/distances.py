@@ -52,7 +52,8 @@ def _share_inside(points: np.ndarray, centres: np.ndarray, k: int) -> float:
     """Share of the points inside a ball around any centre, out to its k-th neighbour."""
     neighbours = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(centres)
     radius = neighbours.kneighbors()[0][:, -1]  # a centre is not its own neighbour here
-    reach = radius + 1e-6 * (1 + radius)  # distances by dot products round in the last digits
+    # Distances by dot products round in the last digits of the norms.
+    reach = radius + 1e-6 * (radius + np.linalg.norm(centres, axis=1))
     inside = [(block <= reach).any(1) for block in pairwise_distances_chunked(points, centres)]
     return float(np.concatenate(inside).mean())
 
@@ -75,6 +76,9 @@ def precision_recall(
     models, 2019.
     """
     real, generated = _features(real, generated, check_whole(k, "`k`", minimum=1) + 1)
+    # Norms are then no larger than distances, wherever the points lie.
+    centre = real.mean(axis=0)
+    real, generated = real - centre, generated - centre
     return _share_inside(generated, real, k), _share_inside(real, generated, k)
 
 

@@ -144,11 +144,13 @@ def nearest_rows(
         >>> distances.tolist(), rows.tolist()
         ([1.0], [1])
     """
-    vectors = np.asarray(vectors, np.float32)
+    # Far from 0, float32 would lose in its squares what tells neighbours apart.
+    centre = np.mean(vectors, axis=0, dtype=np.float64)
+    vectors = (vectors - centre).astype(np.float32)
     least, place = np.full(len(vectors), np.inf), np.zeros(len(vectors), np.int64)
     start, each = 0, np.arange(len(vectors))
     for block in blocks:
-        rows = np.asarray(block, np.float32)
+        rows = (block - centre).astype(np.float32)
         squares = np.square(rows).sum(axis=1) - 2 * vectors @ rows.T  # less |vector|²
         if but_own:
             own = each[(each >= start) & (each < start + len(rows))]

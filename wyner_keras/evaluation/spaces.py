@@ -14,6 +14,7 @@ from wyner_keras.networks.likelihoods import LIKELIHOODS
 Space = Callable[[np.ndarray], np.ndarray]
 """From examples `(n, *shape)` to vectors `(n, features)`, float32."""
 _AT_ONCE = 1000  # examples encoded at once
+_LEAST_SPREAD = 1e-7  # of what varies, as a share of its size: float32 tells no less apart
 
 
 class Standard:
@@ -40,8 +41,9 @@ class Standard:
         count = np.maximum(known.sum(axis=0), 1)
         mean = np.where(known, values, 0).sum(axis=0, dtype=np.float64) / count
         self.mean = mean.astype(np.float32)
-        squares = np.where(known, values - self.mean, 0) ** 2
-        variance = squares.sum(axis=0, dtype=np.float64) / count
+        centred = np.where(known, values - self.mean, 0)
+        # In float32 the squares of small units would be 0, and of large ones infinite.
+        variance = np.einsum("ni,ni->i", centred, centred, dtype=np.float64) / count
         if entry["kind"] == "image":
             variance[:] = variance.mean()
         elif entry["kind"] == "series":
@@ -72,6 +74,8 @@ def chunked(function: Callable[[Any], Any], examples: np.ndarray) -> np.ndarray:
 def scores(vectors: np.ndarray, most: int) -> np.ndarray:
     """Few uncorrelated columns of deviation 1 in place of many; columns that do not vary go.
 
+    Whether a column varies is told by itself, whatever its units and those of others.
+
     Args:
         vectors: `(n, features)`.
         most: columns that are kept as they are, but for their scale; of more, the first so many
@@ -85,10 +89,31 @@ def scores(vectors: np.ndarray, most: int) -> np.ndarray:
         [[-1.0], [1.0]]
     """
     centred = vectors.astype(np.float64) - vectors.mean(axis=0, dtype=np.float64)
-    varies = centred.std(axis=0) > 1e-6 * max(1.0, float(np.abs(vectors).max()))
-    centred = centred[:, varies] if varies.any() else centred[:, :1]
+    varying = varies(vectors)
+    if not varying.any():
+        return np.zeros((len(centred), 1))
+    centred = centred[:, varying]
     if centred.shape[1] > most:
         size = min(most, len(centred) - 1)
         centred = PCA(size, random_state=0).fit_transform(centred)
-    deviation = centred.std(axis=0)
-    return centred / np.where(deviation > 1e-12, deviation, 1)
+        # Components beyond the rank are rounding.
+        deviation = centred.std(axis=0)
+        centred = centred[:, deviation > _LEAST_SPREAD * deviation.max()]
+    return centred / centred.std(axis=0)
+
+
+def varies(values: np.ndarray) -> Any:
+    """Whether each column differs from row to row by more than rounding, in any units.
+
+    Args:
+        values: `(n, columns)`, or `(n,)` of one.
+
+    Returns:
+        bool `(columns,)`, or one.
+
+    Example:
+        >>> varies(np.array([[1e-9, 5.0, 1e9], [3e-9, 5.0, 1e9 + 1]])).tolist()
+        [True, False, False]
+    """
+    values = np.asarray(values, np.float64)
+    return values.std(axis=0) > _LEAST_SPREAD * np.abs(values).max(axis=0)

@@ -104,8 +104,9 @@ class _Series:
             axes = figure.add_subplot(channels, 1, 1 + place)
             for values, colour, width in lines:
                 axes.plot(values.reshape(self.shape)[:, place], color=colour, linewidth=width)
-            margin = 0.05 * float(self.high[place] - self.low[place]) + 1e-9
-            axes.set_ylim(self.low[place] - margin, self.high[place] + margin)
+            low, high = float(self.low[place]), float(self.high[place])
+            margin = 0.05 * (high - low or abs(high) or 1.0)
+            axes.set_ylim(low - margin, high + margin)
             axes.tick_params(labelsize=6, length=2)
             if place + 1 < channels:
                 axes.set_xticklabels([])

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from wyner_keras.data import LabelledImages, load_pairs
+from wyner_keras.data.table import read_table
 from wyner_keras.modality import Image as ImageModality
 from wyner_keras.modality import Vector
 
@@ -389,6 +390,23 @@ def test_bad_tables_are_refused(tmp_path, lines, message):
     _folder(tmp_path)
     with pytest.raises(ValueError, match=message):
         load_pairs(_text(tmp_path / "a.csv", *lines))
+
+
+def test_a_line_without_text_of_one_column_is_a_row(tmp_path):
+    lines = ["a", *(str(n / 2) for n in range(10))]
+    lines[4] = ""
+    y = _text(tmp_path / "y.csv", *lines, "", "")
+    x = np.arange(20.0).reshape(10, 2)
+    with pytest.raises(ValueError, match=r"value in every row.*1 rows without.*row 3"):
+        load_pairs(x, y)
+    train, held_out = load_pairs(x, y, missing=True)
+    assert (len(train), len(held_out)) == (8, 2)
+    for part in (train, held_out):
+        rows, values = part.arrays()
+        expected = np.where(rows[:, :1] == 6, np.nan, rows[:, :1] / 4)
+        np.testing.assert_array_equal(values, expected)
+    twice = _text(tmp_path / "two.csv", "a,b", "1,2", "", "3,4")
+    assert read_table(twice) == {"a": ["1", "3"], "b": ["2", "4"]}
 
 
 def test_tables_that_cannot_be_read_are_named(tmp_path, monkeypatch):

@@ -203,6 +203,32 @@ def _uneven():
     yield np.zeros((2, 3)), np.zeros((1, 2))
 
 
+def _of_dtypes(*dtypes):
+    """Rows 0 to 5 in batches of 3, of a dtype each."""
+    rows = np.arange(12.0).reshape(6, 2)
+    return [
+        (rows[at : at + 3].astype(dtype), rows[at : at + 3])
+        for at, dtype in zip((0, 3), dtypes, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    "dtypes", [("f8", "f4"), ("f4", "f2"), ("i8", "i4"), ("f4", ">f4"), (">f8", "f4")]
+)
+def test_batches_of_narrower_numbers_keep_their_values(dtypes):
+    pairs = Pairs.from_dataset(_of_dtypes(*dtypes))
+    np.testing.assert_array_equal(pairs.x.take(np.arange(6)), np.arange(12).reshape(6, 2))
+
+
+@pytest.mark.parametrize(
+    "dtypes", [("f4", "f8"), ("f4", "i4"), ("i4", "f8"), ("u1", "f4"), ("i4", "i8"), ("f4", "c8")]
+)
+def test_batches_of_another_dtype_are_refused(dtypes):
+    own, other = map(np.dtype, dtypes)
+    with pytest.raises(ValueError, match=f"rows of x of one dtype, {own}. Received: {other}"):
+        Pairs.from_dataset(_of_dtypes(*dtypes))
+
+
 _any = tf.TensorSpec((None, None))
 
 

@@ -87,6 +87,16 @@ def test_style_correlation_against_numpy() -> None:
     assert pooled == pytest.approx(np.corrcoef(np.repeat(reference, 5), results.flat)[0, 1])
 
 
-def test_style_correlation_of_a_constant_is_0() -> None:
-    found = style_correlation(np.arange(4.0), np.ones((4, 2)), np.array([0, 1]))
+@pytest.mark.parametrize("unit", [1e-12, 1e100])
+def test_style_correlation_is_free_of_units(unit: float) -> None:
+    generator = np.random.default_rng(1)
+    reference, results = generator.normal(size=20), generator.normal(size=(20, 5))
+    expected = style_correlation(reference, results, np.arange(5))
+    found = style_correlation(unit * reference, unit * results, np.arange(5))
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("level", [0, 1, 0.1, 1e9])
+def test_style_correlation_of_a_constant_is_0(level: float) -> None:
+    found = style_correlation(np.arange(4.0), np.full((4, 2), level), np.array([0, 1]))
     assert found == (0, 0)

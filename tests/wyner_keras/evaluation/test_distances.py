@@ -71,3 +71,14 @@ def test_precision_recall_at_its_limits() -> None:
     precision, recall = precision_recall(real, collapsed)
     assert precision == 1
     assert recall == pytest.approx(1 / 50)
+
+
+@pytest.mark.parametrize(("unit", "offset"), [(1e-9, 0), (1e-9, 1), (1e9, 0), (1, 1e8)])
+def test_precision_recall_is_free_of_units_and_offset(unit: float, offset: float) -> None:
+    generator = np.random.default_rng(0)
+    real, generated = generator.normal(size=(60, 4)), 0.7 * generator.normal(size=(60, 4))
+    expected = precision_recall(real, generated)
+    assert 0.1 < expected[1] < expected[0] < 1
+    moved = precision_recall(unit * real + offset, unit * generated + offset)
+    assert moved == pytest.approx(expected, abs=1e-12)
+    assert precision_recall(real * unit + offset, real * unit + offset) == (1, 1)

@@ -49,6 +49,16 @@ def test_what_has_no_correlation_is_found(rng) -> None:
     assert found.nats_p == 0.05
 
 
+@pytest.mark.parametrize("units", [[1e-7, 1e3], [1e-15, 1e-12], [1e20, 1.0]])
+def test_units_change_nothing(rng, units) -> None:
+    u = rng.normal(size=(60, 2))
+    target = u @ [[1.0, 0], [1, 1]] + 0.3 * rng.normal(size=(60, 2))
+    expected = leakage_test(u, target, permutations=19)
+    found = leakage_test(u * units[::-1], target * units, permutations=19)
+    assert found.nats == pytest.approx(expected.nats, rel=1e-4)
+    assert found.variance == pytest.approx(expected.variance, rel=1e-4)
+
+
 def test_a_target_that_never_varies_tells_nothing(rng) -> None:
     found = leakage_test(rng.normal(size=(40, 2)), np.ones((40, 3)), permutations=19)
     assert (found.nats, found.variance, found.nats_p) == (0, 0, 1)

@@ -24,6 +24,15 @@ def test_nearest_rows_are_those_of_brute_force(rng, but_own: bool) -> None:
     assert distances[7] < 1e-6
 
 
+@pytest.mark.parametrize("offset", [1e5, -1e9])
+def test_an_offset_changes_no_neighbour(rng, offset: float) -> None:
+    vectors, rows = rng.normal(size=(30, 4)), rng.normal(size=(50, 4))
+    expected = nearest_rows(vectors, [rows])
+    distances, places = nearest_rows(vectors + offset, np.split(rows + offset, 2))
+    assert (places == expected[1]).all()
+    assert distances == pytest.approx(expected[0], abs=1e-5)
+
+
 @pytest.mark.parametrize("size", [2, 40])
 def test_fresh_samples_are_as_held_out_rows_are_and_copies_are_not(rng, size: int) -> None:
     held = []

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from wyner_keras.evaluation.spaces import Standard
+from wyner_keras.evaluation.spaces import Standard, scores
 from wyner_keras.modality import Image, Series, Vector
 
 
@@ -23,6 +23,26 @@ def test_channels_have_their_own(rng) -> None:
     rows = 5 + rng.normal(size=(50, 6, 2)) * [1, 100]
     found = Standard(rows, Series(shape=(6, 2)).describe())(rows).reshape(50, 6, 2)
     assert found.var(axis=0).mean(axis=0) == pytest.approx([1, 1], abs=1e-4)
+
+
+@pytest.mark.parametrize("unit", [1e-25, 1e25])
+def test_units_change_no_vector(rng, unit: float) -> None:
+    rows, entry = rng.normal(3, 2, (50, 2)), Vector(kinds=("real", "real")).describe()
+    expected = Standard(rows, entry)(rows)
+    assert Standard(unit * rows, entry)(unit * rows) == pytest.approx(expected, abs=1e-5)
+
+
+def test_scores_keep_what_varies_in_its_own_units(rng) -> None:
+    units = np.array([1e-30, 1e-6, 1.0, 1e30])
+    rows = np.c_[rng.normal(size=(40, 4)) * units, np.full((40, 2), [0.1, 0])]
+    found = scores(rows, 6)
+    assert found.shape == (40, 4)
+    assert found.std(axis=0) == pytest.approx(np.ones(4))
+    assert scores(rows[:, 4:], 6).tolist() == [[0.0]] * 40
+    # Of rank 3, whatever the units: no component is of rounding.
+    plane = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 8))
+    for unit in (1e-20, 1e20):
+        assert scores(unit * plane, 6).shape == (40, 3)
 
 
 def test_columns_are_taken_by_their_kind(rng) -> None:

@@ -33,6 +33,12 @@ def test_widths_alone_are_told_apart(rng) -> None:
     assert two_sample_test([real], [2 * generated]).accuracy == pytest.approx(best, abs=0.03)
 
 
+def test_a_column_of_small_units_is_seen_beside_one_of_large_units(rng) -> None:
+    real, generated = rng.normal(size=(2, 200, 2)) * [1e-6, 1e4]
+    generated[:, 0] += 1e-5
+    assert two_sample_test([real], [generated]).accuracy > 0.99
+
+
 def test_a_wrong_pairing_is_seen_though_each_side_is_right(rng) -> None:
     x, other = rng.normal(size=(2, 1000, 4))
     y = RHO * x + np.sqrt(1 - RHO**2) * rng.normal(size=x.shape)
