@@ -17,6 +17,7 @@ from wyner_keras.sweeps import Sweep
 
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
+_ROOM = 2**28  # bytes that one side's examples may take
 _LEAST_PAIRS = 20  # held out, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they depend on one another
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
@@ -103,8 +104,9 @@ class Read:
 
     @classmethod
     def of(cls, model: WynerModel, pairs: Pairs, seed: int) -> Read:
-        """At most 5,000 pairs, drawn at random."""
-        pairs = pairs.take(min(len(pairs), _MOST), seed=seed)
+        """At most 5,000 pairs, or as many as fit into 256 MiB a side, drawn at random."""
+        room = _ROOM // (4 * max(math.prod(side.modality.shape) for side in model.sides))
+        pairs = pairs.take(min(len(pairs), _MOST, max(1, room)), seed=seed)
         rows = {
             side.name: side.modality.check(store.take(pairs.index[:, column]), side.name)
             for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))
