@@ -150,5 +150,6 @@ def _against(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> tuple
     count = np.maximum(strangers.sum(axis=1), 1)
     share = np.where(strangers.any(axis=1), (better * strangers).sum(axis=1) / count, 0.5)
     places = rankdata((table / _ROUNDING).round(), axis=1) / table.shape[1]
-    against = (weights * (table < -_ROUNDING)).sum(axis=1)
+    # Weights add up to 1 but for rounding, of large pmi to more.
+    against = np.minimum((weights * (table < -_ROUNDING)).sum(axis=1), 1.0)
     return expected - own, share, places.var(axis=1), against

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from wyner_keras import Categorical, DiagonalGaussian, Pairs
@@ -92,6 +93,18 @@ def test_a_rare_kind_is_as_significant_as_it_is() -> None:
         values, values, np.stack([np.arange(300), np.roll(np.arange(300), 3)], axis=1)
     )
     assert abs(misfits(engine, strangers).significance) < 3
+
+
+def test_a_share_that_is_expected_is_none_above_1() -> None:
+    """Where all strangers speak against each other, and strongly, rounding adds up."""
+    expected = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=(2, 40, 4))
+        x, y = noise + 27 * np.eye(4)[[0, 2], None]
+        engine = Engine(Categorical(n=1, k=4), lambda values: [softmax(values, axis=1)])
+        expected.append(misfits(engine, Pairs(x, y)).expected_against)
+    assert max(expected) <= 1
+    assert min(expected) > 0.999
 
 
 def test_quantities_are_ranked_too(rng) -> None:
