@@ -26,6 +26,7 @@ from wyner_keras.reporting.blocks import (
 from wyner_keras.reporting.document import ReportPage
 from wyner_keras.reporting.drawing import Pictures, pictures_of
 from wyner_keras.reporting.findings import Findings, Read
+from wyner_keras.reporting.places import Places, counted
 
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
 _EXPECTED = 3  # samples of what the model expected
@@ -109,7 +110,7 @@ def report(
             Section("Which pairs fit worst", _worst(model, pairs, train, found, pictures, seed)),
             Section("What failed, and what to try", [_advice(advice)]),
         ],
-        values=_values(found, advice, headline),
+        values=_values(found, advice, headline, pairs, train),
     )
 
 
@@ -268,27 +269,27 @@ def _worst(
             for place in fits.order[:_WORST]
         ),
     )[:_WORST]
+    places = [Places(some) for _, some, _ in sets]
     rows: list[tuple[str, ...]] = []
     cards: list[Card] = []
     for score, order, place in listed:
         where, some, fits = sets[order]
-        row_x, row_y = some.index[place].tolist()
+        named = places[order]
         labels = ["–" if of is None else str(of[place]) for of in (some.x_labels, some.y_labels)]
         rows.append(
             (
-                f"{where}, pair {place}",
-                *(str(row_x), str(row_y)),
+                where,
+                *(named.called(place, column) for column in (0, 1)),
                 *(labels if any(label != "–" for label in labels) else []),
                 f"{-score:.2f}",
                 f"{fits.pmi[place]:.2f}",
             )
         )
         if len(cards) < _PICTURED:
-            cards.append(
-                _pair(model, f"{where}, pair {place}", some, place, -score, pictures, seed)
-            )
+            title = f"{where}, {named.title(place)}"
+            cards.append(_pair(model, title, some, place, -score, pictures, seed))
     labelled = len(rows[0]) > 5
-    head = ("pair", "row of x", "row of y", *(("label of x", "label of y") if labelled else ()))
+    head = ("pair", "x", "y", *(("label of x", "label of y") if labelled else ()))
     shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
     if found.nothing:
         return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
@@ -297,7 +298,7 @@ def _worst(
             f"x and y speak against each other (pmi below 0) in {shares}. The score is how much "
             "less the two rows tell of each other than a row like these and its true partner do: "
             "a clear x with a clear but wrong y comes first, while a row that is odd in itself is "
-            "expected to fit little and scores near 0. Pairs and rows count from 0."
+            f"expected to fit little and scores near 0. {counted(pairs, train)}"
         ),
         Table((*head, "score, nats", "pmi, nats"), rows, f"The {len(rows)} worst fitting pairs."),
         Cards(cards),
@@ -331,17 +332,28 @@ def _advice(advice: list[rules.Advice]) -> Block:
     return Listing(advice)
 
 
-def _values(found: Findings, advice: list[rules.Advice], headline: str) -> dict[str, Any]:
-    def fits(of: Misfits | None) -> dict[str, Any] | None:
-        if of is None:
+def _values(
+    found: Findings,
+    advice: list[rules.Advice],
+    headline: str,
+    pairs: Pairs,
+    train: Pairs | None,
+) -> dict[str, Any]:
+    def fits(of: Misfits | None, some: Pairs | None) -> dict[str, Any] | None:
+        if of is None or some is None:
             return None
-        worst = of.order[:_WORST]
+        places = Places(some)
         return {
             "against": of.against,
             "mean_rank": float(of.ranks.mean()),
             "worst": [
-                {"pair": int(place), "score": float(of.scores[place]), "pmi": float(of.pmi[place])}
-                for place in worst
+                {
+                    "pair": place,
+                    **places.values(place),
+                    "score": float(of.scores[place]),
+                    "pmi": float(of.pmi[place]),
+                }
+                for place in of.order[:_WORST].tolist()
             ],
         }
 
@@ -350,6 +362,6 @@ def _values(found: Findings, advice: list[rules.Advice], headline: str) -> dict[
         "nothing_shared": found.nothing,
         "significance": found.held.significance,
         "metrics": {**found.report.to_dict(), "nats": dict(found.nats)},
-        "fit": {"held_out": fits(found.held), "trained_on": fits(found.trained)},
+        "fit": {"held_out": fits(found.held, pairs), "trained_on": fits(found.trained, train)},
         "advice": [{"found": what, "try": then} for what, then in advice],
     }

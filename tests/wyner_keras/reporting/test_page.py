@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import tiny_report
+from PIL import Image
 from tiny_report import NATS, fits, known
 
 import wyner_keras as wk
@@ -85,8 +86,54 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
     assert any(title.startswith("direction") for title in titles)
     assert ("has none: z alone makes it" in words) == (name == "columns")
     # The planted misfit comes first.
-    assert "trained on, pair 7" in titles
+    assert "trained on, row 7" in titles
     assert page.values["fit"]["held_out"]["worst"][0]["pair"] == 7
+
+
+def test_the_worst_pairs_are_named_by_the_users_own_rows(models, sharing) -> None:
+    pairs, figures = known(models["images"], 60)
+    train, held_out = pairs.hold_out(np.arange(60) % 2 == 0)
+    page = wk.report(
+        models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+    )
+    # The misfit is the place 7 of either part: the rows 15 and 14 of what was split.
+    titles = re.findall(r"<h[34]>(.*?)</h", page.html())
+    assert {"trained on, row 15", "held out, row 14"} <= set(titles)
+    assert "Rows count from 0 in the data as you brought them" in " ".join(page.text().split())
+    for part, row in (("trained_on", 15), ("held_out", 14)):
+        worst = page.values["fit"][part]["worst"][0]
+        assert (worst["pair"], worst["row_x"], worst["row_y"]) == (7, row, row)
+
+
+def test_what_rows_count_is_said(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    others, _ = known(models["images"])
+    alone = wk.Pairs(*pairs.arrays(), extra_x=pairs.arrays()[0][:3])
+    said = {"of their own part": (pairs, others), "nor are its rows": (alone, None)}
+    for words, (held_out, train) in said.items():
+        page = wk.report(
+            models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+        )
+        assert words in " ".join(page.text().split())
+
+
+def test_the_worst_pairs_are_named_by_their_files(models, sharing, tmp_path) -> None:
+    pairs, figures = known(models["images"], 40)
+    for column, name in enumerate("xy"):
+        (tmp_path / name).mkdir()
+        for place, image in enumerate(pairs.arrays()[column]):
+            pixels = Image.fromarray((255 * image).astype("uint8").squeeze())
+            pixels.save(tmp_path / name / f"ä {place:02d}.png")
+    train, held_out = wk.data.load_pairs(tmp_path)
+    page = wk.report(
+        models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+    )
+    worst = page.values["fit"]["trained_on"]["worst"][0]
+    file = tmp_path / "x" / f"ä {worst['row_x']:02d}.png"
+    assert worst["file_x"] == str(file)
+    assert worst["file_y"] == str(tmp_path / "y" / file.name)
+    assert np.array_equal(np.asarray(Image.open(file)), 255 * train.arrays()[0][7].squeeze())
+    assert f"trained on, x {'x/' + file.name}, y {'y/' + file.name}" in page.html()
 
 
 def test_the_page_works_offline_without_scripts_and_for_those_who_do_not_see(
