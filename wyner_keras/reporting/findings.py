@@ -19,7 +19,8 @@ _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
 _ROOM = 2**28  # bytes that one side's examples may take
 _LEAST_PAIRS = 20  # held out, to say anything of
-_SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they depend on one another
+_SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
+_CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 
@@ -68,6 +69,11 @@ class Findings:
     def missed(self) -> bool:
         """Whether that test finds what the model does not."""
         return self.nothing and self.dependence is not None and self.dependence <= _SIGNIFICANT
+
+    @property
+    def certain(self) -> bool:
+        """Whether it leaves no doubt, by the usual measure."""
+        return self.dependence is not None and self.dependence <= _CERTAIN
 
     @property
     def shared_nats(self) -> float:

@@ -102,7 +102,7 @@ def report(
         about=f"{_said(pairs)}: {len(pairs):,} pairs held out{trained_on}.",
         headline=headline,
         verdict=verdict,
-        nothing=found.nothing,
+        nothing=found.nothing and not found.missed,
         sections=[
             Section("What is shared", _shared(model, found, read, pictures)),
             Section("What is private", _private(model, found, read, pictures, seed)),
@@ -133,10 +133,16 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     if found.too_few:
         return "There are too few held-out pairs to say whether anything is shared.", [ranked]
     if found.nothing:
-        return "Nothing shared was found.", [
+        headline = "Nothing shared was found."
+        if found.missed:
+            headline = (
+                f"Something {'is' if found.certain else 'may be'} shared, but this model did not "
+                "find it."
+            )
+        return headline, [
             f"{ranked} That is what rows drawn apart would do.",
-            "x and y share nothing that this model finds: whatever z holds is of one side alone.",
             *_tested(found),
+            "x and y share nothing that this model finds: whatever z holds is of one side alone.",
         ]
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
@@ -161,7 +167,8 @@ def _tested(found: Findings) -> list[str]:
     if p is None:
         return []
     if found.missed:
-        return [f"A test of the pairs without the model finds that they do share (p = {p:.3f})."]
+        does = "finds that they do share" if found.certain else "speaks for something shared"
+        return [f"A test of the pairs without the model {does} (p = {p:.3f})."]
     return [f"A test of the pairs without the model finds nothing either (p = {p:.2f})."]
 
 
@@ -171,8 +178,9 @@ def _shared(
     if found.nothing:
         return [
             Words(
-                "Nothing. There are neither pictures nor sizes of z here: what it tells apart is "
-                "of one side, and tells nothing of the other."
+                f"Nothing{' that this model finds' if found.missed else ''}. There are neither "
+                "pictures nor sizes of z here: what it tells apart is of one side, and tells "
+                "nothing of the other."
             ),
         ]
     names = {
@@ -359,7 +367,8 @@ def _values(
 
     return {
         "headline": headline,
-        "nothing_shared": found.nothing,
+        "nothing_shared": found.nothing and not found.missed,
+        "missed": found.missed,
         "significance": found.held.significance,
         "metrics": {**found.report.to_dict(), "nats": dict(found.nats)},
         "fit": {"held_out": fits(found.held, pairs), "trained_on": fits(found.trained, train)},

@@ -34,8 +34,8 @@ def _nothing(f: Findings) -> Iterator[Advice]:
         yield (
             "The model finds nothing shared, but a test of the pairs does "
             f"(p = {f.dependence:.3f}).",
-            "The rows are matched. Try a longer training, more pairs, and another encoder of what "
-            "should matter.",
+            f"{'The' if f.certain else 'If so, the'} rows are matched. Try a longer training, more "
+            "pairs, and another encoder of what should matter.",
         )
     elif f.nothing:
         yield (

@@ -242,6 +242,28 @@ def test_of_pairs_that_share_nothing_nothing_is_the_first_word(models) -> None:
     assert page.values["advice"][0]["found"].startswith("Held-out partners are found no better")
 
 
+@pytest.mark.parametrize(
+    ("p", "headline"),
+    [
+        (0.002, "Something is shared, but this model did not find it."),
+        (0.04, "Something may be shared, but this model did not find it."),
+        (0.2, "Nothing shared was found."),
+    ],
+)
+def test_a_test_of_the_pairs_has_the_first_word_where_the_model_finds_nothing(
+    models, p, headline
+) -> None:
+    pairs, _ = known(models["images"], 60)
+    figures = Report(
+        figures={"dependence": Figure(5.0, 2.0)}, counts={}, seed=0, p_values={"dependence": p}
+    )
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert page.headline == headline
+    assert page.nothing == page.values["nothing_shared"] == (p > 0.05)
+    assert page.values["missed"] == (p <= 0.05)
+    assert f"(p = {p:.{2 if page.nothing else 3}f})" in page.text()
+
+
 def test_too_few_pairs_say_so(models, sharing) -> None:
     pairs, figures = known(models["images"], 8)
     page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
