@@ -77,9 +77,15 @@ class Findings:
 
     @property
     def shared_nats(self) -> float:
-        """A lower bound of I(X;Y), InfoNCE on held-out pairs; 0 where it cannot be had."""
+        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had."""
         found = self.figure("partner_nats")
         return max(0.0, found[0]) if found and not math.isnan(found[0]) else 0.0
+
+    @property
+    def most_nats(self) -> float:
+        """The most that the bound can come to on so many pairs."""
+        found = self.figure("partner_nats")
+        return found[1] if found else 0.0
 
     @property
     def largest_share(self) -> float:

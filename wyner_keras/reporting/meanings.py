@@ -45,8 +45,9 @@ MEANINGS = {
     ),
     "partner_nats": Meaning(
         PARTNERS,
-        "A lower bound of what one side tells of the other through z.",
-        "Good: above 0; log n, beside it, is the most that n pairs can show.",
+        "What one side tells of the other through z, at least; where the model is too sure of it, "
+        "that is taken off.",
+        "Good: above 0; beside it stands the most that so many pairs can show.",
     ),
     "median_rank": Meaning(
         PARTNERS,

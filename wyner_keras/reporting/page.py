@@ -29,6 +29,7 @@ from wyner_keras.reporting.findings import Findings, Read
 from wyner_keras.reporting.places import Places, counted
 
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
+_NEAR = 0.7  # nats below the most that pairs can show, about a half of them
 _EXPECTED = 3  # samples of what the model expected
 
 
@@ -158,7 +159,13 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
         f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
         "less well than rows drawn apart.",
     )
-    return f"x and y share about {nats:.2f} nats or more.", why
+    if nats > found.most_nats - _NEAR:
+        why.insert(
+            1,
+            f"It may be more: {len(found.held.ranks)} held-out pairs can show "
+            f"{found.most_nats:.2f} nats at most. Hold out more to see.",
+        )
+    return f"x and y share at least {nats:.2f} nats.", why
 
 
 def _tested(found: Findings) -> list[str]:

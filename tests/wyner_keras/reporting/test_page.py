@@ -72,7 +72,8 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
         assert section in text
         assert section in words
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]
-    assert "about 1.50 nats or more" in words
+    assert "share at least 1.50 nats" in words
+    assert "It may be more" not in words
     # What is shared comes as cards: one a value, or one a quantity; then private ones.
     titles = re.findall(r"<h[34]>(.*?)</h", html)
     expected = {
@@ -262,6 +263,13 @@ def test_a_test_of_the_pairs_has_the_first_word_where_the_model_finds_nothing(
     assert page.nothing == page.values["nothing_shared"] == (p > 0.05)
     assert page.values["missed"] == (p <= 0.05)
     assert f"(p = {p:.{2 if page.nothing else 3}f})" in page.text()
+
+
+def test_a_bound_near_the_most_that_pairs_can_show_says_so(models, sharing) -> None:
+    pairs, _ = known(models["images"])
+    figures = Report(figures={"partner_nats": Figure(2.9, 3.1)}, counts={}, seed=0)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert "30 held-out pairs can show 3.10 nats at most" in " ".join(page.text().split())
 
 
 def test_too_few_pairs_say_so(models, sharing) -> None:
