@@ -41,6 +41,8 @@ def calibrate(scores: np.ndarray) -> Calibration:
         >>> calibrate(20 * np.eye(5)[np.arange(50) % 5][:, np.arange(50) % 5]).temperature
         1.0
     """
+    if np.isnan(scores).any():
+        return Calibration(1.0, 1.0)
     count = len(scores)
     own, wrong = np.arange(count), np.roll(np.arange(count), 1)
     told = np.empty((len(_TEMPERATURES), len(_STRANGERS)))

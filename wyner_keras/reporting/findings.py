@@ -21,6 +21,7 @@ _ROOM = 2**28  # bytes that one side's examples may take
 _LEAST_PAIRS = 20  # held out, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
 _CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
+LEAST_NATS = 0.01  # of a bound that says anything
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 

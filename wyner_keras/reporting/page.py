@@ -25,7 +25,7 @@ from wyner_keras.reporting.blocks import (
 )
 from wyner_keras.reporting.document import ReportPage
 from wyner_keras.reporting.drawing import Pictures, pictures_of
-from wyner_keras.reporting.findings import Findings, Read
+from wyner_keras.reporting.findings import LEAST_NATS, Findings, Read
 from wyner_keras.reporting.places import Places, counted
 
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
@@ -147,17 +147,18 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
         ]
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
-    if nats < 0.01:
+    if nats < LEAST_NATS:
         why.append(
             "The bound on how much it is came out at 0: it may be little, or pairs too few, or the "
             "training too short to tell."
         )
         return "Something is shared; how much is not told.", why
+    but = ", by a model that is surer than it should be" if found.held.explained else ""
     why.insert(
         0,
         f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
         f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
-        "less well than rows drawn apart.",
+        f"less well than rows drawn apart{but}.",
     )
     if nats > found.most_nats - _NEAR:
         why.insert(

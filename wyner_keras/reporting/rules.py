@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 from wyner_keras.reporting.blocks import percent
-from wyner_keras.reporting.findings import Findings
+from wyner_keras.reporting.findings import LEAST_NATS, Findings
 
 Advice = tuple[str, str]
 """What is wrong, and what to try."""
@@ -69,12 +68,23 @@ def _by_heart(f: Findings) -> Iterator[Advice]:
 
 def _wrong_pairs(f: Findings) -> Iterator[Advice]:
     fits = f.trained or f.held
-    due = fits.expected_against
-    chance = 3 * math.sqrt(due * (1 - due) / len(fits.ranks))
-    if not f.nothing and not f.too_few and fits.against > due + max(0.02, chance):
+    untold = f.figure("partner_nats") is not None and f.shared_nats < LEAST_NATS
+    if f.nothing or f.too_few or untold or not fits.surplus:
+        return
+    told = (
+        f"n {percent(fits.against, 1)} of the pairs x and y speak against each other, where "
+        f"the model expects {percent(fits.expected_against, 1)}"
+    )
+    if fits.explained:
         yield (
-            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other, where "
-            f"the model expects {percent(due, 1)}.",
+            f"The model is surer than it should be: i{told}. Its pmi tells most when divided by "
+            f"{fits.temperature:.1f}, and then no more do than are expected.",
+            "Drop no pair for that. Train on more pairs, or for a shorter time; the order of the "
+            "worst pairs holds all the same.",
+        )
+    else:
+        yield (
+            f"I{told}.",
             "Look at the worst pairs above: mend or drop those that are wrong, and train again.",
         )
 

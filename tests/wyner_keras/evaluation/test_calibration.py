@@ -80,3 +80,8 @@ def test_what_is_not_compared_does_not_count() -> None:
     found = log_ratios(masked, 1.0)
     assert found[0, :2] == pytest.approx(np.log([1.5, 0.5]))
     assert np.exp(found).sum(axis=1) == pytest.approx([2, 3])
+
+
+def test_scores_that_are_no_numbers_tell_nothing() -> None:
+    found, _ = calibrated_bound(np.full((30, 30), np.nan))
+    assert np.isnan(found)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -68,6 +70,10 @@ FAILURES = {
         "20.0 % in those held out",
     ),
     "wrong pairs": (findings(held=fits(against=0.05)), "5.0 % of the pairs"),
+    "too sure": (
+        findings(held=replace(fits(against=0.4), temperature=8.0, explained=True)),
+        "surer than it should be: in 40.0 % of the pairs",
+    ),
     "unused input": (findings({"fit_y": (0.0, 0.0)}), "no better than another"),
     "varies less": (findings({"diversity_y": (0.2, 1.0)}), "vary less than data: 0.20"),
     "varies more": (findings({"diversity_x": (2.0, 1.0)}), "vary more than real"),
@@ -109,6 +115,11 @@ def test_of_what_went_well_nothing_is_said() -> None:
 
 def test_pairs_that_share_nothing_are_not_called_wrong() -> None:
     assert len(advice(findings(held=fits(0.5, against=0.5), trained=fits(0.4, 0.5)))) == 1
+
+
+def test_a_bound_of_nothing_calls_no_pair_wrong() -> None:
+    given = findings({"partner_nats": (0.0, 4.0)}, held=fits(against=0.3))
+    assert advice(given) == []
 
 
 def test_effective_number_of_values() -> None:
