@@ -7,6 +7,7 @@ import subprocess
 import sys
 import weakref
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -397,6 +398,15 @@ def test_a_fresh_process_loads_and_generates_the_same(eager, kinds, make_tiny, t
         np.testing.assert_array_equal(again["y"], model.generate_y(given["x"], seed=3))
         made = model.transfer_x(style=given["x"], concept=given["y"], seed=3)
         np.testing.assert_array_equal(again["x"], made)
+
+
+def test_files_have_the_layout_of_files_that_there_are(kinds, tmp_path):
+    """Keras looks weights up by where they were: a property that holds layers would move them."""
+    kinds["two codecs"].save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert sorted(file) == ["layers", "vars"]
+        assert sorted(file["layers"]) == ["side", "side_1", "tree_prior"]
+        assert all("codec" in file["layers"][side] for side in ("side", "side_1"))
 
 
 def test_pairs_are_ranked_by_how_common_kinds_are(make_tiny):
