@@ -14,6 +14,7 @@ from wyner_serving.errors import InputError
 from wyner_serving.gallery import Gallery
 from wyner_serving.noise import RowNoise
 from wyner_serving.rows import check_rows
+from wyner_serving.tasks import run_checked
 
 TASKS = (
     *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
@@ -115,7 +116,7 @@ class BulkTask:
             and what tells q(z|x), as `z_` and its name; or `rows` and `nats`, the best first.
 
         Raises:
-            InputError: if a column is absent or not as said.
+            InputError: if a column is absent or not as said, or a result is not finite.
         """
         missing = [name for name in (ROW, *self.inputs) if name not in batch]
         if missing:
@@ -147,12 +148,14 @@ class BulkTask:
         for name, values in given.items():
             full[name] = np.repeat(values[:1], _PASS, axis=0)
             full[name][places] = values
-        made = self._pass(full, first + np.arange(_PASS))
+        try:
+            made = self._pass(full, first + np.arange(_PASS))
+        except InputError as error:
+            raise InputError(f"{error}, in rows {rows.min()} to {rows.max()}") from error
         return {name: values[places] for name, values in made.items()}
 
     def _run(self, graph: str, inputs: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:
-        there = {name: values for name, values in inputs.items() if values is not None}
-        return self.bundle.run_graph(graph, there)
+        return run_checked(self.bundle, graph, inputs)
 
     def _local(self, side: str) -> str:
         return self.bundle.side_entries[side]["local"]

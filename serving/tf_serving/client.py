@@ -10,7 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wyner_serving.checks import check_array, check_count, check_memory, check_seed
+from wyner_serving.checks import (
+    check_array,
+    check_count,
+    check_memory,
+    check_results,
+    check_seed,
+)
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
 from wyner_serving.ranking import Ranking
@@ -213,6 +219,7 @@ class Client(Ranking):
                     f"Received: {found}"
                 )
             parts.append([answer[name] for name in names])
+            check_results(parts[-1], f"posterior_{side}_z")
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -262,6 +269,7 @@ class Client(Ranking):
                         f"{task} should answer with {side} of shape {expected}. "
                         f"Received: {received}"
                     )
+                check_results([answer], task)
                 found[part] = answer
         return results
 
@@ -298,7 +306,8 @@ class Client(Ranking):
             Examples of y, float32, `(n, ...)` or `(n, samples, ...)`; images in [0, 1].
 
         Raises:
-            InputError: if an argument is not as said; nothing was sent.
+            InputError: if an argument is not as said, before anything is sent; or a result is not
+                finite.
             ServingError: if the server cannot be reached, refuses or answers something else.
         """
         return self._generate(x, "x", seed, samples)
@@ -346,7 +355,8 @@ class Client(Ranking):
             Examples of x, float32, `(styles, concepts, ...)`.
 
         Raises:
-            InputError: if an argument is not as said; nothing was sent.
+            InputError: if an argument is not as said, before anything is sent; or a result is not
+                finite.
             ServingError: if the server cannot be reached, refuses or answers something else.
         """
         return self._transfer(style, concept, "x", seed)
