@@ -148,10 +148,7 @@ class BulkTask:
         for name, values in given.items():
             full[name] = np.repeat(values[:1], _PASS, axis=0)
             full[name][places] = values
-        try:
-            made = self._pass(full, first + np.arange(_PASS))
-        except InputError as error:
-            raise InputError(f"{error}, in rows {rows.min()} to {rows.max()}") from error
+        made = self._pass(full, first + np.arange(_PASS))
         return {name: values[places] for name, values in made.items()}
 
     def _run(self, graph: str, inputs: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:

@@ -173,7 +173,7 @@ def test_results_beyond_float32_are_refused_as_the_bundle_does(task_of, task):
     real = [each["kind"] == "real" for each in work.bundle.side_entries["x"]["columns"]]
     far = batch | {name: batch[name].copy()}
     far[name][40, real] = 3.4e38
-    with pytest.raises(InputError, match=r"what float32 can hold.*in rows 32 to 63"):
+    with pytest.raises(InputError, match="what float32 can hold"):
         work(far)
     rest = np.delete(np.arange(ROWS), 40)
     assert_same(work(some(far, rest)), some(work(batch), rest))
