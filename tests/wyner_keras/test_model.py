@@ -317,6 +317,7 @@ SETTINGS = [
     ({"hidden": ()}, "hidden"),
     ({"hidden": (16, 0)}, "hidden"),
     ({"hidden": (16.0,)}, "hidden"),
+    ({"hidden": (16, True)}, "hidden"),
     ({"hidden": 512}, "hidden"),
     ({"reader": "images"}, "reader"),
     ({"flow_steps": -1}, "flow_steps"),
