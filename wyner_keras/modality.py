@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.data.checks import check_whole
+from wyner_keras.data.checks import check_sizes
 from wyner_keras.networks.augmentation import warp
 from wyner_keras.networks.codec import Codec
 from wyner_keras.networks.conv_codec import ConvCodec
@@ -128,13 +128,7 @@ class _Described:
 
 
 def _sizes(shape: Any, names: str) -> tuple[int, ...]:
-    sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else ()
-    try:
-        if len(sizes) == names.count(",") + 1:
-            return tuple(check_whole(size, "a size", minimum=1) for size in sizes)
-    except ValueError:
-        pass  # which says less than the names of all
-    raise ValueError(f"`shape` should be ({names}). Received: shape={received(shape)}")
+    return check_sizes(shape, "shape", f"({names})", names.count(",") + 1)
 
 
 def _filters(*lengths: int) -> tuple[int, ...]:

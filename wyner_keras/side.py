@@ -9,7 +9,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from wyner_keras.data.checks import check_whole
+from wyner_keras.data.checks import check_sizes, check_whole
 from wyner_keras.latents import DiagonalGaussian, Latent, is_standard_normal
 from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
@@ -66,13 +66,8 @@ class SideSettings:
                 "`local` should be a latent family such as DiagonalGaussian(dim=32), or None. "
                 f"Received: local={received(self.local)}"
             )
-        if not isinstance(self.hidden, list | tuple) or not self.hidden:
-            raise ValueError(
-                "`hidden` should be the widths of one layer or more. "
-                f"Received: hidden={received(self.hidden)}"
-            )
-        hidden = [check_whole(width, "each of `hidden`", minimum=1) for width in self.hidden]
-        object.__setattr__(self, "hidden", tuple(hidden))
+        hidden = check_sizes(self.hidden, "hidden", "positive integers")
+        object.__setattr__(self, "hidden", hidden)
         for name, allowed in (("expert", _EXPERTS), ("reader", _READERS)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in allowed:
