@@ -426,7 +426,9 @@ class WynerModel(keras.Model, Tasks):
         if isinstance(x, Pairs):
             data = x.dataset(batch_size or 256, shuffle=False)
         elif isinstance(x, tf.data.Dataset):
-            data = x.map(lambda *batch: batch[:2])
+            if not isinstance(x.element_spec, tuple) or len(x.element_spec) != 2:
+                raise self._not_a_pair("predict(pairs)", x)
+            data = x
         elif isinstance(x, tuple | list):
             self._check_pair(x)
             arrays = [

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.bulk.sources import Arrays, Entry, Source
+from wyner_serving.cells import cell_number
 from wyner_serving.errors import InputError
 
 try:
@@ -176,10 +177,11 @@ def _vectors(columns: list[Any], entry: Entry) -> np.ndarray:
     for values, column in zip(columns, entry["columns"], strict=True):
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
             texts = {text: float(number) for number, text in enumerate(column.get("texts", ()))}
-            unknown = set(values.unique().to_pylist()) - {None, *texts}
-            if unknown:
-                raise ValueError(f"{sorted(unknown)[0]!r} in column {column['name']!r}")
-            found.append([np.nan if each is None else texts[each] for each in values.to_pylist()])
+            try:
+                numbers = {each: cell_number(each, texts) for each in values.unique().to_pylist()}
+            except ValueError as error:
+                raise ValueError(f"{error} in column {column['name']!r}") from error
+            found.append([numbers[each] for each in values.to_pylist()])
         elif (
             pa.types.is_integer(values.type)
             or pa.types.is_floating(values.type)

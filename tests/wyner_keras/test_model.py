@@ -235,6 +235,13 @@ def test_anything_else_is_refused_in_a_line_that_names_the_method(kind, model):
         assert "0.123" not in str(caught.value)
 
 
+@pytest.mark.parametrize("more", [(), (np.ones(3),)], ids=["y alone", "weights"])
+def test_a_dataset_that_is_not_of_pairs_is_refused(more, model):
+    dataset = tf.data.Dataset.from_tensors((*((X, Y) if more else (Y,)), *more))
+    with pytest.raises(ValueError, match=r"predict\(pairs\).*Received: a dataset|Received: a "):
+        model.predict(dataset)
+
+
 def test_a_pair_in_two_arguments_is_refused_too(model):
     for call in (lambda: model(X, Y), lambda: model()):
         with pytest.raises(ValueError, match=r"model\(\(x, y\)\).*Received"):
@@ -311,6 +318,7 @@ SETTINGS = [
     ({"hidden": ()}, "hidden"),
     ({"hidden": (16, 0)}, "hidden"),
     ({"hidden": (16.0,)}, "hidden"),
+    ({"hidden": (16, True)}, "hidden"),
     ({"hidden": 512}, "hidden"),
     ({"reader": "images"}, "reader"),
     ({"flow_steps": -1}, "flow_steps"),
