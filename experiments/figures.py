@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wyner_keras.cli import execute
+from experiments.command import Command
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import CommandFailed, Result
@@ -30,16 +30,8 @@ killed one was, and figures share the configurations that they have in common.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one sweep; return the exit code, as `wyner_keras.cli.main` does."""
-    return execute(_parser().parse_args(arguments), "experiments.figures", ("experiments",))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.figures",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = parser.add_mutually_exclusive_group(required=True)
+    command = Command("figures", _DESCRIPTION, _run)
+    what = command.add_mutually_exclusive_group(required=True)
     what.add_argument(
         "--figure",
         choices=("4", "5"),
@@ -51,24 +43,24 @@ def _parser() -> argparse.ArgumentParser:
         help="lambda: the weight of common information varies; seeds: the default recipe, whole, "
         "by five seeds; ablation: it and it without one ingredient at a time, by three",
     )
-    parser.add_argument(
+    command.add_argument(
         "--recipe",
         choices=("paper", "annealed"),
         help="one recipe only (default: the paper's and beside it the default one; seeds and "
         "ablation are of the default one anyway)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--out",
         metavar="FOLDER",
         help="folder to write or to go on in (default: runs/figures, for seeds and ablation "
         "runs/studies; with --short or --quick that name and -short or -quick)",
     )
-    parser.add_argument(
+    command.add_argument(
         "--data",
         metavar="mnist|mnist-rotated|digits|FOLDER",
         help="images by label, as for `wyner train` (default: mnist, with --quick digits)",
     )
-    less = parser.add_mutually_exclusive_group()
+    less = command.add_mutually_exclusive_group()
     less.add_argument(
         "--short",
         action="store_true",
@@ -81,10 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         help="few pairs and epochs: minutes instead of hours, to try it out",
     )
     shared.add_common(
-        parser, "of weights, pairs, noise and draws; of several seeds the first (default: 0)"
+        command, "of weights, pairs, noise and draws; of several seeds the first (default: 0)"
     )
-    parser.set_defaults(run=_run)
-    return parser
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wyner_keras.cli import execute
+from experiments.command import Command
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
@@ -113,27 +113,18 @@ def ranked(model: Any, pairs: Pairs, wrong: np.ndarray, seed: int = 0) -> dict[s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and write; return the exit code, as `wyner_keras.cli.main` does."""
-    return execute(_parser().parse_args(arguments), "experiments.mispairs", ("experiments",))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.mispairs",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--letters", required=True, metavar="FILE", help="letters.npz")
-    parser.add_argument("--out", required=True, metavar="FILE", help="JSON to write; must be new")
-    parser.add_argument(
+    command = Command("mispairs", _DESCRIPTION, _run)
+    command.add_argument("--letters", required=True, metavar="FILE", help="letters.npz")
+    command.add_argument("--out", required=True, metavar="FILE", help="JSON to write; must be new")
+    command.add_argument(
         "--pairs", type=shared.positive, default=10_000, metavar="N", help="(default: 10000)"
     )
-    parser.add_argument(
+    command.add_argument(
         "--share", type=shared.share, default=0.05, help="of the pairs that is wrong (default: .05)"
     )
-    parser.add_argument("--budget", metavar="TIME", help="of the training, 4min say")
-    shared.add_common(parser, "of pairs, weights and noise (default: 0)")
-    parser.set_defaults(run=_run)
-    return parser
+    command.add_argument("--budget", metavar="TIME", help="of the training, 4min say")
+    shared.add_common(command, "of pairs, weights and noise (default: 0)")
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

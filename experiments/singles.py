@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wyner_keras.cli import execute
+from experiments.command import Command
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
@@ -92,17 +92,9 @@ def read(model: Any, held_out: Pairs) -> dict[str, float]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write and print; return the exit code, as `wyner_keras.cli.main` does."""
-    return execute(_parser().parse_args(arguments), "experiments.singles", ("experiments",))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.singles",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", choices=sorted(_PER_CLASS), default="mnist")
-    parser.add_argument(
+    command = Command("singles", _DESCRIPTION, _run)
+    command.add_argument("--data", choices=sorted(_PER_CLASS), default="mnist")
+    command.add_argument(
         "--share",
         type=shared.factor,
         nargs="+",
@@ -110,18 +102,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PERCENT",
         help="of the pairs that stay pairs (default: 100 20 5 1)",
     )
-    parser.add_argument("--alone", action="store_true", help="without the singles, to compare")
-    parser.add_argument("--skip", nargs="*", default=[], metavar="STAGE", help="leave stages out")
-    parser.add_argument(
+    command.add_argument("--alone", action="store_true", help="without the singles, to compare")
+    command.add_argument("--skip", nargs="*", default=[], metavar="STAGE", help="leave stages out")
+    command.add_argument(
         "--longer", type=shared.factor, default=1.0, help="times the epochs (default: 1)"
     )
-    parser.add_argument(
+    command.add_argument(
         "--codecs", metavar="FILE", help="model.keras whose codecs are taken in place of new ones"
     )
-    parser.add_argument("--out", metavar="FILE", help="JSON to write; must be new")
-    shared.add_common(parser, "of pairs, weights and noise (default: 0)")
-    parser.set_defaults(run=_run)
-    return parser
+    command.add_argument("--out", metavar="FILE", help="JSON to write; must be new")
+    shared.add_common(command, "of pairs, weights and noise (default: 0)")
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

@@ -70,6 +70,23 @@ def _finite(values: np.ndarray, name: str) -> None:
         raise InputError(f"`{name}` should be finite. Received: NaN or infinity")
 
 
+def check_results(results: Sequence[np.ndarray], name: str) -> None:
+    """Refuse results that float32 cannot hold.
+
+    Args:
+        results: arrays of a graph, or of a server.
+        name: of the graph or task.
+
+    Raises:
+        InputError: if one has NaN or infinity.
+    """
+    if not all(np.isfinite(each).all() for each in results):
+        raise InputError(
+            f"{name} should be asked for what float32 can hold; values far from those trained "
+            "on lead beyond. Received: inputs whose results are NaN or infinite"
+        )
+
+
 def check_count(value: Any, name: str) -> int:
     """A positive integer.
 

@@ -87,7 +87,7 @@ class Gallery:
                 np.load(file, allow_pickle=False) as arrays,
             ):
                 facts = parse_json(arrays[_FACTS].item().encode())
-                if facts["format"] != FORMAT:
+                if facts["format"] is True or facts["format"] != FORMAT:
                     raise ValueError(f"format {facts['format']!r}, not {FORMAT}")
                 count = sum(name.startswith(_OUTPUT) for name in arrays.files)
                 outputs = [arrays[f"{_OUTPUT}{place}"] for place in range(count)]

@@ -51,7 +51,8 @@ class Generation(Ranking):
             Examples of y, float32, `(n, ...)` or `(n, samples, ...)`; images in [0, 1].
 
         Raises:
-            InputError: if an argument is not as said, or the result cannot fit in memory.
+            InputError: if an argument is not as said, or a result cannot fit in memory or is not
+                finite.
 
         Source: the W-model paper, section 2.3, figure 3(a).
         """
@@ -73,7 +74,8 @@ class Generation(Ranking):
             Examples of x, float32, `(styles, concepts, ...)`.
 
         Raises:
-            InputError: if an argument is not as said, or the result cannot fit in memory.
+            InputError: if an argument is not as said, or a result cannot fit in memory or is not
+                finite.
 
         Source: the W-model paper, section 2.3, figure 3(b).
         """

@@ -5,12 +5,18 @@ Keras' model and the bundle are two engines of the same tasks: both run graphs b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from wyner_serving.checks import check_count, check_latent, check_memory, check_seed
+from wyner_serving.checks import (
+    check_count,
+    check_latent,
+    check_memory,
+    check_results,
+    check_seed,
+)
 from wyner_serving.errors import InputError
 from wyner_serving.generation import Generation
 from wyner_serving.noise import NoiseStreams
@@ -26,6 +32,25 @@ class Encoded(NamedTuple):
 
     z: np.ndarray
     local: np.ndarray | None
+
+
+def run_checked(
+    engine: Generation, name: str, inputs: Mapping[str, np.ndarray | None]
+) -> list[np.ndarray]:
+    """The outputs of a graph, in their order, all of them finite.
+
+    Args:
+        engine: a model or a bundle.
+        name: of the graph.
+        inputs: arrays by name; those that are None are left out.
+
+    Raises:
+        InputError: if an output has NaN or infinity.
+    """
+    there = {key: values for key, values in inputs.items() if values is not None}
+    results = engine.run_graph(name, there)
+    check_results(results, name)
+    return results
 
 
 class Tasks(Generation):
@@ -44,19 +69,13 @@ class Tasks(Generation):
         common: Any = self.latent_entries["z"]
         check_memory(side, {"rows": len(values)}, (len(self.posterior_names), common["size"]))
         parts = [
-            self.run_graph(f"posterior_{side}_z", {side: values[part]})
+            self._run(f"posterior_{side}_z", **{side: values[part]})
             for part in self._chunks(len(values))
         ]
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def _run(self, name: str, **inputs: np.ndarray | None) -> list[np.ndarray]:
-        results = self.run_graph(name, {key: v for key, v in inputs.items() if v is not None})
-        if not all(np.isfinite(each).all() for each in results):
-            raise InputError(
-                f"{name} should be asked for what float32 can hold; values far from those trained "
-                "on lead beyond. Received: inputs whose results are NaN or infinite"
-            )
-        return results
+        return run_checked(self, name, inputs)
 
     def _local(self, side: str) -> str:
         return self.side_entries[side]["local"]

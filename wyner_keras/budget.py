@@ -227,9 +227,10 @@ class Budget:
     def _codecs(self, model: WynerModel) -> _Cost:
         """Of all codecs together, in epochs of the one that has most."""
         trained, pairs = 0.0, self.pairs
+        shared = self.recipe.shares_codec(pairs)
         for place, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
             settings = self.recipe.codecs[name]
-            if settings and not (place and store is pairs.stores[0]):
+            if settings and not (place and shared):
                 each = 3 * _of_network(model.sides[place].codec)
                 trained += settings.epochs * self._pass(len(store), settings.batch_size, each)
         epochs = max((codec.epochs for codec in self.recipe.codecs.values() if codec), default=1)

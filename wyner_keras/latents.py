@@ -16,10 +16,10 @@ import numpy as np
 from keras import ops
 
 from wyner_keras import objectives, sweeps
+from wyner_keras.data.checks import check_whole
 from wyner_keras.gumbel import gumbel, one_hot
 from wyner_keras.networks.mixture_prior import MixturePrior
 from wyner_keras.networks.tree_prior import TreePrior
-from wyner_keras.received import received
 from wyner_keras.sweeps import Sweep
 from wyner_serving.noise import draw_noise
 from wyner_serving.pmi import log_pmi, with_shares
@@ -129,13 +129,6 @@ class Latent(Protocol):
         """
 
 
-def _positive_int(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(
-            f"`{name}` should be a positive integer. Received: {name}={received(value)}"
-        )
-
-
 class Family:
     """What families whose manifest entry tells all of them have in common."""
 
@@ -226,10 +219,9 @@ class Categorical(Family):
     k: int
 
     def __post_init__(self) -> None:
-        _positive_int("n", self.n)
-        _positive_int("k", self.k)
-        if self.k < 2:
-            raise ValueError(f"`k` should be at least 2. Received: k={self.k}")
+        for name, minimum in (("n", 1), ("k", 2)):
+            size = check_whole(getattr(self, name), f"`{name}`", minimum=minimum)
+            object.__setattr__(self, name, size)
 
     @property
     def parameter_size(self) -> int:
@@ -379,7 +371,7 @@ class DiagonalGaussian(Family):
     dim: int
 
     def __post_init__(self) -> None:
-        _positive_int("dim", self.dim)
+        object.__setattr__(self, "dim", check_whole(self.dim, "`dim`", minimum=1))
 
     @property
     def parameter_size(self) -> int:

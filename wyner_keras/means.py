@@ -9,6 +9,7 @@ import numpy as np
 from wyner_serving.checks import check_count, check_seed
 from wyner_serving.noise import RowNoise
 from wyner_serving.rows import check_rows
+from wyner_serving.tasks import run_checked
 
 _VARIANCE = "log_variance"
 _DISCRETE = ("binary", "categorical")
@@ -26,7 +27,7 @@ def mean_z(model: Any, values: Any, side: str) -> np.ndarray:
         float32 `(n, width)`; of a row the same in any order and company, but for rounding.
 
     Raises:
-        InputError: when the values are not examples of the side.
+        InputError: when the values are not examples of the side, or a result is not finite.
     """
     outputs = zip(model.posterior_names, model.posteriors(values, side), strict=True)
     # The variance of a mean is no mean.
@@ -47,7 +48,8 @@ def mean_other(model: Any, values: Any, side: str, *, samples: int, seed: int) -
         float32 `(n, ...)`: means; of binary and categorical columns the commonest value.
 
     Raises:
-        InputError: when the values are not examples of the side, or a number is not as said.
+        InputError: when the values are not examples of the side, a number is not as said, or a
+            result is not finite.
 
     Source: the W-model paper, section 2.3, figure 3(a), for a sample.
     """
@@ -65,8 +67,8 @@ def mean_other(model: Any, values: Any, side: str, *, samples: int, seed: int) -
         inputs = {
             name: np.tile(each, (len(given), 1)) for name, each in drawn.items() if each is not None
         }
-        (made,) = model.run_graph(
-            f"generate_{other}", {side: np.repeat(given, samples, 0), **inputs}
+        (made,) = run_checked(
+            model, f"generate_{other}", {side: np.repeat(given, samples, 0), **inputs}
         )
         each = made.reshape(len(given), samples, *made.shape[1:])
         found[start : start + step] = each.mean(axis=1)

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from wyner_keras.data.checks import check_sizes
 from wyner_keras.networks.augmentation import warp
 from wyner_keras.networks.codec import Codec
 from wyner_keras.networks.conv_codec import ConvCodec
@@ -127,11 +128,7 @@ class _Described:
 
 
 def _sizes(shape: Any, names: str) -> tuple[int, ...]:
-    sizes = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else ()
-    whole = all(isinstance(size, int | np.integer) and size > 0 for size in sizes)
-    if len(sizes) != names.count(",") + 1 or not whole:
-        raise ValueError(f"`shape` should be ({names}). Received: shape={received(shape)}")
-    return tuple(map(int, sizes))
+    return check_sizes(shape, "shape", f"({names})", names.count(",") + 1)
 
 
 def _filters(*lengths: int) -> tuple[int, ...]:
@@ -430,7 +427,7 @@ class Vector(_Described):
         )
 
     def reader(self, outputs: int, seed: int) -> keras.layers.Layer:
-        """A multilayer perceptron of standardised columns."""
+        """Refuse: q(z|x) of columns reads the features of their codec."""
         raise ValueError(
             "A vector's q(z|x) should read features: `reader` 'features'. Received: 'data'"
         )

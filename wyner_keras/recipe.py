@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import keras
 
@@ -21,6 +21,9 @@ from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
+
+if TYPE_CHECKING:
+    from wyner_keras.data import Pairs
 
 _RAMPS = ("learning_rate", "temperature", "two_epsilon_squared")
 
@@ -155,6 +158,15 @@ class Recipe:
         raise ValueError(
             f"`name` should be one of {[stage.name for stage in self.stages]}. "
             f"Received: name={received(name)}"
+        )
+
+    def shares_codec(self, pairs: Pairs) -> bool:
+        """Whether both sides have one codec: of one store of rows, taken for one thing alike."""
+        first, second = pairs.names
+        return (
+            pairs.stores[0] is pairs.stores[1]
+            and pairs.modalities[0] == pairs.modalities[1]
+            and self.codecs[first] == self.codecs[second]
         )
 
     def changed(self, name: str, **settings: Any) -> Recipe:

@@ -9,6 +9,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
+from wyner_keras.data.checks import check_sizes, check_whole
 from wyner_keras.latents import DiagonalGaussian, Latent, is_standard_normal
 from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
@@ -65,11 +66,7 @@ class SideSettings:
                 "`local` should be a latent family such as DiagonalGaussian(dim=32), or None. "
                 f"Received: local={received(self.local)}"
             )
-        hidden = tuple(self.hidden) if isinstance(self.hidden, list | tuple) else ()
-        if not hidden or any(not isinstance(width, int) or width < 1 for width in hidden):
-            raise ValueError(
-                f"`hidden` should be positive integers. Received: hidden={received(self.hidden)}"
-            )
+        hidden = check_sizes(self.hidden, "hidden", "positive integers")
         object.__setattr__(self, "hidden", hidden)
         for name, allowed in (("expert", _EXPERTS), ("reader", _READERS)):
             value = getattr(self, name)
@@ -78,11 +75,7 @@ class SideSettings:
                     f"`{name}` should be one of {allowed}. Received: {name}={received(value)}"
                 )
         for name in ("flow_steps", "reader_flow_steps"):
-            steps = getattr(self, name)
-            if isinstance(steps, bool) or not isinstance(steps, int) or steps < 0:
-                raise ValueError(
-                    f"`{name}` should be an integer of at least 0. Received: {received(steps)}"
-                )
+            object.__setattr__(self, name, check_whole(getattr(self, name), f"`{name}`"))
         steps = self.flow_steps
         if steps and (self.local is None or not is_standard_normal(self.local)):
             raise ValueError(

@@ -73,13 +73,12 @@ class Stage(StepByBackend, keras.Model):
     evaluation: the same weights and data give the same losses, and what is evaluated while
     training changes nothing in it.
 
-    The variables `temperature` and `two_epsilon_squared` may be scheduled, see `Schedule`.
+    The variables `temperature`, of the Gumbel-softmax, and `two_epsilon_squared`, 2ε² in squared
+    feature units (features have unit variance), may be scheduled, see `Schedule`.
 
     Args:
         model: the W-model.
         loss: what is minimised, over which of its networks.
-        temperature: of the Gumbel-softmax.
-        two_epsilon_squared: 2ε² in squared feature units (features have unit variance).
         bfloat16: whether the steps of `fit` may take their products in bfloat16, see
             `StageSettings`.
 
@@ -95,8 +94,6 @@ class Stage(StepByBackend, keras.Model):
         self,
         model: WynerModel,
         loss: Loss,
-        temperature: float = 0.5,
-        two_epsilon_squared: float = 0.04,
         bfloat16: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -130,8 +127,8 @@ class Stage(StepByBackend, keras.Model):
                 dtype="float32",
             )
 
-        self.temperature = scheduled("temperature", temperature)
-        self.two_epsilon_squared = scheduled("two_epsilon_squared", two_epsilon_squared)
+        self.temperature = scheduled("temperature", 0.5)
+        self.two_epsilon_squared = scheduled("two_epsilon_squared", 0.04)
         loss.trained(model)  # which refuses a model that lacks what it trains
         self.trackers: dict[str, keras.metrics.Metric] = {}
         for name in ("loss", *loss.weights(model)):
@@ -180,9 +177,12 @@ class Stage(StepByBackend, keras.Model):
         """A batch by name: of a tuple (x, y), as users' datasets have it, the examples."""
         if isinstance(batch, Mapping):
             return batch
+        # Steps of Keras' own, `train_on_batch` say, bring None for weights.
+        *examples, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        self._refuse_weights({"sample_weight": weights})
         return {
             side.name: side.modality.prepare(data)
-            for side, data in zip(self.model.sides, batch, strict=False)
+            for side, data in zip(self.model.sides, examples, strict=True)
         }
 
     @contextlib.contextmanager
@@ -236,10 +236,11 @@ class Stage(StepByBackend, keras.Model):
             return self._batches(x, batch_size, training)
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
-            if y is not None or not isinstance(spec, tuple) or len(spec) not in (2, 3):
+            if y is not None or not isinstance(spec, tuple) or len(spec) != 2:
+                parts = f"{len(spec)} parts a batch" if isinstance(spec, tuple) else received(x)
                 raise ValueError(
-                    "A dataset should hold batches (x, y), beside no y. "
-                    f"Received: {received(x)}, y={received(y)}"
+                    "A dataset should hold batches (x, y), without weights, beside no y. "
+                    f"Received: {parts}, y={received(y)}"
                 )
             return x
         if x is None or y is None:
@@ -257,6 +258,15 @@ class Stage(StepByBackend, keras.Model):
             batch_size,
             training,
         )
+
+    @staticmethod
+    def _refuse_weights(settings: Mapping[str, Any]) -> None:
+        for name in ("sample_weight", "class_weight"):
+            if settings.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` should be None: a pair counts as often as it is there. "
+                    f"Received: {name}={received(settings[name])}"
+                )
 
     def _check_workers(self, x: Any, batch_size: int) -> None:
         """Of a dataset, and of a batch that does not divide, workers would have no slices."""
@@ -298,10 +308,17 @@ class Stage(StepByBackend, keras.Model):
             **kwargs: of `keras.Model.fit`.
 
         Raises:
-            ValueError: if arrays or pairs are malformed, or a tf.distribute strategy is in use.
+            ValueError: if arrays or pairs are malformed, weights come with them, or a tf.distribute
+                strategy is in use.
             TrainingDiverged: if the loss stops being finite; see `KeepLastGood`.
         """
         workers.refuse_strategies()
+        self._refuse_weights(kwargs)
+        if isinstance(validation_data, tuple) and len(validation_data) != 2:
+            raise ValueError(
+                "`validation_data` should be `Pairs`, a dataset, or a tuple (x, y). "
+                f"Received: a tuple of {len(validation_data)}"
+            )
         self._check_workers(x, batch_size)
         self.batch_size = batch_size
         pairs = x if isinstance(x, Pairs) else None
@@ -348,6 +365,7 @@ class Stage(StepByBackend, keras.Model):
 
     def evaluate(self, x: Any = None, y: Any = None, batch_size: int = 256, **kwargs: Any) -> Any:
         """The mean terms; as `keras.Model.evaluate`, and x may be `Pairs`."""
+        self._refuse_weights(kwargs)
         # In a `fit` the data has been prepared at its beginning.
         if not kwargs.get("_use_cached_eval_dataset", False):
             with self._evaluating():

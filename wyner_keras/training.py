@@ -182,7 +182,7 @@ def _begun(
 def train_codecs(
     pairs: Pairs, recipe: Recipe, *, folder: Path | None = None, verbose: Any = "auto"
 ) -> tuple[dict[str, Codec], dict[str, list[float]]]:
-    """Train the codec of each side on its rows; sides of one store of rows share one.
+    """Train the codec of each side on its rows; sides share one where `Recipe.shares_codec` says.
 
     Args:
         pairs: whose rows.
@@ -199,7 +199,7 @@ def train_codecs(
     sides = zip(pairs.names, pairs.stores, pairs.modalities, strict=True)
     for position, (name, store, modality) in enumerate(sides):
         settings = recipe.codecs[name]
-        if position and store is pairs.stores[0] and settings == recipe.codecs[pairs.names[0]]:
+        if position and recipe.shares_codec(pairs):
             codecs[name] = codecs[pairs.names[0]]
             continue
         codec = modality.codec(settings, recipe.seed)

@@ -9,7 +9,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from wyner_keras.cli import execute
+from experiments.command import Command
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
@@ -27,25 +27,16 @@ linear-Gaussian conditional and probabilistic CCA. FOLDER then holds the table a
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the comparison; return the exit code, as `wyner_keras.cli.main` does."""
-    return execute(_parser().parse_args(arguments), "experiments.halves", ("experiments",))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.halves",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
+    command = Command("halves", _DESCRIPTION, _run)
+    command.add_argument(
         "--out", required=True, metavar="FOLDER", help="folder to write; must be new"
     )
-    parser.add_argument(
+    command.add_argument(
         "--samples", type=int, default=512, metavar="K", help="of the bound (default: 512)"
     )
-    parser.add_argument("--quick", action="store_true", help="a twentieth of the epochs")
-    shared.add_common(parser, "of noise, parts, weights and samples (default: 0)")
-    parser.set_defaults(run=_run)
-    return parser
+    command.add_argument("--quick", action="store_true", help="a twentieth of the epochs")
+    shared.add_common(command, "of noise, parts, weights and samples (default: 0)")
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

@@ -33,7 +33,8 @@ logger = logging.getLogger(__name__)
 SETTINGS, SAMPLES = "sweeps.json", "samples.npz"
 _SAMPLES_SHOWN = 10  # for each input of a picture
 _MAP = "add-one"
-# Pairs for each class: as many as it has images, within these; as `wyner train` has it.
+# Pairs for each class: as many as the largest has images, within these. (`wyner train` counts the
+# images of each class by itself.)
 _LEAST, _MOST = 1000, 5000
 
 

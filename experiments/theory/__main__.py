@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wyner_keras.cli import execute
+from experiments.command import Command
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.engine import import_tensorflow
 from wyner_keras.cli.options import Result
@@ -31,24 +31,15 @@ information and entropy as bounds.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the comparison; return the exit code, as `wyner_keras.cli.main` does."""
-    return execute(_parser().parse_args(arguments), "experiments.theory", ("experiments",))
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.theory",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
+    command = Command("theory", _DESCRIPTION, _run)
+    command.add_argument(
         "--out", required=True, metavar="FOLDER", help="folder to write; must be new"
     )
-    parser.add_argument(
+    command.add_argument(
         "--quick", action="store_true", help="one size of Z a source, fewer values of λ"
     )
-    shared.add_common(parser, "of samples, weights and noise (default: 0)")
-    parser.set_defaults(run=_run)
-    return parser
+    shared.add_common(command, "of samples, weights and noise (default: 0)")
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

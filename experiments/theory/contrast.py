@@ -16,8 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from experiments.command import Command
 from wyner_keras import objectives
-from wyner_keras.cli import execute
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing, write_json
@@ -202,14 +202,11 @@ def _line(row: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the comparison; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.theory.contrast", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--out", required=True, metavar="FILE", help="JSON to write; must be new")
-    parser.add_argument("--steps", type=int, default=_STEPS, help=f"default: {_STEPS}")
-    shared.add_common(parser, "of pairs and weights (default: 0)")
-    parser.set_defaults(run=_run)
-    return execute(parser.parse_args(arguments), "experiments.theory", ("experiments",))
+    command = Command("theory.contrast", (__doc__ or "").splitlines()[0], _run)
+    command.add_argument("--out", required=True, metavar="FILE", help="JSON to write; must be new")
+    command.add_argument("--steps", type=int, default=_STEPS, help=f"default: {_STEPS}")
+    shared.add_common(command, "of pairs and weights (default: 0)")
+    return command.main(arguments)
 
 
 def _run(options: argparse.Namespace) -> Result:

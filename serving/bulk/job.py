@@ -110,7 +110,9 @@ class Work:
             raise InputError(f"`input` should {wanted}. Received: {job.input}")
         if job.input is None:
             return None
-        if self.output.resolve().is_relative_to(Path(job.input).resolve()):
+        # Of links that loop, too: Path.resolve would raise.
+        output = Path(os.path.realpath(self.output))
+        if output.is_relative_to(os.path.realpath(job.input)):
             raise InputError(f"`output` should lie outside the input. Received: {job.output!r}")
         return open_source(job.input, {name: self._entries[side] for name, side in sides.items()})
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import zipfile
 from abc import ABC, abstractmethod
@@ -17,6 +18,7 @@ import numpy as np
 from wyner_serving.errors import InputError
 from wyner_serving.image_file import SUFFIXES, read_images_of
 from wyner_serving.listing import walk_images, warn_left_out
+from wyner_serving.regular_file import check_regular, open_regular
 
 _HEADERS: dict[tuple[int, int], Any] = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -216,22 +218,33 @@ class _Stored:
                     f"{self._dtype}{order}"
                 )
             self._begin = self._stream.tell()
-            self._size = self._dtype.itemsize * int(np.prod(self.shape[1:]))
+            self._size = self._dtype.itemsize * math.prod(self.shape[1:])
+            stop = self._begin + self.shape[0] * self._size
+            if min(self.shape) < 0 or stop > self._stops:
+                raise InputError(
+                    f"{path} should hold what its header says. Received: shape {self.shape}, "
+                    f"{self._dtype}, {self._stops - self._begin} bytes"
+                )
             self.close = opened.pop_all().close
 
     def _opened(
         self, path: Path, name: str, alone: bool, opened: contextlib.ExitStack
     ) -> IO[bytes]:
+        """The stream of an array; `_stops` is then how many bytes there are, header and all."""
         if path.suffix.lower() == ".npy":
             if not alone:
                 raise InputError(f"{path} should be a .npz file, with an array {name!r}")
-            return opened.enter_context(path.open("rb"))
-        archive = opened.enter_context(zipfile.ZipFile(path))
+            self._stops = path.stat().st_size
+            return opened.enter_context(open_regular(path, links=True))
+        archive = opened.enter_context(
+            zipfile.ZipFile(opened.enter_context(open_regular(path, links=True)))
+        )
         there = [each.removesuffix(".npy") for each in archive.namelist()]
         if alone and len(there) == 1 and there[0] not in _SIDES:
             (name,) = there
         if name not in there:
             raise InputError(f"{path} should hold an array {name!r}. Received: {there}")
+        self._stops = archive.getinfo(f"{name}.npy").file_size
         return opened.enter_context(archive.open(f"{name}.npy"))
 
     def read(self, start: int, stop: int) -> np.ndarray:
@@ -253,26 +266,32 @@ def open_source(path: str | os.PathLike[str], sides: Mapping[str, Entry]) -> Sou
             what is read.
     """
     root = Path(path)
-    if root.is_dir():
-        try:
+    try:
+        if root.is_dir():
             images, others = walk_images(root, "--input")
-        except ValueError as error:
-            raise InputError(str(error)) from error
-    else:
-        images, others = ([root], []) if root.suffix.lower() in SUFFIXES else ([], [root])
+        else:
+            check_regular(root, "--input")  # a FIFO would be waited for
+            images, others = ([root], []) if root.suffix.lower() in SUFFIXES else ([], [root])
+    except ValueError as error:
+        raise InputError(str(error)) from error
     kinds = {
         "tables": sorted(file for file in others if file.suffix.lower() in _TABLES),
         "arrays": sorted(file for file in others if file.suffix.lower() in _ARRAYS),
         "images": images,
     }
     there = {kind: files for kind, files in kinds.items() if files}
-    if len(there) != 1 or not root.exists():
+    if len(there) != 1:
         found = ", ".join(f"{len(files)} {kind}" for kind, files in there.items())
         raise InputError(
             f"--input should hold files of one kind: {', '.join((*_TABLES, *_ARRAYS, *SUFFIXES))}. "
             f"Received: {str(root)!r} with {found or 'none'}"
         )
     ((kind, files),) = there.items()
+    for file in files:
+        if os.fsencode(file) != str(file).encode(errors="replace"):
+            raise InputError(
+                f"--input should hold files whose names are UTF-8. Received: {os.fsencode(file)!r}"
+            )
     root = root if root.is_dir() else root.parent
     read = {*files, root / PLAN}
     warn_left_out([file for file in others if file not in read], root)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.bulk.sources import Arrays, Entry, Source
+from wyner_serving.cells import cell_number
 from wyner_serving.errors import InputError
 
 try:
@@ -135,12 +136,17 @@ class _Stream:
 
 
 def _tensor(column: Any, shape: tuple[int, ...]) -> np.ndarray:
-    """A column of lists, of whatever depth, or of tensors as `(n, *shape)`."""
+    """A column of flat lists, of nested ones or of tensors as `(n, *shape)`."""
     values = column.combine_chunks()
     values = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
+    axes: list[int] = []
+    if isinstance(values, pa.FixedShapeTensorArray):
+        axes, order = list(values.type.shape), values.type.permutation
+        if order is not None and list(order) != sorted(order):
+            raise ValueError(f"tensors whose axes lie in the order {list(order)}")
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
-    count = len(values)
+    count, declared = len(values), bool(axes)
     while pa.types.is_nested(values.type) and not pa.types.is_struct(values.type):
         inner = values.flatten()
         if values.null_count:
@@ -149,6 +155,8 @@ def _tensor(column: Any, shape: tuple[int, ...]) -> np.ndarray:
         lengths = pc.unique(pc.list_value_length(values)).to_pylist()
         if len(lengths) > 1:
             raise ValueError(f"lists of lengths {sorted(lengths)}")
+        if not declared:
+            axes += lengths
         values = inner
     number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     if not (number or pa.types.is_boolean(values.type)) or values.null_count:
@@ -156,6 +164,9 @@ def _tensor(column: Any, shape: tuple[int, ...]) -> np.ndarray:
     size = int(np.prod(shape))
     if len(values) != count * size:
         raise ValueError(f"{len(values) // max(1, count)} numbers a row instead of {size}")
+    # Other axes of as many numbers would be another picture; one of length 1 tells nothing.
+    if count and len(axes) > 1 and [n for n in axes if n > 1] != [n for n in shape if n > 1]:
+        raise ValueError(f"shape {tuple(axes)} instead of {shape}")
     found: np.ndarray = values.to_numpy(zero_copy_only=False).reshape(count, *shape)
     return found
 
@@ -166,10 +177,11 @@ def _vectors(columns: list[Any], entry: Entry) -> np.ndarray:
     for values, column in zip(columns, entry["columns"], strict=True):
         if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
             texts = {text: float(number) for number, text in enumerate(column.get("texts", ()))}
-            unknown = set(values.unique().to_pylist()) - {None, *texts}
-            if unknown:
-                raise ValueError(f"{sorted(unknown)[0]!r} in column {column['name']!r}")
-            found.append([np.nan if each is None else texts[each] for each in values.to_pylist()])
+            try:
+                numbers = {each: cell_number(each, texts) for each in values.unique().to_pylist()}
+            except ValueError as error:
+                raise ValueError(f"{error} in column {column['name']!r}") from error
+            found.append([numbers[each] for each in values.to_pylist()])
         elif (
             pa.types.is_integer(values.type)
             or pa.types.is_floating(values.type)

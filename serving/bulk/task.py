@@ -15,6 +15,7 @@ from wyner_serving.gallery import Gallery
 from wyner_serving.noise import RowNoise
 from wyner_serving.rows import check_rows
 from wyner_serving.sides import OTHER
+from wyner_serving.tasks import run_checked
 
 TASKS = (
     *("generate_y", "generate_x", "generate_pairs", "transfer_x", "transfer_y"),
@@ -115,7 +116,7 @@ class BulkTask:
             and what tells q(z|x), as `z_` and its name; or `rows` and `nats`, the best first.
 
         Raises:
-            InputError: if a column is absent or not as said.
+            InputError: if a column is absent or not as said, or a result is not finite.
         """
         missing = [name for name in (ROW, *self.inputs) if name not in batch]
         if missing:
@@ -151,8 +152,7 @@ class BulkTask:
         return {name: values[places] for name, values in made.items()}
 
     def _run(self, graph: str, inputs: Mapping[str, np.ndarray | None]) -> list[np.ndarray]:
-        there = {name: values for name, values in inputs.items() if values is not None}
-        return self.bundle.run_graph(graph, there)
+        return run_checked(self.bundle, graph, inputs)
 
     def _local(self, side: str) -> str:
         return self.bundle.side_entries[side]["local"]

@@ -10,7 +10,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from wyner_serving.checks import check_array, check_count, check_memory, check_seed
+from wyner_serving.checks import (
+    check_array,
+    check_count,
+    check_memory,
+    check_results,
+    check_seed,
+)
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
 from wyner_serving.generation import Generation
@@ -214,6 +220,7 @@ class Client(Generation):
                     f"Received: {found}"
                 )
             parts.append([answer[name] for name in names])
+            check_results(parts[-1], f"posterior_{side}_z")
         return [np.concatenate(output) for output in zip(*parts, strict=True)]
 
     def run_graph(self, name: str, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
@@ -256,6 +263,7 @@ class Client(Generation):
                         f"{task} should answer with {side} of shape {expected}. "
                         f"Received: {received}"
                     )
+                check_results([answer], task)
                 found[part] = answer
         return results
 

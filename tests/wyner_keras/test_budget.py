@@ -1,4 +1,5 @@
 import dataclasses
+import re
 import time
 
 import keras
@@ -104,6 +105,26 @@ def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recip
     assert set(epochs_within(0.001, recipe, pairs)) == {1}
     half = epochs_within(60.0, recipe, pairs)
     assert all(1 <= some <= most for some, most in zip(half, epochs_of(recipe), strict=True))
+
+
+def test_a_codec_takes_its_time_unless_it_is_the_other_sides(monkeypatch, caplog):
+    monkeypatch.setattr(budget, "_rate", lambda: 1e6)
+    x = np.random.default_rng(0).random((400, 8, 8, 1))
+    apart = wk.Pairs(x, x.copy())
+    same = wk.Pairs(apart.x, apart.x)
+    alike = wk.recipes.default(same.facts())
+    longer = dataclasses.replace(alike.codecs["y"], epochs=3 * alike.codecs["y"].epochs)
+    unlike = dataclasses.replace(alike, codecs=alike.codecs | {"y": longer})
+
+    def whole(recipe, pairs):
+        caplog.clear()
+        with caplog.at_level("INFO", "wyner_keras.budget"):
+            Budget(recipe, pairs, 1e6)
+        (seconds,) = re.findall(r"whole recipe takes about (\d+) s", caplog.text)
+        return int(seconds)
+
+    assert whole(alike, same) < whole(alike, apart)
+    assert whole(unlike, same) == whole(unlike, apart)
 
 
 @pytest.fixture

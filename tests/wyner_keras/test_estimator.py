@@ -162,6 +162,18 @@ def test_kinds_of_columns_and_values_that_are_missing():
         tiny().fit(frame, side)
 
 
+def test_results_beyond_float32_are_refused(fitted, monkeypatch):
+    run = type(fitted.model_).run_graph
+
+    def overflowing(model, name, inputs):
+        return [np.full_like(each, np.inf) for each in run(model, name, inputs)]
+
+    monkeypatch.setattr(type(fitted.model_), "run_graph", overflowing)
+    for given in (fitted.transform, fitted.predict):
+        with pytest.raises(ValueError, match="asked for what float32 can hold"):
+            given(X)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

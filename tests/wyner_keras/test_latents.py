@@ -1,6 +1,7 @@
 """Latent families by closed forms, SciPy and frequencies, and a third family of a user's own."""
 
 import dataclasses
+import json
 import math
 from typing import ClassVar
 
@@ -350,6 +351,14 @@ def test_a_malformed_categorical_is_refused(settings):
 def test_a_malformed_gaussian_is_refused(dim):
     with pytest.raises(ValueError, match="Received"):
         DiagonalGaussian(dim=dim)
+
+
+def test_sizes_of_numpy_are_those_of_python():
+    for latent, plain in (
+        (DiagonalGaussian(dim=np.int64(6)), DiagonalGaussian(dim=6)),
+        (Categorical(n=np.int32(2), k=np.int64(3)), Categorical(n=2, k=3)),
+    ):
+        assert json.dumps(latent.get_config()) == json.dumps(plain.get_config())
 
 
 @pytest.mark.parametrize("latent", FAMILIES)

@@ -81,7 +81,9 @@ def test_malformed_images_are_refused(kind):
         Image(shape=(4, 4, 1)).check(BAD_IMAGES[kind], "left")
 
 
-@pytest.mark.parametrize("shape", [(8, 8), (8, 0, 1), (8, 8, 1.5), "881", None, (8, 8, 1, 1)])
+@pytest.mark.parametrize(
+    "shape", [(8, 8), (8, 0, 1), (8, 8, 1.5), (8, 8, True), "881", None, (8, 8, 1, 1)]
+)
 def test_an_image_has_height_width_and_channels(shape):
     with pytest.raises(ValueError, match=r"\(height, width, channels\). Received: shape="):
         Image(shape=shape)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import weakref
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -234,6 +235,13 @@ def test_anything_else_is_refused_in_a_line_that_names_the_method(kind, model):
         assert "0.123" not in str(caught.value)
 
 
+@pytest.mark.parametrize("more", [(), (np.ones(3),)], ids=["y alone", "weights"])
+def test_a_dataset_that_is_not_of_pairs_is_refused(more, model):
+    dataset = tf.data.Dataset.from_tensors((*((X, Y) if more else (Y,)), *more))
+    with pytest.raises(ValueError, match=r"predict\(pairs\).*Received: a dataset|Received: a "):
+        model.predict(dataset)
+
+
 def test_a_pair_in_two_arguments_is_refused_too(model):
     for call in (lambda: model(X, Y), lambda: model()):
         with pytest.raises(ValueError, match=r"model\(\(x, y\)\).*Received"):
@@ -310,6 +318,7 @@ SETTINGS = [
     ({"hidden": ()}, "hidden"),
     ({"hidden": (16, 0)}, "hidden"),
     ({"hidden": (16.0,)}, "hidden"),
+    ({"hidden": (16, True)}, "hidden"),
     ({"hidden": 512}, "hidden"),
     ({"reader": "images"}, "reader"),
     ({"flow_steps": -1}, "flow_steps"),
@@ -397,6 +406,15 @@ def test_a_fresh_process_loads_and_generates_the_same(eager, kinds, make_tiny, t
         np.testing.assert_array_equal(again["y"], model.generate_y(given["x"], seed=3))
         made = model.transfer_x(style=given["x"], concept=given["y"], seed=3)
         np.testing.assert_array_equal(again["x"], made)
+
+
+def test_files_have_the_layout_of_files_that_there_are(kinds, tmp_path):
+    """Keras looks weights up by where they were: a property that holds layers would move them."""
+    kinds["two codecs"].save_weights(tmp_path / "model.weights.h5")
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        assert sorted(file) == ["layers", "vars"]
+        assert sorted(file["layers"]) == ["side", "side_1", "tree_prior"]
+        assert all("codec" in file["layers"][side] for side in ("side", "side_1"))
 
 
 def test_pairs_are_ranked_by_how_common_kinds_are(make_tiny):

@@ -386,6 +386,10 @@ BAD = {
     "lists": ([0.1], [0.2]),
     "a dictionary": ({"x": np.zeros((4, 4, 4, 1))}, None),
     "swapped": (np.zeros((4, 3)), np.zeros((4, 4, 4, 1))),
+    "weights": (
+        tf.data.Dataset.from_tensors((np.zeros((4, 4, 4, 1)), np.zeros((4, 3)), np.ones(4))),
+        None,
+    ),
     "lone dataset": (tf.data.Dataset.from_tensor_slices(np.zeros((4, 3))).batch(2), None),
 }
 
@@ -409,6 +413,20 @@ def test_malformed_data_are_refused_in_a_line_before_any_step(kind, untrained, p
             call()
         assert "\n" not in str(caught.value)
     assert int(stage.optimizer.iterations) == 0
+
+
+@pytest.mark.parametrize("name", ["sample_weight", "class_weight"])
+def test_weights_are_refused(name, untrained, pairs):
+    weights = np.ones(24) if name == "sample_weight" else {0: 2.0}
+    for data in ((pairs,), pairs.arrays(), (pairs.dataset(12),)):
+        for call in (untrained.fit, untrained.evaluate):
+            with pytest.raises(ValueError, match=rf"`{name}` should be None.*Received: {name}="):
+                call(*data, **{name: weights}, verbose=0)
+    if name == "sample_weight":
+        with pytest.raises(ValueError, match="`sample_weight` should be None"):
+            untrained.test_on_batch(*pairs.arrays(), weights)
+    with pytest.raises(ValueError, match=r"a tuple \(x, y\). Received: a tuple of 3"):
+        untrained.fit(pairs, validation_data=(*pairs.arrays(), np.ones(24)), verbose=0)
 
 
 def test_pairs_beside_y_and_pairs_of_another_shape_are_refused(untrained, pairs):

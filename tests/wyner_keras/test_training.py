@@ -17,7 +17,8 @@ import wyner_keras as wk
 from wyner_keras import checkpoints, losses, recipes, training
 from wyner_keras.data import Pairs
 from wyner_keras.divergence import TrainingDiverged
-from wyner_keras.modality import CodecSettings
+from wyner_keras.modality import CodecSettings, Vector
+from wyner_keras.networks import FlatCodec
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
@@ -371,6 +372,10 @@ def test_sides_of_one_store_share_a_codec(images):
     other = dataclasses.replace(LEARNT, code_size=4)
     x, y, _ = codecs_of(Pairs(images, images, index), codecs={"x": LEARNT, "y": other})
     assert (x.feature_size, y.feature_size) == (3, 4)
+    rows = np.random.default_rng(0).poisson(5, (24, 2))
+    kinds = {"x_modality": Vector(kinds=("real",) * 2), "y_modality": Vector(kinds=("count",) * 2)}
+    x, y, _ = codecs_of(Pairs(rows, rows, **kinds), codecs={"x": LEARNT, "y": LEARNT})
+    assert (type(x), y.kinds) == (FlatCodec, ("count", "count"))
 
 
 def test_sides_of_two_stores_have_one_each_trained_on_all_of_its_rows(images, weights):

@@ -194,7 +194,7 @@ def test_arguments_are_checked(rng):
         def run_graph(self, name, inputs):
             return [np.nan * each for each in super().run_graph(name, inputs)]
 
-    with pytest.raises(InputError, match=r"q\(z\|y\) of `y` should be finite"):
+    with pytest.raises(InputError, match=r"posterior_y_z .* what float32 can hold"):
         Broken().gallery_y(x)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import logging
+import os
 import signal
 import sys
 import threading
@@ -40,6 +42,7 @@ _COMMANDS = (
     *(doctor, completion),
 )
 _PACKAGES = ("wyner_keras", "wyner_export", "wyner_serving")
+_PATIENCE = 5.0  # seconds until work that goes on after SIGTERM is told again
 
 _DESCRIPTION = """\
 Learn what pairs (x, y) share (z) and what is own to each (u, v), and use it.
@@ -88,15 +91,30 @@ def _logging(quiet: bool, packages: Sequence[str]) -> Iterator[None]:
 def _ended() -> Iterator[list[int]]:
     """Inside, SIGTERM ends the work as Ctrl-C does, and a second one ends the process.
 
+    An exception can get lost where Python discards it, in a destructor, say, or in a callback from
+    C. So it is raised again until the work has ended.
+
     Yields:
         The signal, once it has come.
     """
     came: list[int] = []
+    own = threading.get_ident()
+    over, again = threading.Event(), threading.Event()
 
     def end(number: int, frame: object) -> None:
+        if not came:
+            threading.Thread(target=tell_again, daemon=True).start()
+        elif not again.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         came.append(number)
-        signal.signal(number, signal.SIG_DFL)
+        again.clear()
         raise KeyboardInterrupt
+
+    def tell_again() -> None:
+        while not over.wait(_PATIENCE):
+            again.set()
+            signal.pthread_kill(own, signal.SIGTERM)  # wakes what sleeps, too
 
     # Signals are the main thread's, and whoever hears this one already goes on hearing it.
     main = threading.current_thread() is threading.main_thread()
@@ -107,6 +125,7 @@ def _ended() -> Iterator[list[int]]:
     try:
         yield came
     finally:
+        over.set()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
@@ -157,8 +176,25 @@ def _execute(
         if came:
             return fail(f"ended by SIGTERM. {error}", 128 + came[0])
         return fail(f"interrupted. {error}", 130)
-    sys.stdout.write(to_json(result.values) if options.json else f"{result.text}\n")
+    if came:  # the exception got lost
+        return fail("ended by SIGTERM, when the work was done.", 128 + came[0])
+    try:
+        _say(to_json(result.values) if options.json else f"{result.text}\n")
+    except OSError as error:
+        return fail(f"the work is done, but stdout should take its result. Received: {error}", 1)
     return result.code
+
+
+def _say(text: str) -> None:
+    """Write to stdout, if somebody reads it."""
+    if sys.stdout is None:  # it was closed before the process began
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -174,4 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         >>> main(["generate", "no-such-run", "--from", "prior", "--out", "pairs.png"])
         2
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal or pipe that has no é gets an escape.
+        sys.stdout.reconfigure(errors="backslashreplace")
     return execute(command_line().parse_args(arguments), "wyner")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
-from wyner_keras.data.columns import is_absent
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
 from wyner_keras.received import received
+from wyner_serving.cells import cell_number
 from wyner_serving.image_file import SUFFIXES, read_images_of
 from wyner_serving.listing import walk_images, warn_left_out
 from wyner_serving.rows import check_rows
@@ -77,22 +77,13 @@ def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
             )
         numbers = {text: float(number) for number, text in enumerate(column.get("texts", ()))}
         try:
-            found.append([_number(value, numbers) for value in values])
+            found.append([cell_number(value, numbers) for value in values])
         except ValueError as error:
             known = f"one of {received(list(numbers))}" if numbers else "numbers"
             raise ValueError(
                 f"column {own!r} of {path!r} should be {known}. Received: {error}"
             ) from error
     return np.array(found, np.float64).T
-
-
-def _number(value: Any, numbers: Mapping[str, float]) -> float:
-    """A cell's number, or that of the category it names; NaN where it is empty."""
-    if is_absent(value):
-        return float("nan")
-    if value in numbers:
-        return numbers[value]
-    return float(value)
 
 
 def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:

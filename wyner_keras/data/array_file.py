@@ -57,6 +57,11 @@ def read_array_file(path: str | os.PathLike[str], name: str) -> Rows:
     file, key = split_key(path)
     check_regular(file, name)
     suffix = file.suffix.lower()
+    if suffix == ".npy" and key is not None:
+        raise ValueError(
+            f"{name} should name no array of a .npy file, which holds one. "
+            f"Received: {os.fspath(path)!r}"
+        )
     if suffix in (".h5", ".hdf5"):
         return small_in_memory(HDF5Rows(file, key if key else _only_dataset(file, name)))
     try:

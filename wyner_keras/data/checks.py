@@ -1,6 +1,7 @@
 """Checks at the door: what images, labels, counts and seeds must be, before any work starts."""
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -125,6 +126,31 @@ def check_whole(value: Any, name: str, minimum: int = 0, maximum: int | None = N
     bounds = f"of {minimum} or more" if maximum is None else f"from {minimum} to {maximum}"
     expected = f"at least {minimum}" if whole and maximum is None else f"a whole number {bounds}"
     raise ValueError(f"{name} should be {expected}. Received: {received(value)}")
+
+
+def check_sizes(value: Any, name: str, expected: str, count: int | None = None) -> tuple[int, ...]:
+    """Checks several sizes, of a shape or of layers, and returns them as a tuple of int.
+
+    Args:
+        value: a list or tuple of whole numbers of 1 or more; bool is refused.
+        name: what the caller calls it.
+        expected: what it should be, for the error message.
+        count: how many there are; one or more when None.
+
+    Raises:
+        ValueError: when it is anything else.
+
+    Example:
+        >>> check_sizes([8, np.int64(8), 1], "shape", "(height, width, channels)", 3)
+        (8, 8, 1)
+    """
+    try:
+        sizes = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else ()
+        if sizes and count in (None, len(sizes)):
+            return tuple(check_whole(size, name, minimum=1) for size in sizes)
+    except ValueError:
+        pass  # the message of one says less than that of all
+    raise ValueError(f"`{name}` should be {expected}. Received: {name}={received(value)}")
 
 
 def as_array(value: Any, name: str, expected: str) -> NDArray[Any]:

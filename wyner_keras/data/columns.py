@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wyner_keras.received import received
+from wyner_serving.cells import is_absent
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Vector
 
 _log = logging.getLogger(__name__)
-_ABSENT = {"", "na", "n/a", "nan", "null", "none"}
 _CATEGORIES = 1000  # of a column, at most
 _TELLS_NOTHING = 20  # texts of which more than half differ are no categories, names or dates say
 
@@ -78,18 +78,6 @@ def columns_to_vectors(
         texts=tuple(named),
         missing=missing,
     )
-
-
-def is_absent(value: Any) -> bool:
-    """Whether a table has no value in a place: empty, "NA", "nan", "null", "none", NaN.
-
-    Example:
-        >>> [is_absent(value) for value in (" NA", None, float("nan"), 0)]
-        [True, True, True, False]
-    """
-    if isinstance(value, str):
-        return value.strip().lower() in _ABSENT
-    return value is None or value != value  # NaN alone differs from itself
 
 
 def _numbers(

@@ -236,8 +236,10 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
         if first is None:
             first = block[0].copy()
             if real:
-                known = np.nan_to_num(block[:, real])
-                low, middle, high = np.quantile(known, (0.25, 0.5, 0.75), axis=0)
+                known = block[:, real]
+                # A column of which nothing is known has no quartiles.
+                known = np.where(np.isnan(known).all(axis=0), 0, known)
+                low, middle, high = np.nanquantile(known, (0.25, 0.5, 0.75), axis=0)
         if real:
             beyond = np.abs(block[:, real] - middle) > _FAR * (high - low)
             beyond &= high > low

@@ -162,7 +162,8 @@ class Pairs:
             **kwargs: as of `Pairs`: labels, groups and modalities.
 
         Raises:
-            ValueError: when it is no such stream, does not end, or does not fit on the disk.
+            ValueError: when it is no such stream, its batches differ in shape or dtype, it does not
+                end, or does not fit on the disk.
 
         Example:
             >>> import tensorflow as tf

@@ -319,7 +319,8 @@ def check_rows_array(array: Any, name: str) -> Any:
             f"{name} should be real numbers of 8 bytes at most{complex_hint(array)}. "
             f"Received: dtype {array.dtype}"
         )
-    if len(array.shape) < 2 or 0 in array.shape:
+    # An empty dataset of HDF5 has no shape.
+    if array.shape is None or len(array.shape) < 2 or 0 in array.shape:
         raise ValueError(
             f"{name} should have a row an example: (n, columns), (n, time, channels), (n, height, "
             f"width) or more, none of it 0. Received: shape {array.shape}"

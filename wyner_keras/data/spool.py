@@ -34,7 +34,8 @@ def spool(
         channels_first: whether images are `(batch, channels, h, w)`.
 
     Raises:
-        ValueError: when it is no such stream, does not end, or does not fit on the disk.
+        ValueError: when it is no such stream, its batches differ in shape or dtype, it does not
+            end, or does not fit on the disk.
 
     Example:
         >>> import tensorflow as tf

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wyner_keras.data.columns import columns_to_vectors, is_absent, kinds_of
+from wyner_keras.data.columns import columns_to_vectors, kinds_of
 from wyner_keras.data.rows import ArrayRows, Subset
 from wyner_keras.data.table import Table
 from wyner_keras.received import received
+from wyner_serving.cells import is_absent
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality

@@ -171,15 +171,28 @@ def judges_for(
         if judge is None:
             logger.info("Training the judge of %s on %d examples", name, len(rows))
             judge = Judge.train(rows, labels, modality, seed=seed, epochs=epochs, verbose=verbose)
-            folder.mkdir(parents=True, exist_ok=True)
-            with whole(path) as temporary:
-                judge.network.save(temporary)
+            _keep(judge, path)
         judges[name] = made[path] = judge
     return judges
 
 
+def _keep(judge: Judge, path: Path) -> None:
+    """Cache a judge, if that can be: who asked for figures gets them."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole(path) as temporary:
+            judge.network.save(temporary)
+    except OSError as error:
+        logger.warning(
+            "The judge is not kept for the next time: WYNER_CACHE_DIR should name a folder to "
+            "write into. Received: %s (%s)",
+            path.parent,
+            error,
+        )
+
+
 def _cached(path: Path, classes: np.ndarray, modality: Modality) -> Judge | None:
-    if not path.exists():
+    if not path.is_file():
         return None
     try:
         return Judge(keras.saving.load_model(path, compile=False), classes, modality)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from wyner_keras.data.checks import as_real, check_number
+from wyner_keras.data.checks import as_real, check_number, check_whole
 from wyner_keras.information.shannon import (
     Array,
     binary_entropy,
@@ -105,10 +105,7 @@ def canonical_correlations(covariance: Any, split: int) -> Array:
             "`covariance` should be finite and symmetric. "
             f"Received: {received(matrix)}, which is not"
         )
-    if isinstance(split, bool) or not isinstance(split, int) or not 1 <= split < len(matrix):
-        raise ValueError(
-            f"`split` should be from 1 to {len(matrix) - 1}. Received: split={received(split)}"
-        )
+    split = check_whole(split, "`split`", minimum=1, maximum=len(matrix) - 1)
     smallest = float(np.linalg.eigvalsh(matrix).min())
     try:
         whiten_x, whiten_y = (

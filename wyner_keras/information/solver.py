@@ -26,7 +26,6 @@ from scipy.optimize import linprog
 
 from wyner_keras.data.checks import check_number, check_whole
 from wyner_keras.information.shannon import Array, check_probabilities, entropies, entropy
-from wyner_keras.received import received
 
 _MOST_RECTANGLES = 4096
 _STEPS = 200  # of alternation, at most
@@ -136,9 +135,8 @@ def wyner_common_information(
     p = check_probabilities(p_xy, "p_xy", rank=2)
     if not check_number(tolerance, "`tolerance`", "positive") > 0:
         raise ValueError(f"`tolerance` should be positive. Received: {tolerance}")
-    for name, count in (("starts", starts), ("rounds", rounds)):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"`{name}` should be positive. Received: {received(count)}")
+    starts = check_whole(starts, "`starts`", minimum=1)
+    rounds = check_whole(rounds, "`rounds`", minimum=1)
     seed = check_whole(seed, "`seed`")
     keep_x, keep_y = p.sum(axis=1) > 0, p.sum(axis=0) > 0
     inner = p[np.ix_(keep_x, keep_y)]

@@ -1,6 +1,7 @@
 """Files of images of the user's: `--input`, and the file of `--map`."""
 
 import argparse
+import contextlib
 import os
 
 import numpy as np
@@ -142,6 +143,42 @@ def test_a_tables_empty_cells_are_those_of_a_table_to_train_on(tmp_path):
     entry = {"kind": "vector", "shape": [2], "columns": columns, "missing": True}
     found = inputs.read([str(tmp_path / "t.csv")], "x", entry, "--input")
     np.testing.assert_array_equal(found, [[1, 1], [np.nan, 0], [np.nan, np.nan]])
+
+
+_COLUMNS = [
+    {"name": "a", "kind": "real"},
+    {"name": "kind", "kind": "categorical", "texts": ["1", "NA", "none"], "categories": 3},
+]
+_CELLS = {"kind": "vector", "shape": [2], "columns": _COLUMNS, "missing": True}
+
+
+def test_a_known_category_is_one_in_files_and_in_bulk_whatever_its_name(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from wyner_serving.bulk.sources import open_source
+
+    cells = {"a": ["0.5", "NA", "", "null"], "kind": ["NA", "none", "1", "null"]}
+    lines = [",".join(cells), *map(",".join, zip(*cells.values(), strict=True))]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pq.write_table(pa.table(cells), tmp_path / "t.parquet")
+    expected = [[0.5, 1], [np.nan, 2], [np.nan, 0], [np.nan, np.nan]]
+    for name in ("t.csv", "t.parquet"):
+        found = inputs.read([str(tmp_path / name)], "x", _CELLS, "--input")
+        np.testing.assert_array_equal(found, expected)
+    with contextlib.closing(open_source(tmp_path / "t.parquet", {"x": _CELLS})) as source:
+        np.testing.assert_array_equal(source.read(0, 4)["x"], expected)
+    # The text of a number is no category's number.
+    for column, text in (("kind", "0"), ("a", "far")):
+        bad = {name: [text if name == column else each[0]] for name, each in cells.items()}
+        pq.write_table(pa.table(bad), tmp_path / "bad.parquet")
+        with pytest.raises(ValueError, match=f"column '{column}'.*Received: '{text}'"):
+            inputs.read([str(tmp_path / "bad.parquet")], "x", _CELLS, "--input")
+        with (
+            contextlib.closing(open_source(tmp_path / "bad.parquet", {"x": _CELLS})) as source,
+            pytest.raises(ValueError, match=f"Received: '{text}' in column '{column}'"),
+        ):
+            source.read(0, 1)
 
 
 def test_models_of_two_channels_take_no_image_files(tmp_path):

@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image
@@ -494,6 +495,11 @@ def test_arrays_keep_kinds_labels_and_one_store():
         (lambda f: load_pairs(f / "a.npy", np.eye(3)), "x should be a regular file.*a.npy"),
         (lambda f: load_pairs(f / "two.npz", np.eye(3)), "'two.npz:NAME'. .*'b', 'c'"),
         (lambda f: load_pairs(f"{f}/two.npz:d", np.eye(3)), "Received: 'd', of .*'b', 'c'"),
+        (lambda f: load_pairs(f"{f}/texts.npy:a", np.eye(3)), "no array of a .npy file.*npy:a'"),
+        (
+            lambda f: load_pairs(f"{f}/none.h5:none", np.eye(3)),
+            "none.h5:none should have a row.*shape None",
+        ),
         (lambda f: load_pairs(f / "texts.npy", np.eye(3)), "x should be real numbers.*dtype <U1"),
         (lambda f: load_pairs(f / "pickled.npy", np.eye(3)), "x should be readable as .npy"),
         (lambda f: load_pairs(f / "broken.npz", np.eye(3)), "x should be readable as .npz"),
@@ -516,6 +522,8 @@ def test_bad_sources_are_refused(tmp_path, make, message):
     np.save(tmp_path / "texts.npy", np.array([["a"], ["b"], ["c"]]))
     np.save(tmp_path / "pickled.npy", np.array([[None]] * 3), allow_pickle=True)
     (tmp_path / "broken.npz").write_bytes(b"not a zip file")
+    with h5py.File(tmp_path / "none.h5", "w") as file:
+        file["none"] = h5py.Empty("f")
     with pytest.raises(ValueError, match=message):
         make(tmp_path)
 

@@ -128,6 +128,18 @@ def test_a_value_far_beyond_its_column_is_named(caplog):
     assert record.getMessage() == expected
 
 
+def test_a_value_far_beyond_what_is_known_of_its_column_is_named(caplog):
+    x = np.random.default_rng(0).normal(5e8, 1, size=(40, 2))
+    x[::3, 0] = x[:30, 1] = np.nan
+    vector = Vector.of(x, missing=True)
+    Pairs(x, x, x_modality=vector, y_modality=vector)
+    assert not caplog.records
+    x[7, 0] = 1.0
+    Pairs(x, x[::-1], x_modality=vector, y_modality=vector)
+    named = [record.getMessage().partition(": ")[2] for record in caplog.records]
+    assert named == ["'0' (1 in row 7)", "'0' (1 in row 32)"]
+
+
 def test_take_is_a_random_subset_by_seed(pairs):
     some = pairs.take(6, seed=3)
     rows = [tuple(row) for row in some.index]

@@ -129,6 +129,12 @@ def test_the_cache_is_written_once_reused_and_repaired(
     assert len(untrained) == 3
     assert len(list(tmp_path.iterdir())) == 2
 
+    # Who asked for figures gets them, though the judge has no place to stay.
+    monkeypatch.setenv("WYNER_CACHE_DIR", str(file))
+    with caplog.at_level(logging.WARNING):
+        assert judges_for(pairs)["x"] is untrained[-1]
+    assert f"WYNER_CACHE_DIR should name a folder to write into. Received: {file}" in caplog.text
+
 
 def test_sides_labelled_apart_have_a_judge_each_and_others_none(tmp_path, untrained) -> None:
     rng = np.random.default_rng(0)

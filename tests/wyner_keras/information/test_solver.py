@@ -134,7 +134,9 @@ def test_a_seed_gives_one_answer():
         (lambda: wyner_common_information([0.5, 0.5]), "rank 2.*Received"),
         (lambda: wyner_common_information([[0.5, 0.6]]), "sum to 1.*Received"),
         (lambda: wyner_common_information(binary(0.1), tolerance=0), "positive.*Received"),
-        (lambda: wyner_common_information(binary(0.1), starts=0), "positive.*Received"),
+        (lambda: wyner_common_information(binary(0.1), starts=0), "`starts`.*Received"),
+        (lambda: wyner_common_information(binary(0.1), starts=True), "`starts`.*Received"),
+        (lambda: wyner_common_information(binary(0.1), rounds=1.5), "`rounds`.*Received"),
         (
             lambda: wyner_common_information((1 - np.eye(14)) / (14 * 13)),
             "rectangles.*Received",

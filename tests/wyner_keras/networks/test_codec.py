@@ -2,14 +2,15 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import special, stats
 from scipy.special import log_softmax
 
 from wyner_keras.data import Pairs, load
 from wyner_keras.modality import Image, Series, Vector
 from wyner_keras.networks import ConvCodec, FlatCodec, VectorCodec
+from wyner_keras.networks.likelihoods import LIKELIHOODS
 from wyner_keras.networks.shear import slant
 
 
@@ -257,12 +258,16 @@ def test_the_most_probable_values_are_decoded_in_the_users_units(columns):
     np.testing.assert_array_equal(np.asarray(codec.decode(np.zeros((1, 2), "f")))[0, 1:3], [1, 1])
 
 
-@settings(max_examples=40)
+@settings(max_examples=100)
 @given(
-    value=st.integers(0, 10**6),
-    log_mean=st.floats(-6, 12),
-    log_dispersion=st.floats(-5, 7),
+    value=st.integers(0, 10**7) | st.integers(0, 20),
+    log_mean=st.floats(-9, 16, width=32),
+    log_dispersion=st.floats(-8, 8, width=32),
 )
+@example(value=10**6, log_mean=np.float32(np.log(1e6)), log_dispersion=0.0)
+@example(value=999_000, log_mean=np.float32(np.log(1e6)), log_dispersion=8.0)
+@example(value=10**7, log_mean=-9.0, log_dispersion=-8.0)
+@example(value=0, log_mean=16.0, log_dispersion=8.0)
 def test_counts_are_negative_binomial_from_rare_to_many(value, log_mean, log_dispersion):
     codec = ONE_COUNT
     codec.decoder.output_layer.bias.assign([log_mean])
@@ -270,9 +275,22 @@ def test_counts_are_negative_binomial_from_rare_to_many(value, log_mean, log_dis
     found = float(codec.log_likelihood(np.array([[value]], "f"), np.zeros((1, 1), "f"))[0])
     mean, dispersion = np.exp(log_mean), np.exp(log_dispersion)
     expected = stats.nbinom.logpmf(value, dispersion, dispersion / (dispersion + mean))
-    # Differences of logarithms of factorials, of which each has seven digits.
-    digits = 3e-6 * (1 + value * np.log1p(value))
-    assert found == pytest.approx(expected, rel=1e-3, abs=1e-3 + digits)
+    assert found == pytest.approx(expected, rel=1e-6, abs=1e-3)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e3, 1e6])
+def test_gradients_of_counts_are_those_of_the_closed_form(size):
+    log_mean, spread = (tf.Variable(each, dtype="float32") for each in (np.log(size), 1.5))
+    for value in (0.0, 0.7 * size, 1.3 * size):
+        with tf.GradientTape() as tape:
+            nats = LIKELIHOODS["count"].log_prob(
+                tf.constant(value), log_mean, tf.zeros(()), tf.ones(()), spread
+            )
+        found = [float(each) for each in tape.gradient(nats, (log_mean, spread))]
+        m, r = np.exp(float(log_mean)), np.exp(1.5)
+        of_spread = special.digamma(value + r) - special.digamma(r)
+        of_spread += np.log(r / (r + m)) + (m - value) / (r + m)
+        assert found == pytest.approx([r * (value - m) / (r + m), r * of_spread], rel=1e-4)
 
 
 ONE_COUNT = VectorCodec(("count",), (0,), code_size=1, hidden=(1,))

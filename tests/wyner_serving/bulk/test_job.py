@@ -1,8 +1,10 @@
 """Bulk work over folders: what is read, what is written, and going on."""
 
+import io
 import json
 import os
 import shutil
+import zipfile
 
 import numpy as np
 import pyarrow as pa
@@ -323,7 +325,7 @@ def test_bad_jobs_are_refused_before_anything_is_written(job, tmp_path, bundle, 
         ({"form": "images", "task": "encode_x"}, "images of 1 to 4 channels"),
         ({"samples": 0}, "`samples`"),
         ({"rows_per_part": 0}, "`rows_per_part`"),
-        ({"input": str(tmp_path / "gone")}, "with none"),
+        ({"input": str(tmp_path / "gone")}, "--input should be a regular file"),
         ({"input": str(tmp_path / "empty")}, "with none"),
         ({"input": str(tmp_path / "two")}, "1 tables, 1 arrays"),
         ({"input": str(tmp_path / "a.npz")}, "array 'x'"),
@@ -338,6 +340,47 @@ def test_bad_jobs_are_refused_before_anything_is_written(job, tmp_path, bundle, 
         with pytest.raises(InputError, match=message):
             job(**values)
         assert not (tmp_path / "out").exists()
+
+
+def header(shape):
+    """A .npy file of eight bytes that says that it holds more."""
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
+    return stream.getvalue() + bytes(8)
+
+
+def test_files_that_are_none_or_hold_less_than_they_say_are_refused_at_once(job, tmp_path):
+    for name, shape in (("negative.npy", (-1, 8, 8)), ("huge.npy", (10**9, 8, 8))):
+        (tmp_path / name).write_bytes(header(shape))
+    with zipfile.ZipFile(tmp_path / "huge.npz", "w") as archive:
+        archive.writestr("x.npy", header((10**9, 8, 8)))
+    os.mkfifo(tmp_path / "fifo.npy")
+    os.mkfifo(tmp_path / "fifo.parquet")
+    (tmp_path / "loop.npy").symlink_to("loop.npy")
+    (tmp_path / "zero.npy").symlink_to("/dev/zero")
+    for name, message in (
+        ("negative.npy", r"hold what its header says. Received: shape \(-1, 8, 8\)"),
+        ("huge.npy", "hold what its header says. .*, 8 bytes"),
+        ("huge.npz", "hold what its header says. .*, 8 bytes"),
+        ("fifo.npy", "a FIFO"),
+        ("fifo.parquet", "a FIFO"),
+        ("loop.npy", "--input should be a regular file"),
+        ("zero.npy", "a device"),
+    ):
+        with pytest.raises(InputError, match=message):
+            job(input=str(tmp_path / name))
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_is_refused_by_its_bytes(job, tmp_path):
+    (tmp_path / "images").mkdir()
+    name = os.fsdecode(bytes(tmp_path / "images") + b"/\xff.png")
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(name)
+    with pytest.raises(InputError, match=r"names are UTF-8. Received: b'.*\\xff.png'"):
+        job(input=str(tmp_path / "images"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_job_whose_first_rows_were_refused_leaves_room_for_another(job, tmp_path, x):
@@ -362,6 +405,15 @@ def test_what_another_job_has_not_finished_is_not_taken_for_all(job, tmp_path):
         (pa.array([[0.5] * 64, None]), "null"),
         (pa.array([[0.5] * 65, [0.5] * 65]), "65 numbers a row instead of 64"),
         (pa.array(["a", "b"]), "string"),
+        (pa.array(np.zeros((2, 4, 16)).tolist()), r"shape \(4, 16\) instead of \(8, 8, 1\)"),
+        (pa.FixedShapeTensorArray.from_numpy_ndarray(np.zeros((2, 2, 4, 8))), r"shape \(2, 4, 8\)"),
+        (
+            pa.ExtensionArray.from_storage(
+                pa.fixed_shape_tensor(pa.float64(), (1, 8, 8), permutation=[1, 2, 0]),
+                pa.FixedSizeListArray.from_arrays(np.zeros(128), 64),
+            ),
+            r"axes lie in the order \[1, 2, 0\]",
+        ),
     ],
 )
 def test_columns_of_other_shapes_are_refused_by_name(job, tmp_path, column, message):

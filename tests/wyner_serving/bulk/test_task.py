@@ -166,6 +166,19 @@ def test_bad_tasks_and_batches_are_refused(bundle, tmp_path, task_of):
             BulkTask(bundle, words[0], gallery=words[1] if words[1:] else None)
 
 
+@pytest.mark.parametrize("task", ["generate_y", "transfer_x", "transfer_y", "encode_x", "rank_y"])
+def test_results_beyond_float32_are_refused_as_the_bundle_does(task_of, task):
+    work, batch = task_of("columns", task)
+    (name,) = (name for name, side in work.inputs.items() if side == "x")
+    real = [each["kind"] == "real" for each in work.bundle.side_entries["x"]["columns"]]
+    far = batch | {name: batch[name].copy()}
+    far[name][40, real] = 3.4e38
+    with pytest.raises(InputError, match="what float32 can hold"):
+        work(far)
+    rest = np.delete(np.arange(ROWS), 40)
+    assert_same(work(some(far, rest)), some(work(batch), rest))
+
+
 def test_noise_is_of_the_law_that_a_latent_says():
     noise = RowNoise(0, {"z": {"noise": "normal", "size": 3}, "u": {"noise": "uniform", "size": 2}})
     normal, uniform = noise.draw("z", np.arange(4000)), noise.draw("u", np.arange(4000))

@@ -400,6 +400,29 @@ def test_an_answer_that_trickles_in_for_ever_ends():
     assert time.monotonic() - begun < 4
 
 
+def test_answers_that_are_not_finite_are_refused(rest, monkeypatch, tiny_images):
+    client = Client(rest)
+    names = client.posterior_names
+    client.example_shape("x")
+    ask = client._transport.predict
+
+    def broken(signature, inputs):
+        return {
+            name: np.full_like(values, np.inf) for name, values in ask(signature, inputs).items()
+        }
+
+    monkeypatch.setattr(client._transport, "predict", broken)
+    assert names
+    for task, call in (
+        ("generate_pairs", lambda: client.generate_pairs(2, seed=0)),
+        ("generate_y", lambda: client.generate_y(tiny_images[0], seed=0)),
+        ("posterior_x_z", lambda: client.posteriors(tiny_images[0], "x")),
+        ("posterior_y_z", lambda: client.gallery_y(tiny_images[1])),
+    ):
+        with pytest.raises(InputError, match=f"{task} should be asked for what float32 can hold"):
+            call()
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
