@@ -70,7 +70,7 @@ def log_ratios(scores: np.ndarray, temperature: float) -> np.ndarray:
         [[0.405, -0.693]]
     """
     cooled = scores / temperature
-    compared = np.isfinite(scores).sum(axis=1, keepdims=True)
+    compared = (scores != -np.inf).sum(axis=1, keepdims=True)
     return cooled - logsumexp(cooled, axis=1, keepdims=True) + np.log(compared)
 
 
