@@ -108,6 +108,8 @@ def calibrated_bound(scores: np.ndarray) -> tuple[float, float]:
     On calibration of modern neural networks, 2017 (temperature).
     """
     count = len(scores)
+    if np.isnan(scores).any():
+        return float("nan"), float(np.log(count))
     part = min(_MOST, count // 4)
     if part < _LEAST:
         return _told(scores, _UNKNOWN), float(np.log(count))

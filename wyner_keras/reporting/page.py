@@ -153,7 +153,11 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
             "training too short to tell."
         )
         return "Something is shared; how much is not told.", why
-    but = ", by a model that is surer than it should be" if found.held.explained else ""
+    but = (
+        ", by a model that is surer than it should be"
+        if found.held.surplus and found.held.explained
+        else ""
+    )
     why.insert(
         0,
         f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
