@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Findings:
         held: fits of the held-out pairs.
         trained: those of the pairs trained on; None without them.
         sweeps: of z, on the held-out pairs.
+        shares: of each stage the share of its recipe's epochs that it had, as far as is known.
     """
 
     report: Report
@@ -42,6 +43,7 @@ class Findings:
     held: Misfits
     trained: Misfits | None
     sweeps: tuple[Sweep, ...]
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def figure(self, name: str) -> tuple[float, float] | None:
         """A figure and what stands beside it; None where it is not there."""

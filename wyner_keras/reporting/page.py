@@ -40,6 +40,7 @@ def report(
     train: Pairs | None = None,
     figures: Report | None = None,
     nats: Mapping[str, float] | None = None,
+    epochs: Mapping[str, float] | None = None,
     seed: int = 0,
     verbose: bool = True,
 ) -> ReportPage:
@@ -56,6 +57,8 @@ def report(
             them are found too.
         figures: of `evaluate` on these pairs, in place of evaluating anew.
         nats: of `information.measure` on these pairs, likewise.
+        epochs: of each stage the share of its epochs that it had, where a training was shortened;
+            `wyner report` tells it from a run.
         seed: of draws and noise.
         verbose: shows progress on stderr.
 
@@ -85,6 +88,7 @@ def report(
         held=misfits(model, pairs, seed=seed),
         trained=None if train is None else misfits(model, train, seed=seed),
         sweeps=model.z.sweeps(read.posteriors),
+        shares=epochs or {},
     )
     pictures = {
         name: pictures_of(name, entry, read.rows[name])

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from wyner_keras.reporting.blocks import percent
 from wyner_keras.reporting.findings import LEAST_NATS, Findings
 
+_SHORT = 0.5  # of a stage's epochs, below which it is called shortened
+
 Advice = tuple[str, str]
 """What is wrong, and what to try."""
 
@@ -17,6 +19,23 @@ def _sides(f: Findings, name: str) -> Iterator[tuple[str, str, float, float]]:
         found = f.figure(f"{name}_{made}")
         if found is not None:
             yield made, given, *found
+
+
+def _shortened(f: Findings) -> Iterator[Advice]:
+    short = {name: share for name, share in f.shares.items() if share < _SHORT}
+    if short:
+        told = {name: _roughly(share) for name, share in short.items()}
+        each = ", ".join(f"{name} {share}" for name, share in told.items())
+        yield (
+            f"The training was shortened to {_roughly(min(short.values()))} of its recipe "
+            f"({each} of the epochs).",
+            "Train longer before anything else: what sizes and settings are worth shows only "
+            "then, and nothing is said of them here.",
+        )
+
+
+def _roughly(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else percent(share, 0)
 
 
 def _few(f: Findings) -> Iterator[Advice]:
@@ -179,17 +198,22 @@ def _labels(f: Findings) -> Iterator[Advice]:
 RULES: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _nothing,
     _few,
+    _wrong_pairs,
+)
+RULES_OF_SETTINGS: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _one_value,
     _by_heart,
-    _wrong_pairs,
     _unused_input,
     _varies,
     _realistic,
     _kept,
     _labels,
 )
+"""Rules that mean something where the training was as long as its recipe has it."""
 
 
 def advice(findings: Findings) -> list[Advice]:
     """What failed, the gravest first, each with what to try."""
-    return [each for rule in RULES for each in rule(findings)]
+    shortened = list(_shortened(findings))
+    rules = RULES if shortened else (*RULES, *RULES_OF_SETTINGS)
+    return [*shortened, *(each for rule in rules for each in rule(findings))]

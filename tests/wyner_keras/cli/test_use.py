@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras import runs
+from wyner_keras import recipes, runs
 from wyner_keras.cli.opened import open_folder
 from wyner_serving import Bundle
 
@@ -341,6 +341,12 @@ def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monke
     assert values["report"] == str(tmp_path / "other.html")
     assert set(values["metrics"]["figures"])
     assert values["fit"]["trained_on"]["worst"]
+    assert "shortened" not in out
+    # As if the recipe were longer than what was trained.
+    tiny = recipes.default
+    monkeypatch.setattr(recipes, "default", lambda *args, **kwargs: tiny(*args, **kwargs).scaled(4))
+    advice = json.loads(call("report", run, "--quiet", "--json")[1])["advice"]
+    assert advice[0]["found"].startswith("The training was shortened to 25 % of its recipe")
     assert "should not exist" in refused("report", run, "--out", tmp_path / "other.html")
     assert "--out should end in .html" in refused("report", run, "--out", tmp_path / "a.png")
     before = (run / "metrics.json").read_text()

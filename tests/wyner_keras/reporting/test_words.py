@@ -19,7 +19,7 @@ def fits(rank=0.01, against=0.0, count=200):
     return Misfits(scores=-pmi, pmi=pmi, ranks=np.full(count, rank), others=200)
 
 
-def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=None):
+def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=None, epochs=None):
     named = {name: Figure(*values) for name, values in (figures or {}).items()}
     sweeps = ()
     if shares is not None:
@@ -27,7 +27,7 @@ def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=No
     report = Report(
         figures=named, counts={}, seed=0, p_values={} if p is None else {"dependence": p}
     )
-    return Findings(report, nats or {}, held or fits(), trained, sweeps)
+    return Findings(report, nats or {}, held or fits(), trained, sweeps, epochs or {})
 
 
 def test_every_kind_of_figure_has_its_sentences() -> None:
@@ -58,8 +58,14 @@ def test_every_figure_is_shown_once_in_the_order_of_the_page() -> None:
     assert rows[-1][0] == "new"
 
 
+SMALL = {"diversity_y": (0.2, 1.0), "recall_x": (0.2, 0.9), "reconstruction_x": (0.3, 0.9)}
+
 # What is measured, and words of what is said of it.
 FAILURES = {
+    "shortened": (
+        findings(SMALL, epochs={"codec": 1.0, "joint": 0.004, "flow": 0.25}),
+        "shortened to less than 1 % of its recipe (joint less than 1 %, flow 25 % of the epochs)",
+    ),
     "nothing": (findings(held=fits(0.5)), "no better than by chance"),
     "nothing in the pairs": (findings(held=fits(0.5), p=0.4), "no better than by chance"),
     "missed": (findings(held=fits(0.5), p=0.002), "a test of the pairs does (p = 0.002)"),
@@ -120,6 +126,17 @@ def test_pairs_that_share_nothing_are_not_called_wrong() -> None:
 def test_a_bound_of_nothing_calls_no_pair_wrong() -> None:
     given = findings({"partner_nats": (0.0, 4.0)}, held=fits(against=0.3))
     assert advice(given) == []
+
+
+def test_what_a_longer_training_does_not_mend_is_said_of_a_shortened_one_too() -> None:
+    given = findings(SMALL, held=fits(count=50), epochs={"joint": 0.1})
+    first, *others = (what for what, _ in advice(given))
+    assert first.startswith("The training was shortened to 10 %")
+    assert [what[:13] for what in others] == ["Only 50 pairs"]
+
+
+def test_a_training_that_had_most_of_its_epochs_is_not_called_short() -> None:
+    assert len(advice(findings(SMALL, epochs={"joint": 0.8}))) == len(SMALL)
 
 
 def test_effective_number_of_values() -> None:
