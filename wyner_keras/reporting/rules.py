@@ -9,6 +9,9 @@ from wyner_keras.reporting.findings import LEAST_NATS, Findings
 
 _SHORT = 0.5  # of a stage's epochs, below which it is called shortened
 
+_LEAK, _LEAK_SHARE = 0.05, 0.1  # nats above those of shuffled pairs, and of what is shared
+_LOCAL = {"x": "u", "y": "v"}
+
 Advice = tuple[str, str]
 """What is wrong, and what to try."""
 
@@ -108,6 +111,29 @@ def _wrong_pairs(f: Findings) -> Iterator[Advice]:
         )
 
 
+def _leaks(f: Findings) -> Iterator[Advice]:
+    for side, other, *partner in _sides(f, "leakage_partner"):
+        local, of_z = _LOCAL[side], f.figure(f"leakage_z_{side}")
+        if _leaked(f, *partner):
+            yield (
+                f"The private part of {side}, {local}, still tells {partner[0]:.2f} nats of "
+                f"{other}, where shuffled pairs give {partner[1]:.2f}.",
+                "Something shared was taken for private: offer z more values or dimensions, or "
+                "train the alignment longer.",
+            )
+        elif of_z is not None and _leaked(f, *of_z):
+            yield (
+                f"The private part of {side}, {local}, still tells {of_z[0]:.2f} nats of z, where "
+                f"shuffled pairs give {of_z[1]:.2f}.",
+                f"z and {local} are not kept apart: train the joint stage and the flow longer, or "
+                "make the private part smaller.",
+            )
+
+
+def _leaked(f: Findings, nats: float, shuffled: float) -> bool:
+    return nats > shuffled + max(_LEAK, _LEAK_SHARE * f.shared_nats)
+
+
 def _unused_input(f: Findings) -> Iterator[Advice]:
     for made, given, value, _ in _sides(f, "fit"):
         if value <= 0.01 and not f.nothing:
@@ -203,6 +229,7 @@ RULES: Sequence[Callable[[Findings], Iterator[Advice]]] = (
 RULES_OF_SETTINGS: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _one_value,
     _by_heart,
+    _leaks,
     _unused_input,
     _varies,
     _realistic,

@@ -80,6 +80,14 @@ FAILURES = {
         findings(held=replace(fits(against=0.4), temperature=8.0, explained=True)),
         "surer than it should be: in 40.0 % of the pairs",
     ),
+    "partner leaks": (
+        findings({"leakage_partner_x": (0.4, 0.02), "leakage_z_x": (0.3, 0.02)}),
+        "private part of x, u, still tells 0.40 nats of y, where shuffled pairs give 0.02",
+    ),
+    "z leaks": (
+        findings({"leakage_partner_y": (0.03, 0.02), "leakage_z_y": (0.3, 0.02)}),
+        "private part of y, v, still tells 0.30 nats of z, where shuffled pairs give 0.02",
+    ),
     "unused input": (findings({"fit_y": (0.0, 0.0)}), "no better than another"),
     "varies less": (findings({"diversity_y": (0.2, 1.0)}), "vary less than data: 0.20"),
     "varies more": (findings({"diversity_x": (2.0, 1.0)}), "vary more than real"),
@@ -115,6 +123,9 @@ def test_of_what_went_well_nothing_is_said() -> None:
         "reconstruction_x": (0.9, 0.95),
         "conditional_accuracy_y": (0.98, 0.99),
     }
+    # Of 2 nats that are shared, 0.1 are few.
+    well |= {"partner_nats": (2.0, 4.0), "leakage_partner_x": (0.12, 0.02)}
+    well |= {"leakage_z_x": (0.02, 0.02)}
     nats = {"h_label": 2.3, "i_label_u_lower": 0.01}
     assert advice(findings(well, nats, trained=fits(), shares=[0.5, 0.5])) == []
 
