@@ -160,7 +160,9 @@ MEANINGS = {
         "Good: near 0.5; close to 1 the model copies what it was trained on.",
     ),
     "joint_coherence": Meaning(
-        PAIRS, "How often the labels of a generated pair go together.", _CLOUD
+        PAIRS,
+        "How often the labels of a generated pair go together.",
+        "Good: close to the figure beside it; one pair made again and again reaches 1, though.",
     ),
     "frechet_joint": Meaning(
         PAIRS, "How far generated pairs lie from real ones, one side at a time.", _CLOUD

@@ -9,6 +9,7 @@ from wyner_keras.reporting.findings import LEAST_NATS, Findings
 
 _SHORT = 0.5  # of a stage's epochs, below which it is called shortened
 
+_COLLAPSED = 0.1  # of the variety of real examples, below which samples are all alike
 _LEAK, _LEAK_SHARE = 0.05, 0.1  # nats above those of shuffled pairs, and of what is shared
 _LOCAL = {"x": "u", "y": "v"}
 
@@ -134,6 +135,30 @@ def _leaked(f: Findings, nats: float, shuffled: float) -> bool:
     return nats > shuffled + max(_LEAK, _LEAK_SHARE * f.shared_nats)
 
 
+def _one_pair(f: Findings) -> Iterator[Advice]:
+    coherence = f.figure("joint_coherence")
+    if coherence is None or coherence[0] < 0.9 * coherence[1]:
+        return
+    against = [
+        f"the label of {made} from {given} is right in {percent(value, 0)}, that of real {made} in "
+        f"{percent(beside, 0)}"
+        for made, given, value, beside in _sides(f, "conditional_accuracy")
+        if value < 0.5 * beside
+    ]
+    against += [
+        f"samples of {made} vary {value:.2f} of what real ones do"
+        for made, _, value, _ in _sides(f, "diversity")
+        if value < _COLLAPSED
+    ]
+    if against:
+        yield (
+            f"That {percent(coherence[0], 0)} of generated pairs have labels that go together "
+            f"means nothing here: {'; '.join(against)}.",
+            "A model that makes few pairs again and again reaches as much: train longer, and look "
+            "at recall and at the pictures.",
+        )
+
+
 def _unused_input(f: Findings) -> Iterator[Advice]:
     for made, given, value, _ in _sides(f, "fit"):
         if value <= 0.01 and not f.nothing:
@@ -224,6 +249,7 @@ def _labels(f: Findings) -> Iterator[Advice]:
 RULES: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _nothing,
     _few,
+    _one_pair,
     _wrong_pairs,
 )
 RULES_OF_SETTINGS: Sequence[Callable[[Findings], Iterator[Advice]]] = (

@@ -139,6 +139,19 @@ def test_a_bound_of_nothing_calls_no_pair_wrong() -> None:
     assert advice(given) == []
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("conditional_accuracy_y", 0.01, "y from x is right in 1 %"), ("diversity_x", 0.02, "0.02")],
+)
+def test_labels_of_one_pair_that_go_together_are_no_success(name, value, words) -> None:
+    figures = {"joint_coherence": (1.0, 0.706), name: (value, 0.9)}
+    what, then = advice(findings(figures, epochs={"joint": 0.01}))[1]
+    assert what.startswith("That 100 % of generated pairs have labels that go together means not")
+    assert words in what
+    assert "again and again" in then
+    assert not advice(findings({"joint_coherence": (0.7, 0.706), name: (0.9, 0.9)}))
+
+
 def test_what_a_longer_training_does_not_mend_is_said_of_a_shortened_one_too() -> None:
     given = findings(SMALL, held=fits(count=50), epochs={"joint": 0.1})
     first, *others = (what for what, _ in advice(given))
