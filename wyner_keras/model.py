@@ -318,9 +318,9 @@ class WynerModel(keras.Model, Tasks):
         partners = ops.reshape(batch["partners"], (-1, *(1,) * (len(joint.shape) - 1)))
         return [ops.where(partners, joint, made(self.z.product(each))) for each in experts]
 
-    @property
     def arguments(self) -> dict[str, Any]:
         """The constructor's, by name."""
+        # No property: Keras would save the codecs a second time, as what it holds.
         return {
             "z": self.z,
             "modalities": {side.name: side.modality for side in self.sides},
@@ -337,7 +337,7 @@ class WynerModel(keras.Model, Tasks):
             z: the latent.
             reader: of both sides, see `SideSettings`; None for this model's.
         """
-        arguments = {**self.arguments, "z": z}
+        arguments = {**self.arguments(), "z": z}
         if reader is not None:
             arguments["settings"] = {
                 side.name: dataclasses.replace(side.settings, reader=reader) for side in self.sides

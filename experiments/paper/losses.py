@@ -117,7 +117,7 @@ class PaperJoint(Loss):
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Hand q(z|x,y) over to a model that keeps it."""
         old = stage.model
-        new = FreeModel(**old.arguments)
+        new = FreeModel(**old.arguments())
         for source, target in zip(old.sides, new.sides, strict=True):
             target.set_weights(source.get_weights())
         new.free_network.set_weights(stage.heads[0].get_weights())
