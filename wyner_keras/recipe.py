@@ -244,6 +244,32 @@ class Recipe:
         )
 
 
+def shares_trained(
+    whole: Recipe, own: Recipe, history: Mapping[str, Mapping[str, list[Any]]]
+) -> dict[str, float]:
+    """Of each stage the share of a whole recipe's epochs that it was trained for, at most 1.
+
+    Args:
+        whole: the recipe as long as it should be.
+        own: by which was trained.
+        history: by stage one list a metric, and "codec".
+
+    Returns:
+        By stage, and "codec"; stages that had nothing to do are left out.
+    """
+    found: dict[str, float] = {}
+    codecs = [sum(each.epochs for each in of.codecs.values() if each) for of in (own, whole)]
+    if history.get("codec") and codecs[1]:
+        found["codec"] = min(1.0, codecs[0] / codecs[1])
+    done = {stage.name: stage for stage in own.stages}
+    for stage in whole.stages:
+        epochs = max(map(len, history.get(stage.name, {}).values()), default=0)
+        if epochs and stage.name in done:
+            passes = epochs * done[stage.name].passes
+            found[stage.name] = min(1.0, passes / (stage.epochs * stage.passes))
+    return found
+
+
 def untrained(recipe: Recipe, pairs: Pairs, codecs: Mapping[str, Codec]) -> WynerModel:
     """The model of a recipe for pairs, untrained but for its codecs."""
     modalities = dict(zip(pairs.names, pairs.modalities, strict=True))

@@ -112,7 +112,9 @@ def gaussian_sweeps(
                 for place, values in enumerate(_along(centre, np.eye(dim)))
             ]
         )
-    directions, sizes, changes = np.linalg.svd(effect.astype(np.float64), full_matrices=True)
+    # All directions of the latent, but not of what is decoded: of pixels they would be a square.
+    every = dim > effect.shape[1]
+    directions, sizes, changes = np.linalg.svd(effect.astype(np.float64), full_matrices=every)
     # Of either sign; the one whose largest change is upwards.
     largest = np.take_along_axis(changes, np.abs(changes).argmax(axis=1)[:, None], axis=1)[:, 0]
     directions[:, : len(sizes)] *= np.where(largest[: len(sizes)] < 0, -1, 1)

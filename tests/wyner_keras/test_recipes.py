@@ -15,6 +15,7 @@ from wyner_keras import recipes
 from wyner_keras.data import Facts, Pairs
 from wyner_keras.latents import Categorical
 from wyner_keras.modality import Image, Series, Vector
+from wyner_keras.recipe import shares_trained
 
 MODALITIES = {
     "8x8": Image(shape=(8, 8, 1)),
@@ -265,3 +266,19 @@ def test_a_scaled_recipe_goes_through_the_pairs_as_much_less_often(factor):
         wanted = max(1.0, factor * stage.epochs * stage.passes)
         assert scaled.epochs * scaled.passes == pytest.approx(wanted, rel=0.35)
         assert scaled.passes <= stage.passes
+
+
+def test_shares_of_a_recipe_that_were_trained():
+    whole = recipes.default(facts(("8x8", "8x8"), classes=10))
+    half = whole.scaled(0.5)
+    epochs = {stage.name: stage.epochs for stage in half.stages}
+    history = {name: {"loss": [0.0] * count} for name, count in epochs.items()}
+    history |= {"codec": {"loss": [0.0]}, "flow": {}}
+    found = shares_trained(whole, half, history)
+    assert "flow" not in found  # which had nothing to do
+    assert set(found) == {"codec", *epochs} - {"flow"}
+    assert all(share == pytest.approx(0.5, abs=0.2) for share in found.values())
+    history["joint"]["loss"] = [0.0]  # stopped before its last epoch
+    joint = whole.stage("joint")
+    share = half.stage("joint").passes / (joint.epochs * joint.passes)
+    assert shares_trained(whole, half, history)["joint"] == pytest.approx(share)

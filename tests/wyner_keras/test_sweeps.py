@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -91,3 +93,17 @@ def test_directions_are_those_of_the_largest_effect(rng) -> None:
         # −2 to 2 deviations, upwards: both effects are positive.
         assert change @ direction == pytest.approx(4, abs=1e-5)
     assert [each.strength for each in found] == pytest.approx([25 / 29, 4 / 29, 0, 0], abs=1e-6)
+
+
+def test_directions_of_many_pixels_take_no_square_of_them(rng) -> None:
+    effect = np.zeros((3, 4000))
+    effect[:2, :2] = [[0, 3], [-2, 0]]
+    tracemalloc.start()
+    found = DiagonalGaussian(dim=3).sweeps(None, effect)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 * 3 * effect.nbytes
+    changes = [(each.values[-1] - each.values[0]).tolist() for each in found]
+    assert changes[0] == pytest.approx([4, 0, 0], abs=1e-5)
+    assert changes[1] == pytest.approx([0, -4, 0], abs=1e-5)
+    assert [each.strength for each in found] == pytest.approx([9 / 13, 4 / 13, 0], abs=1e-6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
     from wyner_keras.evaluation import Report
     from wyner_keras.model import WynerModel
 
+logger = logging.getLogger(__name__)
+
 _DESCRIPTION = """\
-Judge a trained model on pairs that it was not trained on, and write RUN/metrics.json anew.
+Judge a trained model on pairs that it was not trained on, and write RUN/metrics.json anew. Figures
+of other pairs than those held out when it was trained are printed, and nothing is written: what
+reads RUN/metrics.json takes it for the run's own. It is said where such pairs were trained on.
 
 Beside each figure of the model stands what it is to be compared with. Where labels are known, the
 judge is a classifier, trained on the training pairs alone and cached (in the folder that the
@@ -49,12 +54,40 @@ def run(options: argparse.Namespace) -> Result:
     source = _source(opened.source, options)
     import_tensorflow()
     train, held_out = opened.pairs() if source == opened.source else source.load()
+    own = source == opened.source or opened.held_out_are(train, held_out)
+    known = 0 if own else _known(opened, held_out)
     seed = opened.seed if options.seed is None else options.seed
     settings = {**opened.settings, "seed": seed}
     found = judged(opened.load_model(), train, held_out, settings, options.quiet)
-    path = write(opened.folder, found, source)
-    values = {"run": str(opened.folder), "metrics_file": str(path), "metrics": found.to_dict()}
-    return Result(f"{found.table()}\n\n{shared.lines({'metrics': path})}", values)
+    path = write(opened.folder, found, opened.source) if own else None
+    values = {
+        "run": str(opened.folder),
+        "metrics_file": None if path is None else str(path),
+        "trained_on": known,
+        "metrics": found.to_dict(),
+    }
+    kept = path or "not kept: these are not the pairs held out when the run was trained"
+    return Result(f"{found.table()}\n\n{shared.lines({'metrics': kept})}", values)
+
+
+def _known(run: runs.Run, held_out: Pairs) -> int | None:
+    """How many pairs the run was trained on; None where its own data are gone."""
+    from wyner_keras.evaluation.known import trained_on
+
+    try:
+        own, _ = run.pairs()
+    except ValueError as error:
+        logger.warning("Whether the model was trained on these pairs cannot be told: %s", error)
+        return None
+    known = int(trained_on(held_out, own).sum())
+    if known:
+        logger.warning(
+            "%d of the %d pairs are like pairs that the model was trained on: figures are better "
+            "than on new pairs",
+            known,
+            len(held_out),
+        )
+    return known
 
 
 def _source(trained_on: runs.Source, options: argparse.Namespace) -> runs.Source:

@@ -13,6 +13,7 @@ from wyner_keras.cli.options import Result
 from wyner_keras.files import refuse_existing
 
 if TYPE_CHECKING:
+    from wyner_keras.data import Pairs
     from wyner_keras.evaluation import Report
 
 _DESCRIPTION = """\
@@ -64,12 +65,22 @@ def run(options: argparse.Namespace) -> Result:
         train=train,
         figures=found[0],
         nats=found[1],
+        epochs=_shares(opened, train),
         seed=seed,
         verbose=not options.quiet,
     )
     page.write(path)
     values = {"run": str(opened.folder), "report": str(path), **page.values}
     return Result(f"{page}\n\n{shared.lines({'report': path})}", values)
+
+
+def _shares(run: runs.Run, train: Pairs) -> dict[str, float]:
+    """Of each stage the share of the epochs that it has where nobody shortens it."""
+    from wyner_keras import recipes
+    from wyner_keras.recipe import shares_trained
+
+    history = runs.read_history(run.folder).get("history", {})
+    return shares_trained(recipes.default(train.facts(), seed=run.seed), run.recipe, history)
 
 
 def judged_before(run: runs.Run, seed: int) -> tuple[Report, Mapping[str, float]] | None:

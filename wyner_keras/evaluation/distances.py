@@ -40,12 +40,20 @@ def frechet_distance(real: np.ndarray, generated: np.ndarray) -> float:
     """
     real, generated = _features(real, generated, 2)
     shift = real.mean(0) - generated.mean(0)
-    first, second = (np.atleast_2d(np.cov(rows, rowvar=False)) for rows in (real, generated))
-    values, vectors = linalg.eigh(first)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    overlap = np.sqrt(np.clip(linalg.eigvalsh(root @ second @ root), 0, None)).sum()
-    distance = shift @ shift + np.trace(first) + np.trace(second) - 2 * overlap
-    return max(float(distance), 0.0)
+    # C = A'A.
+    first, second = ((rows - rows.mean(0)) / np.sqrt(len(rows) - 1) for rows in (real, generated))
+    spread = np.square(first).sum() + np.square(second).sum()
+    return max(float(shift @ shift + spread - 2 * _overlap(first, second)), 0.0)
+
+
+def _overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Trace of (C1^(1/2) C2 C1^(1/2))^(1/2), C = A'A: the sum of the singular values of A1 A2'."""
+    if first.shape[1] > len(first):
+        # A covariance of pixels would be their square.
+        return float(linalg.svdvals(first @ second.T).sum())
+    values, vectors = linalg.eigh(first.T @ first)
+    root = second @ (vectors * np.sqrt(np.clip(values, 0, None)))
+    return float(np.sqrt(np.clip(linalg.eigvalsh(root.T @ root), 0, None)).sum())
 
 
 def _share_inside(points: np.ndarray, centres: np.ndarray, k: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +13,7 @@ from scipy.stats import rankdata
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
+from wyner_keras.evaluation.calibration import calibrate, log_ratios
 from wyner_keras.evaluation.retrieval import pmi_of_model
 from wyner_keras.received import received
 
@@ -30,6 +33,9 @@ class Misfits:
         others: how many other partners each pair was compared with.
         spread: variance of the rank that a stranger has, 1/12 where no two fit equally well.
         expected_against: share of true partners that would speak against each other, by the model.
+        temperature: what pmi is to be divided by to tell most on these pairs: above 1 the model is
+            surer than it should be.
+        explained: whether that is why more pairs speak against each other than are expected.
     """
 
     scores: np.ndarray
@@ -38,6 +44,13 @@ class Misfits:
     others: int
     spread: float = 1 / 12
     expected_against: float = 0.0
+    temperature: float = 1.0
+    explained: bool = False
+
+    @property
+    def surplus(self) -> bool:
+        """Whether more pairs speak against each other than are expected, by far."""
+        return _is_more(self.against, self.expected_against, len(self.ranks))
 
     @property
     def order(self) -> np.ndarray:
@@ -122,6 +135,9 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         score[part], rank[part], spread[part], against[part] = (
             np.mean(each, axis=0) for each in zip(*both, strict=True)
         )
+    temperature, explained = _calibrated(
+        [[output[drawn] for output in outputs] for outputs in (x, y)], pairs.index[drawn], pmi_of
+    )
     return Misfits(
         scores=score,
         pmi=pmi,
@@ -129,7 +145,42 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         others=len(drawn),
         spread=float(spread.mean()),
         expected_against=float(against.mean()),
+        temperature=temperature,
+        explained=explained,
     )
+
+
+def _calibrated(
+    outputs: list[list[np.ndarray]], index: np.ndarray, pmi_of: Callable[[Any, Any], Any]
+) -> tuple[float, bool]:
+    """The temperature of some pairs, and whether it explains how many speak against each other."""
+    x, y = outputs
+    parts = range(0, len(index), _AT_ONCE)
+    table = np.concatenate(
+        [
+            np.asarray(pmi_of([output[start : start + _AT_ONCE] for output in x], y), np.float64)
+            for start in parts
+        ]
+    )
+    # A pair's row is no stranger to the partner that it has in another pair.
+    linked = (index[:, None] == index[None]).any(axis=-1)
+    table[linked & ~np.eye(len(index), dtype=bool)] = -np.inf
+    temperature = calibrate(table).temperature
+    shares = []
+    for each in (table, table.T):
+        ratios = log_ratios(each, temperature)
+        below = ratios < -_ROUNDING
+        weights = np.exp(ratios - logsumexp(ratios, axis=1, keepdims=True))
+        expected = np.minimum((weights * below).sum(axis=1), 1.0)
+        shares.append((np.diagonal(below).mean(), expected.mean()))
+    against, expected = np.mean(shares, axis=0)
+    return temperature, temperature > 1 and not _is_more(against, expected, len(index))
+
+
+def _is_more(share: float, expected: float, count: int) -> bool:
+    """Whether a share is above what is expected by 2 % and by three standard errors."""
+    chance = 3 * math.sqrt(expected * (1 - expected) / count)
+    return share > expected + max(0.02, chance)
 
 
 def _against(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -150,5 +201,6 @@ def _against(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> tuple
     count = np.maximum(strangers.sum(axis=1), 1)
     share = np.where(strangers.any(axis=1), (better * strangers).sum(axis=1) / count, 0.5)
     places = rankdata((table / _ROUNDING).round(), axis=1) / table.shape[1]
-    against = (weights * (table < -_ROUNDING)).sum(axis=1)
+    # Weights add up to 1 but for rounding, of large pmi to more.
+    against = np.minimum((weights * (table < -_ROUNDING)).sum(axis=1), 1.0)
     return expected - own, share, places.var(axis=1), against

@@ -39,7 +39,7 @@ KINDS = {
     "found_first": Kind("own {made} ranked first by {given} (R@1)", "share", "chance"),
     "found_in_5": Kind("own {made} in the first 5 by {given} (R@5)", "share", "chance"),
     "median_rank": Kind("median rank of own {made} by {given}", "rank", "chance", 1),
-    "partner_nats": Kind("what z tells of the partner (InfoNCE)", "nats", "most, log n", 2),
+    "partner_nats": Kind("what z tells of the partner (InfoNCE)", "nats", "most", 2),
     "dependence": Kind("x and y depend on one another", "deviations", "shuffled, 95 %", 1),
     "two_sample_joint": Kind("joint pairs told from real ones", "share", "perfect"),
     "two_sample": Kind("{made} from {given} told from real {made}", "share", "perfect"),

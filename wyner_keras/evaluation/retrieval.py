@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from wyner_keras.evaluation.calibration import calibrated_bound
 from wyner_keras.evaluation.held import Evaluation
 from wyner_keras.evaluation.report import Figure
 from wyner_keras.families import latent_of
-from wyner_keras.information.aggregated import contrastive_bounds
 from wyner_keras.latents import Latent, can_rank
 from wyner_serving.errors import BundleError
 from wyner_serving.pmi import log_pmi, parts_of
@@ -100,7 +100,7 @@ def pmi_of_model(model: Any) -> Callable[[Any, Any], Any] | None:
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
-    """R@1, R@5 and the median rank both ways, and InfoNCE, on at most 1,000 pairs of other x."""
+    """R@1, R@5 and the median rank both ways, and a calibrated InfoNCE, on at most 1,000 pairs."""
     x, y = evaluation.sides.values()
     order = np.random.default_rng(evaluation.seed).permutation(len(x.examples))[:_MOST]
     scores = pmi_scores(evaluation.model, x.examples[order], y.examples[x.partner[order]])
@@ -115,5 +115,5 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
             found[f"found_{which}_{made}"] = Figure(recall_at(table, k), min(1.0, k / n))
         found[f"median_rank_{made}"] = Figure(median_rank(table), (n + 1) / 2)
     if n > 1:
-        found["partner_nats"] = Figure(contrastive_bounds(scores)[0], float(np.log(n)))
+        found["partner_nats"] = Figure(*calibrated_bound(scores))
     return found

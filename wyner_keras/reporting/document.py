@@ -83,7 +83,7 @@ class ReportPage:
         about: what was judged, one line.
         headline: the verdict in one sentence.
         verdict: sentences that explain it.
-        nothing: whether the verdict is that nothing is shared.
+        nothing: whether the verdict is that nothing is shared, as far as can be seen.
         sections: in their order.
         values: the figures on the page, JSON-able.
 

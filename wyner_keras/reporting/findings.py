@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,11 @@ from wyner_keras.sweeps import Sweep
 
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
+_ROOM = 2**28  # bytes that one side's examples may take
 _LEAST_PAIRS = 20  # held out, to say anything of
-_SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they depend on one another
+_SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
+_CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
+LEAST_NATS = 0.01  # of a bound that says anything
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 
@@ -32,6 +35,7 @@ class Findings:
         held: fits of the held-out pairs.
         trained: those of the pairs trained on; None without them.
         sweeps: of z, on the held-out pairs.
+        shares: of each stage the share of its recipe's epochs that it had, as far as is known.
     """
 
     report: Report
@@ -39,6 +43,7 @@ class Findings:
     held: Misfits
     trained: Misfits | None
     sweeps: tuple[Sweep, ...]
+    shares: Mapping[str, float] = field(default_factory=dict)
 
     def figure(self, name: str) -> tuple[float, float] | None:
         """A figure and what stands beside it; None where it is not there."""
@@ -69,10 +74,21 @@ class Findings:
         return self.nothing and self.dependence is not None and self.dependence <= _SIGNIFICANT
 
     @property
+    def certain(self) -> bool:
+        """Whether it leaves no doubt, by the usual measure."""
+        return self.dependence is not None and self.dependence <= _CERTAIN
+
+    @property
     def shared_nats(self) -> float:
-        """A lower bound of I(X;Y), InfoNCE on held-out pairs; 0 where it cannot be had."""
+        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had."""
         found = self.figure("partner_nats")
         return max(0.0, found[0]) if found and not math.isnan(found[0]) else 0.0
+
+    @property
+    def most_nats(self) -> float:
+        """The most that the bound can come to on so many pairs."""
+        found = self.figure("partner_nats")
+        return found[1] if found else 0.0
 
     @property
     def largest_share(self) -> float:
@@ -103,8 +119,9 @@ class Read:
 
     @classmethod
     def of(cls, model: WynerModel, pairs: Pairs, seed: int) -> Read:
-        """At most 5,000 pairs, drawn at random."""
-        pairs = pairs.take(min(len(pairs), _MOST), seed=seed)
+        """At most 5,000 pairs, or as many as fit into 256 MiB a side, drawn at random."""
+        room = _ROOM // (4 * max(math.prod(side.modality.shape) for side in model.sides))
+        pairs = pairs.take(min(len(pairs), _MOST, max(1, room)), seed=seed)
         rows = {
             side.name: side.modality.check(store.take(pairs.index[:, column]), side.name)
             for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True))

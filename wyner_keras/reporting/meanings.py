@@ -45,8 +45,9 @@ MEANINGS = {
     ),
     "partner_nats": Meaning(
         PARTNERS,
-        "A lower bound of what one side tells of the other through z.",
-        "Good: above 0; log n, beside it, is the most that n pairs can show.",
+        "What one side tells of the other through z, at least; where the model is too sure of it, "
+        "that is taken off.",
+        "Good: above 0; beside it stands the most that so many pairs can show.",
     ),
     "median_rank": Meaning(
         PARTNERS,
@@ -159,7 +160,9 @@ MEANINGS = {
         "Good: near 0.5; close to 1 the model copies what it was trained on.",
     ),
     "joint_coherence": Meaning(
-        PAIRS, "How often the labels of a generated pair go together.", _CLOUD
+        PAIRS,
+        "How often the labels of a generated pair go together.",
+        "Good: close to the figure beside it; one pair made again and again reaches 1, though.",
     ),
     "frechet_joint": Meaning(
         PAIRS, "How far generated pairs lie from real ones, one side at a time.", _CLOUD

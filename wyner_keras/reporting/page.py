@@ -25,9 +25,11 @@ from wyner_keras.reporting.blocks import (
 )
 from wyner_keras.reporting.document import ReportPage
 from wyner_keras.reporting.drawing import Pictures, pictures_of
-from wyner_keras.reporting.findings import Findings, Read
+from wyner_keras.reporting.findings import LEAST_NATS, Findings, Read
+from wyner_keras.reporting.places import Places, counted
 
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
+_NEAR = 0.7  # nats below the most that pairs can show, about a half of them
 _EXPECTED = 3  # samples of what the model expected
 
 
@@ -38,6 +40,7 @@ def report(
     train: Pairs | None = None,
     figures: Report | None = None,
     nats: Mapping[str, float] | None = None,
+    epochs: Mapping[str, float] | None = None,
     seed: int = 0,
     verbose: bool = True,
 ) -> ReportPage:
@@ -54,6 +57,8 @@ def report(
             them are found too.
         figures: of `evaluate` on these pairs, in place of evaluating anew.
         nats: of `information.measure` on these pairs, likewise.
+        epochs: of each stage the share of its epochs that it had, where a training was shortened;
+            `wyner report` tells it from a run.
         seed: of draws and noise.
         verbose: shows progress on stderr.
 
@@ -83,6 +88,7 @@ def report(
         held=misfits(model, pairs, seed=seed),
         trained=None if train is None else misfits(model, train, seed=seed),
         sweeps=model.z.sweeps(read.posteriors),
+        shares=epochs or {},
     )
     pictures = {
         name: pictures_of(name, entry, read.rows[name])
@@ -101,7 +107,7 @@ def report(
         about=f"{_said(pairs)}: {len(pairs):,} pairs held out{trained_on}.",
         headline=headline,
         verdict=verdict,
-        nothing=found.nothing,
+        nothing=found.nothing and not found.missed,
         sections=[
             Section("What is shared", _shared(model, found, read, pictures)),
             Section("What is private", _private(model, found, read, pictures, seed)),
@@ -109,7 +115,7 @@ def report(
             Section("Which pairs fit worst", _worst(model, pairs, train, found, pictures, seed)),
             Section("What failed, and what to try", [_advice(advice)]),
         ],
-        values=_values(found, advice, headline),
+        values=_values(found, advice, headline, pairs, train),
     )
 
 
@@ -132,26 +138,43 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     if found.too_few:
         return "There are too few held-out pairs to say whether anything is shared.", [ranked]
     if found.nothing:
-        return "Nothing shared was found.", [
+        headline = "Nothing shared was found."
+        if found.missed:
+            headline = (
+                f"Something {'is' if found.certain else 'may be'} shared, but this model did not "
+                "find it."
+            )
+        return headline, [
             f"{ranked} That is what rows drawn apart would do.",
-            "x and y share nothing that this model finds: whatever z holds is of one side alone.",
             *_tested(found),
+            "x and y share nothing that this model finds: whatever z holds is of one side alone.",
         ]
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
     nats = found.shared_nats
-    if nats < 0.01:
+    if nats < LEAST_NATS:
         why.append(
             "The bound on how much it is came out at 0: it may be little, or pairs too few, or the "
             "training too short to tell."
         )
         return "Something is shared; how much is not told.", why
+    but = (
+        ", by a model that is surer than it should be"
+        if found.held.surplus and found.held.explained
+        else ""
+    )
     why.insert(
         0,
         f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
         f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
-        "less well than rows drawn apart.",
+        f"less well than rows drawn apart{but}.",
     )
-    return f"x and y share about {nats:.2f} nats or more.", why
+    if nats > found.most_nats - _NEAR:
+        why.insert(
+            1,
+            f"It may be more: {len(found.held.ranks)} held-out pairs can show "
+            f"{found.most_nats:.2f} nats at most. Hold out more to see.",
+        )
+    return f"x and y share at least {nats:.2f} nats.", why
 
 
 def _tested(found: Findings) -> list[str]:
@@ -160,7 +183,8 @@ def _tested(found: Findings) -> list[str]:
     if p is None:
         return []
     if found.missed:
-        return [f"A test of the pairs without the model finds that they do share (p = {p:.3f})."]
+        does = "finds that they do share" if found.certain else "speaks for something shared"
+        return [f"A test of the pairs without the model {does} (p = {p:.3f})."]
     return [f"A test of the pairs without the model finds nothing either (p = {p:.2f})."]
 
 
@@ -170,8 +194,9 @@ def _shared(
     if found.nothing:
         return [
             Words(
-                "Nothing. There are neither pictures nor sizes of z here: what it tells apart is "
-                "of one side, and tells nothing of the other."
+                f"Nothing{' that this model finds' if found.missed else ''}. There are neither "
+                "pictures nor sizes of z here: what it tells apart is of one side, and tells "
+                "nothing of the other."
             ),
         ]
     names = {
@@ -268,27 +293,27 @@ def _worst(
             for place in fits.order[:_WORST]
         ),
     )[:_WORST]
+    places = [Places(some) for _, some, _ in sets]
     rows: list[tuple[str, ...]] = []
     cards: list[Card] = []
     for score, order, place in listed:
         where, some, fits = sets[order]
-        row_x, row_y = some.index[place].tolist()
+        named = places[order]
         labels = ["–" if of is None else str(of[place]) for of in (some.x_labels, some.y_labels)]
         rows.append(
             (
-                f"{where}, pair {place}",
-                *(str(row_x), str(row_y)),
+                where,
+                *(named.called(place, column) for column in (0, 1)),
                 *(labels if any(label != "–" for label in labels) else []),
                 f"{-score:.2f}",
                 f"{fits.pmi[place]:.2f}",
             )
         )
         if len(cards) < _PICTURED:
-            cards.append(
-                _pair(model, f"{where}, pair {place}", some, place, -score, pictures, seed)
-            )
+            title = f"{where}, {named.title(place)}"
+            cards.append(_pair(model, title, some, place, -score, pictures, seed))
     labelled = len(rows[0]) > 5
-    head = ("pair", "row of x", "row of y", *(("label of x", "label of y") if labelled else ()))
+    head = ("pair", "x", "y", *(("label of x", "label of y") if labelled else ()))
     shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
     if found.nothing:
         return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
@@ -297,7 +322,7 @@ def _worst(
             f"x and y speak against each other (pmi below 0) in {shares}. The score is how much "
             "less the two rows tell of each other than a row like these and its true partner do: "
             "a clear x with a clear but wrong y comes first, while a row that is odd in itself is "
-            "expected to fit little and scores near 0. Pairs and rows count from 0."
+            f"expected to fit little and scores near 0. {counted(pairs, train)}"
         ),
         Table((*head, "score, nats", "pmi, nats"), rows, f"The {len(rows)} worst fitting pairs."),
         Cards(cards),
@@ -331,25 +356,37 @@ def _advice(advice: list[rules.Advice]) -> Block:
     return Listing(advice)
 
 
-def _values(found: Findings, advice: list[rules.Advice], headline: str) -> dict[str, Any]:
-    def fits(of: Misfits | None) -> dict[str, Any] | None:
-        if of is None:
+def _values(
+    found: Findings,
+    advice: list[rules.Advice],
+    headline: str,
+    pairs: Pairs,
+    train: Pairs | None,
+) -> dict[str, Any]:
+    def fits(of: Misfits | None, some: Pairs | None) -> dict[str, Any] | None:
+        if of is None or some is None:
             return None
-        worst = of.order[:_WORST]
+        places = Places(some)
         return {
             "against": of.against,
             "mean_rank": float(of.ranks.mean()),
             "worst": [
-                {"pair": int(place), "score": float(of.scores[place]), "pmi": float(of.pmi[place])}
-                for place in worst
+                {
+                    "pair": place,
+                    **places.values(place),
+                    "score": float(of.scores[place]),
+                    "pmi": float(of.pmi[place]),
+                }
+                for place in of.order[:_WORST].tolist()
             ],
         }
 
     return {
         "headline": headline,
-        "nothing_shared": found.nothing,
+        "nothing_shared": found.nothing and not found.missed,
+        "missed": found.missed,
         "significance": found.held.significance,
         "metrics": {**found.report.to_dict(), "nats": dict(found.nats)},
-        "fit": {"held_out": fits(found.held), "trained_on": fits(found.trained)},
+        "fit": {"held_out": fits(found.held, pairs), "trained_on": fits(found.trained, train)},
         "advice": [{"found": what, "try": then} for what, then in advice],
     }

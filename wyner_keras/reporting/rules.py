@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 from wyner_keras.reporting.blocks import percent
-from wyner_keras.reporting.findings import Findings
+from wyner_keras.reporting.findings import LEAST_NATS, Findings
+
+_SHORT = 0.5  # of a stage's epochs, below which it is called shortened
+
+_COLLAPSED = 0.1  # of the variety of real examples, below which samples are all alike
+_LEAK, _LEAK_SHARE = 0.05, 0.1  # nats above those of shuffled pairs, and of what is shared
+_LOCAL = {"x": "u", "y": "v"}
 
 Advice = tuple[str, str]
 """What is wrong, and what to try."""
@@ -18,6 +23,23 @@ def _sides(f: Findings, name: str) -> Iterator[tuple[str, str, float, float]]:
         found = f.figure(f"{name}_{made}")
         if found is not None:
             yield made, given, *found
+
+
+def _shortened(f: Findings) -> Iterator[Advice]:
+    short = {name: share for name, share in f.shares.items() if share < _SHORT}
+    if short:
+        told = {name: _roughly(share) for name, share in short.items()}
+        each = ", ".join(f"{name} {share}" for name, share in told.items())
+        yield (
+            f"The training was shortened to {_roughly(min(short.values()))} of its recipe "
+            f"({each} of the epochs).",
+            "Train longer before anything else: what sizes and settings are worth shows only "
+            "then, and nothing is said of them here.",
+        )
+
+
+def _roughly(share: float) -> str:
+    return "less than 1 %" if share < 0.01 else percent(share, 0)
 
 
 def _few(f: Findings) -> Iterator[Advice]:
@@ -34,8 +56,8 @@ def _nothing(f: Findings) -> Iterator[Advice]:
         yield (
             "The model finds nothing shared, but a test of the pairs does "
             f"(p = {f.dependence:.3f}).",
-            "The rows are matched. Try a longer training, more pairs, and another encoder of what "
-            "should matter.",
+            f"{'The' if f.certain else 'If so, the'} rows are matched. Try a longer training, more "
+            "pairs, and another encoder of what should matter.",
         )
     elif f.nothing:
         yield (
@@ -69,13 +91,71 @@ def _by_heart(f: Findings) -> Iterator[Advice]:
 
 def _wrong_pairs(f: Findings) -> Iterator[Advice]:
     fits = f.trained or f.held
-    due = fits.expected_against
-    chance = 3 * math.sqrt(due * (1 - due) / len(fits.ranks))
-    if not f.nothing and not f.too_few and fits.against > due + max(0.02, chance):
+    untold = f.figure("partner_nats") is not None and f.shared_nats < LEAST_NATS
+    if f.nothing or f.too_few or untold or not fits.surplus:
+        return
+    told = (
+        f"n {percent(fits.against, 1)} of the pairs x and y speak against each other, where "
+        f"the model expects {percent(fits.expected_against, 1)}"
+    )
+    if fits.explained:
         yield (
-            f"In {percent(fits.against, 1)} of the pairs x and y speak against each other, where "
-            f"the model expects {percent(due, 1)}.",
+            f"The model is surer than it should be: i{told}. Its pmi tells most when divided by "
+            f"{fits.temperature:.1f}, and then no more do than are expected.",
+            "Drop no pair for that. Train on more pairs, or for a shorter time; the order of the "
+            "worst pairs holds all the same.",
+        )
+    else:
+        yield (
+            f"I{told}.",
             "Look at the worst pairs above: mend or drop those that are wrong, and train again.",
+        )
+
+
+def _leaks(f: Findings) -> Iterator[Advice]:
+    for side, other, *partner in _sides(f, "leakage_partner"):
+        local, of_z = _LOCAL[side], f.figure(f"leakage_z_{side}")
+        if _leaked(f, *partner):
+            yield (
+                f"The private part of {side}, {local}, still tells {partner[0]:.2f} nats of "
+                f"{other}, where shuffled pairs give {partner[1]:.2f}.",
+                "Something shared was taken for private: offer z more values or dimensions, or "
+                "train the alignment longer.",
+            )
+        elif of_z is not None and _leaked(f, *of_z):
+            yield (
+                f"The private part of {side}, {local}, still tells {of_z[0]:.2f} nats of z, where "
+                f"shuffled pairs give {of_z[1]:.2f}.",
+                f"z and {local} are not kept apart: train the joint stage and the flow longer, or "
+                "make the private part smaller.",
+            )
+
+
+def _leaked(f: Findings, nats: float, shuffled: float) -> bool:
+    return nats > shuffled + max(_LEAK, _LEAK_SHARE * f.shared_nats)
+
+
+def _one_pair(f: Findings) -> Iterator[Advice]:
+    coherence = f.figure("joint_coherence")
+    if coherence is None or coherence[0] < 0.9 * coherence[1]:
+        return
+    against = [
+        f"the label of {made} from {given} is right in {percent(value, 0)}, that of real {made} in "
+        f"{percent(beside, 0)}"
+        for made, given, value, beside in _sides(f, "conditional_accuracy")
+        if value < 0.5 * beside
+    ]
+    against += [
+        f"samples of {made} vary {value:.2f} of what real ones do"
+        for made, _, value, _ in _sides(f, "diversity")
+        if value < _COLLAPSED
+    ]
+    if against:
+        yield (
+            f"That {percent(coherence[0], 0)} of generated pairs have labels that go together "
+            f"means nothing here: {'; '.join(against)}.",
+            "A model that makes few pairs again and again reaches as much: train longer, and look "
+            "at recall and at the pictures.",
         )
 
 
@@ -169,17 +249,24 @@ def _labels(f: Findings) -> Iterator[Advice]:
 RULES: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _nothing,
     _few,
+    _one_pair,
+    _wrong_pairs,
+)
+RULES_OF_SETTINGS: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _one_value,
     _by_heart,
-    _wrong_pairs,
+    _leaks,
     _unused_input,
     _varies,
     _realistic,
     _kept,
     _labels,
 )
+"""Rules that mean something where the training was as long as its recipe has it."""
 
 
 def advice(findings: Findings) -> list[Advice]:
     """What failed, the gravest first, each with what to try."""
-    return [each for rule in RULES for each in rule(findings)]
+    shortened = list(_shortened(findings))
+    rules = RULES if shortened else (*RULES, *RULES_OF_SETTINGS)
+    return [*shortened, *(each for rule in rules for each in rule(findings))]

@@ -208,6 +208,10 @@ class Run:
         """
         return pairs_of(self.folder, self.settings)
 
+    def held_out_are(self, train: Pairs, held_out: Pairs) -> bool:
+        """Whether pairs are those that it was trained on and those held out, from another place."""
+        return seen(train, held_out).items() <= self.settings.items()
+
 
 def pairs_of(folder: Path, settings: Mapping[str, Any]) -> tuple[Pairs, Pairs]:
     """The pairs that a run is trained on and those held out, loaded anew.

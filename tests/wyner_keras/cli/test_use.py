@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wyner_keras import runs
+from wyner_keras import recipes, runs
 from wyner_keras.cli.opened import open_folder
 from wyner_serving import Bundle
 
@@ -34,17 +34,49 @@ def test_evaluate_finds_the_same_again(trained, call):
 def test_evaluate_judges_on_other_pairs_and_refuses_other_shapes(
     trained, pair_folder, call, refused, tmp_path
 ):
+    before = (trained[0] / "metrics.json").read_bytes()
     code, out, _ = call("evaluate", trained[0], "--data-y", "digits-rotated", "--json")
     assert code == 0
-    kept = json.loads((trained[0] / "metrics.json").read_text())
-    assert kept["data"]["data_y"] == "digits-rotated"
+    assert json.loads(out)["metrics_file"] is None
+    assert json.loads(out)["metrics"]["figures"]
     rng = np.random.default_rng(0)
     np.save(tmp_path / "a.npy", rng.integers(0, 256, (40, 8, 8, 1), np.uint8))
     words = ("--x", tmp_path / "a.npy", "--y", tmp_path / "a.npy", "--held-out", 0.5)
     code, out, _ = call("evaluate", trained[0], *words)
     assert code == 0
     assert "own y ranked first by x" in out
+    assert "metrics  not kept" in out
+    # What reads them takes them for the run's own.
+    assert (trained[0] / "metrics.json").read_bytes() == before
     assert "shape (8, 8, 1)" in refused("evaluate", trained[0], "--pairs", pair_folder)
+
+
+def test_evaluate_says_which_pairs_the_model_was_trained_on(call, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        np.save(tmp_path / f"{name}.npy", rng.normal(size=(60, 3)))
+    words = ("--x", tmp_path / "a.npy", "--y", tmp_path / "b.npy")
+    run = tmp_path / "run"
+    assert call("train", *words, "--no-evaluate", "--quiet", "--out", run)[0] == 0
+    (tmp_path / "copy").mkdir()
+    for name in "ab":
+        (tmp_path / f"{name}.npy").rename(tmp_path / "copy" / f"{name}.npy")
+    moved = ("--x", tmp_path / "copy" / "a.npy", "--y", tmp_path / "copy" / "b.npy")
+    # The run's own pairs, from another place: their figures are the run's.
+    code, out, err = call("evaluate", run, *moved, "--json")
+    assert (code, json.loads(out)["trained_on"]) == (0, 0)
+    assert json.loads((run / "metrics.json").read_text())["data"]["x"] == str(tmp_path / "a.npy")
+    before = (run / "metrics.json").read_bytes()
+    code, out, err = call("evaluate", run, *moved, "--held-out", 0.5, "--json")
+    assert (code, json.loads(out)["trained_on"]) == (0, None)
+    assert "cannot be told" in err
+    for name in "ab":
+        (tmp_path / "copy" / f"{name}.npy").rename(tmp_path / f"{name}.npy")
+    code, out, err = call("evaluate", run, *words, "--held-out", 0.5, "--json")
+    known = json.loads(out)["trained_on"]
+    assert 18 <= known <= 30  # of 30, less those of the 12 that were held out before
+    assert f"{known} of the 30 pairs are like pairs that the model was trained on" in err
+    assert (run / "metrics.json").read_bytes() == before
 
 
 def test_generate_arrays_from_held_out_digits(trained, call, tmp_path):
@@ -327,7 +359,7 @@ def test_partners_are_found_in_files_by_name_and_in_a_kept_gallery(
 
 def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monkeypatch):
     run = trained[0]
-    assert call("evaluate", run)[0] == 0  # anew: other tests judge it on other pairs
+    assert call("evaluate", run)[0] == 0
     code, out, _ = call("report", run, "--quiet")
     assert code == 0
     assert out.startswith("What x and y share")
@@ -341,6 +373,12 @@ def test_report_writes_the_page_of_a_run(trained, call, refused, tmp_path, monke
     assert values["report"] == str(tmp_path / "other.html")
     assert set(values["metrics"]["figures"])
     assert values["fit"]["trained_on"]["worst"]
+    assert "shortened" not in out
+    # As if the recipe were longer than what was trained.
+    tiny = recipes.default
+    monkeypatch.setattr(recipes, "default", lambda *args, **kwargs: tiny(*args, **kwargs).scaled(4))
+    advice = json.loads(call("report", run, "--quiet", "--json")[1])["advice"]
+    assert advice[0]["found"].startswith("The training was shortened to 25 % of its recipe")
     assert "should not exist" in refused("report", run, "--out", tmp_path / "other.html")
     assert "--out should end in .html" in refused("report", run, "--out", tmp_path / "a.png")
     before = (run / "metrics.json").read_text()

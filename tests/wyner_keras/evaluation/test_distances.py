@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -34,6 +36,19 @@ def test_frechet_distance_is_the_closed_form_for_full_covariances() -> None:
     root = linalg.sqrtm(first @ second).real
     expected = mean @ mean + np.trace(first + second - 2 * root)
     assert found == pytest.approx(expected, rel=1e-7)
+
+
+def test_frechet_distance_of_few_rows_of_many_pixels_takes_no_square_of_them() -> None:
+    rng = np.random.default_rng(0)
+    few = [rng.normal(size=(9, 3)) @ rng.normal(size=(3, 6)) for _ in range(2)]
+    wide = [np.pad(rows, ((0, 0), (0, 3994))) for rows in few]
+    tracemalloc.start()
+    found = frechet_distance(*wide)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # Columns of 0 add nothing.
+    assert found == pytest.approx(frechet_distance(*few), rel=1e-6)
+    assert peak < 16 * wide[0].nbytes
 
 
 def test_frechet_distance_stands_singular_covariances() -> None:

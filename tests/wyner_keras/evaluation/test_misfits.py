@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from wyner_keras import Categorical, DiagonalGaussian, Pairs
@@ -94,6 +95,18 @@ def test_a_rare_kind_is_as_significant_as_it_is() -> None:
     assert abs(misfits(engine, strangers).significance) < 3
 
 
+def test_a_share_that_is_expected_is_none_above_1() -> None:
+    """Where all strangers speak against each other, and strongly, rounding adds up."""
+    expected = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=(2, 40, 4))
+        x, y = noise + 27 * np.eye(4)[[0, 2], None]
+        engine = Engine(Categorical(n=1, k=4), lambda values: [softmax(values, axis=1)])
+        expected.append(misfits(engine, Pairs(x, y)).expected_against)
+    assert max(expected) <= 1
+    assert min(expected) > 0.999
+
+
 def test_quantities_are_ranked_too(rng) -> None:
     z = rng.normal(size=(300, 1))
     x, y = (z + 0.1 * rng.normal(size=(300, 1)) for _ in "xy")
@@ -104,6 +117,29 @@ def test_quantities_are_ranked_too(rng) -> None:
     found = misfits(Engine(DiagonalGaussian(dim=1), read), Pairs(x, y, index), others=100)
     assert roc_auc_score(wrong, found.scores) > 0.95
     assert found.others == 100
+
+
+@pytest.mark.parametrize("sure", [1, 400])
+def test_right_pairs_that_a_model_too_sure_speaks_against_are_explained(rng, sure) -> None:
+    z = rng.normal(size=(300, 2))
+    x, y = (z + 0.2 * rng.normal(size=z.shape) for _ in "xy")
+    variance = np.full(z.shape, np.log(0.04 / 1.04 / sure))
+    read = lambda values: [values / 1.04, variance[: len(values)]]  # noqa: E731
+    found = misfits(Engine(DiagonalGaussian(dim=2), read), Pairs(x, y))
+    assert (found.surplus, found.explained) == (sure > 1, sure > 1)
+    assert found.temperature == 1 if sure == 1 else found.temperature > 8
+    assert found.against > 0.5 or sure == 1
+
+
+def test_wrong_pairs_are_not_explained(rng) -> None:
+    kinds = rng.integers(4, size=400)
+    wrong = np.arange(400) < 30
+    x, y = (np.stack([each, np.full(400, 0.99)], 1) for each in (kinds, (kinds + wrong) % 4))
+    x, y = (values - [0, 1e-6] * rng.random((400, 1)) for values in (x, y))
+    found = misfits(Engine(Categorical(n=1, k=4), sure), Pairs(x, y))
+    assert found.surplus
+    assert not found.explained
+    assert found.temperature <= 2
 
 
 def test_pairs_that_share_nothing_are_as_far_from_chance_as_chance_is(rng) -> None:

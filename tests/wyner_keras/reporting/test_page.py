@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import tiny_report
+from PIL import Image
 from tiny_report import NATS, fits, known
 
 import wyner_keras as wk
@@ -71,7 +72,8 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
         assert section in text
         assert section in words
     assert [each.name for each in path.parent.iterdir()] == ["page.html"]
-    assert "about 1.50 nats or more" in words
+    assert "share at least 1.50 nats" in words
+    assert "It may be more" not in words
     # What is shared comes as cards: one a value, or one a quantity; then private ones.
     titles = re.findall(r"<h[34]>(.*?)</h", html)
     expected = {
@@ -85,8 +87,54 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
     assert any(title.startswith("direction") for title in titles)
     assert ("has none: z alone makes it" in words) == (name == "columns")
     # The planted misfit comes first.
-    assert "trained on, pair 7" in titles
+    assert "trained on, row 7" in titles
     assert page.values["fit"]["held_out"]["worst"][0]["pair"] == 7
+
+
+def test_the_worst_pairs_are_named_by_the_users_own_rows(models, sharing) -> None:
+    pairs, figures = known(models["images"], 60)
+    train, held_out = pairs.hold_out(np.arange(60) % 2 == 0)
+    page = wk.report(
+        models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+    )
+    # The misfit is the place 7 of either part: the rows 15 and 14 of what was split.
+    titles = re.findall(r"<h[34]>(.*?)</h", page.html())
+    assert {"trained on, row 15", "held out, row 14"} <= set(titles)
+    assert "Rows count from 0 in the data as you brought them" in " ".join(page.text().split())
+    for part, row in (("trained_on", 15), ("held_out", 14)):
+        worst = page.values["fit"][part]["worst"][0]
+        assert (worst["pair"], worst["row_x"], worst["row_y"]) == (7, row, row)
+
+
+def test_what_rows_count_is_said(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    others, _ = known(models["images"])
+    alone = wk.Pairs(*pairs.arrays(), extra_x=pairs.arrays()[0][:3])
+    said = {"of their own part": (pairs, others), "nor are its rows": (alone, None)}
+    for words, (held_out, train) in said.items():
+        page = wk.report(
+            models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+        )
+        assert words in " ".join(page.text().split())
+
+
+def test_the_worst_pairs_are_named_by_their_files(models, sharing, tmp_path) -> None:
+    pairs, figures = known(models["images"], 40)
+    for column, name in enumerate("xy"):
+        (tmp_path / name).mkdir()
+        for place, image in enumerate(pairs.arrays()[column]):
+            pixels = Image.fromarray((255 * image).astype("uint8").squeeze())
+            pixels.save(tmp_path / name / f"ä {place:02d}.png")
+    train, held_out = wk.data.load_pairs(tmp_path)
+    page = wk.report(
+        models["images"], held_out, train=train, figures=figures, nats=NATS, verbose=False
+    )
+    worst = page.values["fit"]["trained_on"]["worst"][0]
+    file = tmp_path / "x" / f"ä {worst['row_x']:02d}.png"
+    assert worst["file_x"] == str(file)
+    assert worst["file_y"] == str(tmp_path / "y" / file.name)
+    assert np.array_equal(np.asarray(Image.open(file)), 255 * train.arrays()[0][7].squeeze())
+    assert f"trained on, x {'x/' + file.name}, y {'y/' + file.name}" in page.html()
 
 
 def test_the_page_works_offline_without_scripts_and_for_those_who_do_not_see(
@@ -193,6 +241,35 @@ def test_of_pairs_that_share_nothing_nothing_is_the_first_word(models) -> None:
     assert "value 1" not in html.split("What is private")[0]
     assert "no pair fits better or worse" in html
     assert page.values["advice"][0]["found"].startswith("Held-out partners are found no better")
+
+
+@pytest.mark.parametrize(
+    ("p", "headline"),
+    [
+        (0.002, "Something is shared, but this model did not find it."),
+        (0.04, "Something may be shared, but this model did not find it."),
+        (0.2, "Nothing shared was found."),
+    ],
+)
+def test_a_test_of_the_pairs_has_the_first_word_where_the_model_finds_nothing(
+    models, p, headline
+) -> None:
+    pairs, _ = known(models["images"], 60)
+    figures = Report(
+        figures={"dependence": Figure(5.0, 2.0)}, counts={}, seed=0, p_values={"dependence": p}
+    )
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert page.headline == headline
+    assert page.nothing == page.values["nothing_shared"] == (p > 0.05)
+    assert page.values["missed"] == (p <= 0.05)
+    assert f"(p = {p:.{2 if page.nothing else 3}f})" in page.text()
+
+
+def test_a_bound_near_the_most_that_pairs_can_show_says_so(models, sharing) -> None:
+    pairs, _ = known(models["images"])
+    figures = Report(figures={"partner_nats": Figure(2.9, 3.1)}, counts={}, seed=0)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    assert "30 held-out pairs can show 3.10 nats at most" in " ".join(page.text().split())
 
 
 def test_too_few_pairs_say_so(models, sharing) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ def fits(rank=0.01, against=0.0, count=200):
     return Misfits(scores=-pmi, pmi=pmi, ranks=np.full(count, rank), others=200)
 
 
-def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=None):
+def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=None, epochs=None):
     named = {name: Figure(*values) for name, values in (figures or {}).items()}
     sweeps = ()
     if shares is not None:
@@ -25,7 +27,7 @@ def findings(figures=None, nats=None, held=None, trained=None, shares=None, p=No
     report = Report(
         figures=named, counts={}, seed=0, p_values={} if p is None else {"dependence": p}
     )
-    return Findings(report, nats or {}, held or fits(), trained, sweeps)
+    return Findings(report, nats or {}, held or fits(), trained, sweeps, epochs or {})
 
 
 def test_every_kind_of_figure_has_its_sentences() -> None:
@@ -56,8 +58,14 @@ def test_every_figure_is_shown_once_in_the_order_of_the_page() -> None:
     assert rows[-1][0] == "new"
 
 
+SMALL = {"diversity_y": (0.2, 1.0), "recall_x": (0.2, 0.9), "reconstruction_x": (0.3, 0.9)}
+
 # What is measured, and words of what is said of it.
 FAILURES = {
+    "shortened": (
+        findings(SMALL, epochs={"codec": 1.0, "joint": 0.004, "flow": 0.25}),
+        "shortened to less than 1 % of its recipe (joint less than 1 %, flow 25 % of the epochs)",
+    ),
     "nothing": (findings(held=fits(0.5)), "no better than by chance"),
     "nothing in the pairs": (findings(held=fits(0.5), p=0.4), "no better than by chance"),
     "missed": (findings(held=fits(0.5), p=0.002), "a test of the pairs does (p = 0.002)"),
@@ -68,6 +76,18 @@ FAILURES = {
         "20.0 % in those held out",
     ),
     "wrong pairs": (findings(held=fits(against=0.05)), "5.0 % of the pairs"),
+    "too sure": (
+        findings(held=replace(fits(against=0.4), temperature=8.0, explained=True)),
+        "surer than it should be: in 40.0 % of the pairs",
+    ),
+    "partner leaks": (
+        findings({"leakage_partner_x": (0.4, 0.02), "leakage_z_x": (0.3, 0.02)}),
+        "private part of x, u, still tells 0.40 nats of y, where shuffled pairs give 0.02",
+    ),
+    "z leaks": (
+        findings({"leakage_partner_y": (0.03, 0.02), "leakage_z_y": (0.3, 0.02)}),
+        "private part of y, v, still tells 0.30 nats of z, where shuffled pairs give 0.02",
+    ),
     "unused input": (findings({"fit_y": (0.0, 0.0)}), "no better than another"),
     "varies less": (findings({"diversity_y": (0.2, 1.0)}), "vary less than data: 0.20"),
     "varies more": (findings({"diversity_x": (2.0, 1.0)}), "vary more than real"),
@@ -103,12 +123,44 @@ def test_of_what_went_well_nothing_is_said() -> None:
         "reconstruction_x": (0.9, 0.95),
         "conditional_accuracy_y": (0.98, 0.99),
     }
+    # Of 2 nats that are shared, 0.1 are few.
+    well |= {"partner_nats": (2.0, 4.0), "leakage_partner_x": (0.12, 0.02)}
+    well |= {"leakage_z_x": (0.02, 0.02)}
     nats = {"h_label": 2.3, "i_label_u_lower": 0.01}
     assert advice(findings(well, nats, trained=fits(), shares=[0.5, 0.5])) == []
 
 
 def test_pairs_that_share_nothing_are_not_called_wrong() -> None:
     assert len(advice(findings(held=fits(0.5, against=0.5), trained=fits(0.4, 0.5)))) == 1
+
+
+def test_a_bound_of_nothing_calls_no_pair_wrong() -> None:
+    given = findings({"partner_nats": (0.0, 4.0)}, held=fits(against=0.3))
+    assert advice(given) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("conditional_accuracy_y", 0.01, "y from x is right in 1 %"), ("diversity_x", 0.02, "0.02")],
+)
+def test_labels_of_one_pair_that_go_together_are_no_success(name, value, words) -> None:
+    figures = {"joint_coherence": (1.0, 0.706), name: (value, 0.9)}
+    what, then = advice(findings(figures, epochs={"joint": 0.01}))[1]
+    assert what.startswith("That 100 % of generated pairs have labels that go together means not")
+    assert words in what
+    assert "again and again" in then
+    assert not advice(findings({"joint_coherence": (0.7, 0.706), name: (0.9, 0.9)}))
+
+
+def test_what_a_longer_training_does_not_mend_is_said_of_a_shortened_one_too() -> None:
+    given = findings(SMALL, held=fits(count=50), epochs={"joint": 0.1})
+    first, *others = (what for what, _ in advice(given))
+    assert first.startswith("The training was shortened to 10 %")
+    assert [what[:13] for what in others] == ["Only 50 pairs"]
+
+
+def test_a_training_that_had_most_of_its_epochs_is_not_called_short() -> None:
+    assert len(advice(findings(SMALL, epochs={"joint": 0.8}))) == len(SMALL)
 
 
 def test_effective_number_of_values() -> None:
