@@ -18,7 +18,7 @@ from wyner_keras.networks.codec import Codec
 from wyner_keras.networks.conv_codec import ConvCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
 from wyner_keras.networks.flat_codec import FlatCodec
-from wyner_keras.networks.likelihoods import LIKELIHOODS
+from wyner_keras.networks.likelihoods import LIKELIHOODS, is_kind
 from wyner_keras.networks.pair_encoder import PairEncoder
 from wyner_keras.networks.vector_codec import VectorCodec
 from wyner_keras.received import received
@@ -319,10 +319,12 @@ class Vector(_Described):
         names = self.names or tuple(map(str, range(len(kinds))))
         categories = self.categories or (0,) * len(kinds)
         texts = tuple(map(tuple, self.texts or ((),) * len(kinds)))
-        if not kinds or not all(isinstance(kind, str) and kind in LIKELIHOODS for kind in kinds):
+        wrong = [at for at, kind in enumerate(kinds) if not is_kind(kind)]
+        if not kinds or wrong:
+            where = f" for column {names[wrong[0]]!r}" if wrong and wrong[0] < len(names) else ""
             raise ValueError(
                 f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
-                f"Received: {received(self.kinds)}"
+                f"Received: {received(kinds[wrong[0]] if wrong else self.kinds)}{where}"
             )
         if not len(kinds) == len(names) == len(categories) == len(texts):
             raise ValueError(

@@ -137,7 +137,8 @@ def test_kinds_are_told_from_the_dtype_unless_they_are_said():
     ("settings", "match"),
     [
         ({"kinds": ()}, "`kinds`"),
-        ({"kinds": ("real", "text")}, "`kinds`.*'text'"),
+        ({"kinds": ("real", "text")}, "`kinds`.*'text' for column '1'"),
+        ({"kinds": ("text", "real"), "names": ("a", "b")}, "`kinds`.*'text' for column 'a'"),
         ({"kinds": ("real",), "names": ("a", "b")}, "one length.*1, 2, 1 and 1"),
         ({"kinds": ("categorical",)}, "positive for categorical.*0 for column '0'"),
         ({"kinds": ("real",), "categories": (3,)}, "0 for others.*3 for column '0'"),

@@ -16,6 +16,9 @@ from wyner_keras.received import received
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
 
+ROLES = ("split", "group", "label", "x_label", "y_label")
+"""Columns of a table that are of no side."""
+
 _SPLITS = ("train", "test")
 
 
