@@ -76,14 +76,17 @@ def _real(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray
         first = np.argwhere(bad)[0]
         columns = entry.get("columns")
         where = f" in column {columns[first[1]]['name']!r}" if columns else ""
-        hint = (
-            "; a Vector with missing=True allows NaN"
-            if columns and not entry.get("missing")
-            else ""
-        )
+        value = values[tuple(first)]
+        hint = ""
+        if np.isinf(value):
+            hint = "; infinity stands for no value: mend it, or leave its row out"
+        elif not np.isnan(value):
+            hint = f"; at most {np.finfo(np.float32).max:.2g}, in another unit say"
+        elif columns:
+            hint = "; a Vector with missing=True allows NaN"
         raise InputError(
             f"`{name}` should be finite in float32{hint}. Received: {bad.sum()} values that are "
-            f"not, the first{where}, row {first[0]}"
+            f"not, the first {value:.6g}{where}, row {first[0]}"
         )
     return result
 

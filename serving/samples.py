@@ -44,8 +44,8 @@ def write_samples(folder: Path, side: str, entry: Mapping[str, Any], values: np.
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(column["name"] for column in entry["columns"])
             for row in values:
-                # Nine digits tell one float32 from the next.
-                writer.writerow("" if np.isnan(value) else f"{value:.9g}" for value in row)
+                # The shortest text that reads back as the same float32.
+                writer.writerow("" if np.isnan(v) else str(v).removesuffix(".0") for v in row)
     else:
         place.mkdir()
         for number, image in enumerate(values):

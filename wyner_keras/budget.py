@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import numbers
 import re
 import time
 from collections.abc import Mapping
@@ -33,7 +34,8 @@ from wyner_keras.recipe import Recipe, StageSettings, untrained
 from wyner_keras.side import Side
 
 logger = logging.getLogger(__name__)
-_UNITS = {"": 1, "s": 1, "sec": 1, "min": 60, "h": 3600}
+_LONGEST = 1e12  # seconds
+_UNITS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 # Calibrated on the digits, on one core that multiplied so many numbers a second. A step takes its
 # products this many times over, and beside them as long as so many.
 _REFERENCE, _MORE, _STEP_PRODUCTS = 44e9, 2.0, 1e9
@@ -62,7 +64,7 @@ def parse_budget(text: Any) -> float:
     """The seconds of a time.
 
     Args:
-        text: a number of seconds, or such as "90s", "5min", "2h".
+        text: such as "90s", "5min", "2h"; or a number, of seconds.
 
     Raises:
         ValueError: for anything else, or none at all.
@@ -71,12 +73,17 @@ def parse_budget(text: Any) -> float:
         >>> parse_budget("5min")
         300.0
     """
-    found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([a-z]*)\s*", str(text), re.ASCII)
-    seconds = float(found[1]) * _UNITS.get(found[2], math.nan) if found else math.nan
-    if isinstance(text, bool) or not 0 < seconds < math.inf:
+    seconds = math.nan
+    if isinstance(text, str):
+        # A text without a unit may be of minutes as well.
+        found = re.fullmatch(r"\s*(\d+\.?\d*)\s*([a-z]+)\s*", text, re.ASCII)
+        seconds = float(found[1]) * _UNITS.get(found[2], math.nan) if found else math.nan
+    elif isinstance(text, numbers.Real) and not isinstance(text, bool) and text < _LONGEST:
+        seconds = float(text)
+    if not 0 < seconds < _LONGEST:
         raise ValueError(
-            "`budget` should be a time above 0, such as '90s', '5min' or '2h', or a number of "
-            f"seconds. Received: budget={received(text)}"
+            "`budget` should be a time above 0 with its unit, such as '90s', '5min' or '2h', or in "
+            f"Python a number of seconds. Received: budget={received(text)}"
         )
     return seconds
 

@@ -19,6 +19,19 @@ from wyner_serving.whole import beside, clear_leftovers
 _LARGEST = 2**26  # bytes of a JSON file
 
 
+def shortest(value: float | np.floating) -> str:
+    """The shortest text that reads back as the same number of the same width.
+
+    Args:
+        value: of Python or NumPy.
+
+    Example:
+        >>> shortest(np.float32(174.4)), shortest(np.float32(3))
+        ('174.4', '3')
+    """
+    return str(value).removesuffix(".0")
+
+
 def to_json(values: Any) -> str:
     """JSON text of plain values; numbers that are not finite become null, as JSON has none."""
 

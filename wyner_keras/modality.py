@@ -19,7 +19,7 @@ from wyner_keras.networks.codec import Codec
 from wyner_keras.networks.conv_codec import ConvCodec
 from wyner_keras.networks.conv_encoder import ConvEncoder
 from wyner_keras.networks.flat_codec import FlatCodec
-from wyner_keras.networks.likelihoods import LIKELIHOODS
+from wyner_keras.networks.likelihoods import LIKELIHOODS, is_kind
 from wyner_keras.networks.pair_encoder import PairEncoder
 from wyner_keras.networks.vector_codec import VectorCodec
 from wyner_keras.received import received
@@ -316,10 +316,12 @@ class Vector(_Described):
         names = self.names or tuple(map(str, range(len(kinds))))
         categories = self.categories or (0,) * len(kinds)
         texts = tuple(map(tuple, self.texts or ((),) * len(kinds)))
-        if not kinds or not all(isinstance(kind, str) and kind in LIKELIHOODS for kind in kinds):
+        wrong = [at for at, kind in enumerate(kinds) if not is_kind(kind)]
+        if not kinds or wrong:
+            where = f" for column {names[wrong[0]]!r}" if wrong and wrong[0] < len(names) else ""
             raise ValueError(
                 f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
-                f"Received: {received(self.kinds)}"
+                f"Received: {received(kinds[wrong[0]] if wrong else self.kinds)}{where}"
             )
         if not len(kinds) == len(names) == len(categories) == len(texts):
             raise ValueError(
@@ -437,11 +439,12 @@ def modality_of(rows: np.ndarray, name: str) -> Modality:
     """What an array's rows are, told from its shape and dtype.
 
     Args:
-        rows: `(n, h, w, c)` are images, `(n, time, channels)` series, `(n, columns)` vectors.
+        rows: `(n, h, w, c)` are images, `(n, time, channels)` floats series, `(n, columns)`
+            vectors.
         name: of the side, for the message.
 
     Raises:
-        ValueError: for an array of another shape.
+        ValueError: for an array of another shape, or one that may be images as well as series.
     """
     if rows.ndim not in (2, 3, 4):
         raise ValueError(
@@ -452,11 +455,28 @@ def modality_of(rows: np.ndarray, name: str) -> Modality:
         return Image.of(rows[:_LOOKED_AT])
     if rows.ndim == 2:
         return Vector.of(rows)
+    if rows.dtype.kind != "f":
+        # Stacks of images are whole numbers more often than series are; uint16 wraps as bytes.
+        bytes_fit = rows.dtype.kind != "b" and 0 <= rows.min() <= rows.max() <= 255
+        images = (
+            f"{name}.astype('uint8')" if bytes_fit else f"{name}[..., None], as floats in [0, 1]"
+        )
+        raise ValueError(
+            f"{name} should be floating-point where it is series (n, time, channels), "
+            f"{name}.astype('float32'), and bytes or (n, h, w, 1) where it is grey images, "
+            f"{images}. Received: {received(rows)}"
+        )
     looked_at = rows[:_LOOKED_AT]
-    if min(rows.shape[1:]) >= _LEAST_IMAGE and 0 <= looked_at.min() <= looked_at.max() <= 1:
+    if min(rows.shape[1:]) >= _LEAST_IMAGE and _are_intensities(looked_at):
         logger.warning(
             "%s of shape %s is taken for series (n, time, channels). If it is images, "
-            "add the channel axis: %s[..., None]",
+            "give them as bytes, or in [0, 1] with a channel axis: %s[..., None]",
             *(name, rows.shape, name),
         )
     return Series.of(rows[:1])
+
+
+def _are_intensities(rows: np.ndarray) -> bool:
+    """Whether floats are in [0, 1], or the whole numbers of bytes."""
+    low, high = rows.min(), rows.max()
+    return bool(low >= 0 and (high <= 1 or (high <= 255 and (rows == rows.round()).all())))

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from wyner_keras.files import whole
+from wyner_keras import panels
+from wyner_keras.lettering import lettered, lettering
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Entry = Mapping[str, Any]
-_REAL, _MADE = "#184ea0", "#141418"
-_COLUMNS, _ACROSS = 12, 4  # of vectors that are drawn, and as many side by side
+_LINES = 8  # of a vector beside other kinds, a column each
 _ROWS, _SAMPLES, _PAIRS = 6, 5, 9
 _STYLES, _CONCEPTS = 6, 8
 _WIDE, _HIGH = 1.5, 1.1  # inches of an example
@@ -35,15 +35,6 @@ class _Cell(NamedTuple):
     real: bool
 
 
-def _save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with whole(target) as temporary:
-        # Without the version that matplotlib adds, the same picture is the same file.
-        figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})
-    return target
-
-
 def _table(
     rows: Sequence[Sequence[_Cell | None]],
     heads: Sequence[str],
@@ -51,6 +42,13 @@ def _table(
     title: str | None,
 ) -> Path:
     """Draw examples in rows and columns, one side's on one scale, with a word above each column."""
+    with lettering():
+        return panels.save(_tabulated(rows, heads, title), path)
+
+
+def _tabulated(
+    rows: Sequence[Sequence[_Cell | None]], heads: Sequence[str], title: str | None
+) -> Figure:
     from matplotlib.figure import Figure
 
     size = (0.2 + _WIDE * len(heads), 0.8 + _HIGH * len(rows))
@@ -61,22 +59,34 @@ def _table(
     of_side: dict[str, list[np.ndarray]] = {}
     for one in cells.values():
         of_side.setdefault(str(one.entry), []).append(one.value)
+    scales = {side: (np.min(values), np.ptp(values)) for side, values in of_side.items()}
     for at, one in cells.items():
-        values = of_side[str(one.entry)]
-        low, high = np.nanmin(values), np.nanmax(values)
-        _draw(axes, one, at, float(low), float(high - low) or 1.0)
+        low, length = scales[str(one.entry)]
+        _draw(axes, one, at, float(low), float(length) or 1.0)
     for j, words in enumerate(heads):
         axes.text(j + 0.5, -0.05, words, ha="center", va="bottom", fontsize=9)
     axes.set(xlim=(0, len(heads)), ylim=(len(rows), 0))
     axes.axis("off")
     if title:
-        figure.suptitle(title, fontsize=11)
-    return _save(figure, path)
+        figure.suptitle(lettered(title, "", 120), fontsize=11)
+    return figure
 
 
 def _draw(axes: Any, one: _Cell, at: tuple[int, int], low: float, length: float) -> None:
-    """One example in its cell: an image, a series' channels over time, or a vector's columns."""
+    """One example in its cell: an image, a series' channels over time, or a vector's values."""
     value, (left, top) = one.value, at
+    colour = panels.REAL if one.real else panels.MADE
+    if one.entry["kind"] == "vector":
+        columns = one.entry["columns"]
+        shown = len(columns) if len(columns) <= _LINES else _LINES - 1
+        lines = [
+            f"{lettered(column['name'], f'column {place}', 14)}: {panels.written(column, each)}"
+            for place, (column, each) in enumerate(zip(columns[:shown], value, strict=False))
+        ]
+        lines += [f"… {len(columns) - shown} more"] if shown < len(columns) else []
+        words = {"fontsize": 6, "linespacing": 1.25, "va": "center", "color": colour}
+        axes.text(left + 0.04, top + 0.5, "\n".join(lines), **words)
+        return
     if one.entry["kind"] == "image":
         value = value / 255 if value.dtype == np.uint8 else value
         height, width = value.shape[:2]
@@ -95,23 +105,9 @@ def _draw(axes: Any, one: _Cell, at: tuple[int, int], low: float, length: float)
     axes.plot(
         left + np.linspace(0.05, 0.95, len(value)),
         top + 0.95 - 0.9 * (value - low) / length,
-        "-" if one.entry["kind"] == "series" else "o-",
-        color=_REAL if one.real else _MADE,
+        color=colour,
         linewidth=0.9,
-        markersize=2,
     )
-
-
-def _panels(count: int, across: int, title: str | None) -> tuple[Figure, list[Any]]:
-    """A figure of as many panels, each with its axes."""
-    from matplotlib.figure import Figure
-
-    across = min(across, count)
-    rows = -(-count // across)
-    figure = Figure(figsize=(2.7 * across, 2.6 * rows + 0.3), layout="constrained")
-    if title:
-        figure.suptitle(title, fontsize=11)
-    return figure, [figure.add_subplot(rows, across, 1 + place) for place in range(count)]
 
 
 def conditional_plot(
@@ -133,7 +129,8 @@ def conditional_plot(
         title: heading of the picture.
     """
     if entries[1]["kind"] == "vector":
-        return _predicted(entries[1], made, truth, path, title)
+        with lettering():
+            return panels.predicted(entries[1], made, truth, path, title)
     known = [] if truth is None else [truth]
     shown = range(min(_ROWS, len(given)))
     rows = [
@@ -146,36 +143,6 @@ def conditional_plot(
     ]
     heads = ["given", *["true"] * len(known), *["sample"] * made[0, :_SAMPLES].shape[0]]
     return _table(rows, heads, path, title)
-
-
-def _predicted(
-    entry: Entry,
-    made: np.ndarray,
-    truth: np.ndarray | None,
-    path: str | os.PathLike[str],
-    title: str | None,
-) -> Path:
-    """A panel a column: predicted over true values, or over the inputs' numbers."""
-    columns = entry["columns"][:_COLUMNS]
-    figure, panels = _panels(len(columns), _ACROSS, title)
-    for j, (place, column) in enumerate(zip(panels, columns, strict=True)):
-        values, heading = made[:, :, j], column["name"]
-        true = np.arange(len(made), dtype=float) if truth is None else truth[:, j]
-        mean = values.mean(axis=1)
-        known = ~np.isnan(true)
-        if truth is not None and known.any():
-            if column["kind"] in ("binary", "categorical"):
-                heading += f", right {(values[known] == true[known, None]).mean():.2f}"
-            elif true[known].std() and mean[known].std():
-                heading += f", r {np.corrcoef(true[known], mean[known])[0, 1]:.2f}"
-            place.plot(*[[np.nanmin(true), np.nanmax(true)]] * 2, color=_REAL, linewidth=0.9)
-        place.plot(true, values, ".", color=_MADE, alpha=0.15, markersize=3)
-        place.plot(true, mean, ".", color=_MADE, markersize=4)
-        place.set_title(heading, fontsize=8)
-        place.tick_params(labelsize=6)
-    figure.supxlabel("input" if truth is None else "true", fontsize=8)
-    figure.supylabel("predicted: samples, and their mean", fontsize=8)
-    return _save(figure, path)
 
 
 def joint_plot(
@@ -198,17 +165,8 @@ def joint_plot(
         rows = [cells[start : start + 6] for start in range(0, len(cells), 6)]
         return _table(rows, ["x", "y"] * (len(rows[0]) // 2), path, title)
     chosen = _strongest(*(made if real is None else real))
-    figure, panels = _panels(len(chosen), 3, title)
-    for place, (i, j) in zip(panels, chosen, strict=True):
-        for pair, colour in ((real, _REAL), (made, _MADE)):
-            if pair is not None:
-                place.plot(pair[0][:, i], pair[1][:, j], ".", color=colour, alpha=0.5, markersize=4)
-        place.set_xlabel(f"x.{entries[0]['columns'][i]['name']}", fontsize=8)
-        place.set_ylabel(f"y.{entries[1]['columns'][j]['name']}", fontsize=8)
-        place.tick_params(labelsize=6)
-    if real is not None:
-        figure.supxlabel("real pairs blue, generated ones black", fontsize=8)
-    return _save(figure, path)
+    with lettering():
+        return panels.scattered(entries, chosen, made, real, path, title)
 
 
 def _strongest(x: np.ndarray, y: np.ndarray) -> Sequence[tuple[int, int]]:
@@ -235,8 +193,14 @@ def transfer_plot(
 ) -> Path:
     """Draw styles down the left, concepts across the top, results `(styles, concepts, ...)`.
 
-    Entries are of the side that is made and of the concepts' side. See `conditional_plot`.
+    Entries are of the side that is made and of the concepts' side. Of two sides of vectors a panel
+    a column is drawn instead. See `conditional_plot`.
     """
+    if all(entry["kind"] == "vector" for entry in entries):
+        style, concept = style[:_STYLES], concept[:_CONCEPTS]
+        result = result[:_STYLES, :_CONCEPTS]
+        with lettering():
+            return panels.transferred(entries, style, concept, result, path, title)
     concepts = range(min(_CONCEPTS, len(concept)))
     rows: list[list[_Cell | None]] = [
         [None, *(_Cell(entries[1], concept[j], True) for j in concepts)]

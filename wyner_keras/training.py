@@ -18,6 +18,7 @@ from wyner_keras import checkpoints, recipes
 from wyner_keras.backend import workers
 from wyner_keras.budget import Budget, TimeLimit
 from wyner_keras.data import Pairs
+from wyner_keras.data.door import LEAST_PAIRS
 from wyner_keras.divergence import KeepLastGood, TrainingDiverged
 from wyner_keras.execution import execution
 from wyner_keras.modality import CodecSettings
@@ -109,6 +110,11 @@ def train(
     """
     if not isinstance(pairs, Pairs):
         raise ValueError(f"`pairs` should be Pairs(x, y). Received: pairs={received(pairs)}")
+    if len(pairs) < LEAST_PAIRS:
+        raise ValueError(
+            f"`pairs` should be {LEAST_PAIRS} or more to train on, beside those held out. "
+            f"Received: {received(pairs)}"
+        )
     if not isinstance(validation, Pairs | None):
         raise ValueError(
             f"`validation` should be Pairs(x, y). Received: validation={received(validation)}"

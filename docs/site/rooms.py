@@ -25,7 +25,7 @@ ROOMS = {
     "terms": ("objectives", "gumbel"),
     "networks": ("modality",),
     "backend": ("execution",),
-    "reporting": ("pictures", "plots", "page", "cards", "callbacks"),
+    "reporting": ("pictures", "plots", "panels", "lettering", "page", "cards", "callbacks"),
     "tools": ("files", "received", "intervals", "means", "repeated"),
 }
 # What stands in a room, in its box.

@@ -139,7 +139,8 @@ def test_kinds_are_told_from_the_dtype_unless_they_are_said():
     ("settings", "match"),
     [
         ({"kinds": ()}, "`kinds`"),
-        ({"kinds": ("real", "text")}, "`kinds`.*'text'"),
+        ({"kinds": ("real", "text")}, "`kinds`.*'text' for column '1'"),
+        ({"kinds": ("text", "real"), "names": ("a", "b")}, "`kinds`.*'text' for column 'a'"),
         ({"kinds": ("real",), "names": ("a", "b")}, "one length.*1, 2, 1 and 1"),
         ({"kinds": ("categorical",)}, "positive for categorical.*0 for column '0'"),
         ({"kinds": ("real",), "categories": (3,)}, "0 for others.*3 for column '0'"),
@@ -228,6 +229,38 @@ def test_a_series_has_time_and_channels(shape):
 def test_an_array_of_another_rank_is_nothing_that_is_known(rows):
     with pytest.raises(ValueError, match=r"left should be images .*Received: an array \("):
         modality_of(rows, "left")
+
+
+STACKS = {
+    "what np.array makes of images": (np.arange(640).reshape(10, 8, 8) % 256, "astype.'uint8'."),
+    "16 bits": (np.arange(640, dtype=np.uint16).reshape(10, 8, 8), r"\[..., None\], as floats"),
+    "masks": (np.arange(640).reshape(10, 8, 8) % 3 > 0, r"\[..., None\], as floats"),
+    "with a sign": (np.arange(640).reshape(10, 8, 8) - 9, r"\[..., None\], as floats"),
+}
+
+
+@pytest.mark.parametrize(("rows", "hint"), STACKS.values(), ids=STACKS)
+def test_whole_numbers_by_two_axes_are_series_or_images_only_where_that_is_said(rows, hint):
+    with pytest.raises(ValueError, match=rf"right should be floating-point.*{hint}.*\(10, 8, 8\)"):
+        modality_of(rows, "right")
+    series = Series(shape=(8, 8))
+    assert Pairs(rows, rows, x_modality=series, y_modality=series).modalities[0] == series
+
+
+@pytest.mark.parametrize(
+    ("unit", "shape", "warned"),
+    [
+        (1 / 255, (8, 8), True),
+        (1.0, (8, 8), True),
+        (1.0, (40, 3), False),
+        (0.5, (8, 8), False),
+        (3.0, (8, 8), False),
+    ],
+)
+def test_series_that_look_like_images_are_told_of(unit, shape, warned, caplog):
+    rows = unit * (np.arange(5.0 * np.prod(shape)).reshape(5, *shape) % 256)
+    assert modality_of(rows, "left") == Series(shape=shape)
+    assert ["left of shape" in record.getMessage() for record in caplog.records] == [True] * warned
 
 
 # A user's own.

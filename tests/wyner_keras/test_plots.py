@@ -107,6 +107,119 @@ def test_predictions_that_are_right_are_said_to_be(tmp_path: Path, monkeypatch: 
     ]
 
 
+PEOPLE = {
+    "kind": "vector",
+    "shape": [3],
+    "columns": [
+        {"name": "size cm", "kind": "real"},
+        {"name": "town", "kind": "categorical", "categories": 3, "texts": ["Bonn", "Oslo", "Rome"]},
+        {"name": "smokes", "kind": "binary"},
+    ],
+}
+
+
+@pytest.fixture
+def said(monkeypatch: Any) -> list[str]:
+    """Every text of the pictures that are saved."""
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+
+    found: list[str] = []
+    save = Figure.savefig
+
+    def saving(figure: Figure, *given: Any, **settings: Any) -> None:
+        save(figure, *given, **settings)
+        found.extend(each.get_text() for each in figure.findobj(Text))
+
+    monkeypatch.setattr(Figure, "savefig", saving)
+    return found
+
+
+def test_categories_are_drawn_by_name_with_their_predicted_shares(
+    tmp_path: Path, said: list[str]
+) -> None:
+    true = np.array([[160.0, 0, 0], [170, 2, 1], [180, np.nan, 1], [np.nan, 2, 0]])
+    made = true[:, None].repeat(4, axis=1)
+    made[np.isnan(made)] = 1.0
+    made[1, 0, 1] = 0.0  # of 8 samples of those in Rome, one
+    plots.conditional_plot((PEOPLE, PEOPLE), true, made, true, tmp_path / "a.png")
+    assert {"Bonn", "Rome", "100", "88", "12"} <= set(said)
+    assert "town, right 0.92, 3 known" in said
+    assert "size cm, r 1.00, 3 known" in said
+    said.clear()
+    plots.conditional_plot((PEOPLE, PEOPLE), true, made, None, tmp_path / "b.png")
+    assert {"Bonn", "Oslo", "Rome", "75", "25"} <= set(said)
+
+
+def test_of_many_categories_the_most_frequent_are_named(tmp_path: Path, said: list[str]) -> None:
+    column = {"name": "town", "kind": "categorical", "categories": 30}
+    entry = {"kind": "vector", "shape": [1], "columns": [column]}
+    true = np.concatenate([np.repeat(np.arange(5.0), 5), np.arange(5.0, 30)])[:, None]
+    plots.conditional_plot((entry, entry), true, true[:, None], true, tmp_path / "a.png")
+    assert {*"01234", "23 others"} <= set(said)
+    assert "29" not in said
+
+
+def test_columns_are_transferred_each_in_its_own_unit(
+    tmp_path: Path, said: list[str], monkeypatch: Any
+) -> None:
+    from matplotlib.axes import Axes
+
+    lines: list[np.ndarray] = []
+    plot = Axes.plot
+
+    def plotting(axes: Any, x: Any, y: Any, *given: Any, **settings: Any) -> Any:
+        lines.append(np.asarray(y))
+        return plot(axes, x, y, *given, **settings)
+
+    monkeypatch.setattr(Axes, "plot", plotting)
+    style = np.array([[160.0, 0, 0], [np.nan, 2, 1]])
+    concept = np.array([[1e6, 1, 0], [2e6, 2, 1], [3e6, 0, 1]])
+    result = style[:, None].repeat(3, axis=1)
+    result[:, :, 0] = 171.5
+    plots.transfer_plot((PEOPLE, PEOPLE), style, concept, result, tmp_path / "a.png")
+    assert {"made: size cm", "made: town", "concept: town", "style", "Oslo"} <= set(said)
+    # No line is of two columns.
+    assert not any(line.min() < 10 and line.max() > 100 for line in lines)
+    assert any(np.array_equal(line, [160, 171.5, 171.5, 171.5]) for line in lines)
+
+
+def test_a_vector_beside_other_kinds_is_drawn_by_names_and_values(
+    tmp_path: Path, said: list[str]
+) -> None:
+    entries = PEOPLE, ENTRIES["series"]
+    given = np.array([[174.4, 2, np.nan]])
+    plots.conditional_plot(entries, given, rows("series", 1, 2), None, tmp_path / "a.png")
+    assert "size cm: 174.4\ntown: Rome\nsmokes: —" in said
+    many = {"kind": "vector", "shape": [40], "columns": [{"name": "c", "kind": "real"}] * 40}
+    plots.conditional_plot(
+        (many, ENTRIES["series"]), np.ones((1, 40)), rows("series", 1, 2), None, tmp_path / "b.png"
+    )
+    assert any(text.endswith("c: 1\n… 33 more") for text in said)
+
+
+@pytest.mark.parametrize("name", ["日本", "price in $ and $", "a\nb", "x" * 300])
+def test_names_of_any_script_are_drawn_or_numbered(
+    tmp_path: Path, said: list[str], name: str
+) -> None:
+    columns = [
+        {"name": name, "kind": "categorical", "categories": 2, "texts": [name, "green"]},
+        {"name": "b", "kind": "real"},
+    ]
+    entry = {"kind": "vector", "shape": [2], "columns": columns}
+    values = np.array([[0, 1.5], [1, 2.5], [0, 3.0], [1, 2.0]])
+    # A letter that no font has is a warning, and warnings are errors.
+    plots.conditional_plot((entry, entry), values, values[:, None], values, tmp_path / "a.png")
+    plots.transfer_plot(
+        (entry, entry), values, values, values[:, None].repeat(4, axis=1), tmp_path / "b.png"
+    )
+    plots.joint_plot((entry, entry), (values, values), tmp_path / "c.png", name)
+    assert "green" in said
+    assert all(len(text) < 130 for text in said)
+    if name.startswith("price"):
+        assert any(text.startswith(r"x.price in \$ and \$") for text in said)
+
+
 def test_the_same_picture_is_the_same_file(tmp_path: Path) -> None:
     entries = ENTRIES["vector"], ENTRIES["series"]
     pair = rows("vector", 5), rows("series", 5)

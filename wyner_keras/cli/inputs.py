@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
+from wyner_keras.data.table_sides import ROLES
 from wyner_keras.received import received
 from wyner_serving.cells import cell_number
 from wyner_serving.image_file import SUFFIXES, read_images_of
 from wyner_serving.listing import walk_images, warn_left_out
 from wyner_serving.rows import check_rows
+from wyner_serving.sides import OTHER
+
+_log = logging.getLogger(__name__)
 
 
 def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -> np.ndarray:
@@ -76,14 +81,37 @@ def _table(path: str, side: str, entry: Mapping[str, Any]) -> np.ndarray:
                 f"Received: {received(list(table))}"
             )
         numbers = {text: float(number) for number, text in enumerate(column.get("texts", ()))}
-        try:
-            found.append([cell_number(value, numbers) for value in values])
-        except ValueError as error:
-            known = f"one of {received(list(numbers))}" if numbers else "numbers"
-            raise ValueError(
-                f"column {own!r} of {path!r} should be {known}. Received: {error}"
-            ) from error
+        found.append(_column(values, numbers, f"column {own!r} of {path!r}"))
+    _warn_unknown(list(table), path, side, {column["name"] for column in entry["columns"]})
     return np.array(found, np.float64).T
+
+
+def _column(values: Sequence[Any], numbers: Mapping[str, float], label: str) -> list[float]:
+    """A column's numbers, or those of the categories that it names."""
+    found = []
+    for row, value in enumerate(values):
+        try:
+            found.append(cell_number(value, numbers))
+        except (TypeError, ValueError):
+            known = f"hold categories, of {received(list(numbers))}" if numbers else "hold numbers"
+            raise ValueError(
+                f"{label} should {known}. Received: {received(value)} in row {row}"
+            ) from None
+    return found
+
+
+def _warn_unknown(columns: Sequence[str], path: str, side: str, known: set[str]) -> None:
+    """Say which columns are left out, but for the other side's and those that tables train by."""
+    other = OTHER[side]
+    left_out = [
+        column
+        for column in columns
+        if column.removeprefix(f"{side}.") not in known
+        and column not in ROLES
+        and not column.startswith(f"{other}.")
+    ]
+    if left_out:
+        _log.warning("columns of %r that are left out: %s", path, received(left_out))
 
 
 def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:

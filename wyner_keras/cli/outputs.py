@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wyner_keras import page, pictures, plots
-from wyner_keras.files import whole, write_arrays
+from wyner_keras.files import shortest, whole, write_arrays
 from wyner_keras.runs import Examples
 from wyner_serving.sides import OTHER
 
@@ -156,8 +156,7 @@ def _cell(value: float, column: Entry) -> str:
     """A value as a table holds it: a category by its text, where it has one."""
     if np.isnan(value):
         return ""
-    # Nine digits tell one float32 from the next.
-    return column["texts"][int(value)] if column.get("texts") else f"{value:.9g}"
+    return column["texts"][int(value)] if column.get("texts") else shortest(value)
 
 
 def draw(model: WynerModel, held_out: Pairs, folder: Path, seed: int) -> dict[str, Path]:

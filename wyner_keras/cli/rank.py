@@ -14,7 +14,7 @@ import numpy as np
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import Opened, open_folder
 from wyner_keras.cli.options import Result
-from wyner_keras.files import refuse_existing, to_json, whole
+from wyner_keras.files import refuse_existing, shortest, to_json, whole
 from wyner_serving.sides import OTHER
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ def _records(
     found = []
     for query, (rows, nats) in enumerate(zip(*ranked, strict=True)):
         for place, (row, score) in enumerate(zip(rows.tolist(), nats, strict=True), 1):
-            # Nine digits tell one float32 from the next.
-            record = {"query": query, "place": place, "row": row, "nats": float(f"{score:.9g}")}
+            record = {"query": query, "place": place, "row": row, "nats": float(shortest(score))}
             if query_files:
                 record["query_file"] = query_files[query]
             if row_files:

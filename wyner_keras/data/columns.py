@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.written import written_number
 from wyner_keras.received import received
 from wyner_serving.cells import is_absent
 
@@ -18,6 +20,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 _CATEGORIES = 1000  # of a column, at most
 _TELLS_NOTHING = 20  # texts of which more than half differ are no categories, names or dates say
+_SHOWN, _FEW = 10, 3  # categories that are all shown, and of more that some are
+
+
+class _Column(NamedTuple):
+    """What messages call a column, and its kind where that is said."""
+
+    label: str
+    key: str
+    kind: str | None
 
 
 def columns_to_vectors(
@@ -35,15 +46,16 @@ def columns_to_vectors(
         kinds: of columns by name; of others told from the values: 0 and 1 alone are binary, whole
             numbers of 0 or more counts, other numbers real.
         missing: whether values may be absent (empty, "NA", "nan", "null", "none").
-        texts: names of columns whose values are names of categories, whatever they look like, and
-            None where absent.
+        texts: names of columns of texts, each the name of a category where it looks like a number
+            too, and None where absent.
         side: whose columns they are, for error messages.
 
     Returns:
         Rows, float32 `(n, columns)`, NaN where absent; and the modality.
 
     Raises:
-        ValueError: when a value is absent and should not be, or a column mixes numbers and texts.
+        ValueError: when a value is absent and should not be, a column mixes numbers and texts, or
+            most of its texts are numbers but for a decimal comma, thousands or a unit.
 
     Example:
         >>> rows, vector = columns_to_vectors({"age": ["3", "4"], "pet": ["cat", "ant"]}, {}, False)
@@ -57,7 +69,8 @@ def columns_to_vectors(
     for place, (name, values) in enumerate(columns.items()):
         read = _categories if name in texts else _numbers
         label = f"column {name!r}" if side is None else f"column {name!r} of {side}"
-        found, called = read(label, values, kinds.get(name))
+        key = name if side is None else f"{side}.{name}"
+        found, called = read(_Column(label, key, kinds.get(name)), values)
         absent = np.flatnonzero(np.isnan(found))
         if len(absent) and not missing:
             raise ValueError(
@@ -80,9 +93,7 @@ def columns_to_vectors(
     )
 
 
-def _numbers(
-    label: str, values: Sequence[Any], kind: str | None
-) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+def _numbers(column: _Column, values: Sequence[Any]) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """A column's numbers, or those of its categories; and the texts of these."""
     try:
         return np.asarray(values).astype(np.float64), ()
@@ -96,23 +107,43 @@ def _numbers(
             found[row] = float(value)
         except (TypeError, ValueError):
             texts[row] = str(value)
-    return _named(label, found, texts, kind)
+    if texts and column.kind == "categorical":
+        # Names of categories, those that look like numbers too.
+        texts = {row: str(value) for row, value in enumerate(values) if not is_absent(value)}
+        found[:] = np.nan
+    _refuse_written(column, texts)
+    return _named(column, found, texts)
 
 
 def _categories(
-    label: str, values: Sequence[Any], kind: str | None
+    column: _Column, values: Sequence[Any]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """The numbers of a column's categories; and their names."""
     texts = {row: str(value) for row, value in enumerate(values) if value is not None}
-    return _named(label, np.full(len(values), np.nan), texts, kind or "categorical")
+    _refuse_written(column, texts)
+    as_said = column._replace(kind=column.kind or "categorical")
+    return _named(as_said, np.full(len(values), np.nan), texts)
+
+
+def _refuse_written(column: _Column, texts: Mapping[int, str]) -> None:
+    """Refuse what is read as categories only for how its numbers are written."""
+    written = None if column.kind == "categorical" else written_number(texts)
+    if written is not None:
+        raise ValueError(
+            f"{column.label} should hold numbers such as 1234.5: {written.todo}; or say by "
+            f"kinds={{{column.key!r}: 'categorical'}}, --kinds '{column.key}=categorical' of the "
+            "command line, that it holds names of categories. "
+            f"Received: {written.text!r} in row {written.row}"
+        )
 
 
 def _named(
-    label: str, found: NDArray[np.float64], texts: Mapping[int, str], kind: str | None
+    column: _Column, found: NDArray[np.float64], texts: Mapping[int, str]
 ) -> tuple[NDArray[np.float64], tuple[str, ...]]:
     """A column's numbers with those of its texts, by row, in place; and the texts' names."""
     if not texts:
         return found, ()
+    label, _, kind = column
     row, text = next(iter(texts.items()))
     mixed = not np.isnan(found).all()
     if mixed or kind not in (None, "categorical"):
@@ -132,11 +163,27 @@ def _named(
             "command line, may call it categorical all the same. "
             f"Received: {len(names)} different texts in {len(texts)} rows, such as {text!r}"
         )
-    _log.info("categories of %s: %s", label, dict(enumerate(names)))
+    _log.info("categories of %s: %s", label, shown_names(dict(enumerate(names))))
     numbers = {each: number for number, each in enumerate(names)}
     for row, text in texts.items():
         found[row] = numbers[text]
     return found, tuple(names)
+
+
+def shown_names(names: Mapping[Any, Any]) -> str:
+    """Names and their numbers in a line: all of them, or of many the first and how many.
+
+    Args:
+        names: as they are to be shown.
+
+    Example:
+        >>> shown_names(dict(enumerate("abcdefghijklm")))
+        "{0: 'a', 1: 'b', 2: 'c', …}, 13 in all"
+    """
+    if len(names) <= _SHOWN:
+        return str(dict(names))
+    first = str(dict(list(names.items())[:_FEW]))
+    return f"{first[:-1]}, …}}, {len(names)} in all"
 
 
 def kind_of(found: NDArray[Any]) -> str:
@@ -163,7 +210,7 @@ def kinds_of(kinds: Mapping[str, str] | None, side: str, names: Sequence[str]) -
         names: of its columns.
 
     Raises:
-        ValueError: when a key names no column of the side that it names.
+        ValueError: when a key names no column of the side that it names, or a kind is none.
 
     Example:
         >>> kinds_of({"x.age": "count", "y": "real"}, "x", ["age", "height"])
@@ -178,5 +225,18 @@ def kinds_of(kinds: Mapping[str, str] | None, side: str, names: Sequence[str]) -
                 f"Received: {key!r}, beside columns {received(list(names))} of {side}"
             )
         if of_side == side:
+            _check_kind(kind, str(key))
             found |= {name: kind} if name else dict.fromkeys(names, kind)
     return found
+
+
+def _check_kind(kind: Any, key: str) -> None:
+    from wyner_keras.networks.likelihoods import LIKELIHOODS, is_kind
+
+    if is_kind(kind):
+        return
+    near = difflib.get_close_matches(str(kind), LIKELIHOODS, n=1)
+    raise ValueError(
+        f"`kinds` should be one of {', '.join(LIKELIHOODS)}"
+        f"{f', {near[0]!r} say' if near else ''}, for {key!r}. Received: {received(kind)}"
+    )

@@ -22,13 +22,16 @@ from wyner_keras.data.rows import (
     joined,
     root,
 )
+from wyner_keras.data.tails import Tails
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
 
+LEAST_PAIRS = 2
+"""How many pairs there are at least, to train on too."""
+
 _log = logging.getLogger(__name__)
 _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
-_LEAST_PAIRS = 2
 _LEAST_TOLD_FROM = 2000  # rows
 _FAR = 1e6  # times the quartiles' distance: a value beyond sets the unit of its whole column
 
@@ -136,8 +139,8 @@ def as_index(index: Any, counts: tuple[int, ...]) -> NDArray[np.int64]:
         raise ValueError(
             f"index should be integers{complex_hint(array)}. Received: dtype {array.dtype}"
         )
-    if len(array) < _LEAST_PAIRS:
-        raise ValueError(f"there should be {_LEAST_PAIRS} pairs or more. Received: {len(array)}")
+    if len(array) < LEAST_PAIRS:
+        raise ValueError(f"there should be {LEAST_PAIRS} pairs or more. Received: {len(array)}")
     for column, name, count in zip((0, 1), "xy", counts, strict=True):
         low, high = array[:, column].min(), array[:, column].max()
         if low < 0 or high >= count:
@@ -235,6 +238,7 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
                 raise ValueError(f"{error}, counted from row {start}") from error
         if first is None:
             first = block[0].copy()
+            tails = Tails(real, block)
             if real:
                 known = block[:, real]
                 # A column of which nothing is known has no quartiles.
@@ -247,6 +251,7 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
                 row = int(beyond[:, place].argmax())  # the first
                 value = block[row, real[place]]
                 far.setdefault(real[place], f"{value:.3g} in row {start + row}")
+        tails.see(block)
         # Of all but columns it is enough that some value differs.
         if not (varies.all() if columns else varies.any()):
             varies |= (block != first).any(axis=0)
@@ -260,6 +265,12 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
     same = [column["name"] for place, column in enumerate(columns) if not varies[place]]
     if same:
         _log.warning("columns of %s that are always the same, and tell nothing: %s", name, same)
+    if skewed := tails.told([column["name"] for column in columns]):
+        _log.warning(
+            "columns of %s that are positive and very skewed: %s. Give their logarithms, as "
+            "docs/faq.md says, or else what is generated may be negative or far from all of them",
+            *(name, skewed),
+        )
     if far:
         told = ", ".join(f"{columns[place]['name']!r} ({value})" for place, value in far.items())
         _log.warning("columns of %s with values far beyond all others: %s", name, told)

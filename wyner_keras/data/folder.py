@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wyner_keras.data.columns import shown_names
 from wyner_keras.data.images import LabelledImages
+from wyner_keras.received import received
 from wyner_serving.image_file import SUFFIXES, read_images, stack_bytes, to_unit
 from wyner_serving.listing import list_folder, warn_left_out
 
@@ -98,10 +100,10 @@ def _list(
         if unknown:
             raise ValueError(
                 f"labels in {str(root)!r} should occur in {str(roots[0])!r} too. "
-                f"Received: {unknown}"
+                f"Received: {received(unknown)}"
             )
     codes = _codes(names)
-    _log.info("labels of %s: %s", roots[0], codes)
+    _log.info("labels of %s: %s", roots[0], shown_names(codes))
     files = [[path for part in listing.values() for path in part] for listing in listings]
     labels = [
         np.repeat(

@@ -57,10 +57,13 @@ def frame_arguments(
     columns = {side: _names(frame, names, side) for side, names in sides.items()}
     table: dict[str, Sequence[Any]] = {}
     texts: dict[str, list[str]] = {side: [] for side in columns}
+    said: dict[str, str] = {}
     for side, names in columns.items():
         for name in names:
             table[f"{side}.{name}"], are_texts = _values(frame[name], name)
             texts[side] += [str(name)] * are_texts
+            if hasattr(frame[name].dtype, "categories"):
+                said[f"{side}.{name}"] = "categorical"
     for role, column in others.items():
         if column is not None:
             (column,) = _names(frame, [column], role)
@@ -74,7 +77,9 @@ def frame_arguments(
     return arguments_of(
         table,
         [
-            vector_side(table, own[side], side, there[side], kinds, missing, texts[side])
+            vector_side(
+                table, own[side], side, there[side], said | dict(kinds or {}), missing, texts[side]
+            )
             for side in own
         ],
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
 from wyner_keras.data.checks import check_share, check_whole
 from wyner_keras.data.columns import columns_to_vectors, kinds_of
-from wyner_keras.data.door import as_rows, told_modality
+from wyner_keras.data.door import LEAST_PAIRS, as_rows, told_modality
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.data.pair_folder import read_pair_folder
 from wyner_keras.data.pair_table import read_pair_table
@@ -92,7 +92,13 @@ def load_pairs(
             f"from what x and y are each drawn from. Received: {received(source)}, y=None"
         )
     _refuse_kinds(pairs, kinds)
-    return pairs.split(held_out, seed) if chosen is None else pairs.hold_out(chosen)
+    parts = pairs.split(held_out, seed) if chosen is None else pairs.hold_out(chosen)
+    if len(parts[0]) < LEAST_PAIRS:
+        raise ValueError(
+            f"there should be {LEAST_PAIRS} pairs or more to train on beside those held out, "
+            f"{LEAST_PAIRS + 1} in all. Received: {len(pairs)}, of which {len(parts[1])} held out"
+        )
+    return parts
 
 
 def _ends(path: Any, suffixes: tuple[str, ...]) -> bool:

@@ -14,12 +14,14 @@ from wyner_keras.data.file_rows import FileRows
 from wyner_keras.data.pairs import Pairs
 from wyner_keras.data.table import Table, read_table
 from wyner_keras.data.table_sides import (
+    ROLES,
     TableSide,
     arguments_of,
     lines_of,
     sides_there,
     vector_side,
 )
+from wyner_keras.data.written import written_number
 from wyner_keras.received import received
 from wyner_serving.regular_file import check_regular
 
@@ -57,7 +59,7 @@ def read_pair_table(
     table = read_table(path)
     sides = _sides(table, path, kinds, missing)
     arguments, held_out = arguments_of(table, sides)
-    used = {"split", "group", "label", "x_label", "y_label", *sides[0].columns, *sides[1].columns}
+    used = {*ROLES, *sides[0].columns, *sides[1].columns}
     left_out = [name for name in table if name not in used]
     if left_out:
         _log.warning("columns of %r that are left out: %s", str(path), received(left_out))
@@ -100,7 +102,12 @@ def _columns(table: Table, path: Path, name: str) -> list[str]:
 
 def _files(table: Table, path: Path, name: str, there: NDArray[np.bool]) -> list[Path]:
     """The files that a side's column of paths names, each a regular file; none without."""
-    if name not in table or _are_numbers(lines_of({name: table[name]}, there)[name]):
+    if name not in table:
+        return []
+    own = lines_of({name: table[name]}, there)[name]
+    # Of numbers that are to be written otherwise it is not said that they are no files.
+    texts = {row: value for row, value in enumerate(own) if isinstance(value, str)}
+    if _are_numbers(own) or written_number(texts):
         return []
     files = []
     for line in np.flatnonzero(there).tolist():

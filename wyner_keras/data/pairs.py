@@ -223,7 +223,8 @@ class Pairs:
 
         Numbers are told from their values, as of a table on disk: 0 and 1 alone are binary, whole
         numbers of 0 or more counts, others real; booleans are binary. Texts that occur again, and
-        categories whatever they are of, are categorical, numbered in sorted order of their texts.
+        categories whatever they are of, are categorical, numbered in sorted order of their texts;
+        texts of numbers with a decimal comma, thousands or a unit are refused.
 
         Args:
             frame: a pandas.DataFrame, or what has `to_pandas`: of polars, pyarrow, Hugging Face.

@@ -17,6 +17,9 @@ from wyner_serving.cells import is_absent
 if TYPE_CHECKING:
     from wyner_keras.modality import Modality
 
+ROLES = ("split", "group", "label", "x_label", "y_label")
+"""Columns of a table that are of no side."""
+
 _SPLITS = ("train", "test")
 
 

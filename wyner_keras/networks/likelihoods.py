@@ -148,3 +148,13 @@ LIKELIHOODS: dict[str, Likelihood] = {
     "categorical": Categories(),
     "count": Counts(),
 }
+
+
+def is_kind(kind: Any) -> bool:
+    """Whether it names a kind of column.
+
+    Example:
+        >>> is_kind("count"), is_kind("counts")
+        (True, False)
+    """
+    return isinstance(kind, str) and kind in LIKELIHOODS

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from wyner_keras.lettering import display_width, padded
+
 _WIDTH = 88  # characters of a line of text
 _BAR = 24  # characters of the longest bar in text
 
@@ -100,11 +102,11 @@ class Table:
     def text(self) -> str:
         """Aligned columns under their heads."""
         rows = [[printable(cell) for cell in row] for row in (self.head, *self.rows)]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        wide = [max(map(display_width, column)) for column in zip(*rows, strict=True)]
         lines = [
             "  ".join(
-                cell.rjust(width) if place else cell.ljust(width)
-                for place, (cell, width) in enumerate(zip(row, wide, strict=True))
+                f"{' ' * (most - display_width(cell))}{cell}" if place else padded(cell, most)
+                for place, (cell, most) in enumerate(zip(row, wide, strict=True))
             ).rstrip()
             for row in rows
         ]
@@ -247,9 +249,9 @@ class Bars:
     def text(self) -> str:
         """A bar of signs a line."""
         names = [printable(name) for name, _ in self.bars]
-        wide, longest = max(map(len, names), default=0), self._longest()
+        wide, longest = max(map(display_width, names), default=0), self._longest()
         lines = [
-            f"    {name:<{wide}}  {value:+7.2f} {self.unit}  "
+            f"    {padded(name, wide)}  {value:+7.2f} {self.unit}  "
             f"{('+' if value > 0 else '-') * round(_BAR * abs(value) / longest)}".rstrip()
             for name, (_, value) in zip(names, self.bars, strict=True)
         ]

@@ -170,7 +170,7 @@ class _Vectors:
         order = np.argsort(-np.abs(values), kind="stable")[:_BARS]
         largest = [place for place in order if abs(values[place]) >= 0.005]  # what is not +0.00
         rest = len(values) - len(largest)
-        caption += f"; {rest} other columns less" if rest else ""
+        caption += f"; {rest} other column{'s' * (rest > 1)} less" if rest else ""
         return Bars(
             [(self.columns[place], float(values[place])) for place in largest], self.unit, caption
         )

@@ -181,6 +181,47 @@ def test_a_known_category_is_one_in_files_and_in_bulk_whatever_its_name(tmp_path
             source.read(0, 1)
 
 
+ENTRY = {
+    "kind": "vector",
+    "shape": [2],
+    "columns": [
+        {"name": "age", "kind": "real"},
+        {"name": "city", "kind": "categorical", "texts": ["Bonn", "Oslo"], "categories": 2},
+    ],
+    "missing": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("3,Köln", r"'city' of .*t.csv' should hold categories, of \['Bonn', 'Oslo'\].*'Köln' in"),
+        ("old,Oslo", "column 'age' of .*t.csv' should hold numbers. Received: 'old' in row 1"),
+        (
+            "inf,Oslo",
+            "finite in float32; infinity stands for no value.*first inf in column 'age', row 1$",
+        ),
+        (
+            "-1e300,Oslo",
+            "finite in float32; at most 3.4e.38.*first -1e.300 in column 'age', row 1$",
+        ),
+    ],
+)
+def test_a_value_that_a_model_does_not_know_is_named_with_its_row(tmp_path, row, message):
+    (tmp_path / "t.csv").write_text(f"age,city\n1,Bonn\n{row}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=message) as caught:
+        inputs.read([str(tmp_path / "t.csv")], "x", ENTRY, "--input")
+    assert "could not convert" not in str(caught.value)
+
+
+def test_columns_that_a_model_does_not_know_are_told_of(tmp_path, caplog):
+    table = "x.age,city,y.dose,label,x.size,note\n1,Bonn,2,a,3,b\n"
+    (tmp_path / "t.csv").write_text(table, encoding="utf-8")
+    inputs.read([str(tmp_path / "t.csv")], "x", ENTRY, "--input")
+    (record,) = caplog.records
+    assert record.getMessage().endswith("t.csv' that are left out: ['x.size', 'note']")
+
+
 def test_models_of_two_channels_take_no_image_files(tmp_path):
     with pytest.raises(ValueError, match=r"1 or 3 channels, not 2. Received: '.*a.png'"):
         _read(_save(tmp_path / "a.png"), shape=(2, 3, 2))

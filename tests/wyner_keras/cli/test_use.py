@@ -166,6 +166,12 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
     model = runs.Run.open(folder).load_model()
     expected = model.generate_y(pairs[:, :5], seed=0, samples=3).reshape(18, 5)
     np.testing.assert_allclose(made[:, 5:], expected, rtol=1e-6)
+    # What is given is written as it came.
+    given = "height,left,colour,visits,income\n174.4,1,red,3,1e-07\n"
+    (tmp_path / "given.csv").write_text(given)
+    words = ("generate", folder, "--from", "x", "--input", tmp_path / "given.csv")
+    assert call(*words, "--out", tmp_path / "again.csv")[0] == 0
+    assert (tmp_path / "again.csv").read_text().splitlines()[1].startswith("174.4,1,red,3,1e-07,")
     # Columns without the side, in another order, values absent.
     (tmp_path / "some.csv").write_text("income,left,colour,visits,height\n1e3,,red,7,170.5\n")
     words = ("generate", folder, "--from", "y", "--input", tmp_path / "some.csv")
@@ -177,9 +183,9 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
     assert results.shape == (6 * 8, 5)
     for text, message in (
         ("income,left,colour,visits\n1,1,1,1\n", "should have a column 'height'"),
-        ("height,left,colour,visits,income\n1,1,mauve,1,1\n", "'colour'.*one of.*'teal'.*'mauve'"),
+        ("height,left,colour,visits,income\n1,1,mauve,1,1\n", "'colour'.*categories, of.*'teal'.*'mauve'"),
         ("height,left,colour,visits,income\n1,yes,red,1,1\n", "'left'.*numbers.*'yes'"),
-        ("height,left,colour,visits,income\n1,1,9,1,1\n", "categories, whole numbers below 4"),
+        ("height,left,colour,visits,income\n1,1,9,1,1\n", "'colour'.*categories, of.*'9'"),
     ):
         (tmp_path / "bad.csv").write_text(text)
         words = ("generate", folder, "--from", "x", "--input", tmp_path / "bad.csv")

@@ -1,15 +1,17 @@
 """Pairs of one's own: folders, tables, files of arrays, arrays; and what is refused by its name."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from wyner_keras.data import LabelledImages, load_pairs
+from wyner_keras.data import LabelledImages, Pairs, load, load_pairs
 from wyner_keras.data.table import read_table
 from wyner_keras.modality import Image as ImageModality
 from wyner_keras.modality import Vector
@@ -255,6 +257,75 @@ def test_categories_of_which_most_occur_once_are_such_if_called_so(tmp_path):
     file = _text(tmp_path / "a.csv", "x.a,y.b", *(f"{n},city{n}" for n in range(30)))
     train, _ = load_pairs(file, kinds={"y.b": "categorical"})
     assert train.modalities[1].categories == (30,)
+
+
+WRITTEN = {
+    "a decimal comma": ([f"{n / 4 + 0.1:.2f}".replace(".", ",") for n in range(9)], "by a point"),
+    "thousands": ([f"{1234567 * n + 5:,}" for n in range(1, 10)], "between thousands"),
+    "German": (["1.234,5", "17.440,0", "9,0", "8,5", "none"], "between thousands and replace"),
+    "either": (["17,440", "1,000", "2,300"], "take the comma out, or replace it by a point"),
+    "a unit": (["174.4 cm", "168 cm", "170cm", "181 cm"], "take the unit 'cm' off"),
+    "a currency": (["$1,200", "$ 30", "-$2", "NA"], "and take the unit '.' off"),
+    "a percentage": (["12 %", "13,5 %", "14%", "unknown"], "take the unit '%' off"),
+    "a dash": ([f"−{n}" for n in range(5)], "minus sign by a hyphen"),
+    "most": (["1.5", "2", "3,5", "4", "low", "7,5"], "by a point"),
+}
+
+
+@pytest.mark.parametrize("side", ["y.height", "y"])
+@pytest.mark.parametrize(("texts", "todo"), WRITTEN.values(), ids=WRITTEN)
+def test_numbers_written_otherwise_are_no_categories(tmp_path, texts, todo, side):
+    again = texts * 3
+    lines = [f"x.a;{side}", *(f"{n};{text}" for n, text in enumerate(again))]
+    file = _text(tmp_path / "a.csv", *lines)
+    name = side.removeprefix("y.")
+    first = next(text for text in texts if not text.replace(".", "").isdecimal())
+    said = rf"column '{name}' of y .*{todo}.*'y.{name}=categorical'.*Received: '{re.escape(first)}'"
+    with pytest.raises(ValueError, match=f"{said} in row {again.index(first)}"):
+        load_pairs(file, missing=True)
+    frame = pd.DataFrame({"a": range(len(again)), name: again})
+    with pytest.raises(ValueError, match=f"{said} in row {again.index(first)}"):
+        Pairs.from_frame(frame, "a", name)
+    if side != "y":
+        train, _ = load_pairs(file, missing=True, kinds={side: "categorical"})
+        assert train.modalities[1].kinds == ("categorical",)
+    meant = Pairs.from_frame(frame.astype({name: "category"}), "a", name)
+    assert meant.modalities[1].texts == (tuple(sorted(set(texts))),)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["1A", "2A", "1B", "2B"],
+        ["1st", "2nd", "3rd"],
+        ["18-25", "26-35", "36+"],
+        ["4wd", "2wd", "4wd"],
+        ["Q1", "Q2", "Q3"],
+        ["01.02.2020", "02.03.2020"],
+        ["1,2,3", "1,2", "rarely", "never"],
+        ["12:30", "12:45"],
+        ["5 cm", "12 kg", "3 l", "8 m"],
+    ],
+    ids=str,
+)
+def test_categories_with_digits_stay_such(tmp_path, texts):
+    lines = ["x.a;y.b", *(f"{n};{text}" for n, text in enumerate(texts * 6))]
+    train, _ = load_pairs(_text(tmp_path / "a.csv", *lines))
+    assert train.modalities[1].texts == (tuple(sorted(set(texts))),)
+
+
+def test_of_many_categories_a_few_are_shown(tmp_path, caplog):
+    caplog.set_level("INFO")
+    lines = ["x.a,y.b", *(f"{n},c{n % 281:03d}" for n in range(600))]
+    load_pairs(_text(tmp_path / "a.csv", *lines))
+    assert "{0: 'c000', 1: 'c001', 2: 'c002', …}, 281 in all" in caplog.text
+    caplog.clear()
+    for place in range(40):
+        _save(tmp_path / "labelled" / f"class {place}" / "a.png", _NOISE[0])
+        _save(tmp_path / "labelled" / f"class {place}" / "b.png", _NOISE[1])
+    load(tmp_path / "labelled")
+    assert "…}, 40 in all" in caplog.text
+    assert "class 39" not in caplog.text
 
 
 def test_split_group_and_labels_of_a_table(tmp_path, caplog):
@@ -512,6 +583,11 @@ def test_arrays_keep_kinds_labels_and_one_store():
             "`kinds` should be one of",
         ),
         (
+            lambda f: load_pairs(np.eye(3), np.eye(3), kinds={"x.1": "real", "y.2": "counts"}),
+            "'count' say, for 'y.2'. Received: 'counts'",
+        ),
+        (lambda f: load_pairs(np.eye(2), np.eye(2)), "3 in all. Received: 2, of which 1 held out"),
+        (
             lambda f: load_pairs(_NOISE, np.eye(20), kinds={"x": "real"}),
             r"columns of vectors, of \['y'\] here. Received: \['x'\]",
         ),
@@ -548,8 +624,6 @@ def test_emoji_by_two_vendors():
 
 
 def test_letters_of_held_out_faces():
-    from wyner_keras.data import Pairs
-
     letters = np.load(_real("letters"))
     face = np.repeat(np.arange(290), 26)
     pairs = Pairs(letters["u"], letters["l"], x_labels=letters["y"], groups=face)

@@ -140,6 +140,60 @@ def test_a_value_far_beyond_what_is_known_of_its_column_is_named(caplog):
     assert named == ["'0' (1 in row 7)", "'0' (1 in row 32)"]
 
 
+TAILED = {
+    "log-normal": lambda rng, n: np.exp(8 + 1.2 * rng.normal(size=n)),
+    "log-normal with a heavier tail": lambda rng, n: np.exp(
+        8 + rng.normal(size=n) + 0.3 * rng.standard_t(3, n)
+    ),
+    "Pareto": lambda rng, n: 1 + rng.pareto(1.5, n),
+}
+UNTAILED = {
+    "normal": lambda rng, n: 5 + rng.normal(size=n),
+    "uniform": lambda rng, n: rng.random(n),
+    "exponential": lambda rng, n: rng.exponential(3.0, n),
+    "t of 3 degrees": lambda rng, n: 20 + rng.standard_t(3, n),
+    "half normal": lambda rng, n: np.abs(rng.normal(size=n)),
+    "log-normal, negative too": lambda rng, n: np.exp(1.2 * rng.normal(size=n)) - 0.3,
+}
+
+
+@pytest.mark.parametrize("draw", TAILED.values(), ids=TAILED)
+def test_a_column_over_orders_of_magnitude_is_told_of(draw, caplog):
+    rng = np.random.default_rng(0)
+    income = draw(rng, 600)
+    x = np.stack([rng.normal(size=600), income, np.log(income)], axis=1)
+    Pairs(x, x[:, :1], x_modality=Vector.of(x, names=("age", "income", "log")))
+    (record,) = caplog.records
+    said = "columns of x that are positive and very skewed: 'income' (median "
+    assert record.getMessage().startswith(f"{said}{np.median(income):.5g}, ")
+    assert "'age'" not in record.getMessage()
+    assert "logarithms" in record.getMessage()
+    assert "docs/faq.md" in record.getMessage()
+
+
+@pytest.mark.parametrize("count", [20, 50, 100, 600, 3000])
+def test_hardly_any_other_column_is_told_of(count, caplog):
+    rng = np.random.default_rng(count)
+    x = np.concatenate(
+        [np.stack([draw(rng, count) for _ in range(100)], 1) for draw in UNTAILED.values()], 1
+    )
+    Pairs(x, x[:, :1])
+    told = [r.getMessage() for r in caplog.records if "skewed" in r.getMessage()]
+    # 600 columns; of three or fewer all are named.
+    assert sum(message.count("median") for message in told) <= 2
+
+
+def test_a_column_with_a_value_below_0_far_down_is_not_told_of(monkeypatch, caplog):
+    monkeypatch.setattr("wyner_keras.data.rows._BLOCK", 2400)
+    x = np.exp(2 * np.random.default_rng(0).normal(size=(300, 1)))
+    Pairs(x, x)
+    assert len(caplog.records) == 1
+    caplog.clear()
+    x[-1] = 0.0
+    Pairs(x, np.log(1 + x))
+    assert not caplog.records
+
+
 def test_take_is_a_random_subset_by_seed(pairs):
     some = pairs.take(6, seed=3)
     rows = [tuple(row) for row in some.index]

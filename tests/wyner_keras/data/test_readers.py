@@ -283,11 +283,14 @@ def test_parts_of_batches_are_chosen_by_place_or_name():
 def test_columns_of_hugging_face():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 256, (5, 8, 9), np.uint8), rng.normal(size=(5, 3)).astype("f")
-    table = Dataset.from_dict({"image": x.tolist(), "text": y.tolist(), "id": list("abcde")})
+    columns = {"image": x.tolist(), "window": (x / 4).tolist(), "text": y.tolist()}
+    table = Dataset.from_dict({**columns, "id": list("abcde")})
     pairs = Pairs.from_dataset(table, x="text", y="text")
     np.testing.assert_array_equal(pairs.arrays()[0], y)
-    left = Pairs.from_dataset(table, x="image", y="text").arrays()[0]
-    np.testing.assert_array_equal(np.squeeze(left), x)
+    left = Pairs.from_dataset(table, x="window", y="text").arrays()[0]
+    np.testing.assert_array_equal(np.squeeze(left), x / 4)
+    with pytest.raises(ValueError, match=r"x should be floating-point where it is series.*int"):
+        Pairs.from_dataset(table, x="image", y="text")
 
 
 def ragged():

@@ -6,6 +6,7 @@ import pytest
 from wyner_keras.evaluation import Figure, Misfits, Report
 from wyner_keras.evaluation.report import KINDS
 from wyner_keras.reporting.blocks import Bars, Table, percent, printable
+from wyner_keras.reporting.drawing import pictures_of
 from wyner_keras.reporting.findings import Findings
 from wyner_keras.reporting.meanings import MEANINGS, grouped, kind_of
 from wyner_keras.reporting.rules import advice
@@ -176,6 +177,25 @@ def test_blocks_as_text() -> None:
     bars = Bars([("up", 2.0), ("down", -1.0)], "sd", "change").text().splitlines()
     assert bars[1].count("+") == 1 + 24
     assert bars[2].count("-") == 1 + 12
+
+
+def test_blocks_as_text_are_aligned_by_what_letters_take_on_a_terminal() -> None:
+    table = Table(["of", "value"], [["日本", "東京"], ["size", "1.0"]], "c").text().splitlines()
+    assert table[-2:] == ["日本   東京", "size    1.0"]
+    bars = Bars([("日本", 1.0), ("height", -1.0)], "sd", "c").text().splitlines()
+    assert bars[1].startswith("    日本      +1.00 sd")
+    assert bars[2].startswith("    height    -1.00 sd")
+
+
+@pytest.mark.parametrize(("count", "words"), [(2, "1 other column less"), (3, "2 other columns")])
+def test_columns_that_are_left_out_are_counted(count: int, words: str) -> None:
+    columns = [{"name": f"c{place}", "kind": "real"} for place in range(count)]
+    entry = {"kind": "vector", "shape": [count], "columns": columns}
+    rows = np.random.default_rng(0).normal(size=(50, count)).astype("f")
+    at_mean = np.tile(rows.mean(axis=0), (3, 1))
+    at_mean[:, 0] += 5
+    block = pictures_of("x", entry, rows).kind(at_mean, at_mean[:0])
+    assert words in block.text()
 
 
 def test_bars_as_html_lie_on_their_side_of_the_middle() -> None:
