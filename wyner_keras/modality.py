@@ -316,12 +316,13 @@ class Vector(_Described):
         names = self.names or tuple(map(str, range(len(kinds))))
         categories = self.categories or (0,) * len(kinds)
         texts = tuple(map(tuple, self.texts or ((),) * len(kinds)))
-        wrong = [at for at, kind in enumerate(kinds) if not is_kind(kind)]
-        if not kinds or wrong:
-            where = f" for column {names[wrong[0]]!r}" if wrong and wrong[0] < len(names) else ""
+        wrong = next((at for at, kind in enumerate(kinds) if not is_kind(kind)), None)
+        if wrong is not None or not kinds:
+            said = received(self.kinds)
+            if wrong is not None and isinstance(kinds[wrong], str) and wrong < len(names):
+                said = f"{received(kinds[wrong])} for column {names[wrong]!r}"
             raise ValueError(
-                f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. "
-                f"Received: {received(kinds[wrong[0]] if wrong else self.kinds)}{where}"
+                f"`kinds` should be one of {tuple(LIKELIHOODS)} for each column. Received: {said}"
             )
         if not len(kinds) == len(names) == len(categories) == len(texts):
             raise ValueError(

@@ -93,9 +93,9 @@ def _column(values: Sequence[Any], numbers: Mapping[str, float], label: str) -> 
         try:
             found.append(cell_number(value, numbers))
         except (TypeError, ValueError):
-            known = f"hold categories, of {received(list(numbers))}" if numbers else "hold numbers"
+            known = f"one of {received(list(numbers))}" if numbers else "numbers"
             raise ValueError(
-                f"{label} should {known}. Received: {received(value)} in row {row}"
+                f"{label} should be {known}. Received: {received(value)} in row {row}"
             ) from None
     return found
 

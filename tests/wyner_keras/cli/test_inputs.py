@@ -195,8 +195,8 @@ ENTRY = {
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("3,Köln", r"'city' of .*t.csv' should hold categories, of \['Bonn', 'Oslo'\].*'Köln' in"),
-        ("old,Oslo", "column 'age' of .*t.csv' should hold numbers. Received: 'old' in row 1"),
+        ("3,Köln", r"'city' of .*t.csv' should be one of \['Bonn', 'Oslo'\].*'Köln' in"),
+        ("old,Oslo", "column 'age' of .*t.csv' should be numbers. Received: 'old' in row 1"),
         (
             "inf,Oslo",
             "finite in float32; infinity stands for no value.*first inf in column 'age', row 1$",
