@@ -16,7 +16,7 @@ from docs.site import links
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # One is run in a kernel, as users run it; the others in this process, without the kernel's start.
-IN_A_KERNEL = "01_add_one"
+IN_A_KERNEL = "02_common_information"
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -46,17 +46,13 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def narrow_kernel(small: Path, bundle: Path) -> Path:
-    """The same, of a kernel that takes few steps, none of them traced, of narrow networks.
-
-    It copies the shared bundle: engines are compared by tests of their own.
-    """
+def narrow_kernel(small: Path) -> Path:
+    """The same, of a kernel that takes few steps, none of them traced, of narrow networks."""
     startup = small / "ipython" / "profile_default" / "startup"
     startup.mkdir(parents=True)
     (startup / "narrow.py").write_text(
-        "import pathlib\nimport shortened\nimport tensorflow as tf\n\n"
+        "import shortened\nimport tensorflow as tf\n\n"
         "tf.config.run_functions_eagerly(True)\nshortened.narrow()\nshortened.two_steps()\n"
-        f"shortened.bundles_are_copies(pathlib.Path({str(bundle)!r}))\n"
     )
     return small
 

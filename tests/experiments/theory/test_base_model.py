@@ -127,6 +127,7 @@ def test_bad_settings_are_refused(z, steps, match):
         trade_off_curve(noisy_bits(0.1), z, [0.1], steps=steps)
 
 
+@pytest.mark.slow
 def test_from_random_weights_z_is_filled_below_one_and_empty_above(monkeypatch):
     """Of a label, a nat costs λ in Z and 1 outside."""
     monkeypatch.setattr(base_model, "_BATCH", 500)

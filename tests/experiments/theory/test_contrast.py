@@ -15,6 +15,7 @@ def test_the_nats_of_a_gaussian_pair_are_near_its_common_information():
     assert contrast.held_nats(source, 0.5, steps=400) < nats - 0.2
 
 
+@pytest.mark.slow
 def test_a_label_beside_the_pair_adds_its_entropy():
     source = contrast.Pairs("both", (0.9,), labels=3)
     assert source.common_information == pytest.approx(math.log(3) + math.atanh(0.9))

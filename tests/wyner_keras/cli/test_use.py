@@ -185,10 +185,10 @@ def test_vectors_come_from_tables_and_go_to_tables(make_run, call, refused, tmp_
         ("income,left,colour,visits\n1,1,1,1\n", "should have a column 'height'"),
         (
             "height,left,colour,visits,income\n1,1,mauve,1,1\n",
-            "'colour'.*categories, of.*'teal'.*'mauve'",
+            "'colour'.*one of.*'teal'.*'mauve'",
         ),
         ("height,left,colour,visits,income\n1,yes,red,1,1\n", "'left'.*numbers.*'yes'"),
-        ("height,left,colour,visits,income\n1,1,9,1,1\n", "'colour'.*categories, of.*'9'"),
+        ("height,left,colour,visits,income\n1,1,9,1,1\n", "'colour'.*one of.*'9'"),
     ):
         (tmp_path / "bad.csv").write_text(text)
         words = ("generate", folder, "--from", "x", "--input", tmp_path / "bad.csv")
