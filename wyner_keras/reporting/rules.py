@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 from wyner_keras.reporting.blocks import percent
 from wyner_keras.reporting.findings import LEAST_NATS, Findings
+from wyner_serving.sides import LOCALS
 
 _SHORT = 0.5  # of a stage's epochs, below which it is called shortened
 
 _COLLAPSED = 0.1  # of the variety of real examples, below which samples are all alike
 _LEAK, _LEAK_SHARE = 0.05, 0.1  # nats above those of shuffled pairs, and of what is shared
-_LOCAL = {"x": "u", "y": "v"}
 
 Advice = tuple[str, str]
 """What is wrong, and what to try."""
@@ -114,7 +114,7 @@ def _wrong_pairs(f: Findings) -> Iterator[Advice]:
 
 def _leaks(f: Findings) -> Iterator[Advice]:
     for side, other, *partner in _sides(f, "leakage_partner"):
-        local, of_z = _LOCAL[side], f.figure(f"leakage_z_{side}")
+        local, of_z = LOCALS[side], f.figure(f"leakage_z_{side}")
         if _leaked(f, *partner):
             yield (
                 f"The private part of {side}, {local}, still tells {partner[0]:.2f} nats of "
