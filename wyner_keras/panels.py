@@ -141,8 +141,13 @@ def predicted(
     columns = entry["columns"][:_COLUMNS]
     figure, places = panels(len(columns), title)
     for at, (place, column) in enumerate(zip(places, columns, strict=True)):
-        draw = _names_predicted if is_named(column) else _numbers_predicted
-        said = draw(place, column, made[:, :, at], None if truth is None else truth[:, at])
+        over = np.arange(len(made), dtype=float) if truth is None else truth[:, at]
+        known = ~np.isnan(over) & ~np.isnan(made[:, :, at]).all(axis=1)
+        said = ", never known"
+        if known.any():
+            draw = _names_predicted if is_named(column) else _numbers_predicted
+            said = draw(place, column, made[known, :, at], over[known], truth is not None)
+            said += "" if known.all() else f", {known.sum()} known"
         place.set_title(f"{name_of(column, at)}{said}", fontsize=8)
     _foot(figure, "input" if truth is None else "true", len(columns), len(entry["columns"]))
     share = "; of categories %" if any(map(is_named, columns)) else ""
@@ -157,46 +162,34 @@ def _foot(figure: Figure, words: str, shown: int, every: int) -> None:
 
 
 def _numbers_predicted(
-    place: Any, column: Entry, values: np.ndarray, truth: np.ndarray | None
+    place: Any, column: Entry, values: np.ndarray, over: np.ndarray, true: bool
 ) -> str:
-    """Samples and their mean; what the heading says of them."""
-    true = np.arange(len(values), dtype=float) if truth is None else truth
-    known = ~np.isnan(true) & ~np.isnan(values).all(axis=1)
-    if not known.any():
-        return ", never known"
-    true, values = true[known], values[known]
-    mean = np.nanmean(values, axis=1)
-    said = "" if known.all() else f", {known.sum()} known"
-    if truth is not None:
-        place.plot(*[[true.min(), true.max()]] * 2, color=REAL, linewidth=0.9)
-        if true.std() and mean.std():
-            said = f", r {np.corrcoef(true, mean)[0, 1]:.2f}{said}"
-    place.plot(true, values, ".", color=MADE, alpha=0.15, markersize=3)
-    place.plot(true, mean, ".", color=MADE, markersize=4)
+    """Samples and their mean over numbers, true ones or inputs'; what the heading says of them."""
+    mean, said = np.nanmean(values, axis=1), ""
+    if true:
+        place.plot(*[[over.min(), over.max()]] * 2, color=REAL, linewidth=0.9)
+        if over.std() and mean.std():
+            said = f", r {np.corrcoef(over, mean)[0, 1]:.2f}"
+    place.plot(over, values, ".", color=MADE, alpha=0.15, markersize=3)
+    place.plot(over, mean, ".", color=MADE, markersize=4)
     return said
 
 
 def _names_predicted(
-    place: Any, column: Entry, values: np.ndarray, truth: np.ndarray | None
+    place: Any, column: Entry, values: np.ndarray, given: np.ndarray, true: bool
 ) -> str:
     """Of each true category, or of inputs, the shares of the categories that are predicted."""
-    true = np.arange(len(values), dtype=float) if truth is None else truth
-    known = ~np.isnan(true) & ~np.isnan(values).all(axis=1)
-    if not known.any():
-        return ", never known"
-    true, values = true[known], values[known]
-    said = "" if known.all() else f", {known.sum()} known"
-    down, rest = _most_frequent(values if truth is None else true, values)
-    groups = [(category(column, code), values == code) for code in down]
+    down, rest = _most_frequent(given if true else values, values)
+    said, groups = "", [(category(column, code), values == code) for code in down]
     if len(rest):
         groups.append((f"{len(rest)} others", np.isin(values, rest)))
-    if truth is None:
-        over = [(f"{int(each)}", true == each) for each in true[:_INPUTS]]
+    if true:
+        right = np.nanmean(np.where(np.isnan(values), np.nan, values == given[:, None]))
+        said = f", right {right:.2f}"
+        over = [(category(column, code), given == code) for code in down]
+        over += [(f"{len(rest)} others", np.isin(given, rest))] if len(rest) else []
     else:
-        right = np.nanmean(np.where(np.isnan(values), np.nan, values == true[:, None]))
-        said = f", right {right:.2f}{said}"
-        over = [(category(column, code), true == code) for code in down]
-        over += [(f"{len(rest)} others", np.isin(true, rest))] if len(rest) else []
+        over = [(f"{int(each)}", given == each) for each in given[:_INPUTS]]
     over = [(name, rows) for name, rows in over if rows.any()]
     there = ~np.isnan(values)
     shares = np.array([[mask[rows][there[rows]].mean() for _, rows in over] for _, mask in groups])

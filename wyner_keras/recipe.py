@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import keras
 
@@ -21,9 +21,6 @@ from wyner_keras.networks.codec import Codec
 from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
-
-if TYPE_CHECKING:
-    from wyner_keras.data import Pairs
 
 _RAMPS = ("learning_rate", "temperature", "two_epsilon_squared")
 

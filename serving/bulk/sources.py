@@ -54,33 +54,13 @@ class Source(ABC):
     def _counts(self) -> list[int]:
         """How many rows each file has; raises InputError for one that lacks what is read."""
 
-    def _read(self, file: int, start: int, stop: int) -> Arrays:
-        """Some rows of a file, by column."""
-        raise NotImplementedError
-
+    @abstractmethod
     def read(self, start: int, stop: int) -> Arrays:
         """Rows `start` to `stop`, by column, each `(stop - start, ...)`.
 
         Raises:
             InputError: if a file cannot be read, or holds something else than it should.
         """
-        parts = []
-        file = int(np.searchsorted(self._starts, start, "right")) - 1
-        while start < stop:
-            before, end = int(self._starts[file]), min(stop, int(self._starts[file + 1]))
-            if start < end:
-                try:
-                    parts.append(self._read(file, start - before, end - before))
-                except InputError:
-                    raise
-                except Exception as error:  # a damaged file fails in its zip, header or pages
-                    raise InputError(
-                        f"{self.files[file]} should be readable. "
-                        f"Received: {type(error).__name__}: {error}"
-                    ) from error
-                start = end
-            file += 1
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def close(self) -> None:  # noqa: B027 (images leave none open)
         """Close the file that was read last; reading opens it anew."""
@@ -145,7 +125,35 @@ class ImageSource(Source):
         return [file.relative_to(self.root).as_posix() for file in self.files[start:stop]]
 
 
-class ArraySource(Source):
+class ManyRows(Source):
+    """Rows of files that hold many each."""
+
+    @abstractmethod
+    def _read(self, file: int, start: int, stop: int) -> Arrays:
+        """Some rows of a file, by column."""
+
+    def read(self, start: int, stop: int) -> Arrays:
+        """Rows `start` to `stop`; see `Source.read`."""
+        parts = []
+        file = int(np.searchsorted(self._starts, start, "right")) - 1
+        while start < stop:
+            before, end = int(self._starts[file]), min(stop, int(self._starts[file + 1]))
+            if start < end:
+                try:
+                    parts.append(self._read(file, start - before, end - before))
+                except InputError:
+                    raise
+                except Exception as error:  # a damaged file fails in its zip, header or pages
+                    raise InputError(
+                        f"{self.files[file]} should be readable. "
+                        f"Received: {type(error).__name__}: {error}"
+                    ) from error
+                start = end
+            file += 1
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+class ArraySource(ManyRows):
     """Files of NumPy: .npy of one column, or .npz with an array a column."""
 
     def _counts(self) -> list[int]:
@@ -288,10 +296,12 @@ def open_source(path: str | os.PathLike[str], sides: Mapping[str, Entry]) -> Sou
         )
     ((kind, files),) = there.items()
     for file in files:
-        if os.fsencode(file) != str(file).encode(errors="replace"):
+        try:
+            str(file).encode()
+        except UnicodeEncodeError as error:
             raise InputError(
                 f"--input should hold files whose names are UTF-8. Received: {os.fsencode(file)!r}"
-            )
+            ) from error
     root = root if root.is_dir() else root.parent
     read = {*files, root / PLAN}
     warn_left_out([file for file in others if file not in read], root)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wyner_serving.bulk.sources import Arrays, Entry, Source
+from wyner_serving.bulk.sources import Arrays, Entry, ManyRows
 from wyner_serving.cells import cell_number
 from wyner_serving.errors import InputError
 
@@ -25,7 +25,7 @@ except ImportError as error:
 _AT_ONCE = 1024  # rows that a file's pages are decoded to
 
 
-class TableSource(Source):
+class TableSource(ManyRows):
     """Parquet files: a column of lists or tensors an input, or a column a column of vectors."""
 
     def _counts(self) -> list[int]:

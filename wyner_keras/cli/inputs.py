@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,15 +11,13 @@ import numpy as np
 
 from wyner_keras.data.array_file import ARRAY_SUFFIXES, read_array_file, split_key
 from wyner_keras.data.table import TABLE_SUFFIXES, read_table
-from wyner_keras.data.table_sides import ROLES
+from wyner_keras.data.table_sides import ROLES, warn_columns
 from wyner_keras.received import received
 from wyner_serving.cells import cell_number
 from wyner_serving.image_file import SUFFIXES, read_images_of
 from wyner_serving.listing import walk_images, warn_left_out
 from wyner_serving.rows import check_rows
 from wyner_serving.sides import OTHER
-
-_log = logging.getLogger(__name__)
 
 
 def read(paths: Sequence[str], side: str, entry: Mapping[str, Any], name: str) -> np.ndarray:
@@ -110,8 +107,7 @@ def _warn_unknown(columns: Sequence[str], path: str, side: str, known: set[str])
         and column not in ROLES
         and not column.startswith(f"{other}.")
     ]
-    if left_out:
-        _log.warning("columns of %r that are left out: %s", path, received(left_out))
+    warn_columns(left_out, path)
 
 
 def _files(paths: Sequence[str], name: str, warn: bool = True) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,11 @@ from wyner_keras.data.table_sides import (
     lines_of,
     sides_there,
     vector_side,
+    warn_columns,
 )
 from wyner_keras.data.written import written_number
 from wyner_keras.received import received
 from wyner_serving.regular_file import check_regular
-
-_log = logging.getLogger(__name__)
 
 
 def read_pair_table(
@@ -60,9 +58,7 @@ def read_pair_table(
     sides = _sides(table, path, kinds, missing)
     arguments, held_out = arguments_of(table, sides)
     used = {*ROLES, *sides[0].columns, *sides[1].columns}
-    left_out = [name for name in table if name not in used]
-    if left_out:
-        _log.warning("columns of %r that are left out: %s", str(path), received(left_out))
+    warn_columns([name for name in table if name not in used], path)
     return Pairs(**arguments), held_out
 
 

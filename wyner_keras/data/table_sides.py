@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +23,7 @@ ROLES = ("split", "group", "label", "x_label", "y_label")
 """Columns of a table that are of no side."""
 
 _SPLITS = ("train", "test")
+_log = logging.getLogger(__name__)
 
 
 class TableSide(NamedTuple):
@@ -31,6 +34,19 @@ class TableSide(NamedTuple):
     """Of each line its row; -1 without."""
     columns: list[str]
     modality: Modality | None
+
+
+def warn_columns(left_out: Sequence[str], path: str | os.PathLike[str]) -> None:
+    """Say which columns of a table nothing reads, where there are some.
+
+    Args:
+        left_out: their names.
+        path: of the table.
+    """
+    if left_out:
+        _log.warning(
+            "columns of %r that are left out: %s", os.fspath(path), received(list(left_out))
+        )
 
 
 def lines_of(table: Table, chosen: NDArray[np.bool]) -> Table:

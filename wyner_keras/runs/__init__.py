@@ -16,7 +16,6 @@ While it is in the making it is called `RUN.partial` and also holds `checkpoints
 or failed stays there, to be resumed; only a finished run is renamed to `RUN`.
 """
 
-from wyner_keras.data.images import in_turn
 from wyner_keras.runs.examples import SIDES, Examples
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
@@ -66,7 +65,6 @@ __all__ = [
     "Source",
     "abandon_run",
     "finish_run",
-    "in_turn",
     "label_map",
     "load_model",
     "pairs_of",
