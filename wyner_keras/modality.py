@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from wyner_keras.data.checks import check_sizes
+from wyner_keras.data.checks import check_not_negative, check_sizes, check_whole
 from wyner_keras.networks.augmentation import warp
 from wyner_keras.networks.codec import Codec
 from wyner_keras.networks.conv_codec import ConvCodec
@@ -42,6 +42,9 @@ class CodecSettings:
         noise: standard deviation of the noise on the features while training, in their units.
         epochs: passes over the rows of the side.
         batch_size: rows a step.
+
+    Raises:
+        ValueError: for a value that is not as said.
     """
 
     code_size: int = 64
@@ -49,6 +52,14 @@ class CodecSettings:
     noise: float = 0.06
     epochs: int = 14
     batch_size: int = 128
+
+    def __post_init__(self) -> None:
+        for name in ("code_size", "epochs", "batch_size"):
+            check_whole(getattr(self, name), f"`{name}`", minimum=1)
+        if self.filters is not None:
+            filters = check_sizes(self.filters, "filters", "positive integers")
+            object.__setattr__(self, "filters", filters)
+        check_not_negative(self.noise, "`noise`")
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, fields
 
 import keras
@@ -14,8 +15,8 @@ class Ramp:
     """A geometric ramp over the fraction of training done.
 
     Args:
-        start: value up to the fraction `begin`, positive.
-        end: value from the fraction `finish` on, positive.
+        start: value up to the fraction `begin`, positive and finite.
+        end: value from the fraction `finish` on, positive and finite.
         begin: where the ramp begins, in [0, 1).
         finish: where it ends, in (begin, 1].
 
@@ -35,8 +36,8 @@ class Ramp:
     def __post_init__(self) -> None:
         for field in fields(self):
             check_number(getattr(self, field.name), f"`{field.name}`", "a number")
-        if not (self.start > 0 and self.end > 0):
-            raise ValueError(f"`start` and `end` should be positive. Received: {self}")
+        if not (0 < self.start < math.inf and 0 < self.end < math.inf):
+            raise ValueError(f"`start` and `end` should be positive and finite. Received: {self}")
         if not 0 <= self.begin < self.finish <= 1:
             raise ValueError(
                 f"`begin` and `finish` should satisfy 0 <= begin < finish <= 1. Received: {self}"

@@ -9,7 +9,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from wyner_keras.data.checks import check_sizes, check_whole
+from wyner_keras.data.checks import check_not_negative, check_number, check_sizes, check_whole
 from wyner_keras.latents import DiagonalGaussian, Latent, is_standard_normal
 from wyner_keras.modality import Modality, Whole
 from wyner_keras.networks import MLP, ContinuousFlow
@@ -82,11 +82,9 @@ class SideSettings:
                 "`flow_steps` needs a local latent of prior N(0, I), DiagonalGaussian say. "
                 f"Received: local={received(self.local)}, flow_steps={steps}"
             )
-        if not 0 <= self.dropout < 1 or not self.noise >= 0:
-            raise ValueError(
-                "`dropout` should be in [0, 1) and `noise` at least 0. "
-                f"Received: dropout={received(self.dropout)}, noise={received(self.noise)}"
-            )
+        if not 0 <= check_number(self.dropout, "`dropout`", "in [0, 1)") < 1:
+            raise ValueError(f"`dropout` should be in [0, 1). Received: {self.dropout}")
+        check_not_negative(self.noise, "`noise`")
 
     def get_config(self) -> dict[str, Any]:
         """The settings as JSON-able values."""

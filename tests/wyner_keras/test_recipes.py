@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import wyner_keras as wk
-from wyner_keras import recipes
+from wyner_keras import losses, recipes
 from wyner_keras.data import Facts, Pairs
 from wyner_keras.latents import Categorical
 from wyner_keras.modality import Image, Series, Vector
@@ -28,6 +28,8 @@ MODALITIES = {
 SIDES = [*((name, name) for name in MODALITIES), ("2 columns", "128x128 colour"), ("series", "8x8")]
 PAIRS = (2, 16, 200, 2_000, 50_000, 500_000)
 CLASSES = (None, 1, 2, 26, 100)
+SETTINGS = (wk.SideSettings, wk.CodecSettings)
+ZERO_IS_NONE = ("flow_steps", "reader_flow_steps")
 
 
 def facts(sides, pairs=2_000, classes=None):
@@ -176,6 +178,22 @@ def test_recipes_that_cannot_be_are_refused():
     ):
         with pytest.raises(ValueError, match=f"`{next(iter(changes))}` should.*Received"):
             recipe.changed("joint", **changes)
+
+
+@pytest.mark.parametrize("kind", [*losses.Loss.__subclasses__(), *SETTINGS, losses.Widening])
+def test_a_number_that_cannot_be_is_refused_by_its_name(kind):
+    for field in dataclasses.fields(kind):
+        if isinstance(field.default, float):
+            for value in ("0.5", math.nan, math.inf, -1.0, True, None):
+                with pytest.raises(ValueError, match=f"`{field.name}` should be.*Received"):
+                    kind(**{field.name: value})
+        elif type(field.default) is int and field.name not in ZERO_IS_NONE:
+            for value in ("5", 2.5, 0, -1, True, None):
+                with pytest.raises(ValueError, match=f"`{field.name}` should be.*Received"):
+                    kind(**{field.name: value})
+    for value in (0, (), (3, 0), "32", 2.5):
+        with pytest.raises(ValueError, match=r"`filters` should be positive integers.*Received"):
+            wk.CodecSettings(filters=value)
 
 
 # By what readers are; experts are where z was found to be a quantity.

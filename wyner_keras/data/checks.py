@@ -1,5 +1,6 @@
 """Checks at the door: what images, labels, counts and seeds must be, before any work starts."""
 
+import math
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -234,6 +235,27 @@ def check_number(value: Any, name: str, expected: str) -> float:
         raise ValueError(
             f"{name} should be {expected}. Received: a number beyond float64"
         ) from error
+
+
+def check_not_negative(value: Any, name: str) -> float:
+    """A finite number of at least 0: a weight, a deviation.
+
+    Args:
+        value: a number of Python's or NumPy's; bool is refused.
+        name: what the caller calls it.
+
+    Raises:
+        ValueError: when it is anything else.
+
+    Example:
+        >>> check_not_negative(2, "weight")
+        2.0
+    """
+    expected = "a finite number of at least 0"
+    number = check_number(value, name, expected)
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} should be {expected}. Received: {number}")
+    return number
 
 
 def check_share(value: Any, name: str) -> float:

@@ -14,7 +14,7 @@ from keras import ops
 
 from wyner_keras import objectives
 from wyner_keras.data.apart import pairs_apart
-from wyner_keras.data.checks import check_number, check_whole
+from wyner_keras.data.checks import check_not_negative, check_whole
 from wyner_keras.latents import DiagonalGaussian
 from wyner_keras.losses.directions import Directions
 from wyner_keras.losses.finding import Seen, find, words
@@ -78,11 +78,7 @@ class Alignment(Loss):
 
     def __post_init__(self) -> None:
         check_whole(self.dimensions, "`dimensions`", minimum=1)
-        check_number(self.price, "`price`", "a finite number of at least 0")
-        if not 0 <= self.price < math.inf:
-            raise ValueError(
-                f"`price` should be a finite number of at least 0. Received: {self.price}"
-            )
+        check_not_negative(self.price, "`price`")
 
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The output layers of e_x and e_y, then the critic.

@@ -11,6 +11,7 @@ import keras
 from keras import ops
 
 from wyner_keras import objectives
+from wyner_keras.data.checks import check_not_negative
 from wyner_keras.latents import DiagonalGaussian, Distribution, kinds_of, of_kinds
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
@@ -104,6 +105,10 @@ class Joint(Loss):
     concept_noise: float = 0.5
     widened: bool = False
 
+    def __post_init__(self) -> None:
+        check_not_negative(self.concept_weight, "`concept_weight`")
+        check_not_negative(self.concept_noise, "`concept_noise`")
+
     def adapted(self, model: WynerModel, pairs: Any) -> Joint | None:
         """Without concept terms where z stands for no concept, None where `Widening` follows."""
         if self.widened and can_be_widened(model):
@@ -172,6 +177,9 @@ class Refinement(Loss):
     takes_singles: ClassVar[bool] = True
 
     concept_weight: float = 2000.0
+
+    def __post_init__(self) -> None:
+        check_not_negative(self.concept_weight, "`concept_weight`")
 
     def adapted(self, model: WynerModel, pairs: Any) -> Refinement | None:
         """None where z stands for no concept, see `legible`."""

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 
 from wyner_keras import objectives
+from wyner_keras.data.checks import check_not_negative
 from wyner_keras.losses.loss import Draw, Loss
 from wyner_keras.model import WynerModel
 from wyner_keras.side import Side
@@ -35,6 +36,9 @@ class Marginal(Loss):
     takes_singles: ClassVar[bool] = True
 
     distillation_weight: float = 1000.0
+
+    def __post_init__(self) -> None:
+        check_not_negative(self.distillation_weight, "`distillation_weight`")
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The readers of z, where they are networks of their own."""

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from wyner_keras.data.checks import check_not_negative
 from wyner_keras.losses.loss import Draw, Loss, rows_of
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
@@ -36,6 +37,9 @@ class ReaderMatching(Loss):
     """
 
     feature_noise: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_not_negative(self.feature_noise, "`feature_noise`")
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The readers' flows.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from wyner_keras.data.checks import check_not_negative
 from wyner_keras.losses.joint import Joint, can_be_widened
 from wyner_keras.losses.loss import Draw
 from wyner_keras.model import WynerModel
@@ -39,6 +40,10 @@ class Widening(Joint):
 
     concept_weight: float = 0.0
     private_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_not_negative(self.private_weight, "`private_weight`")
 
     def adapted(self, model: WynerModel, pairs: Any) -> Widening | None:
         """None where it cannot be, see `can_be_widened`."""
