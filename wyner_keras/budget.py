@@ -14,7 +14,7 @@ from typing import Any
 import keras
 
 from wyner_keras.data import Pairs
-from wyner_keras.execution import execution, in_bfloat16
+from wyner_keras.execution import execution, in_bfloat16, products
 from wyner_keras.latents import DiagonalGaussian
 from wyner_keras.losses import (
     Alignment,
@@ -46,7 +46,7 @@ _LEAST = 2000  # pairs that are trained on, whatever the time
 _FASTER = 3.0  # than estimated, at most, of what a budget is used up by
 _MEASURED = 0.3  # seconds that this machine is measured for
 _BY_TILES = 1.6  # times as fast steps are whose products are taken in bfloat16
-_OF_DATA = 2.0  # times as long, for as many products, experts take that normalise what they see
+_OF_DATA = 0.75  # times as long, for as many products, experts take that normalise what they see
 # How often each network is gone through for a pair, forwards or backwards.
 _PASSES: dict[type, dict[str, float]] = {
     Alignment: {"expert": 3},
@@ -238,7 +238,7 @@ class Budget:
         for place, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
             settings = self.recipe.codecs[name]
             if settings and not (place and shared):
-                each = 3 * _of_network(model.sides[place].codec)
+                each = 3 * sum(products(model.sides[place].codec))
                 trained += settings.epochs * self._pass(len(store), settings.batch_size, each)
         epochs = max((codec.epochs for codec in self.recipe.codecs.values() if codec), default=1)
         return _Cost(self._slower * _TRACE if trained else 0.0, trained, epochs if trained else 0)
@@ -260,8 +260,7 @@ class Budget:
         )
         setup = _TRACE + how["jit_compile"] * _COMPILE + bool(flows) * _FLOWS
         count = stage.epochs * stage.passes
-        variables = [v for layer in loss.trained(model) for v in layer.trainable_variables]
-        if stage.bfloat16 and in_bfloat16(variables, stage.batch_size):
+        if stage.bfloat16 and in_bfloat16(loss.trained(model), stage.batch_size):
             each /= _BY_TILES
         seconds = count * self._pass(rows, stage.batch_size, each)
         before = 0.0 if how["run_eagerly"] else self._slower * setup
@@ -323,44 +322,26 @@ def _of_step(loss: Loss, side: Side) -> float:
         kept = 0 if isinstance(loss, (Alignment, SelfTraining, Widening)) else 1
         normalised = _OF_DATA if side.settings.expert == "data" else 1.0
         passes["expert"] = normalised * max(0, passes["expert"] - kept)
-    products = _products(side)
-    return sum(count * products[kind] for kind, count in passes.items())
+    multiplied = _products(side)
+    return sum(count * multiplied[kind] for kind, count in passes.items())
 
 
 def _products(side: Side) -> dict[str, float]:
     """Of each of a side's networks the products of numbers that one example takes."""
     velocity, of_reader = (
-        0 if flow is None else sum(map(_of_network, flow.velocities))
+        0 if flow is None else sum(count for each in flow.velocities for count in products(each))
         for flow in (side.flow, side.reader_flow)
     )
-    found = {
-        "codec": _of_network(side.codec),
+    found: dict[str, float] = {
+        "codec": sum(products(side.codec)),
         "velocity": velocity,
         "flow": velocity * side.settings.flow_steps,
         "reader_velocity": of_reader,
     }
     for name in ("expert", "reader", "posterior", "decoder"):
         network = getattr(side, f"{name}_network")
-        found[name] = 0 if network is None else _of_network(network)
+        found[name] = 0 if network is None else sum(products(network))
     return found
-
-
-def _of_network(network: Any) -> float:
-    """A dense layer multiplies by each weight once, a convolution once at each of its places."""
-    # Of a network that pools by itself, its first convolution sees the whole grid.
-    total, grid = 0.0, math.prod(getattr(network, "grid", (0, 0))[:2])
-    for layer in network._flatten_layers(include_self=False):
-        if any(True for _ in layer._flatten_layers(include_self=False)):
-            continue
-        places = 1
-        if hasattr(layer, "kernel_size"):
-            try:
-                shapes = layer.input.shape, layer.output.shape
-                places = min(math.prod(shape[1:-1]) for shape in shapes)
-            except (AttributeError, ValueError):  # outside a Sequential
-                places, grid = grid, max(1, grid // 4)
-        total += places * sum(math.prod(weight.shape) for weight in layer.weights)
-    return total
 
 
 def _rate() -> float:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
 from wyner_keras.backend import JITS_BY_DEFAULT, multiplies_tiles
 
@@ -61,12 +61,35 @@ def _steps_per_execution(steps: int) -> int:
     return -(-steps // -(-steps // _MOST_STEPS))
 
 
-def in_bfloat16(variables: Sequence[Any], batch_size: int) -> bool:
+def in_bfloat16(networks: Sequence[keras.layers.Layer], batch_size: int) -> bool:
     """Whether products in bfloat16 are faster on this processor, their casts included.
 
     Args:
-        variables: that are trained.
+        networks: that are trained.
         batch_size: rows a step.
     """
-    largest = max((int(np.prod(variable.shape)) for variable in variables), default=0)
+    largest = max((each for network in networks for each in products(network)), default=0)
     return multiplies_tiles() and batch_size * largest >= _LARGE_PRODUCT
+
+
+def products(network: keras.layers.Layer) -> list[int]:
+    """How many numbers each weight of a network, or of a layer, is multiplied by for one example.
+
+    Args:
+        network: a dense layer in it multiplies by each weight once, a convolution once at each of
+            its places.
+
+    Returns:
+        For each array of weights its size times its places.
+    """
+    found = []
+    for layer in network._flatten_layers():
+        if any(True for _ in layer._flatten_layers(include_self=False)):
+            continue
+        places = 1
+        if hasattr(layer, "kernel_size"):
+            shape = layer.get_build_config()["input_shape"]
+            shapes = shape, layer.compute_output_shape(shape)
+            places = min(math.prod(each[1:-1]) for each in shapes)
+        found += [places * math.prod(weight.shape) for weight in layer.weights]
+    return found

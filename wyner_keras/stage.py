@@ -141,10 +141,14 @@ class Stage(StepByBackend, keras.Model):
         return list(self.trackers.values())
 
     @property
+    def trained(self) -> list[keras.layers.Layer]:
+        """The networks that the loss trains, and its own."""
+        return [*self.objective.trained(self.model), *self.heads]
+
+    @property
     def trainable_variables(self) -> list[Any]:
         """The variables that the loss trains, nothing else."""
-        layers = [*self.objective.trained(self.model), *self.heads]
-        return [variable for layer in layers for variable in layer.trainable_variables]
+        return [variable for layer in self.trained for variable in layer.trainable_variables]
 
     @property
     def trainable_weights(self) -> list[Any]:
@@ -353,7 +357,7 @@ class Stage(StepByBackend, keras.Model):
         # XLA, where it is asked for, multiplies as the graph says.
         if not self.bfloat16 or self.jit_compile:
             return False
-        return in_bfloat16(self.trainable_variables, self.batch_size)
+        return in_bfloat16(self.trained, self.batch_size)
 
     def make_train_function(self, force: bool = False) -> None:
         """As Keras does; steps alone multiply in bfloat16, where that is faster."""

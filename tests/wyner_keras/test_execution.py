@@ -8,7 +8,7 @@ import tensorflow as tf
 import wyner_keras as wk
 from wyner_keras import execution as how_executed
 from wyner_keras.backend import Adam, by_tiles, multiplies_tiles
-from wyner_keras.execution import execution, in_bfloat16
+from wyner_keras.execution import execution, in_bfloat16, products
 
 
 @pytest.mark.parametrize(
@@ -36,8 +36,28 @@ def test_products_are_in_bfloat16_where_the_processor_has_tiles_and_they_are_lar
     monkeypatch, tiles, rows, expected
 ):
     monkeypatch.setattr(how_executed, "multiplies_tiles", lambda: bool(tiles))
-    variables = [np.zeros((512,)), np.zeros((512, 512))]
-    assert in_bfloat16(variables, rows) == bool(expected)
+    assert in_bfloat16([built(keras.layers.Dense(512), 512)], rows) == bool(expected)
+
+
+@pytest.mark.parametrize(("side", "expected"), [(16, True), (14, False)])
+def test_a_convolution_multiplies_at_each_of_its_places(monkeypatch, side, expected):
+    monkeypatch.setattr(how_executed, "multiplies_tiles", lambda: True)
+    convolution = keras.layers.Conv2D(64, 3, strides=2, padding="same")
+    network = keras.Sequential([keras.Input((side, side, 32)), convolution])
+    # 8 × 8 or 7 × 7 places for 3 × 3 × 32 × 64 weights
+    assert in_bfloat16([network], 57) == expected
+    assert products(network) == [(side // 2) ** 2 * 3 * 3 * 32 * 64, (side // 2) ** 2 * 64]
+
+
+def test_a_reader_of_digits_is_trained_in_bfloat16(monkeypatch):
+    monkeypatch.setattr(how_executed, "multiplies_tiles", lambda: True)
+    reader = wk.Image(shape=(28, 28, 1)).reader(10, 0)
+    assert in_bfloat16([built(reader, 28, 28, 1)], 128)
+
+
+def built(layer, *shape):
+    layer.build((None, *shape))
+    return layer
 
 
 def test_products_are_exact_again_after_those_in_bfloat16():
@@ -77,7 +97,7 @@ class Exact(wk.losses.Joint):
 def test_only_a_stage_s_steps_multiply_in_bfloat16_and_only_if_they_may(
     monkeypatch, make_model, pairs, asked
 ):
-    monkeypatch.setattr("wyner_keras.stage.in_bfloat16", lambda variables, rows: True)
+    monkeypatch.setattr("wyner_keras.stage.in_bfloat16", lambda networks, rows: True)
     Exact.told.clear()
     stage = wk.Stage(make_model(), Exact(), bfloat16=asked)
     stage.compile("adam")
