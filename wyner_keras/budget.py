@@ -149,13 +149,13 @@ class Budget:
         self._deadline = time.monotonic() + parse_budget(text) - sum(done.values())
         self._rate = _rate()
         self.recipe, self.pairs = recipe, pairs
-        model = self._untrained()
-        self._losses, self._known = self._foreseen(model), False
-        costs = {} if "codec" in done else {"codec": self._codecs(model)}
+        self._model, self._losses = self._foreseen()
+        self._known = False
+        costs = {} if "codec" in done else {"codec": self._codecs(self._model)}
         for stage in recipe.stages:
             loss = self._losses[stage.name]
             if stage.name not in done and loss is not None:
-                costs[stage.name] = self._stage(stage, loss, model)
+                costs[stage.name] = self._stage(stage, loss)
         left = self._left()
         least = sum(cost.seconds(0.0) for cost in costs.values())
         if least > left * 1.1:
@@ -190,12 +190,12 @@ class Budget:
         rest = self.recipe.stages[names.index(stage.name) :]
         if not first and not self._known:
             self._losses |= {each.name: each.loss.adapted(model, self.pairs) for each in rest}
-            self._known = True
+            self._model, self._known = model, True
         costs = {}
         for each in rest:
             loss = self._losses[each.name]
             if loss is not None or each is stage:
-                costs[each.name] = self._stage(each, loss or each.loss, model)
+                costs[each.name] = self._stage(each, loss or each.loss)
         shares, left = _shares(costs, self._left()), self._left()
         taken = {name: cost.seconds(shares[name]) for name, cost in costs.items()}
         own = left * taken[stage.name] / max(sum(taken.values()), 1e-9)
@@ -210,15 +210,15 @@ class Budget:
         ends = time.monotonic() + max(0.0, own - costs[stage.name].after)
         return shortened, TimeLimit(ends)
 
-    def _foreseen(self, model: WynerModel) -> dict[str, Loss | None]:
-        """The stages' losses as they will be; where z is found, as if that were a quantity."""
-        losses = {each.name: each.loss for each in self.recipe.stages}
+    def _foreseen(self) -> tuple[WynerModel, dict[str, Loss | None]]:
+        """Model and losses as they will be; where z is found, as if that were a quantity."""
+        model, losses = self._untrained(), {each.name: each.loss for each in self.recipe.stages}
         finds = [loss for loss in losses.values() if isinstance(loss, Alignment) and loss.find]
         if not finds:
-            return {**losses}
+            return model, {**losses}
         z, reader = DiagonalGaussian(dim=finds[0].dimensions), finds[0].experts_read
         found = model.with_z(z, "expert" if reader else None)
-        return {name: loss.adapted(found, self.pairs) for name, loss in losses.items()}
+        return found, {name: loss.adapted(found, self.pairs) for name, loss in losses.items()}
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
@@ -243,7 +243,8 @@ class Budget:
         epochs = max((codec.epochs for codec in self.recipe.codecs.values() if codec), default=1)
         return _Cost(self._slower * _TRACE if trained else 0.0, trained, epochs if trained else 0)
 
-    def _stage(self, stage: StageSettings, loss: Loss, model: WynerModel) -> _Cost:
+    def _stage(self, stage: StageSettings, loss: Loss) -> _Cost:
+        model = self._model
         each = sum(_of_step(loss, side) for side in model.sides)
         flows = {"velocity", "flow"} & {*_PASSES.get(type(loss), ())} and any(
             side.flow is not None for side in model.sides

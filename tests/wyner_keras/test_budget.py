@@ -110,6 +110,18 @@ def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recip
     assert all(1 <= some <= most for some, most in zip(half, epochs_of(recipe), strict=True))
 
 
+def test_of_many_large_examples_without_labels_every_stage_has_its_time(monkeypatch, clock):
+    monkeypatch.setattr("wyner_keras.execution.multiplies_tiles", lambda: True)
+    rng = np.random.default_rng(0)
+    pairs = wk.Pairs(*rng.normal(size=(2, 2100, 257)))
+    recipe = wk.recipes.default(pairs.facts())
+    assert "reading" in [stage.name for stage in recipe.stages]
+    within = Budget(recipe, pairs, 1e6)
+    for stage in recipe.stages:
+        same, _ = within.begun(stage, model_of(recipe, pairs), first=True)
+        assert same.epochs == stage.epochs
+
+
 def test_a_codec_takes_its_time_unless_it_is_the_other_sides(monkeypatch, caplog):
     monkeypatch.setattr(budget, "_rate", lambda: 1e6)
     x = np.random.default_rng(0).random((400, 8, 8, 1))
