@@ -144,16 +144,15 @@ class WynerModel(keras.Model, Tasks):
             for name, latent in {"z": self.z, **locals_}.items()
         }
         common, shares = cast(Any, found["z"]), self.kind_shares
-        if shares is not None and "pmi" in common:
+        if shares is not None and np.ptp(shares) > 0 and "pmi" in common:
             common["pmi"] = with_shares(common["pmi"], shares.tolist())
         return found
 
     @property
     def kind_shares(self) -> np.ndarray | None:
-        """p(z) of each kind, float64 `(k,)`; None where they are equally common. Eager."""
+        """p(z) of each kind as it is fitted, float64 `(k,)`; None where z has none. Eager."""
         found = getattr(self.prior, "kind_shares", None)
-        shares = None if found is None else np.asarray(found, np.float64)
-        return None if shares is None or np.ptp(shares) == 0 else shares
+        return None if found is None else np.asarray(found, np.float64)
 
     def pmi_of(
         self,

@@ -52,6 +52,19 @@ def manifest_of(folder):
     return json.loads((folder / "manifest.json").read_text())
 
 
+@pytest.mark.parametrize("logits", [[0.0, 0.0, 0.0], [-2.3125] * 3, [0.1, 0.2, 0.3]])
+def test_a_graph_of_nats_holds_how_common_kinds_are_and_reads_nothing(logits):
+    model = tiny_bundle.tiny_model(z=Categorical(n=1, k=3))
+    model.prior.logits.assign(np.broadcast_to(logits, (1, 3, 3)))
+    (score,) = (graph for graph in graphs_of(model) if graph.name == "score_pairs")
+    assert score.traced.get_concrete_function().variables == ()
+    posteriors = np.random.default_rng(0).dirichlet(np.ones(3), (2, 4)).astype("f")
+    (nats,) = score.call(x_probabilities=posteriors[0], y_probabilities=posteriors[1])
+    np.testing.assert_allclose(
+        nats, np.log(posteriors[0] / tf.nn.softmax(logits) @ posteriors[1].T), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_a_manifest_says_what_its_bundle_holds(bundle):
     manifest = manifest_of(bundle)
     assert manifest["format"] == 3
