@@ -78,6 +78,11 @@ def main() -> None:
     parser.add_argument("--task", default="generate_y")
     parser.add_argument("--workers", type=int, nargs="*", default=[])
     options = parser.parse_args()
+    if options.rows <= 2 * options.rows_per_part:
+        parser.error(
+            "--rows should be more than two parts of --rows-per-part. "
+            f"Received: {options.rows} and {options.rows_per_part}"
+        )
     with tempfile.TemporaryDirectory() as place:
         words = write_rows(options.bundle, options.task, options.rows, Path(place))
 

@@ -50,6 +50,8 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
+    if arguments.pairs < IN_MEMORY:
+        parser.error(f"--pairs should be {IN_MEMORY} or more. Received: {arguments.pairs}")
     noise = np.random.default_rng(0).integers(0, 256, (IN_MEMORY, *SHAPE), np.uint8)
     with tempfile.TemporaryDirectory() as folder:
         files = [mapped(Path(folder, f"{name}.bin"), arguments.pairs, noise) for name in "xy"]
