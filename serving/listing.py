@@ -94,6 +94,25 @@ def list_folder(folder: Path, name: str = "images", *, refuse_unread: bool = Tru
     return found
 
 
+def refuse_inside(folders: Sequence[Path], name: str) -> None:
+    """Refuse images in folders that are not read: to leave them out changes the set.
+
+    Args:
+        folders: that are not read.
+        name: what the caller calls the images, for the error message.
+
+    Raises:
+        ValueError: naming the first image in one.
+    """
+    for folder in folders:
+        inside, _ = walk_images(folder, name)
+        if inside:
+            raise ValueError(
+                f"{name} should lie side by side, not in folders within. "
+                f"Received: {str(inside[0])!r}"
+            )
+
+
 def walk_images(folder: Path, name: str = "images") -> tuple[list[Path], list[Path]]:
     """The images in a folder and the folders in it, by name; and what is left out there.
 

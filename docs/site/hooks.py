@@ -33,7 +33,8 @@ def on_files(files: Files, config: Any) -> Files:
         files.append(File.generated(config, uri, content=text))
     for path in sorted(links.sources(pages)):
         made = File.generated(config, links.place(path), content=_source(path))
-        made.inclusion = InclusionLevel.NOT_IN_NAV
+        if not path.endswith(".ipynb"):  # notebooks are pages like any other
+            made.inclusion = InclusionLevel.NOT_IN_NAV
         files.append(made)
     files.append(File.generated(config, _SCHEMA, content=schema.text()))
     return files
@@ -73,17 +74,16 @@ def _formula(text: str, display: str) -> str:
 
 
 def _source(path: str) -> str:
-    """A page that shows a file, its lines numbered, or lists a folder."""
+    """A page that shows a notebook, or a file, its lines numbered, or lists a folder."""
+    if path.endswith(".ipynb"):
+        cells = notebook.page((links.ROOT / path).read_text(encoding="utf-8"))
+        return links.each_link(cells, lambda target: links.in_site(path, target))
     head = (
         f"---\ntitle: {posixpath.basename(path)}\nsearch:\n  exclude: true\n"
         f"hide: [navigation, toc]\n---\n\n# {path}\n\n"
     )
     if (links.ROOT / path).is_dir():
         return head + "".join(f"- [{name}]({name}.md)\n" for name in links.listed(path))
-    if path.endswith(".ipynb"):
-        cells = notebook.page((links.ROOT / path).read_text(encoding="utf-8"))
-        shown = links.each_link(cells, lambda target: links.in_site(path, target))
-        return head.rpartition("# ")[0] + shown
     try:
         lexer = get_lexer_for_filename(path)
     except ClassNotFound:

@@ -31,7 +31,8 @@ what an issue report needs. It works where TensorFlow is not installed, or does 
 # Beside those that change a result's last digits.
 _VARIABLES = (
     *("KERAS_BACKEND", "TFDS_DATA_DIR", "WYNER_CACHE_DIR", "CUDA_VISIBLE_DEVICES", "XLA_FLAGS"),
-    *("JAX_PLATFORMS", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL"),
+    *("JAX_PLATFORMS", "TF_USE_LEGACY_KERAS", "TF_CPP_MIN_LOG_LEVEL", "ORT_DISABLE_TELEMETRY"),
+    *("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"),
 )
 # What a requirement in a distribution's metadata is, with the extra that asks for it.
 _REQUIREMENT = re.compile(

@@ -95,12 +95,13 @@ def share(text: str) -> float:
 
 def kinds(text: str) -> dict[str, str]:
     """Kinds of columns by name: `x.age=count,y=real`."""
-    found = dict(part.strip().partition("=")[::2] for part in text.split(","))
-    if not all(found) or not all(found.values()):
+    # A name may hold commas.
+    pairs = re.findall(r"(.+?)=([^,=]+)(?:,|\Z)", text)
+    if not pairs or ",".join(map("=".join, pairs)) != text:
         raise argparse.ArgumentTypeError(
             f"should be column=kind, such as x.age=count,y=real. Received: {text!r:.200}"
         )
-    return found
+    return {name.strip(): kind.strip() for name, kind in pairs}
 
 
 def map_text(text: str) -> str:
@@ -138,8 +139,9 @@ def add_source(parser: argparse.ArgumentParser, default: str) -> None:
         metavar="DIR|FILE",
         help=f"DIR/x/NAME.png with DIR/y/NAME.png, {_IMAGES}; or a .csv, .tsv or .parquet file of "
         "columns x and y of paths, or x.NAME and y.NAME of numbers or texts, beside optional ones: "
-        "split (train or test), group (kept together), label. Rows without partner: images in "
-        "DIR/extra_x and DIR/extra_y, lines with nothing of one side",
+        "split (train or test), group (kept together), label (which tells how many kinds z has). "
+        "Rows without partner: images in DIR/extra_x and DIR/extra_y, lines with nothing of one "
+        "side",
     )
     group.add_argument(
         "--x", metavar="FILE", help="rows of x: .npy, .npz, .h5, .csv or .parquet (FILE:NAME)"

@@ -121,8 +121,7 @@ def _categories(
     """The numbers of a column's categories; and their names."""
     texts = {row: str(value) for row, value in enumerate(values) if value is not None}
     _refuse_written(column, texts)
-    as_said = column._replace(kind=column.kind or "categorical")
-    return _named(as_said, np.full(len(values), np.nan), texts)
+    return _named(column, np.full(len(values), np.nan), texts)
 
 
 def _refuse_written(column: _Column, texts: Mapping[int, str]) -> None:
@@ -216,6 +215,11 @@ def kinds_of(kinds: Mapping[str, str] | None, side: str, names: Sequence[str]) -
         >>> kinds_of({"x.age": "count", "y": "real"}, "x", ["age", "height"])
         {'age': 'count'}
     """
+    if not isinstance(kinds, Mapping | None):
+        raise ValueError(
+            "`kinds` should be by column, such as {'x.age': 'count'}. "
+            f"Received: {received(kinds)}"
+        )
     found: dict[str, str] = {}
     for key, kind in (kinds or {}).items():
         of_side, _, name = str(key).partition(".")

@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows are not in memory
 _LEAST_TOLD_FROM = 2000  # rows
 _FAR = 1e6  # times the quartiles' distance: a value beyond sets the unit of its whole column
+_LARGEST = 128  # pixels along an image
 
 
 def as_rows(side: Any, name: str) -> Rows:
@@ -52,7 +53,8 @@ def as_rows(side: Any, name: str) -> Rows:
     """
     if isinstance(side, LabelledImages):
         return side.rows
-    if isinstance(side, Rows):
+    # A Series of pandas has all that a store has, and is none.
+    if isinstance(side, Rows) and not hasattr(side, "__array__"):
         return side
     rows = None
     # Read through the map, rows stay resident.
@@ -206,6 +208,12 @@ def modality_for(rows: Rows, modality: Modality | None, name: str) -> Modality:
             f"says. Received: shape {(len(rows), *rows.shape)}"
         )
     _check_values(rows, modality, name)
+    if modality.describe().get("kind") == "image" and max(modality.shape[:2]) > _LARGEST:
+        _log.warning(
+            "images of %s are %d×%d, larger than the %d×%d that this is made for: training takes "
+            "long and much memory, and loses detail. Make them smaller first",
+            *(name, *modality.shape[:2], _LARGEST, _LARGEST),
+        )
     return modality
 
 

@@ -12,7 +12,7 @@ from wyner_keras.data.columns import shown_names
 from wyner_keras.data.images import LabelledImages
 from wyner_keras.received import received
 from wyner_serving.image_file import SUFFIXES, read_images, stack_bytes, to_unit
-from wyner_serving.listing import list_folder, warn_left_out
+from wyner_serving.listing import list_folder, refuse_inside, warn_left_out
 
 _log = logging.getLogger(__name__)
 
@@ -122,6 +122,7 @@ def _by_name(root: Path) -> dict[str, list[Path]]:
     listing = {}
     for folder in found.folders:
         inside = list_folder(folder)
+        refuse_inside(inside.folders, "images of a label")
         if not inside.images:
             raise ValueError(
                 f"each label's folder should hold {', '.join(SUFFIXES)} images. "

@@ -69,6 +69,8 @@ def frame_arguments(
             (column,) = _names(frame, [column], role)
             table[role] = _present(frame[column])
     own = {side: [f"{side}.{name}" for name in names] for side, names in columns.items()}
+    if isinstance(kinds, Mapping | None):  # what else it is, is refused below
+        kinds = said | dict(kinds or {})
     if singles:
         values = {side: [table[name] for name in names] for side, names in own.items()}
         there = sides_there(values, lambda value: value is None or value != value)
@@ -77,9 +79,7 @@ def frame_arguments(
     return arguments_of(
         table,
         [
-            vector_side(
-                table, own[side], side, there[side], said | dict(kinds or {}), missing, texts[side]
-            )
+            vector_side(table, own[side], side, there[side], kinds, missing, texts[side])
             for side in own
         ],
     )
@@ -87,8 +87,12 @@ def frame_arguments(
 
 def _names(frame: Any, names: Any, argument: str) -> list[Any]:
     """Names of columns, each of which the frame has once."""
-    listed = list(names) if isinstance(names, list | tuple) else [names]
     there = list(frame.columns)
+    if hasattr(names, "tolist"):  # an Index of pandas, or an array
+        names = names.tolist()
+    # Of columns of several levels a name is a tuple.
+    several = isinstance(names, list) or (isinstance(names, tuple) and names not in there)
+    listed = list(names) if several else [names]
     absent = [name for name in listed if there.count(name) != 1]
     if absent or not listed or len({str(name) for name in listed}) < len(listed):
         raise ValueError(

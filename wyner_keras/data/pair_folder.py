@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from wyner_keras.data.file_rows import FileRows
 from wyner_keras.data.pairs import Pairs
 from wyner_keras.data.rows import Subset
+from wyner_keras.received import received
 from wyner_serving.image_file import SUFFIXES
-from wyner_serving.listing import list_folder, warn_left_out
+from wyner_serving.listing import list_folder, refuse_inside, warn_left_out
 
 _SIDES, _EXTRA = ("x", "y"), ("extra_x", "extra_y")
 _LISTED = 5  # names without a partner that an error lists
@@ -47,12 +48,12 @@ def read_pair_folder(root: Path) -> tuple[Pairs, NDArray[np.bool] | None]:
     """
     parts = [root / name for name in ("train", "test") if os.path.isdir(root / name)]
     here = [name for name in _SIDES if os.path.isdir(root / name)]
+    found = list_folder(root, refuse_unread=False)
     if len(parts) == 1 or (parts and here) or (not parts and len(here) < 2):
         raise ValueError(
             "a folder of pairs should hold folders x and y, or train and test, which hold x and y. "
-            f"Received: {str(root)!r} with {[path.name for path in parts] + here or 'neither'}"
+            f"Received: {str(root)!r} with {received([path.name for path in found.folders])}"
         )
-    found = list_folder(root, refuse_unread=False)
     expected = parts or [root / name for name in (*_SIDES, *_EXTRA)]
     beside = [path for path in found.folders if path not in expected]
     warn_left_out([*beside, *found.images, *found.others], root)
@@ -101,6 +102,7 @@ def _by_name(folder: Path) -> dict[str, Path]:
             f"a folder of pairs should hold folders x and y. Received: {str(folder)!r} absent"
         )
     found = list_folder(folder)
+    refuse_inside(found.folders, "images of a side")
     warn_left_out([*found.folders, *found.others], folder)
     if not found.images:
         raise ValueError(

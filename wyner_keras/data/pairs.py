@@ -67,7 +67,8 @@ class Pairs:
         extra_x: rows of x whose partner is not known, singles; what x may be, of its shape and
             dtype. None for none.
         extra_y: likewise.
-        x_labels: a label for each row of x, integers or texts; for figures, never for training.
+        x_labels: a label for each row of x, integers or texts; for figures, and for the number of
+            kinds that the default recipe gives z. No loss reads them.
         y_labels: likewise.
         groups: a group for each pair, integers or texts; `split` keeps a group together.
         x_modality: what x is; None to be told from its shape and dtype.
@@ -232,7 +233,7 @@ class Pairs:
             y: likewise of y.
             group: name of a column of groups; `split` keeps a group together.
             split: name of a column of "train" and "test".
-            label: name of a column of labels, for figures, never for training.
+            label: name of a column of labels, see `x_labels` of `Pairs`.
             kinds: of columns, by name ("x.age") or by side ("x"), where they should not be told.
             missing: whether values may be absent: NaN, None, NA.
             singles: whether a row with nothing of one side is a single of the other.
@@ -280,7 +281,7 @@ class Pairs:
             layer: of both modalities, in place of X.
             group: name of a column of x's `obs`, of groups; `split` keeps a group together. All
                 observations then should have both modalities.
-            label: likewise of labels, for figures, never for training.
+            label: likewise of labels, see `x_labels` of `Pairs`.
             kinds: of columns, by name ("x.CD8") or by side ("x"), where they should not be told.
             missing: whether values may be absent (NaN).
 

@@ -315,15 +315,18 @@ def check_rows_array(array: Any, name: str) -> Any:
         (2, 3)
     """
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        hint = "; columns of a frame are read by Pairs.from_frame" * (array.dtype.kind == "O")
         raise ValueError(
-            f"{name} should be real numbers of 8 bytes at most{complex_hint(array)}. "
+            f"{name} should be real numbers of 8 bytes at most{complex_hint(array)}{hint}. "
             f"Received: dtype {array.dtype}"
         )
     # An empty dataset of HDF5 has no shape.
     if array.shape is None or len(array.shape) < 2 or 0 in array.shape:
+        one = array.shape is not None and len(array.shape) == 1
+        hint = f"; one column is np.reshape({name}, (-1, 1))" * one
         raise ValueError(
             f"{name} should have a row an example: (n, columns), (n, time, channels), (n, height, "
-            f"width) or more, none of it 0. Received: shape {array.shape}"
+            f"width) or more, none of it 0{hint}. Received: shape {array.shape}"
         )
     return array
 

@@ -1,6 +1,8 @@
 import importlib.metadata
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +50,19 @@ def test_doctor_tells_what_an_issue_needs(call, without_keras, monkeypatch, tmp_
     assert code == 0
     for said in (numpy, "GFLOP/s", "not installed: pip install 'wyner-keras[train]'", "issue"):
         assert said in out
+
+
+def test_doctor_prints_the_variables_that_the_page_of_settings_has(
+    call, without_keras, monkeypatch
+):
+    page = Path(__file__).parents[3] / "docs/reference/settings.md"
+    rows = page.read_text(encoding="utf-8").partition("## Of the machine")[2].splitlines()
+    names = [name for row in rows if row.startswith("|") for name in re.findall("`([A-Z_]+)`", row)]
+    assert "KERAS_BACKEND" in names
+    for name in names:
+        monkeypatch.setenv(name, "1")
+    _, out, _ = call("doctor", "--json")
+    assert set(names) <= set(json.loads(out)["environment"])
 
 
 def test_doctor_hides_the_name_of_the_user(call, without_keras, monkeypatch, tmp_path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from docs.site.commands import parsers
 from wyner_keras import runs
 from wyner_keras.cli import main
-from wyner_keras.cli.options import Result
+from wyner_keras.cli.options import Result, kinds
 from wyner_keras.runs import label_map
 
 
@@ -225,6 +225,11 @@ def test_any_text_is_a_label_map_or_refused_clearly(text):
         )
 
 
+def test_names_of_columns_may_hold_commas():
+    found = kinds("x.dose (mg, daily)=count, y = real")
+    assert found == {"x.dose (mg, daily)": "count", "y": "real"}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -234,6 +239,7 @@ def test_any_text_is_a_label_map_or_refused_clearly(text):
         (["--longer", "much"], "should be a finite number above 0. Received: 'much'"),
         (["--held-out", "1"], "should be below 1. Received: '1'"),
         (["--kinds", "x.age"], "should be column=kind, .* Received: 'x.age'"),
+        (["--kinds", "x.age=count,"], "should be column=kind, .* Received: 'x.age=count,'"),
         (["--kinds", "x.age="], "should be column=kind, .* Received: 'x.age='"),
         (["--map", "sideways"], "a label map should be"),
         (["--map", "absent.json"], "No such file"),

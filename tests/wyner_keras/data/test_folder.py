@@ -95,6 +95,10 @@ def _cut_short(path):
         (lambda root: (root / "0" / "9.png").symlink_to("/dev/zero"), "'.*9.png', a device"),
         (lambda root: (root / "2").symlink_to("gone"), "'.*2', a link to nothing"),
         (lambda root: _text(root / "1" / "a.HEIC"), "convert others.*Received: '.*a.HEIC'"),
+        (
+            lambda root: _save(root / "1" / "more" / "a.png", 7),
+            "not in folders within.*1/more/a.png",
+        ),
         (lambda root: _text(root / "1" / "a.svg"), "convert others.*Received: '.*a.svg'"),
         (
             lambda root: _fill(root / "train"),

@@ -163,7 +163,11 @@ def _break(path):
         (lambda root: os.mkfifo(root / "x" / "k.png"), "regular file.*'.*k.png', a FIFO"),
         (lambda root: _text(root / "x" / "k.heic", ""), "convert others.*k.heic"),
         (lambda root: [p.unlink() for p in (root / "x").iterdir()], "'.*x' with none"),
-        (lambda root: (root / "x").rename(root / "left"), r"folders x and y.*with \['y'\]"),
+        (lambda root: (root / "x").rename(root / "left"), r"folders x and y.*with \['left', 'y'\]"),
+        (
+            lambda root: _save(root / "y" / "more" / "a.png", _NOISE[0]),
+            "side by side, not in folders within. Received: '.*y/more/a.png'",
+        ),
         (
             lambda root: _folder(root / "train"),
             r"folders x and y, or train and test.*\['train', 'x'",

@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -323,6 +324,13 @@ def test_hold_out_takes_the_pairs_that_are_named():
             pairs.hold_out(mask)
 
 
+def test_of_images_larger_than_what_this_is_made_for_it_is_said(caplog):
+    rows = np.random.default_rng(0).integers(0, 256, (2, 130, 8), np.uint8)
+    Pairs(rows, rows[:, :128].copy())
+    (record,) = caplog.records
+    assert "images of x are 130×8, larger than the 128×128" in record.getMessage()
+
+
 _x, _y = _images(5), _images(7, seed=1)
 _pairs = [[0, 0], [1, 1]]
 
@@ -339,7 +347,9 @@ _pairs = [[0, 0], [1, 1]]
             lambda: Pairs(_x, _x * 1j),
             "y should be real numbers.*imaginary.*Received: dtype complex",
         ),
-        (lambda: Pairs(_x.astype(object), _x), "x should be real numbers.*Received: dtype object"),
+        (lambda: Pairs(_x.astype(object), _x), "numbers.*from_frame. Received: dtype object"),
+        (lambda: Pairs(pd.DataFrame({"a": [1, 2], "b": list("ab")}), _x[:2]), "from_frame"),
+        (lambda: Pairs(pd.Series(_x[:, 0, 0, 0]), _x), r"np.reshape\(x, \(-1, 1\)\). Received"),
         (lambda: Pairs(_x[:, 0, 0, 0], _x), r"x should have a row an.*Received: shape \(5,\)"),
         (lambda: Pairs(_x[:0], _x[:0]), r"x should have a row.*Received: shape \(0, 3, 2, 1\)"),
         (lambda: Pairs(_x[..., None], _x), r"x should be images .*Received: an array \(5, 3, 2, 1"),

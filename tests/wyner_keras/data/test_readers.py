@@ -30,6 +30,7 @@ FRAME = pd.DataFrame(
     }
 )
 X = ["age", "tall", "pet", "zip"]
+NAMES = pd.DataFrame({"age": [f"person {n}" for n in range(30)], "height": np.linspace(90, 99, 30)})
 
 
 # Frames
@@ -86,6 +87,16 @@ def test_a_row_with_one_side_is_a_single_only_where_that_is_said():
     assert [len(each) for each in pairs.singles] == [0, 1]
 
 
+def test_columns_are_named_by_what_pandas_calls_them():
+    whole = Pairs.from_frame(FRAME, x=FRAME.columns[:2], y=np.array(["height"]))
+    assert whole.modalities[0].names == ("age", "tall")
+    levels = FRAME[["age", "tall", "height"]]
+    levels.columns = pd.MultiIndex.from_tuples([("a", "age"), ("a", "tall"), ("b", "height")])
+    pairs = Pairs.from_frame(levels, x=levels.columns[:2], y=("b", "height"))
+    for mine, theirs in zip(pairs.arrays(), whole.arrays(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
 def test_frames_of_others_are_read_by_way_of_pandas():
     table = Dataset.from_dict({"age": [3, 4], "height": [95.5, 102.0]})
     assert Pairs.from_frame(table, "age", "height").arrays()[1].ravel().tolist() == [95.5, 102]
@@ -105,6 +116,8 @@ def test_frames_of_others_are_read_by_way_of_pandas():
         ({"frame": FRAME.assign(age=[1, "a", 2, 3])}, "'age' of x should hold numbers, or texts"),
         ({"frame": FRAME.assign(age=[[1], [2], [3], [4]])}, r"'age' should hold.*Received.*\[1\]"),
         ({"frame": FRAME[["age", "age", "height"]]}, "columns that the frame has once"),
+        ({"frame": NAMES}, "'age' of x should hold numbers, or categories that occur again"),
+        ({"kinds": "count"}, "`kinds` should be by column, such as .*Received: 'count'"),
         ({"frame": FRAME.assign(height=[1, 2, np.inf, 3])}, "should be finite.*column 'height'"),
     ],
 )
