@@ -115,5 +115,10 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
             found[f"found_{which}_{made}"] = Figure(recall_at(table, k), min(1.0, k / n))
         found[f"median_rank_{made}"] = Figure(median_rank(table), (n + 1) / 2)
     if n > 1:
-        found["partner_nats"] = Figure(*calibrated_bound(scores))
+        groups = evaluation.pairs.groups
+        linked = x.partner[order] if groups is None else groups[x.pair[order]]
+        told = calibrated_bound(scores, linked)
+        found["partner_nats"] = Figure(told.nats, told.most)
+        if not np.isnan(told.interval).any():
+            evaluation.intervals["partner_nats"] = told.interval
     return found

@@ -18,7 +18,7 @@ from wyner_keras.sweeps import Sweep
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
 _ROOM = 2**28  # bytes that one side's examples may take
-_LEAST_PAIRS = 20  # held out, to say anything of
+LEAST_PAIRS = 20  # held out, or groups of them, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
 _CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
 LEAST_NATS = 0.01  # of a bound that says anything
@@ -52,8 +52,9 @@ class Findings:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few held-out pairs to say anything."""
-        return len(self.held.ranks) < _LEAST_PAIRS
+        """Whether there are too few held-out pairs, or groups of them, to say anything."""
+        few_groups = (self.held.groups or LEAST_PAIRS) < LEAST_PAIRS
+        return len(self.held.ranks) < LEAST_PAIRS or (few_groups and self.held.significance < _SURE)
 
     @property
     def nothing(self) -> bool:
@@ -80,9 +81,18 @@ class Findings:
 
     @property
     def shared_nats(self) -> float:
-        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had."""
+        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had.
+
+        It is as it came out: other pairs would move it, see `least_nats`.
+        """
         found = self.figure("partner_nats")
         return max(0.0, found[0]) if found and not math.isnan(found[0]) else 0.0
+
+    @property
+    def least_nats(self) -> float:
+        """The least that the bound may be by other pairs, 95 %; as it is where that is unknown."""
+        low = self.report.intervals.get("partner_nats", (self.shared_nats,))[0]
+        return self.shared_nats if math.isnan(low) else max(0.0, low)
 
     @property
     def most_nats(self) -> float:
