@@ -36,6 +36,7 @@ class Misfits:
         temperature: what pmi is to be divided by to tell most on these pairs: above 1 the model is
             surer than it should be.
         explained: whether that is why more pairs speak against each other than are expected.
+        rows: how many different rows the side has that has fewer; None where each pair has its own.
         groups: how many groups the pairs are of; None where they have none.
         by_groups: the significance where they have: see `significance`.
     """
@@ -48,6 +49,7 @@ class Misfits:
     expected_against: float = 0.0
     temperature: float = 1.0
     explained: bool = False
+    rows: int | None = None
     groups: int | None = None
     by_groups: float = 0.0
 
@@ -72,6 +74,7 @@ class Misfits:
 
         The ranks of n pairs that share nothing are those of strangers; those of one sample of m
         partners go together, so that their mean has 1/n + 1/m of their variance at most about.
+        Pairs of one row go together: n and m are no more than there are different rows.
 
         Pairs of one group go together, too. So of groups it is the larger of two: how far the mean
         of the groups' ranks among other groups' rows lies below chance, as of so many pairs as
@@ -79,7 +82,8 @@ class Misfits:
         """
         if self.groups is not None:
             return self.by_groups
-        error = np.sqrt((1 / len(self.ranks) + 1 / self.others) * self.spread)
+        count = len(self.ranks) if self.rows is None else self.rows
+        error = np.sqrt((1 / count + 1 / min(self.others, count)) * self.spread)
         return float((0.5 - self.ranks.mean()) / error) if error > 0 else 0.0
 
 
@@ -171,6 +175,7 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         expected_against=float(against.mean()),
         temperature=temperature,
         explained=explained,
+        rows=min(len(np.unique(column)) for column in pairs.index.T),
         groups=None if groups is None else int(groups.max()) + 1,
         by_groups=0.0
         if groups is None

@@ -18,7 +18,7 @@ from wyner_keras.sweeps import Sweep
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
 _ROOM = 2**28  # bytes that one side's examples may take
-LEAST_PAIRS = 20  # held out, or groups of them, to say anything of
+LEAST_PAIRS = 20  # held out, or groups or rows of them, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
 _CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
 LEAST_NATS = 0.01  # of a bound that says anything
@@ -52,9 +52,10 @@ class Findings:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few held-out pairs, or groups of them, to say anything."""
-        few_groups = (self.held.groups or LEAST_PAIRS) < LEAST_PAIRS
-        return len(self.held.ranks) < LEAST_PAIRS or (few_groups and self.held.significance < _SURE)
+        """Whether there are too few held-out pairs, or groups or rows of them, to say anything."""
+        linked = (self.held.groups, self.held.rows)
+        few = any(count is not None and count < LEAST_PAIRS for count in linked)
+        return len(self.held.ranks) < LEAST_PAIRS or (few and self.held.significance < _SURE)
 
     @property
     def nothing(self) -> bool:

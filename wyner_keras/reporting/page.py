@@ -140,11 +140,12 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     if found.too_few:
         of, why = "pairs", [ranked]
         if len(found.held.ranks) >= LEAST_PAIRS:
-            of = "groups"
+            count, of = found.held.groups, "groups"
+            if count is None:
+                count, of = found.held.rows, "different rows"
             why.append(
-                f"Pairs of one group go together: {found.held.groups} groups are no more than "
-                f"{found.held.groups} pairs, and inside a group partners are found no better than "
-                "others."
+                f"Pairs of one {of.split()[-1].removesuffix('s')} go together: {count} {of} are no "
+                f"more than {count} pairs."
             )
         return f"There are too few held-out {of} to say whether anything is shared.", why
     if found.nothing:

@@ -226,3 +226,14 @@ def test_what_is_shared_inside_groups_or_by_groups_is_found(rng) -> None:
     by_group = Pairs(*values, groups=of)
     assert misfits(engine, by_group).significance > 3
     assert misfits(engine, by_group.select(of < 4)).significance < 3
+
+
+def test_pairs_of_one_row_count_once(rng) -> None:
+    """Two rows of y, each with a hundred x near to it: one set in two would look like this."""
+    y = np.array([[-1.0], [1.0]])
+    index = np.stack([np.arange(200), np.arange(200) % 2], axis=1)
+    pairs = Pairs(y[index[:, 1]] + 0.1 * rng.normal(size=(200, 1)), y, index)
+    found = misfits(Engine(DiagonalGaussian(dim=1), close), pairs)
+    assert found.rows == 2
+    assert found.ranks.mean() < 0.1
+    assert found.significance < 3
