@@ -22,6 +22,7 @@ LEAST_PAIRS = 20  # held out, or groups or rows of them, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
 _CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
 LEAST_NATS = 0.01  # of a bound that says anything
+_SILENT = 1e-3  # nats of every pair, which float32 may be off by
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 
@@ -64,6 +65,11 @@ class Findings:
         By three standard errors: one in 740 sets of pairs that share nothing is taken for more.
         """
         return not self.too_few and self.held.significance < _SURE
+
+    @property
+    def silent(self) -> bool:
+        """Whether z tells nothing of any pair: no pmi differs from 0."""
+        return bool(np.abs(self.held.pmi).max() < _SILENT)
 
     @property
     def dependence(self) -> float | None:

@@ -268,4 +268,4 @@ def title_of(name: str) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:z.{digits}f}"

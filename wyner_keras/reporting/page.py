@@ -147,6 +147,8 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
                 f"Pairs of one {of.split()[-1].removesuffix('s')} go together: {count} {of} are no "
                 f"more than {count} pairs."
             )
+        if found.silent:
+            why.append("The model finds nothing: its z is the same whatever x and y are.")
         return f"There are too few held-out {of} to say whether anything is shared.", why
     if found.nothing:
         headline = "Nothing shared was found."
@@ -234,10 +236,11 @@ def _tested(found: Findings) -> list[str]:
 def _shared(
     model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
-    if found.nothing:
+    if found.nothing or found.silent:
+        by_model = " that this model finds" if found.missed or not found.nothing else ""
         return [
             Words(
-                f"Nothing{' that this model finds' if found.missed else ''}. There are neither "
+                f"Nothing{by_model}. There are neither "
                 "pictures nor sizes of z here: what it tells apart is of one side, and tells "
                 "nothing of the other."
             ),
@@ -365,8 +368,8 @@ def _worst(
                 where,
                 *(named.called(place, column) for column in (0, 1)),
                 *(labels if any(label != "–" for label in labels) else []),
-                f"{-score:.2f}",
-                f"{fits.pmi[place]:.2f}",
+                f"{-score:z.2f}",
+                f"{fits.pmi[place]:z.2f}",
             )
         )
         if len(cards) < _PICTURED:
@@ -375,7 +378,7 @@ def _worst(
     labelled = len(rows[0]) > 5
     head = ("pair", "x", "y", *(("label of x", "label of y") if labelled else ()))
     shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
-    if found.nothing:
+    if found.nothing or found.silent:
         return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
     return [
         Words(
@@ -407,7 +410,7 @@ def _pair(
     )
     expected = model.generate_y(x, seed=seed, samples=_EXPECTED)[0]
     parts = [pictures["x"].pair(x, None), pictures["y"].pair(y, expected)]
-    return Card(title, f"score {score:.2f} nats", parts)
+    return Card(title, f"score {score:z.2f} nats", parts)
 
 
 def _advice(advice: list[rules.Advice]) -> Block:

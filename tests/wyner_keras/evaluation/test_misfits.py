@@ -235,5 +235,5 @@ def test_pairs_of_one_row_count_once(rng) -> None:
     pairs = Pairs(y[index[:, 1]] + 0.1 * rng.normal(size=(200, 1)), y, index)
     found = misfits(Engine(DiagonalGaussian(dim=1), close), pairs)
     assert found.rows == 2
-    assert found.ranks.mean() < 0.1
+    assert found.ranks.mean() < 0.2
     assert found.significance < 3

@@ -203,7 +203,7 @@ def test_a_label_that_one_row_has_hides_no_leak():
 def test_of_a_group_one_row_counts_as_a_leak():
     """What tells each of 40 people apart tells all that is so of each, by rows."""
     rng = np.random.default_rng(0)
-    people = np.repeat(np.arange(40), 20)
+    people = rng.permutation(np.repeat(np.arange(40), 20))
     values = rng.normal(size=(40, 8))[people] + 0.1 * rng.normal(size=(800, 8))
     labels = rng.integers(2, size=40)[people]
     assert measures._leaked(values, labels) > 0.1

@@ -325,6 +325,24 @@ def test_too_few_groups_say_so(models, monkeypatch) -> None:
         assert ("held out are of only 6 groups" in words) == ("groups" in of)
 
 
+def test_of_a_z_that_is_always_the_same_nothing_is_shown(models, monkeypatch) -> None:
+    def silent(*args, **kwargs):
+        found = fits(*args, **kwargs)
+        scores = 1e-6 * found.scores
+        return replace(found, scores=scores, pmi=-scores, ranks=found.ranks + 0.49, groups=6)
+
+    pairs, figures = known(models["images"])
+    monkeypatch.setattr(page_module, "misfits", silent)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    said = " ".join(page.text().split())
+    assert "THERE ARE TOO FEW HELD-OUT GROUPS" in said
+    assert "z is the same whatever x and y are" in said
+    assert "Nothing that this model finds." in said
+    assert "value 1" not in said
+    assert "The 20 worst" not in said
+    assert "-0.00" not in said
+
+
 def test_what_may_be_too_high_of_few_pairs_is_named(models, sharing) -> None:
     pairs, figures = known(models["images"])
     nats = {"i_zx_zy": 0.5, "i_label_z": 0.6, "rows": 5.0}

@@ -10,7 +10,6 @@ from wyner_keras.reporting.drawing import pictures_of
 from wyner_keras.reporting.findings import Findings
 from wyner_keras.reporting.meanings import MEANINGS, grouped, kind_of
 from wyner_keras.reporting.rules import advice
-from wyner_keras.reporting.walks import effective
 from wyner_keras.sweeps import Sweep
 
 
@@ -180,11 +179,6 @@ def test_what_a_longer_training_does_not_mend_is_said_of_a_shortened_one_too() -
 
 def test_a_training_that_had_most_of_its_epochs_is_not_called_short() -> None:
     assert len(advice(findings(SMALL, epochs={"joint": 0.8}))) == len(SMALL)
-
-
-def test_effective_number_of_values() -> None:
-    assert effective(np.array([0.25] * 4 + [0.0])) == pytest.approx(4)
-    assert effective(np.array([1.0])) == pytest.approx(1)
 
 
 def test_blocks_as_text() -> None:
