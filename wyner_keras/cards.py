@@ -49,7 +49,9 @@ def nats_text(nats: Mapping[str, float | None] | None) -> list[str]:
     values = [(nats or {}).get(name) for name in names]
     if None in values:
         return []
-    pair, x, y = (f"{value:.2f}" for value in values)
+    # Of a continuous z they are bounds from below.
+    bound = " or more" if "i_xy_z_upper" in (nats or {}) else ""
+    pair, x, y = (f"{value:.2f}{bound}" for value in values)
     return [f"- on held-out pairs, z holds {pair} nats of x and y, {x} of x alone, {y} of y alone"]
 
 

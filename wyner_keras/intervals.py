@@ -1,11 +1,13 @@
-"""Intervals of 95 % for shares, and p values of permutations."""
+"""Intervals of 95 % for shares and means, and p values of permutations."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq
+from scipy.stats import t as student
 
 _Z = 1.959964  # 97.5 % of N(0, 1)
+_ROUNDING = 1e-4  # deviations of permutations, by which float32 may set apart what is equal
 
 
 def wilson(share: float, count: float) -> tuple[float, float]:
@@ -58,8 +60,50 @@ def mann_whitney(share: float, first: int, second: int) -> tuple[float, float]:
     return low, high
 
 
+def mean_error(values: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Standard error of a mean of values, of which those of one group go together.
+
+    Args:
+        values: `(n,)`.
+        groups: of each the group, `(n,)`; None where each is one by itself.
+
+    Returns:
+        The error; NaN of a single group.
+
+    Example:
+        >>> values = np.repeat([1.0, 2.0, 3.0], 10)
+        >>> [round(mean_error(values, of), 2) for of in (None, np.repeat([0, 1, 2], 10))]
+        [0.15, 0.58]
+
+    Source: Liang and Zeger, Longitudinal data analysis using generalized linear models, 1986.
+    """
+    sums = values - values.mean()
+    if groups is not None:
+        sums = np.bincount(np.unique(groups, return_inverse=True)[1], sums)
+    if len(sums) < 2:
+        return float("nan")
+    return float(np.sqrt(np.square(sums).sum() * len(sums) / (len(sums) - 1)) / len(values))
+
+
+def half_width(values: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """Half the width of Student's interval of a mean, 95 %; NaN of a single group.
+
+    Args:
+        values: `(n,)`.
+        groups: as of `mean_error`.
+
+    Example:
+        >>> round(half_width(np.array([1.0, 2.0, 3.0])), 2)
+        2.48
+    """
+    count = len(values) if groups is None else len(np.unique(groups))
+    return float(student.ppf(0.975, max(1, count - 1))) * mean_error(values, groups)
+
+
 def permutation_p(statistics: np.ndarray) -> float:
     """The p value of a permutation test: how often a statistic is as large as the first.
+
+    Of few rows, or of few different ones, many permutations give the same but for rounding.
 
     Args:
         statistics: `(1 + permutations,)`, the one that was found first.
@@ -70,4 +114,5 @@ def permutation_p(statistics: np.ndarray) -> float:
 
     Source: Phipson and Smyth, Permutation p-values should never be zero, 2010.
     """
-    return float(np.mean(statistics >= statistics[0]))
+    least = statistics[0] - _ROUNDING * statistics.std()
+    return float(np.mean(~(statistics < least)))

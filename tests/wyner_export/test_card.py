@@ -83,6 +83,8 @@ def test_a_figure_that_is_no_number_is_a_dash(broken):
 
 def test_nats_that_are_no_numbers_are_left_out():
     assert "z holds 1.00 nats" in card(None, {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5})
+    bounds = {"i_xy_z": 1.0, "i_x_z": 0.75, "i_y_z": 0.5, "i_xy_z_upper": 1.5}
+    assert "z holds 1.00 or more nats" in card(None, bounds)
     assert "nats" not in card(None, {"i_xy_z": None, "i_x_z": 0.75, "i_y_z": 0.5})
     assert "nats" not in card(None, {"i_xy_z": 1.0})
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wyner_keras.intervals import mann_whitney, permutation_p, wilson
+from wyner_keras.intervals import half_width, mann_whitney, mean_error, permutation_p, wilson
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (3, 10), (57, 100), (400, 400)])
@@ -32,3 +32,22 @@ def test_mann_whitney_has_a_width_at_its_ends_and_is_symmetric() -> None:
 def test_p_counts_what_was_found_itself() -> None:
     assert permutation_p(np.array([9.0, *range(9)])) == 0.1
     assert permutation_p(np.zeros(20)) == 1
+
+
+def test_the_interval_of_a_mean_is_scipys_and_that_of_groups_is_that_of_their_means() -> None:
+    values = np.random.default_rng(0).normal(size=12)
+    low, high = stats.t.interval(0.95, 11, values.mean(), stats.sem(values))
+    assert half_width(values) == pytest.approx((high - low) / 2)
+    groups = np.repeat(list("abcdef"), 5)
+    means = np.arange(6.0) ** 2
+    assert mean_error(np.repeat(means, 5), groups) == pytest.approx(stats.sem(means))
+    assert half_width(np.repeat(means, 5), groups) == pytest.approx(
+        stats.t.ppf(0.975, 5) * stats.sem(means)
+    )
+    assert np.isnan(mean_error(values, np.zeros(12)))
+
+
+def test_what_rounding_alone_sets_apart_counts_as_equal() -> None:
+    found = np.array([3.0, *[3.0 - 1e-7] * 4, *np.zeros(5)], np.float32)
+    assert permutation_p(found) == 0.5
+    assert permutation_p(np.array([np.nan, 1.0])) == 1

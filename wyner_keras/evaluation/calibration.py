@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp
 
+from wyner_keras.intervals import half_width
+
 _TEMPERATURES = 2.0 ** np.arange(-1, 10.5, 0.5)
 _STRANGERS = np.array([0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 1.0])
 _LEAST, _MOST = 5, 100  # pairs that both are chosen by
@@ -79,12 +81,35 @@ def _mixed(ratios: np.ndarray, strangers: float) -> np.ndarray:
         return np.logaddexp(np.log1p(-strangers) + ratios, np.log(strangers))
 
 
-def _told(scores: np.ndarray, by: Calibration) -> float:
-    own = np.diagonal(log_ratios(scores, by.temperature))
-    return float(_mixed(own, by.strangers).mean())
+def _told(scores: np.ndarray, by: Calibration) -> tuple[np.ndarray, np.ndarray]:
+    """What each pair tells, and how much its being there takes from the others, nats `(n,)`.
+
+    The mean over pairs of the first, less the second, varies as the bound does.
+    """
+    ratios = log_ratios(scores, by.temperature)
+    own = np.diagonal(ratios)
+    told = _mixed(own, by.strangers)
+    # d told / d own: where strangers decide, others take nothing.
+    with np.errstate(divide="ignore"):
+        weights = np.exp(np.log1p(-by.strangers) + own - told)
+    return told, weights @ np.exp(ratios) / len(ratios)
 
 
-def calibrated_bound(scores: np.ndarray) -> tuple[float, float]:
+class Told(NamedTuple):
+    """What pairs tell of one another.
+
+    Args:
+        nats: a lower bound of the mutual information.
+        most: that the bound could come to, log of the pairs that are judged at once.
+        interval: in which the bound lies, whatever pairs are drawn, 95 %; NaN where it is unknown.
+    """
+
+    nats: float
+    most: float
+    interval: tuple[float, float]
+
+
+def calibrated_bound(scores: np.ndarray, groups: np.ndarray | None = None) -> Told:
     """Lower bound of the mutual information by scores that may be surer than they should be.
 
     InfoNCE takes scores at their word: few pairs that are wrong, or of which a model is wrongly
@@ -95,9 +120,10 @@ def calibrated_bound(scores: np.ndarray) -> tuple[float, float]:
     Args:
         scores: of every x with every y, nats, `(n, n)`, those of pairs on the diagonal; the rows in
             random order.
+        groups: of each pair the group, `(n,)`, whose pairs go together; None where none do.
 
     Returns:
-        Nats, and the most that they could be, log of the pairs that are judged at once.
+        The bound, as it came out, and how far other pairs might move it.
 
     Example:
         >>> surely = np.where(np.arange(60)[:, None] % 3 == np.arange(60) % 3, 1.0, -1e3)
@@ -105,17 +131,25 @@ def calibrated_bound(scores: np.ndarray) -> tuple[float, float]:
         True
 
     Source: Poole et al., On variational bounds of mutual information, 2019, section 2; Guo et al.,
-    On calibration of modern neural networks, 2017 (temperature).
+    On calibration of modern neural networks, 2017 (temperature); Hampel, The influence curve and
+    its role in robust estimation, 1974 (interval).
     """
     count = len(scores)
     if np.isnan(scores).any():
-        return float("nan"), float(np.log(count))
+        return Told(np.nan, float(np.log(count)), (np.nan, np.nan))
     part = min(_MOST, count // 4)
-    if part < _LEAST:
-        return _told(scores, _UNKNOWN), float(np.log(count))
-    bounds, mosts = [], []
-    for chosen in np.array_split(np.arange(count), count // part):
-        rest = np.setdiff1d(np.arange(count), chosen)
-        bounds.append(_told(scores[np.ix_(rest, rest)], calibrate(scores[np.ix_(chosen, chosen)])))
-        mosts.append(np.log(len(rest)))
-    return float(np.mean(bounds)), float(np.mean(mosts))
+    every, splits = np.arange(count), [(np.arange(0), np.arange(count))]
+    if part >= _LEAST:
+        chosen = np.array_split(every, count // part)
+        splits = [(each, np.setdiff1d(every, each)) for each in chosen]
+    influence, judged = np.zeros(count), np.zeros(count)
+    bounds = []
+    for few, rest in splits:
+        by = calibrate(scores[np.ix_(few, few)]) if len(few) else _UNKNOWN
+        told, taken = _told(scores[np.ix_(rest, rest)], by)
+        bounds.append(told.mean())
+        influence[rest] += told - taken + taken.mean()
+        judged[rest] += 1
+    bound, half = float(np.mean(bounds)), half_width(influence / judged, groups)
+    most = float(np.mean([np.log(len(rest)) for _, rest in splits]))
+    return Told(bound, most, (bound - half, bound + half))

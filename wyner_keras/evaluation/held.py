@@ -31,6 +31,7 @@ class Held:
         entry: what the model, or else the modality, says of them.
         examples: float32 `(n, *shape)`.
         partner: of each the position, among the other side's, of one that it is paired with.
+        pair: of each the position of the first held-out pair that it is in.
         of_pair: of each held-out pair the position of its example.
         labels: `(n,)`, or None.
         judge: of examples like these; None where none can be had.
@@ -48,14 +49,14 @@ class Held:
         self.evaluation, self.judge, self.name = evaluation, judge, pairs.names[column]
         self.modality: Any = pairs.modalities[column]
         # Its rows, ascending, and of each the first pair that it is in.
-        rows, first, self.of_pair = np.unique(
+        rows, self.pair, self.of_pair = np.unique(
             pairs.index[:, column], return_index=True, return_inverse=True
         )
         self.examples = self.modality.check(pairs.stores[column].take(rows), self.name)
         others = np.unique(pairs.index[:, 1 - column])
-        self.partner = np.searchsorted(others, pairs.index[first, 1 - column])
+        self.partner = np.searchsorted(others, pairs.index[self.pair, 1 - column])
         labels = (pairs.x_labels, pairs.y_labels)[column]
-        self.labels = None if labels is None else labels[first]
+        self.labels = None if labels is None else labels[self.pair]
         entries, sides = (getattr(evaluation.model, name, {}) for name in ("side_entries", "sides"))
         self.entry = entries.get(self.name) or self.modality.describe()
         self.side: Any = {side.name: side for side in sides}.get(self.name)

@@ -19,6 +19,7 @@ from wyner_keras.evaluation.noise import (
     has_densities,
 )
 from wyner_keras.evaluation.report import IMPORTANCE_SAMPLES, NAMED, Figure
+from wyner_keras.intervals import mean_error
 from wyner_keras.model import WynerModel
 
 _FITTED, _SCORED = 60, 100  # held-out pairs, at most, that noise is fitted to and scored on
@@ -33,10 +34,12 @@ class Bound:
     Args:
         nats: `(n,)`.
         dimensions: how many values each is of, those that are missing not counted, `(n,)`.
+        groups: of each pair the group, `(n,)`, whose pairs go together; None where none do.
     """
 
     nats: Array
     dimensions: Array
+    groups: np.ndarray | None = None
 
     @property
     def mean(self) -> float:
@@ -45,9 +48,8 @@ class Bound:
 
     @property
     def standard_error(self) -> float:
-        """Of the mean over pairs; NaN of a single one."""
-        n = len(self.nats)
-        return float(self.nats.std(ddof=1) / np.sqrt(n)) if n > 1 else float("nan")
+        """Of the mean over pairs; NaN of a single one, or of a single group."""
+        return mean_error(self.nats, self.groups)
 
     @property
     def bits(self) -> float:
@@ -112,7 +114,8 @@ def log_likelihood(
     """
     check_model(model, pairs, samples=samples)
     rng = np.random.default_rng(seed)
-    return _log_likelihood(model, arrays_of(model, pairs), locals_of(model), noise, samples, rng)
+    data, locals_ = arrays_of(model, pairs), locals_of(model)
+    return _log_likelihood(model, data, locals_, noise, samples, rng, pairs.groups)
 
 
 def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
@@ -137,10 +140,13 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
         {name: side.examples[places[name][part]] for name, side in evaluation.sides.items()}
         for part in parts
     ]
+    groups = evaluation.pairs.groups
+    if groups is not None:
+        groups = groups[x.pair[places["x"][parts[1]]]]
     locals_ = locals_of(model)
     noise = fitted(model, rows[0], locals_, rng=rng)
     found: dict[str, Figure | str] = {}
-    bounds = _log_likelihood(model, rows[1], locals_, noise, IMPORTANCE_SAMPLES, rng)
+    bounds = _log_likelihood(model, rows[1], locals_, noise, IMPORTANCE_SAMPLES, rng, groups)
     for which, bound in bounds.items():
         # "y_given_x" is a figure of y, as made from x.
         name, _, given = which.partition("_given_")
@@ -171,6 +177,7 @@ def _log_likelihood(
     noise: Noise,
     samples: int,
     rng: np.random.Generator,
+    groups: np.ndarray | None,
 ) -> dict[str, Bound]:
     given = {name: noise.of(name) for name in locals_}
     parts = [Weighed(model, part, locals_, given, samples, rng).bounds() for part in parts_of(data)]
@@ -180,7 +187,9 @@ def _log_likelihood(
     known["joint"] = sum(known.values())
     return {
         name: Bound(
-            np.concatenate([part[name] for part in parts]), known[name.partition("_given_")[0]]
+            np.concatenate([part[name] for part in parts]),
+            known[name.partition("_given_")[0]],
+            groups,
         )
         for name in parts[0]
     }

@@ -36,6 +36,9 @@ class Misfits:
         temperature: what pmi is to be divided by to tell most on these pairs: above 1 the model is
             surer than it should be.
         explained: whether that is why more pairs speak against each other than are expected.
+        rows: how many different rows the side has that has fewer; None where each pair has its own.
+        groups: how many groups the pairs are of; None where they have none.
+        by_groups: the significance where they have: see `significance`.
     """
 
     scores: np.ndarray
@@ -46,6 +49,9 @@ class Misfits:
     expected_against: float = 0.0
     temperature: float = 1.0
     explained: bool = False
+    rows: int | None = None
+    groups: int | None = None
+    by_groups: float = 0.0
 
     @property
     def surplus(self) -> bool:
@@ -68,8 +74,16 @@ class Misfits:
 
         The ranks of n pairs that share nothing are those of strangers; those of one sample of m
         partners go together, so that their mean has 1/n + 1/m of their variance at most about.
+        Pairs of one row go together: n and m are no more than there are different rows.
+
+        Pairs of one group go together, too. So of groups it is the larger of two: how far the mean
+        of the groups' ranks among other groups' rows lies below chance, as of so many pairs as
+        there are groups; and how far the ranks among the rows of the own group do.
         """
-        error = np.sqrt((1 / len(self.ranks) + 1 / self.others) * self.spread)
+        if self.groups is not None:
+            return self.by_groups
+        count = len(self.ranks) if self.rows is None else self.rows
+        error = np.sqrt((1 / count + 1 / min(self.others, count)) * self.spread)
         return float((0.5 - self.ranks.mean()) / error) if error > 0 else 0.0
 
 
@@ -119,6 +133,8 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         of_pairs.append([output[places] for output in outputs])
     x, y = of_pairs
     pmi, score, rank, spread, against = (np.empty(len(pairs)) for _ in range(5))
+    groups = None if pairs.groups is None else np.unique(pairs.groups, return_inverse=True)[1]
+    among = np.empty((2, len(pairs)))  # ranks among the rows of other groups, and of the own one
     for start in range(0, len(pairs), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         own_x, own_y = ([output[part] for output in outputs] for outputs in (x, y))
@@ -128,10 +144,22 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
             np.asarray(pmi_of(own_x, rest_y), np.float64),  # x with other y
             np.asarray(pmi_of(rest_x, own_y), np.float64).T,  # y with other x
         )
-        both = [
-            _against(own, table, pairs.index[part, column, None] != pairs.index[drawn, column])
-            for column, table in zip((1, 0), tables, strict=True)
+        strangers = [
+            pairs.index[part, column, None] != pairs.index[drawn, column] for column in (1, 0)
         ]
+        both = [_against(own, *each) for each in zip(tables, strangers, strict=True)]
+        if groups is not None:
+            same = groups[part, None] == groups[drawn]
+            among[:, part] = [
+                np.mean(
+                    [
+                        _share_above(own, table, mask & of)
+                        for table, mask in zip(tables, strangers, strict=True)
+                    ],
+                    axis=0,
+                )
+                for of in (~same, same)
+            ]
         score[part], rank[part], spread[part], against[part] = (
             np.mean(each, axis=0) for each in zip(*both, strict=True)
         )
@@ -147,7 +175,38 @@ def misfits(model: Any, pairs: Pairs, *, others: int = 500, seed: int = 0) -> Mi
         expected_against=float(against.mean()),
         temperature=temperature,
         explained=explained,
+        rows=min(len(np.unique(column)) for column in pairs.index.T),
+        groups=None if groups is None else int(groups.max()) + 1,
+        by_groups=0.0
+        if groups is None
+        else _of_groups(among, groups, groups[drawn], spread.mean()),
     )
+
+
+def _of_groups(among: np.ndarray, groups: np.ndarray, drawn: np.ndarray, spread: float) -> float:
+    """The significance of ranks among other groups' rows and the own group's.
+
+    Args:
+        among: these ranks, NaN where there are no such rows, `(2, pairs)`.
+        groups: of the pairs, `(pairs,)`, from 0 on.
+        drawn: of the rows that they were compared with.
+        spread: variance of the rank that a stranger has.
+    """
+    found = [0.0]
+    others, own = (~np.isnan(each) for each in among)
+    if others.any() and spread > 0:
+        sums, counts = (
+            np.bincount(groups[others], each) for each in (among[0, others], np.ones(others.sum()))
+        )
+        means = sums[counts > 0] / counts[counts > 0]
+        error = math.sqrt((1 / len(means) + 1 / len(np.unique(drawn))) * spread)
+        found.append((0.5 - means.mean()) / error)
+    if own.any():
+        beside = np.maximum(np.bincount(drawn, minlength=groups.max() + 1)[groups[own]] - 1, 1)
+        # Of a stranger among m others, m + 1 ranks being as likely.
+        error = math.sqrt(2 / own.sum() * ((beside + 2) / (12 * beside)).mean())
+        found.append((0.5 - among[1, own].mean()) / error)
+    return float(max(found))
 
 
 def _calibrated(
@@ -196,11 +255,16 @@ def _against(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> tuple
     """
     weights = np.exp(table - logsumexp(table, axis=1, keepdims=True))
     expected = (weights * table).sum(axis=1)
-    above = table - own[:, None]
-    better = np.where(np.abs(above) <= _ROUNDING, 0.5, above > 0)
-    count = np.maximum(strangers.sum(axis=1), 1)
-    share = np.where(strangers.any(axis=1), (better * strangers).sum(axis=1) / count, 0.5)
+    share = np.nan_to_num(_share_above(own, table, strangers), nan=0.5)
     places = rankdata((table / _ROUNDING).round(), axis=1) / table.shape[1]
     # Weights add up to 1 but for rounding, of large pmi to more.
     against = np.minimum((weights * (table < -_ROUNDING)).sum(axis=1), 1.0)
     return expected - own, share, places.var(axis=1), against
+
+
+def _share_above(own: np.ndarray, table: np.ndarray, strangers: np.ndarray) -> np.ndarray:
+    """Share of the strangers that fit better, ties by half; NaN where there are none, `(rows,)`."""
+    above = table - own[:, None]
+    better = np.where(np.abs(above) <= _ROUNDING, 0.5, above > 0) * strangers
+    count = strangers.sum(axis=1)
+    return np.where(count > 0, better.sum(axis=1) / np.maximum(count, 1), np.nan)

@@ -27,7 +27,7 @@ class Kind(NamedTuple):
         """What stands beside it in a table, its interval and its p value where it has them."""
         said = self.beside
         if interval is not None:
-            low, high = (f"{end:.{self.digits}f}" for end in interval)
+            low, high = (f"{end:z.{self.digits}f}" for end in interval)
             said += f"; 95 %: {low} to {high}"
         return said if p_value is None else f"{said}; p = {p_value:.3f}"
 
@@ -200,7 +200,7 @@ class Report:
         rows = [("figure", "unit", "model", "beside", "")]
         for name, figure in self.figures.items():
             kind = NAMED[name]
-            model, beside = (f"{value:.{kind.digits}f}" for value in figure)
+            model, beside = (f"{value:z.{kind.digits}f}" for value in figure)
             said = kind.stands_beside(self.intervals.get(name), self.p_values.get(name))
             rows.append((kind.title, kind.unit, model, beside, said))
         wide = [max(map(len, column)) for column in zip(*rows, strict=True)]

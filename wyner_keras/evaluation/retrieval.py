@@ -17,6 +17,7 @@ from wyner_serving.errors import BundleError
 from wyner_serving.pmi import log_pmi, parts_of
 
 _MOST = 1000  # pairs that are told apart
+_DIGITS = 4  # of a pmi, after the point, that float32 leaves
 _NEEDS = "a W-model, in Keras or as a bundle, that can rank"
 
 
@@ -109,11 +110,18 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
         names = [f"{kind}_{made}" for kind in kinds for made in "yx"]
         return dict.fromkeys([*names, "partner_nats"], _NEEDS)
     n = evaluation.counts["partners"] = len(scores)
+    # Partners that rounding alone sets apart may come in any order.
+    ranked = np.round(scores, _DIGITS)
     found: dict[str, Figure | str] = {}
-    for made, table in (("y", scores), ("x", scores.T)):
+    for made, table in (("y", ranked), ("x", ranked.T)):
         for which, k in (("first", 1), ("in_5", 5)):
             found[f"found_{which}_{made}"] = Figure(recall_at(table, k), min(1.0, k / n))
         found[f"median_rank_{made}"] = Figure(median_rank(table), (n + 1) / 2)
     if n > 1:
-        found["partner_nats"] = Figure(*calibrated_bound(scores))
+        groups = evaluation.pairs.groups
+        linked = x.partner[order] if groups is None else groups[x.pair[order]]
+        told = calibrated_bound(scores, linked)
+        found["partner_nats"] = Figure(told.nats, told.most)
+        if not np.isnan(told.interval).any():
+            evaluation.intervals["partner_nats"] = told.interval
     return found

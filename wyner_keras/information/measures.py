@@ -110,7 +110,9 @@ def measure(
     if pairs.x_labels is not None:
         _, counts = np.unique(pairs.x_labels, return_counts=True)
         found["h_label"] = entropy(counts / len(pairs))
-        found["i_label_z"] = _label_information(model.z, read.joint, pairs.x_labels, rng)
+        found["i_label_z"] = _label_information(
+            model.z, read.joint, pairs.x_labels, pairs.groups, rng
+        )
     for side, labels in zip(model.sides, (pairs.x_labels, pairs.y_labels), strict=True):
         (upper, lower), local = _local(
             side, read.features[side.name], read.marginal[side.name], contrasted, rng
@@ -118,7 +120,7 @@ def measure(
         name = f"i_{side.name}_{side.local_name}"
         found |= {f"{name}_upper": upper, f"{name}_lower": lower}
         if labels is not None:
-            leaked = 0.0 if local is None else _leaked(local, labels)
+            leaked = 0.0 if local is None else _leaked(local, labels, pairs.groups)
             found[f"i_label_{side.local_name}_lower"] = leaked
     return found
 
@@ -191,11 +193,15 @@ def _information(
 
 
 def _label_information(
-    latent: Latent, parts: list[Any], labels: np.ndarray, rng: np.random.Generator
+    latent: Latent,
+    parts: list[Any],
+    labels: np.ndarray,
+    groups: np.ndarray | None,
+    rng: np.random.Generator,
 ) -> float:
     values = latent.values()
     if values is None:
-        return _leaked(_sampled(latent, parts, rng), labels)
+        return _leaked(_sampled(latent, parts, rng), labels, groups)
     classes, codes = np.unique(labels, return_inverse=True)
     table, start = np.zeros((len(classes), len(values))), 0  # of labels and values
     for p in (aggregated.states(q, values) for q in parts):
@@ -265,19 +271,30 @@ def _local_scores(side: Side, features: np.ndarray, modes: np.ndarray, local: np
     return scores
 
 
-def _leaked(values: np.ndarray, labels: np.ndarray) -> float:
-    """H(label) less a classifier's held-out cross-entropy, not below 0, nats."""
+def _leaked(values: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """H(label) less a classifier's held-out cross-entropy, not below 0, nats.
+
+    Of a group one row counts: a classifier would know the others by their group. Labels that one
+    row has are left out, and the rest counts for its share: I is at least that.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import log_loss
     from sklearn.model_selection import cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    if groups is not None:
+        one = np.sort(np.unique(groups, return_index=True)[1])
+        values, labels = values[one], labels[one]
     values, labels = values[:_MOST_READ], labels[:_MOST_READ]
     _, labels, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    if len(counts) < 2 or counts.min() < 2:
+    known = counts[labels] > 1
+    counts = counts[counts > 1]
+    if len(counts) < 2:
         return 0.0
+    values, labels = values[known], labels[known]
     inputs = np.concatenate([values, np.square(values)], axis=1)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     predicted = cross_val_predict(classifier, inputs, labels, cv=2, method="predict_proba")
-    return max(0.0, entropy(counts / counts.sum()) - float(log_loss(labels, predicted)))
+    told = entropy(counts / counts.sum()) - float(log_loss(labels, predicted))
+    return max(0.0, float(known.mean()) * told)

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
 _APART = 2000  # pairs, at most, that z is chosen by
 _VALIDATION, _MOST_VALIDATION = 0.15, 0.5  # their share of the pairs, where there are few at most
-_LEAST_VALIDATION = 20  # that the share is raised for
+_LEAST_VALIDATION = 20  # or groups, that the share is raised for
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -138,7 +138,10 @@ class Alignment(Loss):
         """Where z is found it is found on pairs apart, unless rows link all pairs."""
         if not self.find:
             return pairs, None
-        share = min(_MOST_VALIDATION, max(_VALIDATION, _LEAST_VALIDATION / len(pairs)))
+        groups = 0 if pairs.groups is None else len(np.unique(pairs.groups))
+        # Fewer groups than that are tested inside each.
+        count = groups if groups >= _LEAST_VALIDATION else len(pairs)
+        share = min(_MOST_VALIDATION, max(_VALIDATION, _LEAST_VALIDATION / count))
         try:
             return pairs.validation(share, seed)
         except ValueError:
@@ -161,15 +164,17 @@ class Alignment(Loss):
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
             apart = _seen(stage, held, linear)
+            tested, groups = (None, None) if validation is None else _exchanged(held)
             z, outputs, stage.found, directions = find(
                 seen,
                 apart,
-                distinct := _distinct(held.index),
-                None if validation is None else _exchanged(held, distinct),
+                _distinct(held.index),
+                tested,
                 critic,
                 self.price,
                 model.seed,
                 ceiling=math.log(stage.batch_size) if self.widened else math.inf,
+                groups=groups,
             )
             if validation is None:  # told by pairs that experts were trained on
                 stage.found["nats"] = 0.0
@@ -288,12 +293,13 @@ def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
     return Seen(features, naturals, critic.precisions, values, count)
 
 
-def _exchanged(pairs: Any, distinct: np.ndarray) -> np.ndarray:
-    """Places of pairs whose partners may be exchanged; of too few groups those of distinct rows."""
+def _exchanged(pairs: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Places of pairs whose partners may be exchanged; of too few groups, inside which they may."""
     try:
-        return pairs_apart(pairs, rows=_APART)
+        return pairs_apart(pairs, rows=_APART), None
     except ValueError:
-        return distinct
+        distinct = _distinct(pairs.index)
+        return distinct, None if pairs.groups is None else pairs.groups[distinct]
 
 
 def _distinct(index: np.ndarray) -> np.ndarray:

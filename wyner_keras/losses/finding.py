@@ -147,6 +147,7 @@ def find(
     price: float,
     seed: int,
     ceiling: float = math.inf,
+    groups: np.ndarray | None = None,
 ) -> tuple[Any, list[Affine], dict[str, Any], Directions | None]:
     """Kinds, a quantity, both or nothing: of what tells as much as the critic, the least.
 
@@ -167,6 +168,8 @@ def find(
         seed: of clusters and shuffles.
         ceiling: nats that InfoNCE asked for at most, where what z holds is trained further; none
             where this is its last word.
+        groups: of those tested, whose partners may be exchanged inside a group, and groups as
+            wholes; None where each may with any.
 
     Returns:
         The family of z, by side kernel and bias from e to its expert, what was found, and linear
@@ -174,7 +177,7 @@ def find(
     """
     count = len(distinct)
     axes = principal(tuple(seen.values)) if seen.directions else ()
-    p = None if tested is None else _chance_of(seen, apart, tested, critic, seed, axes)
+    p = None if tested is None else _chance_of(seen, apart, tested, groups, critic, seed, axes)
     if p is not None and p > _SIGNIFICANT:
         z: Any = Categorical(n=1, k=2)
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
@@ -256,6 +259,7 @@ def _chance_of(
     seen: Seen,
     apart: Seen,
     tested: np.ndarray,
+    groups: np.ndarray | None,
     critic: Any,
     seed: int,
     axes: tuple[np.ndarray, ...],
@@ -263,19 +267,44 @@ def _chance_of(
     """The p of a permutation test of I(X; Y) = 0, by scores that no choice was made of.
 
     They are the critic's and, where there are linear directions, those of `untuned`: strangers'
-    are the same in every order. Of the two the lesser p counts twice (Bonferroni).
+    are the same in every order. Where there are groups each is tested twice: inside them, and of
+    groups as wholes. The least p counts as often as there are tests (Bonferroni).
     """
     tables = [_scored(critic, apart, tested)]
     if seen.directions:
         held = tuple(side[tested] for side in apart.values)
         tables.append(untuned(tuple(seen.values), held, seen.directions, axes))
-    rng, every = np.random.default_rng(seed), np.arange(len(tested))
-    orders = [every, *(rng.permutation(len(every)) for _ in range(_SHUFFLES))]
-    found = [
-        permutation_p(np.array([scores[every, order].mean() for order in orders]))
-        for scores in tables
-    ]
+    rng = np.random.default_rng(seed)
+    found = _chances(tables, groups, rng)
+    if groups is not None:
+        found += _chances([_of_wholes(scores, groups) for scores in tables], None, rng)
     return min(1.0, len(found) * min(found))
+
+
+def _chances(
+    tables: list[np.ndarray], groups: np.ndarray | None, rng: np.random.Generator
+) -> list[float]:
+    """Of each table the p of its diagonal among partners in other orders, those inside groups."""
+    every = np.arange(len(tables[0]))
+    orders = [every]
+    for _ in range(_SHUFFLES):
+        order = rng.permutation(len(every))
+        if groups is not None:
+            order[np.argsort(groups, kind="stable")] = order[
+                np.argsort(groups[order], kind="stable")
+            ]
+        orders.append(order)
+    means = ([scores[every, order].mean() for order in orders] for scores in tables)
+    return [permutation_p(np.array(each)) for each in means]
+
+
+def _of_wholes(scores: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Mean scores of the x of a group with the y of a group, `(groups, groups)`."""
+    numbers = np.unique(groups, return_inverse=True)[1]
+    members = np.eye(numbers.max() + 1)[numbers]
+    members = members / members.sum(axis=0)
+    found: np.ndarray = members.T @ scores @ members
+    return found
 
 
 def words(found: Mapping[str, Any]) -> str:

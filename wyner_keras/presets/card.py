@@ -111,10 +111,11 @@ def page(facts: Mapping[str, Any], model: Any, of_bundle: bool) -> str:
         "",
         *figures_text(judged),
         "",
-        f"Intervals are of 95 %. Of tests they are the test's own. Of all else they say where one "
-        f"more evaluation by another seed falls, by Student's t of {len(seeds)} evaluations (seeds "
-        f"{', '.join(map(str, seeds))}), and no less than the last digit shown. Other held-out "
-        "pairs, or a judge trained on another machine, may move a figure further.",
+        "Intervals are of 95 %. Those of tests, and of what z tells of the partner, are their own, "
+        "for other held-out pairs. Of all else they say where one more evaluation by another seed "
+        f"falls, by Student's t of {len(seeds)} evaluations (seeds {', '.join(map(str, seeds))}), "
+        "and no less than the last digit shown. Other held-out pairs, or a judge trained on "
+        "another machine, may move a figure further.",
     ]
     if facts["steps"] is not None:
         lines += [

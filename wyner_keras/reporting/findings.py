@@ -18,10 +18,11 @@ from wyner_keras.sweeps import Sweep
 _AT_ONCE = 1000  # pairs read at once
 _MOST = 5000  # pairs that are read
 _ROOM = 2**28  # bytes that one side's examples may take
-_LEAST_PAIRS = 20  # held out, to say anything of
+LEAST_PAIRS = 20  # held out, or groups or rows of them, to say anything of
 _SIGNIFICANT = 0.05  # p of the test of the pairs, up to which they may depend on one another
 _CERTAIN = 0.01  # up to which they do: 0.05 comes of one in 20 sets that share nothing
 LEAST_NATS = 0.01  # of a bound that says anything
+_SILENT = 1e-3  # nats of every pair, which float32 may be off by
 _SURE = 3.0  # standard errors by which partners must be ranked above chance
 
 
@@ -52,8 +53,10 @@ class Findings:
 
     @property
     def too_few(self) -> bool:
-        """Whether there are too few held-out pairs to say anything."""
-        return len(self.held.ranks) < _LEAST_PAIRS
+        """Whether there are too few held-out pairs, or groups or rows of them, to say anything."""
+        linked = (self.held.groups, self.held.rows)
+        few = any(count is not None and count < LEAST_PAIRS for count in linked)
+        return len(self.held.ranks) < LEAST_PAIRS or (few and self.held.significance < _SURE)
 
     @property
     def nothing(self) -> bool:
@@ -62,6 +65,11 @@ class Findings:
         By three standard errors: one in 740 sets of pairs that share nothing is taken for more.
         """
         return not self.too_few and self.held.significance < _SURE
+
+    @property
+    def silent(self) -> bool:
+        """Whether z tells nothing of any pair: no pmi differs from 0."""
+        return bool(np.abs(self.held.pmi).max() < _SILENT)
 
     @property
     def dependence(self) -> float | None:
@@ -80,9 +88,18 @@ class Findings:
 
     @property
     def shared_nats(self) -> float:
-        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had."""
+        """A lower bound of I(X;Y), by held-out pairs; 0 where it cannot be had.
+
+        It is as it came out: other pairs would move it, see `least_nats`.
+        """
         found = self.figure("partner_nats")
         return max(0.0, found[0]) if found and not math.isnan(found[0]) else 0.0
+
+    @property
+    def least_nats(self) -> float:
+        """The least that the bound may be by other pairs, 95 %; as it is where that is unknown."""
+        low = self.report.intervals.get("partner_nats", (self.shared_nats,))[0]
+        return self.shared_nats if math.isnan(low) else max(0.0, low)
 
     @property
     def most_nats(self) -> float:

@@ -31,6 +31,10 @@ class Meaning(NamedTuple):
 
 
 _CLOUD = "Good: close to the figure beside it, which real examples reach."
+_DENSITY = (
+    "Of images and real numbers it is a density's, in the data's units: 8 more for an image's "
+    "bytes, and below 0 where a value is known to less than a unit."
+)
 # By kind of figure, see `evaluation.report.KINDS`; the order is that of the page.
 MEANINGS = {
     "found_first": Meaning(
@@ -125,7 +129,8 @@ MEANINGS = {
     ),
     "bits": Meaning(
         GIVEN,
-        "How many bits a value of the true partner takes to write down, given the input.",
+        "How many bits a value of the true partner takes to write down, given the input. "
+        + _DENSITY,
         "Good: less than another model takes.",
     ),
     "memory": Meaning(
@@ -150,7 +155,7 @@ MEANINGS = {
     ),
     "bits_joint": Meaning(
         PAIRS,
-        "How many bits a value of a held-out pair takes to write down.",
+        "How many bits a value of a held-out pair takes to write down. " + _DENSITY,
         "Good: less than another model takes.",
     ),
     "memory_joint": Meaning(
@@ -195,7 +200,7 @@ MEANINGS = {
     ),
     "bits_marginal": Meaning(
         KEPT,
-        "How many bits a value of a held-out example takes to write down.",
+        "How many bits a value of a held-out example takes to write down. " + _DENSITY,
         "Good: less than another model takes.",
     ),
     "noise_scale": Meaning(
@@ -228,14 +233,26 @@ def kind_of(name: str) -> str:
     return stem if name not in MEANINGS and stem in MEANINGS else name
 
 
-def grouped(figures: Mapping[str, Figure]) -> list[Figures]:
-    """Every figure with its sentences, in the groups of the page."""
+def grouped(
+    figures: Mapping[str, Figure],
+    intervals: Mapping[str, tuple[float, float]] | None = None,
+    p_values: Mapping[str, float] | None = None,
+) -> list[Figures]:
+    """Every figure with its sentences, in the groups of the page.
+
+    Args:
+        figures: by name.
+        intervals: of those that have one, 95 %.
+        p_values: of those that are tests.
+    """
     kinds: dict[str, list[tuple[str, str, str]]] = {kind: [] for kind in MEANINGS}
     for name, figure in figures.items():
         kind = NAMED.get(name, Kind(title_of(name), "", "beside"))
         model, beside = (_number(value, kind.digits) for value in tuple(figure)[:2])
         unit = {"nats": " nats"}.get(kind.unit, "")
-        row = (kind.title, f"{model}{unit}", f"{kind.beside} {beside}{unit}")
+        said = kind.stands_beside((intervals or {}).get(name), (p_values or {}).get(name))
+        certain = said.removeprefix(kind.beside)
+        row = (kind.title, f"{model}{unit}", f"{kind.beside} {beside}{unit}{certain}")
         kinds.setdefault(kind_of(name), []).append(row)
     groups: dict[str, list[Measured]] = {}
     for kind_name, rows in kinds.items():
@@ -251,4 +268,4 @@ def title_of(name: str) -> str:
 
 
 def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None or value != value else f"{value:.{digits}f}"
+    return "–" if value is None or value != value else f"{value:z.{digits}f}"

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
 from wyner_keras.evaluation import Misfits, Report, evaluate, misfits
@@ -25,7 +27,7 @@ from wyner_keras.reporting.blocks import (
 )
 from wyner_keras.reporting.document import ReportPage
 from wyner_keras.reporting.drawing import Pictures, pictures_of
-from wyner_keras.reporting.findings import LEAST_NATS, Findings, Read
+from wyner_keras.reporting.findings import LEAST_NATS, LEAST_PAIRS, Findings, Read
 from wyner_keras.reporting.places import Places, counted
 
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
@@ -136,7 +138,18 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
         "partner, on average; chance is 50 %."
     )
     if found.too_few:
-        return "There are too few held-out pairs to say whether anything is shared.", [ranked]
+        of, why = "pairs", [ranked]
+        if len(found.held.ranks) >= LEAST_PAIRS:
+            count, of = found.held.groups, "groups"
+            if count is None:
+                count, of = found.held.rows, "different rows"
+            why.append(
+                f"Pairs of one {of.split()[-1].removesuffix('s')} go together: {count} {of} are no "
+                f"more than {count} pairs."
+            )
+        if found.silent:
+            why.append("The model finds nothing: its z is the same whatever x and y are.")
+        return f"There are too few held-out {of} to say whether anything is shared.", why
     if found.nothing:
         headline = "Nothing shared was found."
         if found.missed:
@@ -150,12 +163,9 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
             "x and y share nothing that this model finds: whatever z holds is of one side alone.",
         ]
     why = [f"{ranked} That is {found.held.significance:.0f} standard errors better than chance."]
-    nats = found.shared_nats
+    nats = found.least_nats
     if nats < LEAST_NATS:
-        why.append(
-            "The bound on how much it is came out at 0: it may be little, or pairs too few, or the "
-            "training too short to tell."
-        )
+        why.append(_untold(found))
         return "Something is shared; how much is not told.", why
     but = (
         ", by a model that is surer than it should be"
@@ -164,17 +174,52 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     )
     why.insert(
         0,
-        f"That is as much as telling {math.exp(nats):.1f} equally common kinds apart "
-        f"(1 nat is 1.44 bits). {percent(found.held.against)} of the held-out pairs fit each other "
+        f"{_told(nats)} {percent(found.held.against)} of the held-out pairs fit each other "
         f"less well than rows drawn apart{but}.",
     )
-    if nats > found.most_nats - _NEAR:
+    if found.shared_nats > found.most_nats - _NEAR:
+        why.insert(1, _near(found))
+    if f"{nats:.2f}" != f"{found.shared_nats:.2f}":
         why.insert(
             1,
-            f"It may be more: {len(found.held.ranks)} held-out pairs can show "
-            f"{found.most_nats:.2f} nats at most. Hold out more to see.",
+            f"The bound came out at {found.shared_nats:.2f} nats; by other held-out pairs, as "
+            f"few, it may be as low as {nats:.2f} (95 %).",
         )
     return f"x and y share at least {nats:.2f} nats.", why
+
+
+def _told(nats: float) -> str:
+    """How much so many nats are."""
+    kinds = math.exp(nats)
+    if kinds < 2:
+        return (
+            "That is less than telling two equally common kinds apart, which is 0.69 nats, 1 bit."
+        )
+    return (
+        f"That is as much as telling {kinds:.1f} equally common kinds apart (1 nat is 1.44 bits)."
+    )
+
+
+def _untold(found: Findings) -> str:
+    """Why how much is shared is not told."""
+    if found.shared_nats < LEAST_NATS:
+        return (
+            "The bound on how much it is came out at 0: it may be little, or pairs too few, or the "
+            "training too short to tell."
+        )
+    return (
+        f"The bound on how much it is came out at {found.shared_nats:.2f} nats, but by other "
+        "held-out pairs, as few, it may be 0 (95 %). Hold out more to see."
+    )
+
+
+def _near(found: Findings) -> str:
+    """What keeps the bound down where it is near the most that it can be."""
+    held, compared = len(found.held.ranks), found.report.counts.get("partners", 0)
+    most = f"{found.most_nats:.2f} nats at most"
+    if compared and compared < held:
+        return f"It may be more: {compared:,} held-out pairs are compared, which can show {most}."
+    return f"It may be more: {held} held-out pairs can show {most}. Hold out more to see."
 
 
 def _tested(found: Findings) -> list[str]:
@@ -191,10 +236,11 @@ def _tested(found: Findings) -> list[str]:
 def _shared(
     model: WynerModel, found: Findings, read: Read, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
-    if found.nothing:
+    if found.nothing or found.silent:
+        by_model = " that this model finds" if found.missed or not found.nothing else ""
         return [
             Words(
-                f"Nothing{' that this model finds' if found.missed else ''}. There are neither "
+                f"Nothing{by_model}. There are neither "
                 "pictures nor sizes of z here: what it tells apart is of one side, and tells "
                 "nothing of the other."
             ),
@@ -207,21 +253,38 @@ def _shared(
         "i_label_z": "z tells of the label of x",
         "h_label": "the label of x holds",
     }
-    rows = [(names[name], f"{found.nats[name]:.2f}") for name in names if name in found.nats]
+    rows = [(names[name], _bounded(found.nats, name)) for name in names if name in found.nats]
     if found.figure("partner_nats"):
-        told = f"{found.shared_nats:.2f} or more"
+        told = f"{found.least_nats:.2f} or more"
         rows.insert(0, ("one side tells of the other, through z", told))
     caption = "On held-out pairs. z is what the model shares."
     values, count = model.z.values(), found.nats.get("rows", 0)
-    if values is not None and "i_zx_zy" in found.nats and count:
+    if values is not None and count:
         # Of a table of counts: its cells, but for those that the margins fix, over twice the rows.
-        excess = (len(values) - 1) ** 2 / (2 * count)
-        if excess > 0.1:
-            caption += (
-                f" On so few, what z off x tells of z off y may come out too high, by {excess:.2f}."
-            )
+        labels = read.labels["x"]
+        excess = {
+            "i_zx_zy": (len(values) - 1) ** 2 / (2 * count),
+            "i_label_z": (len(values) - 1)
+            * (0 if labels is None else len(np.unique(labels)) - 1)
+            / (2 * count),
+        }
+        high = [
+            f"what {names[name]} by {each:.2f}"
+            for name, each in excess.items()
+            if name in found.nats and each > 0.1
+        ]
+        if high:
+            caption += f" On so few some may come out too high: {'; '.join(high)}."
     table = Table(("how much", "nats"), rows, caption)
     return [table, *walks.shared(model, read, found.sweeps, pictures)]
+
+
+def _bounded(nats: Mapping[str, float], name: str) -> str:
+    """Nats that are exact for the pairs, or their bounds."""
+    if f"{name}_upper" not in nats:
+        # Of a continuous z what it tells of a label is bounded from below alone.
+        return f"{nats[name]:.2f}{' or more' * (name == 'i_label_z' and 'i_xy_z_upper' in nats)}"
+    return " to ".join(f"{each:.2f}" for each in sorted((nats[name], nats[f"{name}_upper"])))
 
 
 def _private(
@@ -257,7 +320,7 @@ def _figures(figures: Report) -> list[Block]:
             "Each figure is of held-out pairs, and stands beside what it is to be compared with: "
             "what real examples reach (ceiling), or what a model would that knows nothing."
         ),
-        *meanings.grouped(figures.figures),
+        *meanings.grouped(figures.figures, figures.intervals, figures.p_values),
     ]
     reasons: dict[str, list[str]] = {}
     for name, why in figures.left_out.items():
@@ -305,8 +368,8 @@ def _worst(
                 where,
                 *(named.called(place, column) for column in (0, 1)),
                 *(labels if any(label != "–" for label in labels) else []),
-                f"{-score:.2f}",
-                f"{fits.pmi[place]:.2f}",
+                f"{-score:z.2f}",
+                f"{fits.pmi[place]:z.2f}",
             )
         )
         if len(cards) < _PICTURED:
@@ -315,7 +378,7 @@ def _worst(
     labelled = len(rows[0]) > 5
     head = ("pair", "x", "y", *(("label of x", "label of y") if labelled else ()))
     shares = ", ".join(f"{percent(fits.against)} of those {where}" for where, _, fits in sets)
-    if found.nothing:
+    if found.nothing or found.silent:
         return [Words("Since nothing shared was found, no pair fits better or worse than another.")]
     return [
         Words(
@@ -347,7 +410,7 @@ def _pair(
     )
     expected = model.generate_y(x, seed=seed, samples=_EXPECTED)[0]
     parts = [pictures["x"].pair(x, None), pictures["y"].pair(y, expected)]
-    return Card(title, f"score {score:.2f} nats", parts)
+    return Card(title, f"score {score:z.2f} nats", parts)
 
 
 def _advice(advice: list[rules.Advice]) -> Block:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from wyner_keras.reporting.blocks import percent
-from wyner_keras.reporting.findings import LEAST_NATS, Findings
+from wyner_keras.reporting.findings import LEAST_NATS, LEAST_PAIRS, Findings
 from wyner_serving.sides import LOCALS
 
 _SHORT = 0.5  # of a stage's epochs, below which it is called shortened
 
 _COLLAPSED = 0.1  # of the variety of real examples, below which samples are all alike
+_COPIED = 0.6  # how often samples are nearer to rows trained on than held-out rows are, at least
 _LEAK, _LEAK_SHARE = 0.05, 0.1  # nats above those of shuffled pairs, and of what is shared
 
 Advice = tuple[str, str]
@@ -48,6 +49,12 @@ def _few(f: Findings) -> Iterator[Advice]:
         yield (
             f"Only {count} pairs were held out.",
             "Figures on so few are rough: hold out more pairs before you compare models.",
+        )
+    if f.held.groups is not None and f.held.groups < LEAST_PAIRS:
+        yield (
+            f"The {count} pairs held out are of only {f.held.groups} groups.",
+            "Pairs of one group go together, so that figures are as rough as of so few pairs: hold "
+            "out more groups before you believe them.",
         )
 
 
@@ -206,6 +213,19 @@ def _realistic(f: Findings) -> Iterator[Advice]:
                 )
 
 
+def _copies(f: Findings) -> Iterator[Advice]:
+    for name, of in (("memory", ""), ("memory_joint", " of joint pairs")):
+        for made, _, value, _ in _sides(f, name):
+            low, _ = f.report.intervals.get(f"{name}_{made}", (0.0, 1.0))
+            if low > _COPIED:
+                yield (
+                    f"Samples of {made}{of} lie nearer to rows trained on than held-out rows do in "
+                    f"{percent(value, 0)} of the cases; 50 % is chance.",
+                    "Some may be copies: look at those that are nearest, `nearest` of what "
+                    "`wk.evaluate` gives, and train on more pairs or for a shorter time.",
+                )
+
+
 def _kept(f: Findings) -> Iterator[Advice]:
     for side, _, value, beside in _sides(f, "reconstruction"):
         if value < 0.6 * beside:
@@ -259,6 +279,7 @@ RULES_OF_SETTINGS: Sequence[Callable[[Findings], Iterator[Advice]]] = (
     _unused_input,
     _varies,
     _realistic,
+    _copies,
     _kept,
     _labels,
 )

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import entr
 
 from wyner_keras.evaluation.fit import explained
 from wyner_keras.evaluation.retrieval import latent_of_model
@@ -81,11 +80,6 @@ def _counted(number: int, word: str) -> str:
     return f"{number} {word if number == 1 else plural}"
 
 
-def effective(shares: np.ndarray) -> float:
-    """As many equally common values have the same entropy."""
-    return float(np.exp(entr(shares).sum()))
-
-
 def _kind(
     model: WynerModel, read: Read, sweep: Sweep, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
@@ -97,10 +91,9 @@ def _kind(
         # A value that holds less than one of 200 pairs' worth is as good as unused.
         used = int((shares >= 0.005).sum())
         shown = min(shown, max(1, used))
-        about += (
-            f", {used} of which hold 0.5 % of the pairs or more; they tell as much apart as "
-            f"{effective(shares):.1f} equally common ones"
-        )
+        about += f", {used} of which hold 0.5 % of the pairs or more"
+        if sweep.nats is not None:
+            about += f"; they tell as much apart as {np.exp(sweep.nats):.1f} equally common ones"
     about += (
         ". The commonest comes first: what the model makes of the value, at the middle of the "
         "private part, beside real examples that it reads so."

@@ -43,8 +43,9 @@ def test_few_wrong_pairs_do_not_bring_the_bound_down(rng, count) -> None:
 @pytest.mark.parametrize("times", [1, 10, 100])
 def test_a_model_that_is_too_sure_tells_what_it_tells(rng, times) -> None:
     scores, true = gaussian(rng, 400, times)
-    found, most = calibrated_bound(scores)
+    found, most, (low, high) = calibrated_bound(scores)
     assert true - 0.35 < found < true
+    assert low < found < high < low + 0.4
     assert most == pytest.approx(np.log(300), abs=0.01)
     assert 0.5 * times <= calibrate(scores).temperature <= 2 * times
 
@@ -63,7 +64,7 @@ def test_the_bound_holds_on_average_where_it_is_chosen_by_few(rng) -> None:
 
 @pytest.mark.parametrize("count", [2, 5, 19])
 def test_too_few_pairs_to_choose_by_are_judged_all_the_same(count) -> None:
-    found, most = calibrated_bound(np.where(np.eye(count, dtype=bool), 50.0, -50.0))
+    found, most, _ = calibrated_bound(np.where(np.eye(count, dtype=bool), 50.0, -50.0))
     assert most == pytest.approx(np.log(count))
     assert found == pytest.approx(np.log(0.9 * count + 0.1))
 
@@ -83,5 +84,35 @@ def test_what_is_not_compared_does_not_count() -> None:
 
 
 def test_scores_that_are_no_numbers_tell_nothing() -> None:
-    found, _ = calibrated_bound(np.full((30, 30), np.nan))
-    assert np.isnan(found)
+    found = calibrated_bound(np.full((30, 30), np.nan))
+    assert np.isnan([found.nats, *found.interval]).all()
+
+
+def little(rng, count, rho=0.4):
+    """The pmi of one correlated quantity, and I(X;Y)."""
+    x = rng.normal(size=count)
+    y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=count)
+    true = -0.5 * np.log(1 - rho**2)
+    squares = rho**2 * (x[:, None] ** 2 + y**2) - 2 * rho * x[:, None] * y
+    return true - squares / (2 * (1 - rho**2)), true
+
+
+def test_the_lower_end_of_the_interval_is_seldom_above_what_there_is(rng) -> None:
+    """The bound as it came out often is: it holds on average."""
+    sets = [little(rng, 60) for _ in range(40)]
+    found = [calibrated_bound(scores) for scores, _ in sets]
+    true = sets[0][1]
+    assert np.mean([each.nats > true for each in found]) > 0.2
+    assert np.mean([each.interval[0] > true for each in found]) < 0.08
+
+
+def test_pairs_of_one_group_widen_the_interval(rng) -> None:
+    """Twenty copies of each of 12 pairs are no more than the twelve."""
+    scores, _ = little(rng, 12)
+    copied = np.repeat(np.repeat(scores, 20, axis=0), 20, axis=1)
+    groups, order = np.repeat(np.arange(12), 20), rng.permutation(240)
+    copied, groups = copied[np.ix_(order, order)], groups[order]
+    (low, high), (of_low, of_high) = (
+        calibrated_bound(copied, each).interval for each in (None, groups)
+    )
+    assert of_high - of_low > 3 * (high - low)

@@ -8,7 +8,7 @@ from scipy.special import logsumexp
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
-from wyner_keras.evaluation import Noise, evaluate, fit_noise, log_likelihood
+from wyner_keras.evaluation import Bound, Noise, evaluate, fit_noise, log_likelihood
 from wyner_keras.evaluation.importance import Locals, SideNoise, log_mean, over_equal
 from wyner_keras.networks.affine import Affine
 
@@ -266,6 +266,14 @@ def test_every_family_has_bounds(make_model, few, z, local, flows):
 def few():
     rng = np.random.default_rng(0)
     return Pairs(rng.random((24, 4, 4, 1)), rng.normal(size=(24, 3)))
+
+
+def test_pairs_of_one_group_count_once_in_the_error():
+    nats, groups = np.repeat([1.0, 2.0, 6.0], 20), np.repeat([0, 1, 2], 20)
+    alone, of_groups = (Bound(nats, np.full(60, 4), each) for each in (None, groups))
+    assert of_groups.standard_error == pytest.approx(np.std([1, 2, 6], ddof=1) / np.sqrt(3))
+    assert alone.standard_error == pytest.approx(np.std(nats, ddof=1) / np.sqrt(60))
+    assert of_groups.mean == alone.mean
 
 
 def test_evaluate_has_the_bounds_their_errors_and_the_noise(make_model, few):

@@ -189,3 +189,51 @@ def test_order_is_stable() -> None:
     scores = np.array([1.0, 3.0, 1.0, 2.0])
     found = Misfits(scores=scores, pmi=-scores, ranks=scores / 4, others=9)
     assert found.order.tolist() == [1, 3, 0, 2]
+
+
+def grouped(rng, groups, rows, *, inside):
+    """Pairs whose sides have a group's own number each, and maybe share one inside the group."""
+    of = np.repeat(np.arange(groups), rows)
+    x, y = (rng.normal(size=groups)[of] + 0.1 * rng.normal(size=of.size) for _ in "xy")
+    if inside:
+        shared = rng.normal(size=of.size)
+        x, y = x + shared, y + shared
+    return Pairs(x[:, None], y[:, None], groups=of)
+
+
+def close(values):
+    """Posteriors of a model that takes x and y for much alike."""
+    return [0.9 * values, np.full(values.shape, np.log(0.2))]
+
+
+def test_pairs_of_groups_that_share_nothing_are_no_further_from_chance(rng) -> None:
+    """Counted by rows, one set in eight would be far from chance."""
+    engine = Engine(DiagonalGaussian(dim=1), close)
+    sets = [grouped(rng, 8, 15, inside=False) for _ in range(60)]
+    found = [misfits(engine, pairs) for pairs in sets]
+    alone = [misfits(engine, Pairs(*pairs.arrays())) for pairs in sets]
+    assert {each.groups for each in found} == {8}
+    assert np.mean([each.significance > 3 for each in alone]) > 0.1
+    assert np.mean([each.significance > 3 for each in found]) < 0.05
+    assert np.mean([each.significance > 2 for each in found]) < 0.1
+
+
+def test_what_is_shared_inside_groups_or_by_groups_is_found(rng) -> None:
+    engine = Engine(DiagonalGaussian(dim=1), close)
+    assert misfits(engine, grouped(rng, 6, 20, inside=True)).significance > 3
+    of = np.repeat(np.arange(40), 10)
+    values = (rng.normal(size=40)[of] + 0.1 * rng.normal(size=(2, 400)))[:, :, None]
+    by_group = Pairs(*values, groups=of)
+    assert misfits(engine, by_group).significance > 3
+    assert misfits(engine, by_group.select(of < 4)).significance < 3
+
+
+def test_pairs_of_one_row_count_once(rng) -> None:
+    """Two rows of y, each with a hundred x near to it: one set in two would look like this."""
+    y = np.array([[-1.0], [1.0]])
+    index = np.stack([np.arange(200), np.arange(200) % 2], axis=1)
+    pairs = Pairs(y[index[:, 1]] + 0.1 * rng.normal(size=(200, 1)), y, index)
+    found = misfits(Engine(DiagonalGaussian(dim=1), close), pairs)
+    assert found.rows == 2
+    assert found.ranks.mean() < 0.2
+    assert found.significance < 3

@@ -163,6 +163,18 @@ def test_a_model_and_its_bundle_have_the_same_figures(model) -> None:
     assert "y ranked first by x (R@1)" in both[0].table()
 
 
+def test_partners_that_rounding_alone_sets_apart_are_found_by_chance() -> None:
+    class Silent(Gaussian):
+        tasks = ("joint",)
+
+        def log_pmi(self, x, y):
+            return np.where(np.eye(len(x)), 1e-6, 0.0)
+
+    found = evaluate(Silent(), Pairs(*Gaussian().generate_pairs(30, seed=0)), verbose=False)
+    assert found["found_first_y"] == pytest.approx(1 / 30)
+    assert found["median_rank_x"] == 15.5
+
+
 def test_examples_that_are_not_finite_are_refused() -> None:
     class Broken(Gaussian):
         def generate_y(self, x, *, seed, samples=None):

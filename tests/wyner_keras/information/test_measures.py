@@ -192,6 +192,24 @@ def test_leakage_of_a_label_is_found_and_never_more_than_there_is():
     assert measures._leaked(rng.normal(size=(2000, 3)), labels) < 0.02
 
 
+def test_a_label_that_one_row_has_hides_no_leak():
+    rng = np.random.default_rng(0)
+    labels = np.append(np.arange(2000) % 2, 2)
+    shifted = rng.normal(size=(2001, 3)) + 2 * labels[:, None]
+    assert 0.5 < measures._leaked(shifted, labels) < math.log(2)
+    assert measures._leaked(shifted[:3], np.arange(3)) == 0
+
+
+def test_of_a_group_one_row_counts_as_a_leak():
+    """What tells each of 40 people apart tells all that is so of each, by rows."""
+    rng = np.random.default_rng(0)
+    people = rng.permutation(np.repeat(np.arange(40), 20))
+    values = rng.normal(size=(40, 8))[people] + 0.1 * rng.normal(size=(800, 8))
+    labels = rng.integers(2, size=40)[people]
+    assert measures._leaked(values, labels) > 0.1
+    assert measures._leaked(values, labels, people) < 0.05
+
+
 @pytest.mark.parametrize(
     ("settings", "match"), [({"rows": 1}, "`rows`.*Received"), ({"contrasted": 1}, "`contrasted`")]
 )

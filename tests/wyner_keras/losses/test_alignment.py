@@ -189,6 +189,9 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
     # Of few more, so that there is a test; none where one group has all.
     some, tested = Alignment(find=True).split(labelled.take(60), seed=0)
     assert (len(some), len(tested)) == (40, 20)
+    of_groups = Pairs(*labelled.arrays(), groups=np.arange(300) % 50)
+    _, tested = Alignment(find=True).split(of_groups, seed=0)
+    assert len(np.unique(tested.groups)) == 20
     one = Pairs(*labelled.arrays(), groups=np.zeros(len(labelled), int))
     assert Alignment(find=True).split(one, seed=0) == (one, None)
 

@@ -1,4 +1,5 @@
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -144,3 +145,26 @@ def test_pieces_of_an_angle_are_no_kinds(seed):
     assert what["kinds"] > 20
     assert what["nats_of_kinds"] > 0.95 * what["nats"]
     assert (what["shared"], z.size) == ("a quantity", 2)
+
+
+def p_of(rng, groups, rows, shared=None):
+    """The p of sides that have a group's own number each, and share inside a group, or by it."""
+    of = np.repeat(np.arange(groups), rows)
+    x, y = (rng.normal(size=groups)[of] + 0.1 * rng.normal(size=of.size) for _ in "xy")
+    if shared == "inside":
+        x, y = np.array([x, y]) + rng.normal(size=of.size)
+    if shared == "by group":
+        y = x + 0.1 * rng.normal(size=of.size)
+    apart = Seen([], [x[:, None], y[:, None]], [np.ones(1)] * 2, [], 0)
+    critic = SimpleNamespace(pmi=lambda a, b: -np.abs(a - b.T))
+    tested = rng.permutation(of.size)
+    return find(apart, apart, tested, tested, critic, 0.1, 0, groups=of[tested])[2]["p"]
+
+
+def test_groups_are_exchanged_as_wholes_and_rows_inside_them():
+    """Rows of other groups exchanged, every fourth set would share something."""
+    rng = np.random.default_rng(0)
+    nothing = [p_of(rng, 6, 20) for _ in range(100)]
+    assert np.mean(np.array(nothing) <= 0.05) < 0.1
+    assert p_of(rng, 3, 40, "inside") <= 0.05
+    assert p_of(rng, 12, 10, "by group") <= 0.05

@@ -1,5 +1,6 @@
 import itertools
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -270,6 +271,94 @@ def test_a_bound_near_the_most_that_pairs_can_show_says_so(models, sharing) -> N
     figures = Report(figures={"partner_nats": Figure(2.9, 3.1)}, counts={}, seed=0)
     page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
     assert "30 held-out pairs can show 3.10 nats at most" in " ".join(page.text().split())
+
+
+def verdict(models, told, interval, counts=None):
+    pairs, _ = known(models["images"])
+    figures = Report(
+        figures={"partner_nats": Figure(told, 6.8)},
+        counts=counts or {},
+        seed=0,
+        intervals={"partner_nats": interval},
+    )
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    return " ".join(page.text().split())
+
+
+def test_what_is_shared_at_least_is_the_lower_end_of_the_interval(models, sharing) -> None:
+    said = verdict(models, 1.5, (1.234, 1.766))
+    assert "SHARE AT LEAST 1.23 NATS." in said
+    assert "The bound came out at 1.50 nats; by other held-out pairs, as few, it may be" in said
+    assert "1.50 nats (most 6.80 nats; 95 %: 1.23 to 1.77)" in said
+    assert "telling 3.4 equally common kinds apart" in said
+    assert "tells of the other, through z 1.23 or more" in said
+    said = verdict(models, 0.2, (-0.1, 0.5))
+    assert "SOMETHING IS SHARED; HOW MUCH IS NOT TOLD." in said
+    assert "came out at 0.20 nats, but by other held-out pairs, as few, it may be 0 (95 %)" in said
+    assert "less than telling two equally common kinds" in verdict(models, 0.2, (0.1, 0.3))
+
+
+def test_more_pairs_are_not_asked_for_where_no_more_are_compared(models, sharing) -> None:
+    said = verdict(models, 6.7, (6.6, 6.8), {"partners": 20})
+    assert (
+        "It may be more: 20 held-out pairs are compared, which can show 6.80 nats at most" in said
+    )
+    assert "Hold out more" not in said
+    assert "Hold out more" in verdict(models, 6.7, (6.6, 6.8), {"partners": 30})
+
+
+def test_too_few_groups_say_so(models, monkeypatch) -> None:
+    pairs, figures = known(models["images"])
+    few = "There are too few held-out"
+    for of, first in (
+        ({"groups": 6, "by_groups": 1.0}, f"{few} groups"),
+        ({"groups": 6, "by_groups": 5.0}, "x and y share"),
+        ({"rows": 3}, f"{few} different rows"),
+    ):
+        monkeypatch.setattr(
+            page_module, "misfits", lambda *a, of=of, **k: replace(fits(*a, **k), **of)
+        )
+        page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+        assert page.headline.startswith(first)
+        assert not page.nothing
+        words = " ".join(page.text().split())
+        assert ("held out are of only 6 groups" in words) == ("groups" in of)
+
+
+def test_of_a_z_that_is_always_the_same_nothing_is_shown(models, monkeypatch) -> None:
+    def silent(*args, **kwargs):
+        found = fits(*args, **kwargs)
+        scores = 1e-6 * found.scores
+        return replace(found, scores=scores, pmi=-scores, ranks=found.ranks + 0.49, groups=6)
+
+    pairs, figures = known(models["images"])
+    monkeypatch.setattr(page_module, "misfits", silent)
+    page = wk.report(models["images"], pairs, figures=figures, nats=NATS, verbose=False)
+    said = " ".join(page.text().split())
+    assert "THERE ARE TOO FEW HELD-OUT GROUPS" in said
+    assert "z is the same whatever x and y are" in said
+    assert "Nothing that this model finds." in said
+    assert "value 1" not in said
+    assert "The 20 worst" not in said
+    assert "-0.00" not in said
+
+
+def test_what_may_be_too_high_of_few_pairs_is_named(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    nats = {"i_zx_zy": 0.5, "i_label_z": 0.6, "rows": 5.0}
+    page = wk.report(models["images"], pairs, figures=figures, nats=nats, verbose=False)
+    said = " ".join(page.text().split())
+    assert "On so few some may come out too high: what z, read off x, tells" in said
+    assert "what z tells of the label of x by" in said
+
+
+def test_bounds_of_a_continuous_z_are_told_as_bounds(models, sharing) -> None:
+    pairs, figures = known(models["images"])
+    nats = {"i_xy_z": 3.2, "i_xy_z_upper": 4.5, "i_label_z": 0.6}
+    page = wk.report(models["images"], pairs, figures=figures, nats=nats, verbose=False)
+    said = " ".join(page.text().split())
+    assert "z tells of the pair 3.20 to 4.50" in said
+    assert "z tells of the label of x 0.60 or more" in said
 
 
 def test_too_few_pairs_say_so(models, sharing) -> None:
