@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,11 +143,11 @@ def _check(values: dict[str, Any]) -> None:
         raise BundleError(f"latents should begin with z. Received: {list(latents)!r:.80}")
     for name, latent in latents.items():
         if name == "z" or latent is not None:
-            _check_latent(name, latent)
+            check_latent_entry(name, latent)
     if not isinstance(sides, dict) or sides.keys() != LOCALS.keys():
         raise BundleError(f"sides should be x and y. Received: {list(sides)!r:.80}")
     for name, side in sides.items():
-        _check_side(name, side, latents)
+        check_side_entry(name, side, [*latents][1:])
     if sorted(latents) != sorted(["z", *(side["local"] for side in sides.values())]):
         raise BundleError(f"latents should be z and one of each side. Received: {list(latents)}")
     check_names(files)
@@ -163,7 +163,8 @@ def _check(values: dict[str, Any]) -> None:
         raise BundleError(f"files should list {path!r:.80}/saved_model.pb. Received: no such entry")
 
 
-def _check_latent(name: str, entry: Any) -> None:
+def check_latent_entry(name: str, entry: Any) -> None:
+    """Refuse what a latent says of itself if nobody can go by it; it fails in other ways, too."""
     if entry["noise"] not in _NOISES or not _is_size(entry["size"]):
         raise BundleError(f"latents/{name} should have noise and size. Received: {entry!r:.200}")
     if "pmi" in entry and not (isinstance(entry["pmi"], list) and entry["pmi"]):
@@ -193,12 +194,19 @@ def _check_shares(name: str, part: Mapping[str, Any]) -> None:
         )
 
 
-def _check_side(name: str, entry: Any, latents: dict[str, Any]) -> None:
+def check_side_entry(name: str, entry: Any, locals_: Collection[str]) -> None:
+    """Refuse what a side says of itself if nobody can go by it; it fails in other ways, too.
+
+    Args:
+        name: of the side.
+        entry: of a manifest, or of a server.
+        locals_: names of local latents.
+    """
     shape, columns = entry["shape"], entry.get("columns")
     right = isinstance(shape, list) and 0 < len(shape) <= _MOST_AXES and all(map(_is_size, shape))
     if not right or math.prod(shape) > _MOST_VALUES:
         raise BundleError(f"sides/{name} should have a shape. Received: {shape!r:.80}")
-    if not isinstance(entry["kind"], str) or entry["local"] not in [*latents][1:]:
+    if not isinstance(entry["kind"], str) or entry["local"] not in locals_:
         raise BundleError(f"sides/{name} should have kind and local. Received: {entry!r:.200}")
     if entry["kind"] == "image" and len(shape) != 3:
         raise BundleError(f"sides/{name} should be images (h, w, c). Received: {shape}")

@@ -138,10 +138,22 @@ def facts(folder: Path) -> dict[str, Any]:
 
 
 def cache_folder() -> Path:
-    """Where presets are unpacked: WYNER_CACHE_DIR, or the user's cache folder."""
+    """Where presets are unpacked: WYNER_CACHE_DIR, or the user's cache folder.
+
+    Raises:
+        InputError: if the user has no home folder, and neither variable is set.
+    """
     own = os.environ.get("WYNER_CACHE_DIR")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "wyner_keras"
-    return (Path(own) if own else base) / "presets"
+    if own:
+        return Path(own) / "presets"
+    try:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    except RuntimeError as error:
+        raise InputError(
+            "WYNER_CACHE_DIR should name a folder to unpack presets into, where the user has none. "
+            f"Received: {error}"
+        ) from error
+    return base / "wyner_keras" / "presets"
 
 
 def _packed() -> dict[str, Path]:
@@ -158,7 +170,7 @@ def _unpacked(file: Path) -> Path:
         found = hashlib.file_digest(stream, "sha256").hexdigest()
     target = cache_folder() / f"{file.name.removesuffix(SUFFIX)}-{found[:16]}"
     if not target.is_dir():
-        with whole_folder(target, replace=True) as folder, tarfile.open(file, "r:xz") as archive:
+        with whole_folder(target, keep=True) as folder, tarfile.open(file, "r:xz") as archive:
             archive.extractall(folder, filter="data")
     return target
 
@@ -178,7 +190,7 @@ def _download(repository: str, revision: str | None) -> Path:
     # The snapshot's name is its commit.
     target = cache_folder() / "hub" / repository.replace("/", "--") / snapshot.name
     if not target.is_dir():
-        with whole_folder(target, replace=True) as folder:
+        with whole_folder(target, keep=True) as folder:
             for path in sorted(snapshot.rglob("*")):
                 if not path.is_dir():
                     copy = folder / path.relative_to(snapshot)

@@ -37,19 +37,24 @@ class NotWritten(OSError):
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iterator[Path]:
+def whole_folder(
+    path: str | os.PathLike[str], *, replace: bool = False, keep: bool = False
+) -> Iterator[Path]:
     """A new folder to fill, which takes a name at the end.
 
     Args:
         path: the name; folders above it are made where absent.
         replace: whether a folder may lie there, to be replaced.
+        keep: whether one that lies there at the end stays: another writer of the same may be
+            reading it.
 
     Yields:
         The folder to fill, on the same file system.
 
     Raises:
         FileExistsError: if something lies at the name, at the end.
-        BlockingIOError: if another process is writing it, unless it may be replaced.
+        BlockingIOError: if another process is writing it, unless it may be replaced or
+            kept.
         NotWritten: if the disk is full or read-only.
 
     Example:
@@ -61,13 +66,15 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with beside(path, one=not replace) as folder:
+    with beside(path, one=not (replace or keep)) as folder:
         new, old = folder / _NEW, folder / _OLD
         new.mkdir()
         yield new
         new.chmod(0o755)
         # A rename would replace an empty folder in silence.
         there = os.path.lexists(path)
+        if there and keep:
+            return
         if there and not replace:
             raise FileExistsError(f"{path} should not exist yet. Received: a path that does")
         if there:
@@ -75,6 +82,8 @@ def whole_folder(path: str | os.PathLike[str], *, replace: bool = False) -> Iter
         try:
             new.rename(path)
         except OSError:
+            if keep and path.is_dir():
+                return  # it came meanwhile
             if there:
                 old.rename(path)
             raise

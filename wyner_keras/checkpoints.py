@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +88,23 @@ def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
     return model, progress
 
 
+def refuse_other(path: Path, there: Mapping[str, Any], of: Mapping[str, Any] | None) -> None:
+    """Raise a ValueError if what was reached is of another training.
+
+    Args:
+        path: of what was reached.
+        there: what it says of its training; another version says nothing.
+        of: what tells this one from others.
+    """
+    other = [name for name in of or () if name in there and there[name] != (of or {})[name]]
+    if other:
+        raise ValueError(
+            f"{path} should hold what a training of the same pairs and seed has reached; give "
+            f"another folder, or remove it to begin anew. "
+            f"Received: one of other {' and '.join(other)}"
+        )
+
+
 def _damaged(path: Path, error: Exception) -> ValueError:
     reason = (str(error).strip().splitlines() or [""])[0]
     return ValueError(
@@ -105,14 +122,15 @@ class Backup(keras.callbacks.Callback):
     Args:
         path: of an npz file, see `backup`. It stays when the `fit` ends, until what came of it is
             kept, too: `tidy` removes it. Of several workers all read it, and the first writes.
+        of: what tells the training from others, whose backups are refused.
 
     Attributes:
         history: one list a metric, earlier epochs included.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, of: Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.path = path
+        self.path, self.of = path, dict(of or {})
         self.history: dict[str, list[float]] = {}
 
     def _variables(self) -> list[Any]:
@@ -126,7 +144,7 @@ class Backup(keras.callbacks.Callback):
         """Go on where an earlier `fit` was interrupted, if one was.
 
         Raises:
-            ValueError: if what it left is damaged.
+            ValueError: if what it left is damaged, or another training's.
         """
         self.history = {}
         try:
@@ -137,6 +155,7 @@ class Backup(keras.callbacks.Callback):
         workers.agree("backup in the folder", epoch)
         if not notes:
             return
+        refuse_other(self.path, notes.get("of", {}), self.of)
         try:
             with workers.apart(self.model):
                 for variable, value in zip(self._variables(), values, strict=True):
@@ -167,12 +186,12 @@ class Backup(keras.callbacks.Callback):
         # An epoch that diverged is none to go on from.
         if not (math.isfinite((logs or {}).get("loss", 0.0)) and workers.worker().first):
             return
-        notes = json.dumps({"epoch": epoch + 1, "history": self.history})
+        notes = json.dumps({"epoch": epoch + 1, "history": self.history, "of": self.of})
         with whole(self.path) as temporary, workers.apart(self.model):
             values = [ops.convert_to_numpy(variable.value) for variable in self._variables()]
             np.savez(temporary, *values, notes=np.array(notes))
 
 
-def backup(folder: Path, stage: str, part: str = "") -> Backup:
+def backup(folder: Path, stage: str, part: str = "", of: Mapping[str, Any] | None = None) -> Backup:
     """The backup of a stage in a folder, or of a part of it that is trained for itself."""
-    return Backup(folder / ".".join(filter(None, (stage, part, _BACKUP))))
+    return Backup(folder / ".".join(filter(None, (stage, part, _BACKUP))), of)

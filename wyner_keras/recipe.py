@@ -22,6 +22,7 @@ from wyner_keras.received import received
 from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
 
+_LARGEST_SEED = 2**32 - 1  # that Python, NumPy and Keras take
 _RAMPS = ("learning_rate", "temperature", "two_epsilon_squared")
 
 
@@ -116,7 +117,7 @@ class Recipe:
         codecs: settings of each side's codec, by name; None for one that learns nothing.
         stages: in their order.
         learned_prior: whether pairs are generated from a p(z) fitted to the data.
-        seed: of weights, order and noise.
+        seed: of weights, order and noise; below 2^32.
 
     Example:
         >>> import wyner_keras as wk
@@ -133,7 +134,8 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole(self.seed, "`seed`")
+        seed = check_whole(self.seed, "`seed`", maximum=_LARGEST_SEED)
+        object.__setattr__(self, "seed", seed)  # one of NumPy is none to Keras
         if list(self.sides) != list(self.codecs):
             raise ValueError(
                 "`sides` and `codecs` should be of the same sides. "

@@ -18,6 +18,7 @@ from wyner_keras import checkpoints, recipes
 from wyner_keras.backend import workers
 from wyner_keras.budget import Budget, TimeLimit
 from wyner_keras.data import Pairs
+from wyner_keras.data.digest import digest_of
 from wyner_keras.data.door import LEAST_PAIRS
 from wyner_keras.divergence import KeepLastGood, TrainingDiverged
 from wyner_keras.execution import execution
@@ -46,6 +47,7 @@ class Trained:
         seconds: wall time, by stage.
         shared_nats: what the alignment stage says that x and y share, in nats; None without it.
         found: what else it says: of which kind that is, and by which figures.
+        of: what tells it from other trainings in the same folder, see `train`.
     """
 
     model: WynerModel
@@ -55,6 +57,7 @@ class Trained:
     seconds: dict[str, float] = field(default_factory=dict)
     shared_nats: float | None = None
     found: dict[str, Any] = field(default_factory=dict)
+    of: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -79,8 +82,8 @@ def train(
         pairs: the pairs, see `Pairs`.
         recipe: what to build and how to train it; None chooses by the data, `recipes.default`.
         seed: of weights, order and noise, where no recipe says otherwise.
-        folder: where codecs and stages keep checkpoints; a call with the same folder goes on from
-            there.
+        folder: where codecs and stages keep checkpoints; a call with the same folder, pairs and
+            seed goes on from there. Finished stages are not done again, whatever the recipe.
         after_stage: called with the name of each stage that this call has finished and kept.
         codecs: trained codecs by side, in place of training the recipe's.
         budget: a time, "5min" or seconds, that it takes at most: in fewer epochs, and on a random
@@ -96,7 +99,8 @@ def train(
         The model, with what it was trained on and its histories.
 
     Raises:
-        ValueError: if an argument is not as said, or a tf.distribute strategy is in use.
+        ValueError: if an argument is not as said, the folder is of other pairs or another seed, or
+            a tf.distribute strategy is in use.
         TrainingDiverged: if a loss stops being finite.
         WorkersStopped: if another worker stopped.
         BlockingIOError: if another process trains in the folder.
@@ -165,8 +169,9 @@ def _begun(
 ) -> tuple[Trained, Budget | None]:
     """What an earlier call reached, or a model with its codecs; and what shares the time."""
     keras.utils.set_random_seed(recipe.seed)
-    trained = _reached(kept, pairs, recipe)
+    of = {"seed": recipe.seed, "pairs": digest_of(pairs)}
     workers.agree("pairs and recipe", [len(pairs), repr(pairs), recipe.to_dict()])
+    trained = _reached(kept, pairs, recipe, of)
     # What the first writes from here on, all have read.
     workers.agree("finished stages in the folder", [*trained.history] if trained else [])
     within = None
@@ -179,14 +184,20 @@ def _begun(
         return trained, within
     start, history = time.perf_counter(), dict[str, list[float]]()
     if codecs is None:
-        codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose)
-    trained = Trained(untrained(recipe, pairs, codecs), pairs, recipe, {"codec": history})
+        codecs, history = train_codecs(pairs, recipe, folder=kept, verbose=verbose, of=of)
+    model = untrained(recipe, pairs, codecs)
+    trained = Trained(model, pairs, recipe, {"codec": history}, of=of)
     _finish(trained, "codec", start, kept)
     return trained, within
 
 
 def train_codecs(
-    pairs: Pairs, recipe: Recipe, *, folder: Path | None = None, verbose: Any = "auto"
+    pairs: Pairs,
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    verbose: Any = "auto",
+    of: Mapping[str, Any] | None = None,
 ) -> tuple[dict[str, Codec], dict[str, list[float]]]:
     """Train the codec of each side on its rows; sides share one where `Recipe.shares_codec` says.
 
@@ -195,6 +206,7 @@ def train_codecs(
         recipe: by which.
         folder: where epochs are kept, to go on from; see `checkpoints.tidy`.
         verbose: of Keras' progress bars.
+        of: what tells it from other trainings in the same folder.
 
     Returns:
         The frozen codecs by side, and their histories: metrics of the first, and with the side's
@@ -212,7 +224,7 @@ def train_codecs(
         rows = Pairs(store, store, x_modality=modality, y_modality=modality)
         sizes = settings or CodecSettings()
         batch_size = _batch_size(sizes.batch_size, len(rows))
-        codec.backup = None if folder is None else checkpoints.backup(folder, "codec", name)
+        codec.backup = None if folder is None else checkpoints.backup(folder, "codec", name, of)
         made = codec.train_on(rows, epochs=sizes.epochs, batch_size=batch_size, verbose=verbose)
         codec.backup = None
         history |= {metric if not position else f"{metric}_{name}": v for metric, v in made.items()}
@@ -309,12 +321,15 @@ def _finish(trained: Trained, stage: str, start: float, folder: Path | None) -> 
         "seconds": trained.seconds,
         "shared_nats": trained.shared_nats,
         "found": trained.found,
+        "of": trained.of,
     }
     checkpoints.save(folder, trained.model, progress)
     checkpoints.tidy(folder, trained.history)
 
 
-def _reached(folder: Path | None, pairs: Pairs, recipe: Recipe) -> Trained | None:
+def _reached(
+    folder: Path | None, pairs: Pairs, recipe: Recipe, of: dict[str, Any]
+) -> Trained | None:
     """What an earlier call with this folder reached, if it finished a stage."""
     reached = None if folder is None else checkpoints.load(folder)
     if folder is None or reached is None:
@@ -327,5 +342,7 @@ def _reached(folder: Path | None, pairs: Pairs, recipe: Recipe) -> Trained | Non
             f"{folder} should hold what training has reached; remove it to begin anew. "
             f"Received: notes of {', '.join(progress):.200}"
         ) from error
+    checkpoints.refuse_other(folder, trained.of, of)
+    trained.of = of
     checkpoints.tidy(folder, trained.history)
     return trained

@@ -17,7 +17,7 @@ import numpy as np
 from wyner_serving.bulk.parts import INPUT, check_form, is_part, part_name, write_part
 from wyner_serving.bulk.sources import PLAN, Source, open_source
 from wyner_serving.bulk.task import ROW, BulkTask
-from wyner_serving.checks import check_count, check_memory
+from wyner_serving.checks import check_count, check_memory, check_seed
 from wyner_serving.errors import InputError
 from wyner_serving.manifest import read_sealed
 from wyner_serving.whole import beside, clear_leftovers
@@ -150,13 +150,13 @@ class Work:
             "format": FORMAT,
             "bundle": read_sealed(Path(job.bundle))[1],
             "task": job.task,
-            "seed": job.seed,
+            "seed": check_seed(job.seed),
             "input": None if self._source is None else self._source.digest(),
             "gallery": gallery,
-            "top": job.top if gallery else None,
-            "samples": job.samples,
+            "top": int(job.top) if gallery else None,
+            "samples": None if job.samples is None else self._samples,
             "rows": self.rows,
-            "rows_per_part": job.rows_per_part,
+            "rows_per_part": int(job.rows_per_part),
             "form": job.form,
             "versions": _versions(),
         }

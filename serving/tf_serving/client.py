@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -20,9 +19,14 @@ from wyner_serving.checks import (
 from wyner_serving.errors import InputError, ServingError
 from wyner_serving.forks import begins_anew
 from wyner_serving.generation import Generation
-from wyner_serving.sides import OTHER
+from wyner_serving.manifest import check_latent_entry, check_side_entry
+from wyner_serving.plain_json import parse_json
+from wyner_serving.sides import LOCALS, OTHER
 from wyner_serving.tf_serving.png import from_png, to_png
 from wyner_serving.tf_serving.rest import Rest
+
+# What goes wrong where a server says something else than it should.
+_MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
 
 
 class Transport(Protocol):
@@ -39,9 +43,29 @@ class Transport(Protocol):
 
 
 def row_seeds(seed: int, count: int) -> np.ndarray:
-    """A seed for each row, int32 `(count,)`; more rows leave the first ones as they are."""
-    drawn = np.random.SeedSequence(check_seed(seed)).generate_state(count)
-    return (drawn >> 1).astype(np.int32)
+    """A seed for each row, int32 `(count,)`, none twice; more rows leave the first ones alone.
+
+    Drawn at random, two of 60,000 rows would be alike more often than not: 31 bits are few. So row
+    numbers are mixed, by steps that can be undone.
+    """
+    keys = np.random.SeedSequence(check_seed(seed)).generate_state(4)
+    mixed = np.arange(count, dtype=np.uint64)
+    for add, shift in zip(keys, (16, 11, 16, 13), strict=True):
+        # Modulo 2^31, by an odd number.
+        mixed = (mixed + add) * np.uint64(0x2C1B3C6D) & np.uint64(2**31 - 1)
+        mixed ^= mixed >> np.uint64(shift)
+    return mixed.astype(np.int32)
+
+
+def _about_of(told: Any) -> dict[str, Any]:
+    """What a server says of its model, if it is what a client may go by."""
+    for name, entry in told.get("latents", {}).items():
+        if name == "z" or entry is not None:
+            check_latent_entry(name, entry)
+    texts = [told.get("identity", ""), *told.get("posterior_names", [])]
+    if not all(isinstance(text, str) for text in texts):
+        raise ValueError("identity or posterior_names that are no texts")
+    return dict(told)
 
 
 class Client(Generation):
@@ -153,15 +177,18 @@ class Client(Generation):
         try:
             if "sides" in outputs:
                 answer = self._transport.predict("sides", {"row": np.zeros(1, np.int32)})
-                text = answer["json"].tolist()[0]
-                return {side: dict(json.loads(text)[side]) for side in OTHER}
+                told = parse_json(answer["json"].tolist()[0])
+                sides = {side: dict(told[side]) for side in OTHER}
+                for side, entry in sides.items():
+                    check_side_entry(side, entry, LOCALS.values())
+                return sides
             # A model that was exported when there were images alone.
             shapes = outputs["generate_pairs_seeded"]
             return {side: {"kind": "image", "shape": shapes[side][1:]} for side in OTHER}
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             raise ServingError(
                 "The model should have the signature sides, or generate_pairs_seeded with outputs "
-                f"x and y. Received: {sorted(outputs)}"
+                f"x and y. Received: {sorted(outputs)}, {type(error).__name__}: {error!s:.300}"
             ) from error
 
     @property
@@ -179,10 +206,11 @@ class Client(Generation):
             if self._about is None:
                 try:
                     answer = self._transport.predict("about", {"row": np.zeros(1, np.int32)})
-                    self._about = dict(json.loads(answer["json"].tolist()[0]))
-                except (KeyError, IndexError, TypeError, ValueError) as error:
+                    self._about = _about_of(parse_json(answer["json"].tolist()[0]))
+                except _MALFORMED as error:
                     raise ServingError(
-                        f"The signature about should give JSON. Received: {error}"
+                        "The signature about should tell of the model as JSON. "
+                        f"Received: {type(error).__name__}: {error!s:.300}"
                     ) from error
             about = self._about
         if name not in about:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import http.client
 import json
 import time
@@ -21,21 +20,37 @@ _DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32, "DT_STRING": np.object_
 
 # Bytes of an answer, and of what an error says.
 _MOST, _SAID, _PART = 2**28, 2**16, 2**16
+# What goes wrong where JSON is none, or says something else than it should.
+_MALFORMED = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError),
+    *(OverflowError, RecursionError),
+)
 
 
-def _read(answer: http.client.HTTPResponse, until: float) -> bytes:
+def _read(answer: Any, until: float, most: int = _MOST) -> bytes:
     """The body of an answer that does not trickle in for ever, or without end."""
     parts, size = [], 0
     while part := answer.read1(_PART):
         parts.append(part)
         size += len(part)
-        if size > _MOST:
-            raise ValueError(f"an answer of more than {_MOST} bytes")
+        if size > most:
+            raise ValueError(f"an answer of more than {most} bytes")
         if time.monotonic() > until:
             raise TimeoutError("a part of an answer")
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
     return b"".join(parts)
+
+
+def _said(error: urllib.error.HTTPError, until: float) -> str:
+    """What a refusal says, as far as it comes in time."""
+    said = ""
+    try:
+        with error:
+            said = _read(error, until, _SAID).decode(errors="replace")
+        return str(json.loads(said)["error"])
+    except (OSError, http.client.HTTPException, *_MALFORMED):
+        return said[:1000] or error.reason
 
 
 def _to_json(array: np.ndarray) -> list[Any]:
@@ -51,12 +66,12 @@ def _bytes(value: Any) -> bytes:
     return base64.b64decode(value["b64"], validate=True)
 
 
-def _from_json(values: Any, info: dict[str, Any]) -> np.ndarray:
-    if info["dtype"] == "DT_STRING":
+def _from_json(values: Any, dtype: str) -> np.ndarray:
+    if dtype == "DT_STRING":
         found = np.empty(len(values), object)
         found[:] = [_bytes(value) for value in values]
         return found
-    return np.array(values, _DTYPES[info["dtype"]])
+    return np.array(values, _DTYPES[dtype])
 
 
 def _shape(info: dict[str, Any]) -> tuple[int, ...]:
@@ -84,49 +99,51 @@ class Rest:
         elif label is not None:
             self._path += f"/labels/{urllib.parse.quote(label, safe='')}"
         self._timeout = timeout
-        self._signatures: dict[str, Any] | None = None
+        self._signatures: dict[str, dict[str, tuple[str, tuple[int, ...]]]] | None = None
 
     def _call(self, url: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        until = time.monotonic() + self._timeout
         try:
-            begun = time.monotonic()
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:
-                return json.loads(_read(answer, begun + self._timeout))
+                return json.loads(_read(answer, until))
         except urllib.error.HTTPError as error:
-            with error:
-                said = error.read(_SAID).decode(errors="replace")
-            try:
-                said = json.loads(said)["error"]
-            except (ValueError, KeyError, TypeError):
-                said = said[:1000] or error.reason
             raise ServingError(
-                f"{url} should answer with 200. Received: {error.code}, {said}", error.code
+                f"{url} should answer with 200. Received: {error.code}, {_said(error, until)}",
+                error.code,
             ) from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
             # No connection, a time-out, a cut answer or one that is no JSON.
             reason = getattr(error, "reason", error)
             raise ServingError(
                 f"{url} should answer within {self._timeout:g} s. Received: {reason}"
             ) from error
 
-    def _described(self) -> dict[str, Any]:
-        """Signatures by name; asked once."""
+    def _described(self) -> dict[str, dict[str, tuple[str, tuple[int, ...]]]]:
+        """By signature and output its type and shape; asked once."""
         if self._signatures is None:
             answer = self._call(f"{self._path}/metadata")
             try:
-                self._signatures = dict(answer["metadata"]["signature_def"]["signature_def"])
-            except (KeyError, TypeError, ValueError) as error:
+                found = answer["metadata"]["signature_def"]["signature_def"]
+                self._signatures = {
+                    name: {
+                        output: (info["dtype"], _shape(info))
+                        for output, info in signature["outputs"].items()
+                    }
+                    for name, signature in found.items()
+                }
+            except _MALFORMED as error:
                 raise ServingError(
-                    f"{self._path}/metadata should describe signatures. Received: {answer}"
+                    f"{self._path}/metadata should describe signatures. Received: {answer!r:.300}"
                 ) from error
         return self._signatures
 
     def outputs(self) -> dict[str, dict[str, tuple[int, ...]]]:
         """Shapes of all outputs, -1 where a size is free, by signature and name."""
         return {
-            name: {output: _shape(info) for output, info in signature["outputs"].items()}
-            for name, signature in self._described().items()
+            name: {output: shape for output, (_, shape) in outputs.items()}
+            for name, outputs in self._described().items()
         }
 
     def states(self) -> dict[int, str]:
@@ -136,9 +153,9 @@ class Rest:
             return {
                 int(entry["version"]): entry["state"] for entry in answer["model_version_status"]
             }
-        except (KeyError, TypeError, ValueError) as error:
+        except _MALFORMED as error:
             raise ServingError(
-                f"{self._model} should tell the versions' states. Received: {answer}"
+                f"{self._model} should tell the versions' states. Received: {answer!r:.300}"
             ) from error
 
     def predict(self, signature: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -148,16 +165,16 @@ class Rest:
             raise ServingError(
                 f"`signature` should be one of {sorted(described)}. Received: {signature!r}"
             )
-        infos = described[signature]["outputs"]
+        outputs = described[signature]
         given = {name: _to_json(np.asarray(value)) for name, value in inputs.items()}
         answer = self._call(f"{self._path}:predict", {"signature_name": signature, "inputs": given})
         try:
             values = answer["outputs"]
             # A single output comes without its name.
-            named = values if len(infos) > 1 else dict.fromkeys(infos, values)
-            return {name: _from_json(named[name], info) for name, info in infos.items()}
-        except (KeyError, TypeError, ValueError, binascii.Error) as error:
+            named = values if len(outputs) > 1 else dict.fromkeys(outputs, values)
+            return {name: _from_json(named[name], dtype) for name, (dtype, _) in outputs.items()}
+        except _MALFORMED as error:
             raise ServingError(
-                f"{signature} should answer with {sorted(infos)}. "
-                f"Received: {type(error).__name__}: {error}"
+                f"{signature} should answer with {sorted(outputs)}. "
+                f"Received: {type(error).__name__}: {error!s:.300}"
             ) from error

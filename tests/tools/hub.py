@@ -14,6 +14,10 @@ class RepositoryNotFoundError(Exception):
     """There is no such repository."""
 
 
+class LocalTokenNotFoundError(Exception):
+    """Nobody is logged in."""
+
+
 def stand_in(root):
     """The module, whose repositories lie in root/there and whose cache in root/cache."""
     there, cache = pathlib.Path(root, "there"), pathlib.Path(root, "cache")
@@ -48,6 +52,14 @@ def stand_in(root):
 
     class HfApi:
         """Makes repositories and fills them."""
+
+        token = "token"
+
+        def whoami(self):
+            """Who is logged in."""
+            if self.token is None:
+                raise LocalTokenNotFoundError("hf auth login")
+            return {"name": "me"}
 
         def create_repo(self, repo_id, *, exist_ok=False):
             """The address of a repository that is there from then on."""

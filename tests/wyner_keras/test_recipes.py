@@ -159,10 +159,16 @@ def test_one_stage_is_changed_by_its_name():
         recipe.changed("judge", epochs=3)
 
 
+def test_a_seed_of_numpy_is_one():
+    found = recipes.default(facts(("8x8", "8x8")), seed=np.int64(3))
+    assert found.seed == 3 and type(found.seed) is int
+
+
 def test_recipes_that_cannot_be_are_refused():
     recipe = recipes.default(facts(("8x8", "8x8")))
     for changes, message in (
         ({"seed": -1}, "`seed`"),
+        ({"seed": 2**32}, "`seed` should be a whole number from 0 to 4294967295"),
         ({"codecs": {"x": None}}, r"the same sides.*\['x', 'y'\] and \['x'\]"),
         ({"stages": recipe.stages[:1] * 2}, "different names.*'alignment', 'alignment'"),
     ):

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import io
+import json
 import os
 import re
 import shutil
@@ -224,6 +225,48 @@ def test_a_folder_has_one_training_at_a_time(vectors, tmp_path):
     with held(tmp_path), pytest.raises(BlockingIOError, match="by one process at a time"):
         wk.train(vectors, none, folder=tmp_path, verbose=0)
     assert wk.train(vectors, none, folder=tmp_path, verbose=0).history == {"codec": {}}
+
+
+def test_a_folder_of_other_pairs_or_another_seed_is_refused(vectors, tmp_path):
+    none = dataclasses.replace(TINY, stages=())
+    wk.train(vectors, none, folder=tmp_path, verbose=0)
+    x, y = vectors.arrays()
+    for pairs, recipe in (
+        (Pairs(x + 1, y), none),
+        (vectors.take(20), none),
+        (vectors, dataclasses.replace(none, seed=1)),
+    ):
+        with pytest.raises(ValueError, match="of the same pairs and seed"):
+            wk.train(pairs, recipe, folder=tmp_path, verbose=0)
+    # Whatever the recipe else is: another one may begin a stage anew.
+    longer = dataclasses.replace(TINY, stages=TINY.stages[:1])
+    assert list(wk.train(vectors, longer, folder=tmp_path, verbose=0).history) == NAMES[:2]
+    # An earlier version did not say of which it was.
+    notes = tmp_path / "reached" / "progress.json"
+    told = json.loads(notes.read_text())
+    assert told.pop("of")["seed"] == 0
+    notes.write_text(json.dumps(told))
+    assert wk.train(Pairs(x + 1, y), none, folder=tmp_path, verbose=0).history["codec"] == {}
+
+
+def test_a_codec_that_is_interrupted_is_gone_on_from_by_its_own_training_alone(
+    images, tmp_path, monkeypatch
+):
+    codec = dataclasses.replace(LEARNT, epochs=3)
+    recipe = dataclasses.replace(TINY, codecs={"x": codec, "y": codec}, stages=())
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(checkpoints, "save", interrupted)
+        wk.train(Pairs(images, 1 - images), recipe, folder=tmp_path, verbose=0)
+    for pairs, other in (
+        (Pairs(images[::-1], 1 - images), recipe),
+        (Pairs(images, 1 - images), dataclasses.replace(recipe, seed=1)),
+    ):
+        with pytest.raises(ValueError, match=r"codec\.x\.backup\.npz .*the same pairs and seed"):
+            wk.train(pairs, other, folder=tmp_path, verbose=0)
 
 
 def test_a_folder_that_is_removed_meanwhile_ends_the_training_and_stays_away(vectors, tmp_path):

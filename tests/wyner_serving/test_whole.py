@@ -201,3 +201,14 @@ def test_a_disk_that_takes_nothing_is_told_once_by_the_path(tmp_path, error):
 def test_other_errors_are_as_they_were(tmp_path):
     with pytest.raises(FileNotFoundError, match="absent"), beside(tmp_path / "a"):
         Path(tmp_path / "absent").read_text()
+
+
+def test_of_two_writers_of_the_same_who_comes_last_leaves_what_may_be_read(tmp_path):
+    path = tmp_path / "a"
+    with whole_folder(path, keep=True) as second:
+        (second / "file").write_text("second")
+        with whole_folder(path, keep=True) as first:
+            (first / "file").write_text("first")
+        before = path.stat().st_ino
+    assert (path / "file").read_text() == "first" and path.stat().st_ino == before
+    assert [*tmp_path.iterdir()] == [path]

@@ -159,7 +159,9 @@ def _pairs(options: argparse.Namespace, facts: Mapping[str, Any]) -> tuple[Any, 
         return None, None
     named = (facts.get("data") or {}).get("source") or {}
     own = {"pairs", "x", "y", "data"} & set(said)
-    source = runs.Source(**said) if own else dataclasses.replace(runs.Source(**named), **said)
+    source = (
+        runs.Source(**said) if own else dataclasses.replace(runs.Source.from_dict(named), **said)
+    )
     return source.load()
 
 

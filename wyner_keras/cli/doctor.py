@@ -142,7 +142,8 @@ def _release(version: str) -> tuple[int, ...]:
 
 def _data_sets() -> dict[str, Any]:
     """Which of the named data sets are on this machine."""
-    folder = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser() / "mnist"
+    named = os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets"
+    folder = Path(os.path.expanduser(named)) / "mnist"
     return {
         "digits": {"there": find_spec("sklearn") is not None},
         "mnist": {
@@ -154,7 +155,9 @@ def _data_sets() -> dict[str, Any]:
 
 def _homeless(text: str) -> str:
     """A text without the user's name in it, which is nobody's business."""
-    return text.replace(str(Path.home()), "~")
+    home = os.path.expanduser("~")
+    # A container may have no user, or one whose home is the root: in neither is there a name.
+    return text if home in ("~", "/") else text.replace(home, "~")
 
 
 def _problems(values: Mapping[str, Any]) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +142,8 @@ def push(folder: str | os.PathLike[str], target: str) -> str:
     repository, revision = presets.parse_hub(target)
     folder = Path(folder)
     facts = presets.facts(folder)
-    hub = presets.hub_module(repository)
-    try:
-        api = hub.HfApi()
+    api = presets.hub_module(repository).HfApi()
+    with _taken(target):
         address = api.create_repo(repository, exist_ok=True)
         api.upload_folder(
             repo_id=repository,
@@ -152,17 +153,26 @@ def push(folder: str | os.PathLike[str], target: str) -> str:
             # What an earlier upload left would not be in the bundle's manifest.
             delete_patterns=f"{presets.BUNDLE}/*",
         )
+    return str(address)
+
+
+@contextlib.contextmanager
+def _taken(target: str) -> Iterator[None]:
+    """What a hub says, as an error of the system's."""
+    try:
+        yield
     except Exception as error:  # of HTTP or of the hub: they have no type in common
         raise OSError(
             f"{target} should take the upload. Received: {type(error).__name__}: {error!s:.300}"
         ) from error
-    return str(address)
 
 
 def push_model(model: WynerModel, target: str, card: Card, **settings: Any) -> str:
     """Write a preset into a folder for the time being, and push it; see `write` and `push`."""
     repository, _ = presets.parse_hub(target)
-    presets.hub_module(repository)
+    hub = presets.hub_module(repository)
+    with _taken(target):
+        hub.HfApi().whoami()  # before the figures, which take minutes
     with tempfile.TemporaryDirectory() as place:
         name = repository.partition("/")[2]
         return push(write(model, Path(place) / name, card, **settings), target)

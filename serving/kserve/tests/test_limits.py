@@ -1,5 +1,6 @@
 """Clients that mean no good, against real servers: the others lose nothing."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -62,6 +63,59 @@ def test_endless_headers_are_refused(strict):
     with connection:
         connection.sendall(b"a" * 70_000)
         assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert good(strict)
+
+
+LIVE = "GET /v2/health/live HTTP/1.1\r\nhost: a\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LIVE + "a: " + "a" * 70_000 + "\r\n\r\n",
+        LIVE + "a: b\r\n" * 300 + "\r\n",
+        f"POST {PREDICT}?" + "a" * 70_000 + " HTTP/1.1\r\nhost: a\r\n\r\n",
+    ],
+)
+def test_long_headers_that_come_all_at_once_are_refused(strict, text):
+    with connect(strict, text) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 431 ")
+    assert good(strict)
+
+
+@pytest.mark.parametrize("more", ["a: b\r\n" * 300, "a: " + "a" * 400_000, "1;" + "a" * 400_000])
+def test_what_is_beside_a_body_is_bounded_too(strict, more):
+    """Trailers, and what extends a part."""
+    text = f"POST {PREDICT} HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n1\r\n \r\n"
+    with connect(strict, text) as connection:
+        time.sleep(0.1)
+        with contextlib.suppress(OSError):
+            connection.sendall((more if ";" in more else f"0\r\n{more}").encode())
+        with contextlib.suppress(ConnectionResetError):
+            assert connection.recv(100).startswith((b"HTTP/1.1 431 ", b"HTTP/1.1 400 "))
+    assert good(strict)
+
+
+def test_blank_lines_hold_no_connection_open(strict):
+    with connect(strict, f"{LIVE}\r\n") as connection:
+        connection.settimeout(0.1)
+        begun, found = time.monotonic(), b""
+        while b"HTTP/1.1 408 " not in found:
+            assert time.monotonic() - begun < 10
+            connection.sendall(b"\r\n")
+            with contextlib.suppress(TimeoutError):
+                found += connection.recv(1000)
+        assert found.startswith(b"HTTP/1.1 200 ")
+    # Old clients send one behind a body.
+    text = head(13) + '{"inputs":{}}' + f"\r\n{LIVE}connection: close\r\n\r\n"
+    assert answer(connect(strict, text)).count("HTTP/1.1 200 ") == 2
+
+
+def test_requests_that_wait_on_one_connection_are_bounded(strict):
+    last = f"{LIVE}connection: close\r\n\r\n"
+    assert answer(connect(strict, f"{LIVE}\r\n" * 8 + last)).count("HTTP/1.1 200 ") == 9
+    with connect(strict, f"{LIVE}\r\n" * 5000) as connection:
+        assert connection.recv(100).startswith(b"HTTP/1.1 429 ")
     assert good(strict)
 
 

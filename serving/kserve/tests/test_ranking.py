@@ -64,6 +64,9 @@ def test_what_is_wrong_is_said(server, given):
         answer = server.v1("rank-y", {"inputs": x.tolist(), "parameters": parameters})
         assert answer.status_code == 400
         assert message in answer.json()["error"]
+    tensor = {"name": "x", "shape": [10, *x.shape[1:]], "datatype": "FP32", "data": [0.5]}
+    answer = server.v2("rank-y", {"inputs": [tensor], "parameters": {"k": 10**4299}})
+    assert answer.status_code == 400 and "more than 10^99" in answer.json()["error"]
 
 
 def test_metadata(server):

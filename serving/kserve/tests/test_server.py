@@ -78,7 +78,11 @@ def test_a_folder_that_is_no_bundle_is_an_error(monkeypatch, folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "option", ["--threads=0", "--max_results=-1", "--max_bytes=x", "--body_seconds=0", "--port=1"]
+    "option",
+    [
+        *("--threads=0", "--max_results=-1", "--max_bytes=x", "--body_seconds=0", "--port=1"),
+        "--http_port=65536",
+    ],
 )
 def test_wrong_options_are_errors(monkeypatch, capsys, option):
     assert run(monkeypatch, "--model_dir=bundle", option) == 2

@@ -15,6 +15,13 @@ def _positive(text: str) -> int:
     return value
 
 
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value < 2**16:
+        raise argparse.ArgumentTypeError(f"should be of 16 bits. Received: {value}")
+    return value
+
+
 def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value < 1e6:
@@ -33,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model_dir", required=True, type=Path, help="folder of the bundle")
     add("--model_name", default="wyner", help="what the names of the models begin with")
-    add("--http_port", type=int, default=8080, help="port of REST")
-    add("--grpc_port", type=int, default=8081, help="port of gRPC")
+    add("--http_port", type=_port, default=8080, help="port of REST")
+    add("--grpc_port", type=_port, default=8081, help="port of gRPC")
     add("--host", default="0.0.0.0", help="address to listen on")
     add("--max_results", type=_positive, default=256, help="limit on what a request asks for")
     add("--max_bytes", type=_positive, help="of a request; by default what --max_results needs")

@@ -60,9 +60,9 @@ def too_large(limit: int, received: str) -> Refused:
     return Refused(413, StatusCode.RESOURCE_EXHAUSTED, message)
 
 
-def long_headers(limit: int) -> Refused:
-    """The headers are longer than the limit."""
-    message = f"The headers should have at most {limit} bytes. Received: more"
+def long_headers(size: int, count: int) -> Refused:
+    """The headers are longer than the limit, or more."""
+    message = f"The headers should be at most {count}, of {size} bytes in all. Received: more"
     return Refused(431, StatusCode.RESOURCE_EXHAUSTED, message)
 
 

@@ -120,7 +120,7 @@ class Task:
         if asked > self.max_results:
             raise InvalidInput(
                 f"A request should ask for at most {self.max_results} results "
-                f"({' × '.join(sizes)}). Received: {asked}"
+                f"({' × '.join(sizes)}). Received: {_count(asked)}"
             )
 
     def run(
@@ -213,6 +213,11 @@ def tasks_of(manifest: dict[str, Any], max_results: int) -> tuple[Task, ...]:
         for name, (used, settings) in _TASKS.items()
         if used[0] in graphs
     )
+
+
+def _count(value: int) -> str:
+    """A number; of one of thousands of digits Python makes no text."""
+    return str(value) if value < 10**99 else "more than 10^99"
 
 
 def _short(value: Any) -> str:

@@ -17,6 +17,7 @@ from wyner_kserve.arrays import numbers
 from wyner_kserve.tasks import Task
 
 _DATATYPES = ("FP16", "FP32", "FP64", "UINT8")
+_MOST_AXES, _LONGEST = 64, 2**63 - 1  # of a shape that NumPy has
 _ANSWERS = {"float32": "FP32", "int64": "INT64"}
 
 
@@ -90,7 +91,8 @@ def _parameters(request: InferRequest) -> Any:
 
 def _shape(given: InferInput) -> list[int]:
     shape = given.shape
-    if not isinstance(shape, list) or not all(type(size) is int and size >= 0 for size in shape):
+    right = isinstance(shape, list) and len(shape) <= _MOST_AXES
+    if not right or not all(type(size) is int and 0 <= size <= _LONGEST for size in shape):
         raise InvalidInput(f"`{given.name}` should have a shape. Received: {reprlib.repr(shape)}")
     return shape
 
@@ -108,7 +110,10 @@ def _array(given: InferInput, missing: bool) -> np.ndarray:
             f"`{name}` should have {reprlib.repr(math.prod(shape))} values for its shape "
             f"{reprlib.repr(shape)}. Received: {found.size}"
         )
-    return found.reshape(shape)
+    try:
+        return found.reshape(shape)
+    except ValueError as error:  # of no values, but larger than memory otherwise
+        raise InvalidInput(f"`{name}` should have a shape. Received: {error}") from error
 
 
 def _values(given: InferInput, missing: bool) -> np.ndarray:
@@ -117,7 +122,7 @@ def _values(given: InferInput, missing: bool) -> np.ndarray:
     found = numbers(given.data, given.name, missing)
     if given.datatype != "UINT8":
         return found.astype(np.float64)
-    if found.dtype.kind == "f" or found.min() < 0 or found.max() > 255:
+    if found.size and (found.dtype.kind == "f" or found.min() < 0 or found.max() > 255):
         raise InvalidInput(
             f"`{given.name}` should be integers in 0-255 for datatype UINT8. "
             f"Received: {found.dtype} from {found.min():.6g} to {found.max():.6g}"

@@ -75,6 +75,20 @@ def test_doctor_hides_the_name_of_the_user(call, without_keras, monkeypatch, tmp
     assert found["environment"]["TFDS_DATA_DIR"] == "~/sets"
 
 
+@pytest.mark.parametrize("home", ["/", "", None])
+def test_doctor_works_where_the_user_has_no_home(call, without_keras, monkeypatch, home):
+    """As in a container, whose user may be a number alone."""
+    monkeypatch.setenv("TFDS_DATA_DIR", "/data/sets")
+    if home is None:
+        monkeypatch.delenv("HOME", raising=False)
+        monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    else:
+        monkeypatch.setenv("HOME", home)
+    code, out, _ = call("doctor", "--json")
+    assert code == 0
+    assert json.loads(out)["environment"]["TFDS_DATA_DIR"] == "/data/sets"
+
+
 def test_keras_here_multiplies_on_its_backend():
     found = probe.keras_here()
     assert found["backend"] == "tensorflow"

@@ -6,6 +6,7 @@ import lzma
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -100,6 +101,31 @@ def test_a_preset_of_the_wheel_is_unpacked_once(wheel, same, script):
     assert presets.find("tiny") != folder
 
 
+def test_of_two_processes_that_unpack_one_preset_the_first_keeps_what_it_reads(wheel, monkeypatch):
+    opened, found = tarfile.open, []
+
+    def slow(*given):
+        if not found:
+            found.append(None)
+            found[0] = presets.find("tiny"), presets.find("tiny").stat().st_ino
+        return opened(*given)
+
+    monkeypatch.setattr(tarfile, "open", slow)
+    folder = presets.find("tiny")
+    assert found == [(folder, folder.stat().st_ino)]
+    assert [*folder.parent.iterdir()] == [folder]
+
+
+def test_who_has_no_home_is_told_what_to_set(wheel, monkeypatch):
+    """As in a container, whose user may be a number alone."""
+    monkeypatch.delenv("WYNER_CACHE_DIR")
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    with pytest.raises(InputError, match="WYNER_CACHE_DIR should name a folder"):
+        presets.find("tiny")
+
+
 def test_a_wheel_is_the_same_bytes_twice(script, write, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     folder = write()
@@ -136,6 +162,15 @@ def test_a_hub_takes_and_gives_presets(hub_here, write, card, tiny, held_out, sa
     same(Bundle.from_preset("hf://me/noise"))
     with pytest.raises(OSError, match=r"hf://me/gone should be there .* RepositoryNotFoundError"):
         presets.find("hf://me/gone")
+
+
+def test_who_is_not_logged_in_hears_of_it_before_the_figures(
+    hub_here, judge, card, tiny, held_out, monkeypatch
+):
+    monkeypatch.setattr(hub_here.HfApi, "token", None)
+    with pytest.raises(OSError, match=r"should take the upload.* LocalTokenNotFoundError"):
+        tiny.push("hf://me/noise", card, held_out=held_out, repeats=2, verbose=False)
+    assert not judge.asked and not hub_here.there.exists()
 
 
 @pytest.mark.parametrize(

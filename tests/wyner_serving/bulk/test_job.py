@@ -192,6 +192,14 @@ def test_samples_of_an_input_are_numbered_and_differ(job, bytes_of):
     assert "part-000000/y/000000020-002.png" in bytes_of(images)
 
 
+def test_numbers_of_numpy_are_numbers(job, bytes_of):
+    named = {"seed": 3, "samples": 2, "count": 5, "rows_per_part": 4}
+    folder, _ = job(**named)
+    other, done = job("other", **{name: np.int64(value) for name, value in named.items()})
+    assert bytes_of(other) == bytes_of(folder)
+    assert job("other", **named)[1] == done._replace(written=0)  # the same job
+
+
 def test_pairs_need_no_input_and_columns_are_called_by_their_names(bundle_of, tmp_path):
     folder = bundle_of("mixed")
     job = Job(bundle=str(folder), task="generate_pairs", output=str(tmp_path / "pairs"), count=90)

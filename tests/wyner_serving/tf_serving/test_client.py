@@ -2,6 +2,7 @@ import contextlib
 import copy
 import functools
 import http.server
+import json
 import pickle
 import subprocess
 import sys
@@ -110,6 +111,13 @@ def test_a_seed_gives_rows_seeds():
     assert len(set(seeds)) == 1000
     np.testing.assert_array_equal(row_seeds(3, 10), seeds[:10])
     assert not set(seeds) & set(row_seeds(4, 1000))
+
+
+def test_no_two_rows_have_one_seed():
+    """Of as many draws of 31 bits some 9 would."""
+    assert len(np.unique(row_seeds(0, 2**17 + 2**16))) == 2**17 + 2**16
+    counts = np.histogram(row_seeds(1, 2**14), 64, (0, 2**31))[0]
+    assert np.abs(counts - 256).max() < 6 * 16
 
 
 def test_seeded_tasks_are_the_signatures(client, tiny_images):
@@ -375,6 +383,9 @@ def handler(content, code=200, delay=0.0, length=None):
         ({"content": b"", "code": 503}, "503, Service Unavailable"),
         ({"content": b"<html>no", "code": 502}, "502, <html>no"),
         ({"content": b"{", "length": 9}, "within 1 s"),
+        ({"content": b"[" * 10**4}, "within 1 s"),
+        ({"content": b"{", "code": 500, "length": 9}, "500, Internal Server Error"),
+        ({"content": b"[" * 10**4, "code": 500}, r"500, \[\["),
         ({"content": b"{}", "delay": 1.5}, "timed out"),
     ],
 )
@@ -383,10 +394,68 @@ def test_odd_answers_are_errors(behaviour, message):
         Client(url, timeout=1).states()
 
 
-def test_an_answer_that_trickles_in_for_ever_ends():
+JSON = {"dtype": "DT_STRING", "tensor_shape": {"dim": [{"size": "-1"}]}}
+SIDE = {"kind": "image", "shape": [8, 8, 1], "local": "u"}
+Z = {"family": "categorical", "n": 1, "k": 3, "size": 3, "noise": "uniform"}
+
+
+@contextlib.contextmanager
+def telling(name, told, signature=None):
+    """The address of a server of one signature, which answers with a text."""
+    signatures = {name: {"outputs": {"json": JSON}} if signature is None else signature}
+    described = {"metadata": {"signature_def": {"signature_def": signatures}}}
+    asked, answer = (
+        handler(json.dumps(each).encode()) for each in (described, {"outputs": [json.dumps(told)]})
+    )
+    with listening(type("Both", (asked,), {"do_POST": answer.do_POST})) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        *(1, [], {"outputs": []}, {"outputs": {"json": 1}}, {"outputs": {"json": {"dtype": 1}}}),
+        {"outputs": {"json": {**JSON, "tensor_shape": {"dim": [{"size": "one"}]}}}},
+    ],
+)
+def test_signatures_that_are_none_are_errors(signature):
+    with telling("sides", {}, signature) as url, pytest.raises(ServingError, match="metadata"):
+        Client(url).example_shape("x")
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(1, [], {}, {"x": SIDE}, {"x": SIDE, "y": {}}, {"x": SIDE, "y": {**SIDE, "shape": [8]}}),
+        {"x": SIDE, "y": {**SIDE, "shape": ["8", 8, 1]}},
+        {"x": SIDE, "y": {**SIDE, "kind": "vector", "columns": 1}},
+        {"x": SIDE, "y": {**SIDE, "local": "w"}},
+    ],
+)
+def test_sides_that_are_none_are_errors(told):
+    with telling("sides", told) as url, pytest.raises(ServingError, match="signature sides"):
+        Client(url).generate_pairs(1, seed=0)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        *(1, [], {"latents": []}, {"latents": {"z": None}}, {"identity": 1}),
+        {"latents": {"z": {**Z, "size": "3"}}},
+        {"posterior_names": 1},
+        {"posterior_names": [1]},
+    ],
+)
+def test_a_model_that_is_none_is_an_error(told):
+    with telling("about", told) as url, pytest.raises(ServingError, match="signature about"):
+        _ = Client(url).latent_entries
+
+
+@pytest.mark.parametrize("code", [200, 500])
+def test_an_answer_that_trickles_in_for_ever_ends(code):
     class Handler(handler(b"{}")):
         def do_GET(self):
-            self.send_response(200)
+            self.send_response(code)
             self.send_header("Content-Length", "1000")
             self.end_headers()
             with contextlib.suppress(OSError):
@@ -395,7 +464,8 @@ def test_an_answer_that_trickles_in_for_ever_ends():
                     time.sleep(0.05)
 
     begun = time.monotonic()
-    with listening(Handler) as url, pytest.raises(ServingError, match="a part of an answer"):
+    expected = "a part of an answer" if code == 200 else "500, Internal Server Error"
+    with listening(Handler) as url, pytest.raises(ServingError, match=expected):
         Client(url, timeout=0.5).states()
     assert time.monotonic() - begun < 4
 
