@@ -18,6 +18,7 @@ from kserve.errors import InvalidInput
 from wyner_kserve import v1
 from wyner_kserve.__main__ import main
 from wyner_kserve.tasks import tasks_of
+from wyner_serving.signature import new_key, read_secret_key, sign
 
 
 def test_sigterm_lets_a_request_finish_and_ends_the_server(start, bundle):
@@ -75,6 +76,20 @@ def test_a_folder_that_is_no_bundle_is_an_error(monkeypatch, folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "copy")
     os.truncate(copy / "onnx" / "transfer_y.onnx", 100)
     assert "transfer_y.onnx should have" in run(monkeypatch, f"--model_dir={copy}")
+
+
+def test_with_a_key_a_bundle_that_it_signed_is_served_and_no_other(
+    monkeypatch, folder, tmp_path, start
+):
+    secret, public = new_key(tmp_path / "key")
+    assert "signed" in run(monkeypatch, f"--model_dir={folder}", f"--key={public}")
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    content = (copy / "manifest.json").read_bytes()
+    signature = sign(content, read_secret_key(secret), "of a test")
+    (copy / "manifest.json.minisig").write_bytes(signature)
+    _, other = new_key(tmp_path / "other")
+    assert "signed" in run(monkeypatch, f"--model_dir={copy}", f"--key={other}")
+    assert start(f"--key={public}", folder=copy).wait().stop() == 0
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     processors = os.cpu_count() or 1
     add = parser.add_argument
     add("--model_dir", required=True, type=Path, help="folder of the bundle")
+    add("--key", help="public key by which the bundle should be signed")
     add("--model_name", default="wyner", help="what the names of the models begin with")
     add("--http_port", type=_port, default=8080, help="port of REST")
     add("--grpc_port", type=_port, default=8081, help="port of gRPC")
@@ -70,7 +71,7 @@ def _serve(options: argparse.Namespace) -> None:
     log_as_json()
     try:
         folder = options.model_dir.absolute()
-        manifest = read_manifest(folder)
+        manifest = read_manifest(folder, options.key)
         found = [
             *tasks_of(manifest, options.max_results),
             *(
