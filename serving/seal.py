@@ -69,7 +69,8 @@ def read_manifest_bytes(
     hint = "" if seal is None else f" that has SHA-256 {seal}"
     expected = f"A bundle should be a folder with {MANIFEST}{hint}. Received: {folder}"
     if not os.path.lexists(path):
-        raise BundleError(expected)
+        run = os.path.isfile(folder / "settings.json")
+        raise BundleError(expected + ", a run, of which `wyner export` makes a bundle" * run)
     try:
         content = read_regular(path, LARGEST)
     except OSError as error:

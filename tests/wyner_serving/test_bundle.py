@@ -414,6 +414,9 @@ def test_a_link_that_leaves_the_bundle_is_refused(copy, tmp_path):
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path):
     with pytest.raises(BundleError, match=r"should be a folder with manifest.json"):
         Bundle.load(tmp_path)
+    (tmp_path / "settings.json").touch()
+    with pytest.raises(BundleError, match=", a run, of which `wyner export` makes a bundle"):
+        Bundle.load(tmp_path)
     (tmp_path / "manifest.json").write_text("[1]")
     with pytest.raises(BundleError, match="Received: format None"):
         Bundle.load(tmp_path)

@@ -51,7 +51,8 @@ def add_parser(commands: Any) -> None:
         "--count",
         type=shared.positive,
         metavar="N",
-        help="how many inputs, or pairs (default: all of --input, else 10 inputs or 30 pairs)",
+        help="how many inputs, or pairs (default: all of --input; else one of each class, 10 at "
+        "most, or 30 pairs)",
     )
     parser.add_argument(
         "--samples",

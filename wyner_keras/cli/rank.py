@@ -61,7 +61,7 @@ def add_parser(commands: Any) -> None:
         "--count",
         type=shared.positive,
         metavar="N",
-        help="how many queries (default: all of --input, else 10)",
+        help="how many queries (default: all of --input; else one of each class, 10 at most)",
     )
     parser.add_argument(
         "--gallery",

@@ -73,10 +73,12 @@ def columns_to_vectors(
         found, called = read(_Column(label, key, kinds.get(name)), values)
         absent = np.flatnonzero(np.isnan(found))
         if len(absent) and not missing:
+            first = values[absent[0]]
+            said = f": {received(first)}" if isinstance(first, str) else ""
             raise ValueError(
                 f"{label} should have a value in every row; missing=True, --missing "
                 "of the command line, allows for none. "
-                f"Received: {len(absent)} rows without, the first row {absent[0]}"
+                f"Received: {len(absent)} rows without, the first row {absent[0]}{said}"
             )
         rows[:, place] = found
         kind = kinds.get(name) or ("categorical" if called else kind_of(found[~np.isnan(found)]))

@@ -440,6 +440,7 @@ _NUMBERS = [f"{n},{n}" for n in range(4)]
         (["x,x.a,y", "1,2,3", "1,2,4"], "column 'x' of paths, or columns"),
         (["x.a,y.b", *_NUMBERS, "5,six"], "column 'b' .*numbers, or texts.*'six' in row 4"),
         (["x.a,y.b,y.c", "1,2,3", "2,3,"], "column 'c' .*value in every row.*the first row 1"),
+        (["x.a,y.b,y.c", "1,a,3", "2,None,4"], "'b' .*value in every row.*the first row 1: 'None'"),
         (["x.a,y.b", *_NUMBERS, ",NA"], "values of x, of y or of both.*1 rows.*first row 4"),
         (["x.a,y.b", *_NUMBERS, "5,inf"], "finite.*in column 'b', row 4"),
         (["x.a,y.b", "1,2"], "2 pairs or more. Received: 1"),
