@@ -59,7 +59,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--out", required=True, metavar="RUN", help="folder to write; must be new")
     shared.add_source(parser, "--data mnist")
     shared.add_common(parser, "of weights, pairs and noise; same seed, same model (default: 0)")
-    parser.add_argument(
+    epochs = parser.add_mutually_exclusive_group()
+    epochs.add_argument(
         "--longer",
         type=shared.factor,
         metavar="FACTOR",
@@ -71,7 +72,7 @@ def add_parser(commands: Any) -> None:
         help="train for this long at most, 90s, 5min or 2h: fewer epochs where the recipe would "
         "take longer, and a random share of the pairs where one of each stage would",
     )
-    parser.add_argument(
+    epochs.add_argument(
         "--quick",
         action="store_const",
         const=True,

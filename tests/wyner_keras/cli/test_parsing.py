@@ -134,6 +134,12 @@ def test_examples_in_helps_can_be_typed(help_of, monkeypatch, command):
     assert len(ran) == len(lines)
 
 
+def test_a_quick_run_is_of_no_other_length(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--out", "run", "--quick", "--longer", "2"])
+    assert "--longer: not allowed with argument --quick" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
