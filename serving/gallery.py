@@ -14,7 +14,7 @@ from wyner_serving.errors import InputError
 from wyner_serving.plain_json import parse_json
 from wyner_serving.pmi import Blocks, parts_of
 from wyner_serving.regular_file import open_regular
-from wyner_serving.whole import beside
+from wyner_serving.whole import beside, settle
 
 FORMAT = 1
 _FACTS, _OUTPUT = "gallery", "output_"
@@ -70,6 +70,7 @@ class Gallery:
             # Given a stream, NumPy adds no suffix of its own.
             with (folder / "gallery").open("wb") as stream:
                 np.savez(stream, **arrays)
+            settle(folder / "gallery")
             os.replace(folder / "gallery", path)
         return path
 

@@ -1,5 +1,6 @@
 """Folders and files that appear whole or not at all, and of which a kill leaves nothing for good.
 
+What gets a name is on the disk by then, so that a power cut leaves what was there or what is new.
 What is being written lies in a folder beside its place, which its writer holds locked. The system
 drops the lock with the process, so that the next writer can tell what a killed one left.
 """
@@ -30,6 +31,8 @@ _TAKES_NOTHING = (
     *(errno.ENOSPC, errno.EFBIG, errno.EROFS),
     *((errno.EDQUOT,) if hasattr(errno, "EDQUOT") else ()),
 )
+# Of a file system that has no such thing as waiting for its disk.
+_CANNOT_SETTLE = (errno.EINVAL, errno.ENOTSUP)
 
 
 class NotWritten(OSError):
@@ -71,6 +74,7 @@ def whole_folder(
         new.mkdir()
         yield new
         new.chmod(0o755)
+        settle(new)
         # A rename would replace an empty folder in silence.
         there = os.path.lexists(path)
         if there and keep:
@@ -87,6 +91,41 @@ def whole_folder(
             if there:
                 old.rename(path)
             raise
+        _settle(path.parent)
+
+
+def settle(path: Path) -> None:
+    """Wait until the disk has a file, or a folder with all that is in it.
+
+    A name may reach the disk before what it names: a power cut in between would leave it empty.
+
+    Args:
+        path: what is about to get its name.
+
+    Raises:
+        OSError: if the disk does not take it.
+    """
+    if path.is_dir():
+        for folder, _, names in os.walk(path, topdown=False):
+            for name in names:
+                if not os.path.islink(each := Path(folder, name)):
+                    _settle(each)
+            _settle(Path(folder))
+    else:
+        _settle(path)
+
+
+def _settle(path: Path) -> None:
+    if sys.platform == "win32":  # what is open to read cannot be asked for there
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SETTLE:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

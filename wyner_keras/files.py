@@ -14,7 +14,7 @@ import numpy as np
 
 from wyner_serving.plain_json import parse_json
 from wyner_serving.regular_file import read_regular
-from wyner_serving.whole import beside, clear_leftovers
+from wyner_serving.whole import beside, clear_leftovers, settle
 
 _LARGEST = 2**26  # bytes of a JSON file
 
@@ -57,6 +57,7 @@ def whole(path: Path) -> Iterator[Path]:
     with beside(path) as folder:
         temporary = folder / path.name
         yield temporary
+        settle(temporary)
         os.replace(temporary, path)
 
 

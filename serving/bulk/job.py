@@ -20,7 +20,7 @@ from wyner_serving.bulk.task import ROW, BulkTask
 from wyner_serving.checks import check_count, check_memory, check_seed
 from wyner_serving.errors import InputError
 from wyner_serving.manifest import read_sealed
-from wyner_serving.whole import beside, clear_leftovers
+from wyner_serving.whole import beside, clear_leftovers, settle
 
 FORMAT = 1
 SAMPLE = "sample"
@@ -190,6 +190,7 @@ class Work:
                 )
             with beside(path) as folder:
                 (folder / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
+                settle(folder / PLAN)
                 os.replace(folder / PLAN, path)
         _check_plan(path, plan)
         # One listing, not a look a part.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from wyner_serving.errors import InputError
-from wyner_serving.whole import beside
+from wyner_serving.whole import beside, settle
 
 _PART = "part-"  # what the names of parts begin with
 
@@ -100,6 +100,7 @@ def write_part(path: Path, form: str, chunks: Iterable[Arrays], entries: Entries
     with beside(path) as folder:
         new = folder / path.name
         _WRITERS[form][1](new, iter(chunks), entries)
+        settle(new)
         try:
             os.replace(new, path)
         except OSError:

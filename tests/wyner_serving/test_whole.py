@@ -1,5 +1,6 @@
 """Folders that appear whole or not at all, also where their writer is killed."""
 
+import contextlib
 import errno
 import os
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wyner_serving.whole import NotWritten, beside, clear_leftovers, held, whole_folder
+from wyner_serving.whole import NotWritten, beside, clear_leftovers, held, settle, whole_folder
 
 WRITER = """
 import sys
@@ -212,3 +213,37 @@ def test_of_two_writers_of_the_same_who_comes_last_leaves_what_may_be_read(tmp_p
         before = path.stat().st_ino
     assert (path / "file").read_text() == "first" and path.stat().st_ino == before
     assert [*tmp_path.iterdir()] == [path]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="no names of open files here")
+def test_all_of_it_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    settled, sync = [], os.fsync
+
+    def fsync(descriptor):
+        settled.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")), target.exists()))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    target = tmp_path / "run"
+    with whole_folder(target) as folder:
+        (folder / "inside").mkdir()
+        for name in ("a", "inside/b"):
+            (folder / name).write_text(name)
+        (folder / "link").symlink_to("absent")
+    before = [path for path, named in settled if not named]
+    assert set(before) == {folder, folder / "inside", folder / "a", folder / "inside/b"}
+    assert before[-1] == folder
+    assert settled[-1] == (tmp_path, True)
+
+
+@pytest.mark.parametrize(("number", "said"), [(errno.EINVAL, False), (errno.EIO, True)])
+def test_a_disk_that_cannot_be_waited_for_is_not_and_one_that_fails_is_told(
+    tmp_path, monkeypatch, number, said
+):
+    def fsync(descriptor):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    (tmp_path / "a").write_text("a")
+    with pytest.raises(OSError, match=os.strerror(number)) if said else contextlib.nullcontext():
+        settle(tmp_path)
