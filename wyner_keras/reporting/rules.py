@@ -168,7 +168,7 @@ def _one_pair(f: Findings) -> Iterator[Advice]:
 
 def _unused_input(f: Findings) -> Iterator[Advice]:
     for made, given, value, _ in _sides(f, "fit"):
-        if value <= 0.01 and not f.nothing:
+        if value <= 0.01 and not (f.nothing or f.silent):
             yield (
                 f"Generated {made} fit their own {given} no better than another one.",
                 "The decoder makes no use of z: try more values or dimensions of z, or a smaller "

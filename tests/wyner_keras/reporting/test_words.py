@@ -148,6 +148,12 @@ def test_of_what_went_well_nothing_is_said() -> None:
     assert advice(findings(well, nats, trained=fits(), shares=[0.5, 0.5])) == []
 
 
+def test_of_a_z_that_is_always_the_same_no_use_is_asked_for() -> None:
+    silent = replace(fits(0.5), pmi=np.zeros(200), groups=6)
+    (found,) = advice(findings({"fit_y": (0.0, 0.0)}, held=silent))
+    assert "only 6 groups" in found[0]
+
+
 def test_pairs_that_share_nothing_are_not_called_wrong() -> None:
     assert len(advice(findings(held=fits(0.5, against=0.5), trained=fits(0.4, 0.5)))) == 1
 
