@@ -23,6 +23,7 @@ _REAL = 3  # real examples beside a generated one
 _BARS = 8  # columns of a vector that are shown
 _CHANNELS = 3  # of a series that are drawn
 _REAL_COLOUR, _MADE_COLOUR = "#184ea0", "#141418"
+EXPECTED = "what the model expected"
 
 
 class Pictures(Protocol):
@@ -34,8 +35,14 @@ class Pictures(Protocol):
     def sweep(self, made: np.ndarray, steps: Sequence[str]) -> Block:
         """What the model makes along a sweep, `(steps, *shape)`."""
 
-    def pair(self, real: np.ndarray, made: np.ndarray | None) -> Block:
-        """A real example, `(1, *shape)`, and what the model expected there, `(n, *shape)`."""
+    def pair(self, real: np.ndarray, made: np.ndarray | None, said: str = EXPECTED) -> Block:
+        """A real example, `(1, *shape)`, and generated ones beside it, `(n, *shape)`.
+
+        Args:
+            real: the example.
+            made: the generated ones, or None.
+            said: what these are.
+        """
 
 
 def _png(image: Image.Image) -> tuple[bytes, tuple[int, int]]:
@@ -77,11 +84,10 @@ class _Images:
         caption = f"{self.name}: {steps[0]} to {steps[-1]}"
         return Picture(*self._strip((made, False)), alt, caption)
 
-    def pair(self, real: np.ndarray, made: np.ndarray | None) -> Block:
+    def pair(self, real: np.ndarray, made: np.ndarray | None, said: str = EXPECTED) -> Block:
         groups = [(real, True), *([] if made is None else [(made[:_REAL], False)])]
-        told = "" if made is None else " and what the model expected in its place"
-        caption = self.name if made is None else f"{self.name}, then what was expected"
-        return Picture(*self._strip(*groups), f"the real {self.name}{told}", caption)
+        told, then = ("", "") if made is None else (f" and {said}", f", then {said}")
+        return Picture(*self._strip(*groups), f"the real {self.name}{told}", self.name + then)
 
 
 class _Series:
@@ -134,10 +140,10 @@ class _Series:
         caption = f"{self.name}: {steps[0]} (light) to {steps[-1]} (dark){self.few}"
         return Picture(*picture, alt, caption)
 
-    def pair(self, real: np.ndarray, made: np.ndarray | None) -> Block:
+    def pair(self, real: np.ndarray, made: np.ndarray | None, said: str = EXPECTED) -> Block:
         lines = [] if made is None else [(one, _MADE_COLOUR, 0.6) for one in made[:_REAL]]
         picture = self._lines(*lines, (real[0], _REAL_COLOUR, 1.6))
-        told = "" if made is None else ", expected black"
+        told = "" if made is None else f", {said} black"
         return Picture(
             *picture,
             f"the real {self.name}, over time{told}{self.few}",
@@ -184,11 +190,11 @@ class _Vectors:
         first, *_, last = self.space(made)
         return self._bars(last - first, f"{self.name}: change from {steps[0]} to {steps[-1]}")
 
-    def pair(self, real: np.ndarray, made: np.ndarray | None) -> Block:
+    def pair(self, real: np.ndarray, made: np.ndarray | None, said: str = EXPECTED) -> Block:
         if made is None:
             return self._bars(self.space(real)[0], f"{self.name} against the average of all")
         difference = self.space(real)[0] - self.space(made).mean(axis=0)
-        return self._bars(difference, f"{self.name} less what the model expected")
+        return self._bars(difference, f"{self.name} less {said}")
 
 
 _OF_KIND: dict[str, type[Any]] = {"image": _Images, "series": _Series, "vector": _Vectors}

@@ -19,6 +19,7 @@ from wyner_keras.reporting.blocks import (
     Block,
     Card,
     Cards,
+    Heading,
     Listing,
     Section,
     Table,
@@ -33,6 +34,7 @@ from wyner_keras.reporting.places import Places, counted
 _WORST, _PICTURED = 20, 9  # pairs that are listed, and shown
 _NEAR = 0.7  # nats below the most that pairs can show, about a half of them
 _EXPECTED = 3  # samples of what the model expected
+_NEAREST = 3  # samples of a side that are shown beside the row they lie nearest to
 
 
 def report(
@@ -113,7 +115,9 @@ def report(
         sections=[
             Section("What is shared", _shared(model, found, read, pictures)),
             Section("What is private", _private(model, found, read, pictures, seed)),
-            Section("How well it is known", _figures(figures)),
+            Section(
+                "How well it is known", [*_figures(figures), *_copies(figures, train, pictures)]
+            ),
             Section("Which pairs fit worst", _worst(model, pairs, train, found, pictures, seed)),
             Section("What failed, and what to try", [_advice(advice)]),
         ],
@@ -335,6 +339,35 @@ def _figures(figures: Report) -> list[Block]:
             )
         )
     return blocks
+
+
+def _copies(figures: Report, train: Pairs | None, pictures: Mapping[str, Pictures]) -> list[Block]:
+    """The samples that lie nearest to rows trained on, each beside its row."""
+    cards: list[Card] = []
+    for column, name in enumerate(() if train is None else train.names):
+        found = figures.nearest.get(f"memory_{name}")
+        if train is None or found is None or found.examples is None:
+            continue
+        store, modality = train.stores[column], train.modalities[column]
+        for place, row in enumerate(found.rows[:_NEAREST].tolist()):
+            real = modality.check(store.take(np.array([row])), name)
+            title = f"{name}, {Places(train).row_called(row, column)}"
+            note = (
+                f"{found.distances[place]:.3g} apart; of a held-out row {found.usual:.3g} is usual"
+            )
+            sample = found.examples[[place]]
+            cards.append(Card(title, note, [pictures[name].pair(real, sample, "a sample")]))
+    if not cards:
+        return []
+    return [
+        Heading("Samples beside rows trained on"),
+        Words(
+            "Of all samples these lie nearest to a row that was trained on, which is shown beside "
+            "each. How often samples lie nearer than held-out rows do is told above: 50 % where "
+            "nothing is copied."
+        ),
+        Cards(cards, rank=4),
+    ]
 
 
 def _worst(

@@ -34,8 +34,7 @@ class Places:
 
     def row(self, place: int, column: int) -> int:
         """The row of a pair's x (column 0) or y (1) in the array, table or folder it came from."""
-        row, within = int(self.pairs.index[place, column]), self._within[column]
-        return row if within is None else int(within[row])
+        return self._own(int(self.pairs.index[place, column]), column)
 
     def file(self, place: int, column: int) -> Path | None:
         """The file of a pair's x or y; None where a row is no file."""
@@ -44,8 +43,12 @@ class Places:
 
     def called(self, place: int, column: int) -> str:
         """What a pair's x or y is called: its file below the folder of all, or its row."""
-        file = self.file(place, column)
-        return f"row {self.row(place, column)}" if file is None else self._below(file)
+        return self.row_called(int(self.pairs.index[place, column]), column)
+
+    def row_called(self, row: int, column: int) -> str:
+        """What a row of the store of x or y is called, likewise."""
+        files, own = self._files[column], self._own(row, column)
+        return f"row {own}" if files is None else self._below(files[own])
 
     def title(self, place: int) -> str:
         """What a pair is called."""
@@ -60,6 +63,10 @@ class Places:
             found[f"row_{name}"] = self.row(place, column)
             found |= {} if file is None else {f"file_{name}": str(file)}
         return found
+
+    def _own(self, row: int, column: int) -> int:
+        within = self._within[column]
+        return row if within is None else int(within[row])
 
     def _below(self, file: Path) -> str:
         return os.path.relpath(file, self._folder)

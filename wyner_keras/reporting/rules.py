@@ -221,8 +221,8 @@ def _copies(f: Findings) -> Iterator[Advice]:
                 yield (
                     f"Samples of {made}{of} lie nearer to rows trained on than held-out rows do in "
                     f"{percent(value, 0)} of the cases; 50 % is chance.",
-                    "Some may be copies: look at those that are nearest, `nearest` of what "
-                    "`wk.evaluate` gives, and train on more pairs or for a shorter time.",
+                    "Some may be copies: look at those that are nearest, beside their rows, under "
+                    "How well it is known, and train on more pairs or for a shorter time.",
                 )
 
 

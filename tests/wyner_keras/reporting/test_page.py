@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_report import NATS, fits, known
 
 import wyner_keras as wk
-from wyner_keras.evaluation import Figure, Report
+from wyner_keras.evaluation import Figure, Report, memory_test
 from wyner_keras.reporting import page as page_module
 
 SECTIONS = (
@@ -207,6 +207,34 @@ def test_what_the_user_named_is_escaped(sharing) -> None:
     assert "b &amp; c" in html
     assert "\x1b" not in html
     assert "\x1b" not in page.text()
+
+
+@pytest.mark.parametrize("name", ["images", "columns"])
+def test_the_samples_nearest_to_rows_trained_on_are_shown_beside_them(
+    models, sharing, name
+) -> None:
+    pairs, figures = known(models[name], 60)
+    train, held_out = pairs.hold_out(np.arange(60) % 2 == 0)
+    y = train.arrays()[1]
+    copied = memory_test(y[:20].reshape(20, -1), y[20:].reshape(10, -1), y.reshape(30, -1))
+    copied = replace(copied, examples=y[copied.samples])
+    page = wk.report(
+        models[name],
+        held_out,
+        train=train,
+        figures=replace(figures, nearest={"memory_y": copied}),
+        nats=NATS,
+        verbose=False,
+    )
+    words = " ".join(page.text().split())
+    assert "Samples beside rows trained on" in words
+    # Rows are those of what was split, of which every other was held out.
+    for row, store_row in zip(1 + 2 * copied.samples[:3], copied.rows[:3], strict=True):
+        assert np.array_equal(train.stores[1].take([store_row])[0], pairs.arrays()[1][row])
+        assert f"y, row {row}: 0 apart; of a held-out row" in words
+    assert page.html().count("a sample") >= 3
+    alone = wk.report(models[name], held_out, figures=figures, nats=NATS, verbose=False)
+    assert "Samples beside rows trained on" not in alone.text()
 
 
 def test_an_unknown_figure_is_shown(models, sharing) -> None:
