@@ -196,21 +196,57 @@ def figures(evaluation: Evaluation) -> dict[str, Figure | str]:
                 if evaluation.train is not None:
                     found[name] = NEEDS
                 continue
-            samples = made.ask(task)[:_MOST]
-            rows, blocks = _training(evaluation, made, evaluation.train)
-            test = memory_test(
-                made.space(samples),
-                made.space(made.examples[evaluation.apart[made.name][:_MOST]]),
-                blocks,
-                seed=evaluation.seed,
-            )
+            test = _tested(evaluation, made, task, evaluation.train, evaluation.apart)
             found[name] = Figure(test.share, 0.5)
             evaluation.counts[name] = test.count
             evaluation.intervals[name] = test.interval
-            evaluation.nearest[name] = dataclasses.replace(
-                test, rows=rows[test.rows], examples=samples[test.samples]
-            )
+            evaluation.nearest[name] = test
     return found
+
+
+def nearest_samples(
+    model: Any, held_out: Pairs, train: Pairs, *, seed: int = 0
+) -> dict[str, Memory]:
+    """What `memory_test` finds of a model's conditional samples, by side.
+
+    Args:
+        model: as of `evaluate`.
+        held_out: pairs that it was not trained on; none is found where too few are independent.
+        train: pairs that it was trained on.
+        seed: of the draws and of the model's noise.
+    """
+    evaluation = Evaluation(
+        model,
+        held_out,
+        {},
+        train=train,
+        inputs=min(_MOST, len(held_out)),
+        samples=2,
+        styles=3,
+        concepts=1,
+        bounds=False,
+        seed=seed,
+    )
+    if evaluation.apart is None:
+        return {}
+    return {
+        made.name: _tested(evaluation, made, "conditional", train, evaluation.apart)
+        for made in evaluation.made("conditional")
+    }
+
+
+def _tested(
+    evaluation: Evaluation, made: Held, task: str, train: Pairs, apart: dict[str, np.ndarray]
+) -> Memory:
+    samples = made.ask(task)[:_MOST]
+    rows, blocks = _training(evaluation, made, train)
+    test = memory_test(
+        made.space(samples),
+        made.space(made.examples[apart[made.name][:_MOST]]),
+        blocks,
+        seed=evaluation.seed,
+    )
+    return dataclasses.replace(test, rows=rows[test.rows], examples=samples[test.samples])
 
 
 def _training(evaluation: Evaluation, made: Held, train: Pairs) -> tuple[np.ndarray, Blocks]:

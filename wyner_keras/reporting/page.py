@@ -10,7 +10,8 @@ import numpy as np
 
 from wyner_keras.data import Pairs
 from wyner_keras.data.checks import check_whole
-from wyner_keras.evaluation import Misfits, Report, evaluate, misfits
+from wyner_keras.evaluation import Memory, Misfits, Report, evaluate, misfits
+from wyner_keras.evaluation.memory import nearest_samples
 from wyner_keras.information import measure
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
@@ -98,6 +99,7 @@ def report(
         name: pictures_of(name, entry, read.rows[name])
         for name, entry in model.side_entries.items()
     }
+    nearest = _nearest(model, pairs, train, figures, seed)
     advice = rules.advice(found)
     headline, verdict = _verdict(found)
     if advice:
@@ -116,7 +118,7 @@ def report(
             Section("What is shared", _shared(model, found, read, pictures)),
             Section("What is private", _private(model, found, read, pictures, seed)),
             Section(
-                "How well it is known", [*_figures(figures), *_copies(figures, train, pictures)]
+                "How well it is known", [*_figures(figures), *_copies(nearest, train, pictures)]
             ),
             Section("Which pairs fit worst", _worst(model, pairs, train, found, pictures, seed)),
             Section("What failed, and what to try", [_advice(advice)]),
@@ -341,13 +343,26 @@ def _figures(figures: Report) -> list[Block]:
     return blocks
 
 
-def _copies(figures: Report, train: Pairs | None, pictures: Mapping[str, Pictures]) -> list[Block]:
+def _nearest(
+    model: WynerModel, pairs: Pairs, train: Pairs | None, figures: Report, seed: int
+) -> dict[str, Memory]:
+    """By side the samples that lie nearest to rows trained on; a file of figures has none."""
+    found = {name: figures.nearest.get(f"memory_{name}") for name in pairs.names}
+    known = {name: each for name, each in found.items() if each and each.examples is not None}
+    if known or train is None or not any(f"memory_{name}" in figures.figures for name in found):
+        return known
+    return nearest_samples(model, pairs, train, seed=seed)
+
+
+def _copies(
+    nearest: Mapping[str, Memory], train: Pairs | None, pictures: Mapping[str, Pictures]
+) -> list[Block]:
     """The samples that lie nearest to rows trained on, each beside its row."""
     cards: list[Card] = []
     for column, name in enumerate(() if train is None else train.names):
-        found = figures.nearest.get(f"memory_{name}")
-        if train is None or found is None or found.examples is None:
+        if train is None or name not in nearest:
             continue
+        found = nearest[name]
         store, modality = train.stores[column], train.modalities[column]
         for place, row in enumerate(found.rows[:_NEAREST].tolist()):
             real = modality.check(store.take(np.array([row])), name)
@@ -355,16 +370,16 @@ def _copies(figures: Report, train: Pairs | None, pictures: Mapping[str, Picture
             note = (
                 f"{found.distances[place]:.3g} apart; of a held-out row {found.usual:.3g} is usual"
             )
-            sample = found.examples[[place]]
+            sample = np.asarray(found.examples)[[place]]
             cards.append(Card(title, note, [pictures[name].pair(real, sample, "a sample")]))
     if not cards:
         return []
     return [
         Heading("Samples beside rows trained on"),
         Words(
-            "Of all samples these lie nearest to a row that was trained on, which is shown beside "
-            "each. How often samples lie nearer than held-out rows do is told above: 50 % where "
-            "nothing is copied."
+            "These samples lie nearest to a row that was trained on, measured by how near held-out "
+            "rows lie to them. The row is shown first. How often samples lie nearer than held-out "
+            "rows do is told above: 50 % where nothing is copied."
         ),
         Cards(cards, rank=4),
     ]

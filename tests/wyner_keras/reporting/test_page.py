@@ -233,6 +233,10 @@ def test_the_samples_nearest_to_rows_trained_on_are_shown_beside_them(
         assert np.array_equal(train.stores[1].take([store_row])[0], pairs.arrays()[1][row])
         assert f"y, row {row}: 0 apart; of a held-out row" in words
     assert page.html().count("a sample") >= 3
+    # A file of figures has no samples: they are made anew.
+    judged = replace(figures, figures={**figures.figures, "memory_y": Figure(0.5, 0.5)})
+    page = wk.report(models[name], held_out, train=train, figures=judged, nats=NATS, verbose=False)
+    assert "Samples beside rows trained on" in page.text()
     alone = wk.report(models[name], held_out, figures=figures, nats=NATS, verbose=False)
     assert "Samples beside rows trained on" not in alone.text()
 
