@@ -181,8 +181,8 @@ class Work:
         if path.exists() and not any(map(is_part, os.listdir(self.output))):
             path.unlink()  # of a job whose first rows were refused
         if not path.exists():
-            # Of one that was killed before it had said what the output is of.
-            clear_leftovers(self.output, PLAN)
+            # Of one that was killed before it had said what the output is of, or in its first part.
+            clear_leftovers(self.output)
             if any(self.output.iterdir()):
                 raise InputError(
                     f"`output` should be new or empty, or of the same job. "

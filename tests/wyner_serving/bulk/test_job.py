@@ -124,8 +124,14 @@ def test_a_killed_job_goes_on_and_gives_the_bytes_of_a_whole_one(job, bytes_of):
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
-def test_a_job_that_was_killed_as_it_began_begins_anew(job, bytes_of, tmp_path):
-    (tmp_path / "out" / "._bulk.json.writing-abcd1234").mkdir(parents=True)
+@pytest.mark.parametrize("told", [False, True])
+@pytest.mark.parametrize("name", ["_bulk.json", "part-000000.parquet"])
+def test_a_job_that_was_killed_as_it_began_begins_anew(job, bytes_of, tmp_path, told, name):
+    if told:  # what the output is of, before the first part was there
+        folder, _ = job()
+        for path in folder.glob("part-*"):
+            path.unlink()
+    (tmp_path / "out" / f".{name}.writing-abcd1234").mkdir(parents=True)
     folder, done = job()
     assert done == (150, 4, 4)
     assert "_bulk.json" in bytes_of(folder)
