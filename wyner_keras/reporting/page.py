@@ -146,12 +146,13 @@ def _verdict(found: Findings) -> tuple[str, list[str]]:
     if found.too_few:
         of, why = "pairs", [ranked]
         if len(found.held.ranks) >= LEAST_PAIRS:
-            count, of = found.held.groups, "groups"
+            one, count = "group", found.held.groups
             if count is None:
-                count, of = found.held.rows, "different rows"
+                one, count = "different row", found.held.rows
+            of = f"{one}s"
             why.append(
-                f"Pairs of one {of.split()[-1].removesuffix('s')} go together: {count} {of} are no "
-                f"more than {count} pairs."
+                f"Pairs of one {one.split()[-1]} count as one, and those held out are of {count} "
+                f"{one if count == 1 else of}."
             )
         if found.silent:
             why.append("The model finds nothing: its z is the same whatever x and y are.")

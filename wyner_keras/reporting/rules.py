@@ -52,7 +52,8 @@ def _few(f: Findings) -> Iterator[Advice]:
         )
     if f.held.groups is not None and f.held.groups < LEAST_PAIRS:
         yield (
-            f"The {count} pairs held out are of only {f.held.groups} groups.",
+            f"The {count} pairs held out are of only {f.held.groups} "
+            f"group{'s' * (f.held.groups != 1)}.",
             "Pairs of one group go together, so that figures are as rough as of so few pairs: hold "
             "out more groups before you believe them.",
         )
