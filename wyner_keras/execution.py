@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -86,10 +87,11 @@ def products(network: keras.layers.Layer) -> list[int]:
     for layer in network._flatten_layers():
         if any(True for _ in layer._flatten_layers(include_self=False)):
             continue
-        places = 1
-        if hasattr(layer, "kernel_size"):
-            shape = layer.get_build_config()["input_shape"]
-            shapes = shape, layer.compute_output_shape(shape)
-            places = min(math.prod(each[1:-1]) for each in shapes)
+        places, shape = 1, (layer.get_build_config() or {}).get("input_shape")
+        # A user's own layer need not know its shapes.
+        if hasattr(layer, "kernel_size") and shape is not None and None not in shape[1:]:
+            with contextlib.suppress(NotImplementedError):
+                shapes = shape, layer.compute_output_shape(shape)
+                places = min(math.prod(each[1:-1]) for each in shapes)
         found += [places * math.prod(weight.shape) for weight in layer.weights]
     return found

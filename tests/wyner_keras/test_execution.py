@@ -49,6 +49,24 @@ def test_a_convolution_multiplies_at_each_of_its_places(monkeypatch, side, expec
     assert products(network) == [(side // 2) ** 2 * 3 * 3 * 32 * 64, (side // 2) ** 2 * 64]
 
 
+class Own(keras.layers.Layer):
+    """A convolution of a user's own, which does not say what it was built for."""
+
+    kernel_size = (3, 3)
+
+    def build(self, _):
+        self.kernel = self.add_weight(name="kernel", shape=(3, 3, 2, 4))
+
+    def get_build_config(self):
+        return None
+
+
+def test_a_layer_that_does_not_tell_its_places_counts_once():
+    free = keras.Sequential([keras.Input((None, None, 2)), keras.layers.Conv2D(4, 3)])
+    assert products(built(Own(), 8, 8, 2)) == [72]
+    assert products(free) == [72, 4]
+
+
 def test_a_reader_of_digits_is_trained_in_bfloat16(monkeypatch):
     monkeypatch.setattr(how_executed, "multiplies_tiles", lambda: True)
     reader = wk.Image(shape=(28, 28, 1)).reader(10, 0)
