@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from wyner_keras.files import whole
+from wyner_serving.whole import whole_file
 
 INK, FAINT = "#22272e", "#8b949e"
 BLUE, RED = "#1f6f8b", "#d1495b"
@@ -16,6 +16,6 @@ BLUE, RED = "#1f6f8b", "#d1495b"
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as PNG, whole or not at all, and return the path."""
     path = Path(path)
-    with whole(path) as temporary:
+    with whole_file(path) as temporary:
         figure.savefig(temporary, facecolor="white")
     return path

@@ -14,7 +14,7 @@ from wyner_serving.errors import InputError
 from wyner_serving.plain_json import parse_json
 from wyner_serving.pmi import Blocks, parts_of
 from wyner_serving.regular_file import open_regular
-from wyner_serving.whole import beside, settle
+from wyner_serving.whole import whole_file
 
 FORMAT = 1
 _FACTS, _OUTPUT = "gallery", "output_"
@@ -66,12 +66,9 @@ class Gallery:
         arrays: dict[str, Any] = {_FACTS: np.array(json.dumps(facts))}
         arrays |= {f"{_OUTPUT}{place}": each for place, each in enumerate(self.outputs)}
         path.parent.mkdir(parents=True, exist_ok=True)
-        with beside(path) as folder:
-            # Given a stream, NumPy adds no suffix of its own.
-            with (folder / "gallery").open("wb") as stream:
-                np.savez(stream, **arrays)
-            settle(folder / "gallery")
-            os.replace(folder / "gallery", path)
+        # Given a stream, NumPy adds no suffix of its own.
+        with whole_file(path) as new, new.open("wb") as stream:
+            np.savez(stream, **arrays)
         return path
 
     @classmethod

@@ -74,13 +74,13 @@ def whole_folder(
         new.mkdir()
         yield new
         new.chmod(0o755)
-        settle(new)
         # A rename would replace an empty folder in silence.
         there = os.path.lexists(path)
         if there and keep:
             return
         if there and not replace:
             raise FileExistsError(f"{path} should not exist yet. Received: a path that does")
+        settle(new)
         if there:
             path.rename(old)
         try:
@@ -92,6 +92,20 @@ def whole_folder(
                 old.rename(path)
             raise
         _settle(path.parent)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """A path to write to, of the same name in a folder beside: it takes the place at the end.
+
+    If writing fails, what was there stays and the rest is removed. What a killed writer of the
+    same file left is removed by the next one.
+    """
+    with beside(path) as folder:
+        temporary = folder / path.name
+        yield temporary
+        settle(temporary)
+        os.replace(temporary, path)
 
 
 def settle(path: Path) -> None:

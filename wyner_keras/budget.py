@@ -151,7 +151,7 @@ class Budget:
         self.recipe, self.pairs = recipe, pairs
         self._model, self._losses = self._foreseen()
         self._known = False
-        costs = {} if "codec" in done else {"codec": self._codecs(self._model)}
+        costs = {} if "codec" in done else {"codec": self._codecs()}
         for stage in recipe.stages:
             loss = self._losses[stage.name]
             if stage.name not in done and loss is not None:
@@ -231,14 +231,14 @@ class Budget:
         }
         return untrained(recipe, pairs, codecs)
 
-    def _codecs(self, model: WynerModel) -> _Cost:
+    def _codecs(self) -> _Cost:
         """Of all codecs together, in epochs of the one that has most."""
         trained, pairs = 0.0, self.pairs
         shared = self.recipe.shares_codec(pairs)
         for place, (name, store) in enumerate(zip(pairs.names, pairs.stores, strict=True)):
             settings = self.recipe.codecs[name]
             if settings and not (place and shared):
-                each = 3 * sum(products(model.sides[place].codec))
+                each = 3 * sum(products(self._model.sides[place].codec))
                 trained += settings.epochs * self._pass(len(store), settings.batch_size, each)
         epochs = max((codec.epochs for codec in self.recipe.codecs.values() if codec), default=1)
         return _Cost(self._slower * _TRACE if trained else 0.0, trained, epochs if trained else 0)

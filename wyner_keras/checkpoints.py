@@ -14,9 +14,8 @@ import numpy as np
 from keras import ops
 
 from wyner_keras.backend import workers
-from wyner_keras.files import whole
 from wyner_serving.regular_file import check_regular
-from wyner_serving.whole import clear_leftovers, whole_folder
+from wyner_serving.whole import clear_leftovers, whole_file, whole_folder
 
 REACHED, MODEL, PROGRESS = "reached", "model.keras", "progress.json"
 _BACKUP = "backup.npz"
@@ -88,7 +87,7 @@ def load(folder: Path) -> tuple[Any, dict[str, Any]] | None:
     return model, progress
 
 
-def refuse_other(path: Path, there: Mapping[str, Any], of: Mapping[str, Any] | None) -> None:
+def refuse_other(path: Path, there: Mapping[str, Any], of: Mapping[str, Any]) -> None:
     """Raise a ValueError if what was reached is of another training.
 
     Args:
@@ -96,7 +95,7 @@ def refuse_other(path: Path, there: Mapping[str, Any], of: Mapping[str, Any] | N
         there: what it says of its training; another version says nothing.
         of: what tells this one from others.
     """
-    other = [name for name in of or () if name in there and there[name] != (of or {})[name]]
+    other = [name for name in of if name in there and there[name] != of[name]]
     if other:
         raise ValueError(
             f"{path} should hold what a training of the same pairs and seed has reached; give "
@@ -187,7 +186,7 @@ class Backup(keras.callbacks.Callback):
         if not (math.isfinite((logs or {}).get("loss", 0.0)) and workers.worker().first):
             return
         notes = json.dumps({"epoch": epoch + 1, "history": self.history, "of": self.of})
-        with whole(self.path) as temporary, workers.apart(self.model):
+        with whole_file(self.path) as temporary, workers.apart(self.model):
             values = [ops.convert_to_numpy(variable.value) for variable in self._variables()]
             np.savez(temporary, *values, notes=np.array(notes))
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from wyner_keras.backend import workers
-from wyner_keras.files import whole
+from wyner_serving.whole import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class KeepLastGood(keras.callbacks.Callback):
         if self.path is not None and self._good_epoch:
             kept = f"; they are also in {self.path}"
             if workers.worker().first:
-                with whole(self.path) as temporary, workers.apart(self.model):
+                with whole_file(self.path) as temporary, workers.apart(self.model):
                     self.model.save_weights(temporary)
         message = (
             f"The loss became {loss} in epoch {self._epoch + 1}, batch {batch + 1}. Training "

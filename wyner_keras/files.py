@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from wyner_serving.plain_json import parse_json
 from wyner_serving.regular_file import read_regular
-from wyner_serving.whole import beside, clear_leftovers, settle
+from wyner_serving.whole import clear_leftovers, whole_file
 
 _LARGEST = 2**26  # bytes of a JSON file
 
@@ -47,24 +46,10 @@ def to_json(values: Any) -> str:
     return json.dumps(plain(values), indent=2, allow_nan=False) + "\n"
 
 
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A path to write to, of the same name in a folder beside: it takes the place at the end.
-
-    If writing fails, what was there stays and the rest is removed. What a killed writer of the
-    same file left is removed by the next one.
-    """
-    with beside(path) as folder:
-        temporary = folder / path.name
-        yield temporary
-        settle(temporary)
-        os.replace(temporary, path)
-
-
 def write_json(path: str | os.PathLike[str], values: Any) -> Path:
     """Write values as JSON, whole or not at all, and return the path."""
     path = Path(path)
-    with whole(path) as temporary:
+    with whole_file(path) as temporary:
         temporary.write_text(to_json(values), encoding="utf-8")
     return path
 
@@ -89,7 +74,7 @@ def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # Given a name, NumPy would add .npz to it.
-    with whole(path) as temporary, temporary.open("wb") as stream:
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
     return path
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from wyner_keras.files import whole
+from wyner_serving.whole import whole_file
 
 Shape = tuple[int, ...]
 Tile = Image.Image
@@ -211,6 +211,6 @@ class Page:
             information.add_itxt("Description", description)
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as temporary:
+        with whole_file(target) as temporary:
             picture.save(temporary, format="PNG", optimize=True, pnginfo=information)
         return target

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wyner_keras.files import whole
 from wyner_keras.lettering import lettered
+from wyner_serving.whole import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,7 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with whole(target) as temporary:
+    with whole_file(target) as temporary:
         # Without the version that matplotlib adds, the same picture is the same file.
         figure.savefig(temporary, format="png", dpi=90, metadata={"Software": None})
     return target

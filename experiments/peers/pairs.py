@@ -12,8 +12,8 @@ import numpy as np
 from wyner_keras import recipes
 from wyner_keras.data import ImageSource, Pairs, add_one
 from wyner_keras.evaluation import plans
-from wyner_keras.files import whole
 from wyner_keras.recipe import Recipe
+from wyner_serving.whole import whole_file
 
 Arrays = Mapping[str, np.ndarray]
 PAIRS_PER_CLASS = {"mnist": 5000, "digits": 1000}
@@ -127,7 +127,7 @@ def _write(
         "rate_end": stage.learning_rate.end,
         **more,
     }
-    with whole(path) as temporary, temporary.open("wb") as stream:
+    with whole_file(path) as temporary, temporary.open("wb") as stream:
         np.savez(
             stream,
             index=pairs.index,

@@ -14,7 +14,7 @@ import numpy as np
 from experiments.peers.saved import SavedImages, facts_of
 from wyner_keras.data import Pairs
 from wyner_keras.evaluation import Judge, evaluate
-from wyner_keras.files import whole
+from wyner_serving.whole import whole_file
 
 # What the table shows; the JSON holds all figures.
 COLUMNS = {
@@ -45,7 +45,7 @@ NAMES = {
 
 
 def _write(path: Path, text: str) -> None:
-    with whole(path) as temporary:
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

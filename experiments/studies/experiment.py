@@ -22,11 +22,11 @@ from experiments.studies.sweep import Configuration, Sweep
 from wyner_keras import evaluation, information, runs, training
 from wyner_keras.data import ImageSource, Pairs, label_map
 from wyner_keras.divergence import TrainingDiverged
-from wyner_keras.files import to_json, whole, write_arrays, write_json
+from wyner_keras.files import to_json, write_arrays, write_json
 from wyner_keras.modality import Image
 from wyner_keras.model import WynerModel
 from wyner_keras.networks.codec import Codec
-from wyner_serving.whole import clear_leftovers, held
+from wyner_serving.whole import clear_leftovers, held, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -225,7 +225,7 @@ def _codecs(experiment: Experiment, configuration: Configuration, pairs: Pairs) 
     else:
         codec = training.train_codecs(pairs, recipe, verbose=experiment.verbose)[0]["x"]
         path.parent.mkdir(exist_ok=True)
-        with whole(path) as temporary:
+        with whole_file(path) as temporary:
             codec.save(temporary)
     return dict.fromkeys(pairs.names, codec)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.studies.sweep import Configuration, Group, Sweep, local_of, size_text
-from wyner_keras.files import whole, write_json
+from wyner_keras.files import write_json
+from wyner_serving.whole import whole_file
 
 Row = dict[str, Any]
 
@@ -127,6 +128,6 @@ def write(rows: Sequence[Row], folder: Path, name: str) -> dict[str, Path]:
     writer.writeheader()
     writer.writerows(rows)
     path = folder / f"{name}.csv"
-    with whole(path) as temporary:
+    with whole_file(path) as temporary:
         temporary.write_text(stream.getvalue(), encoding="utf-8", newline="")
     return {"table": path, "json": write_json(folder / f"{name}.json", list(rows))}

@@ -20,7 +20,7 @@ from wyner_serving.bulk.task import ROW, BulkTask
 from wyner_serving.checks import check_count, check_memory, check_seed
 from wyner_serving.errors import InputError
 from wyner_serving.manifest import read_sealed
-from wyner_serving.whole import beside, clear_leftovers, settle
+from wyner_serving.whole import clear_leftovers, whole_file
 
 FORMAT = 1
 SAMPLE = "sample"
@@ -188,10 +188,8 @@ class Work:
                     f"`output` should be new or empty, or of the same job. "
                     f"Received: {str(self.output)!r}, with other files"
                 )
-            with beside(path) as folder:
-                (folder / PLAN).write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
-                settle(folder / PLAN)
-                os.replace(folder / PLAN, path)
+            with whole_file(path) as new:
+                new.write_text(json.dumps(plan, indent=2) + "\n", encoding="utf-8")
         _check_plan(path, plan)
         # One listing, not a look a part.
         there = set(os.listdir(self.output))

@@ -23,10 +23,7 @@ from wyner_serving.manifest import check_latent_entry, check_side_entry
 from wyner_serving.plain_json import parse_json
 from wyner_serving.sides import LOCALS, OTHER
 from wyner_serving.tf_serving.png import from_png, to_png
-from wyner_serving.tf_serving.rest import Rest
-
-# What goes wrong where a server says something else than it should.
-_MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError)
+from wyner_serving.tf_serving.rest import MALFORMED, Rest
 
 
 class Transport(Protocol):
@@ -185,7 +182,7 @@ class Client(Generation):
             # A model that was exported when there were images alone.
             shapes = outputs["generate_pairs_seeded"]
             return {side: {"kind": "image", "shape": shapes[side][1:]} for side in OTHER}
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ServingError(
                 "The model should have the signature sides, or generate_pairs_seeded with outputs "
                 f"x and y. Received: {sorted(outputs)}, {type(error).__name__}: {error!s:.300}"
@@ -207,7 +204,7 @@ class Client(Generation):
                 try:
                     answer = self._transport.predict("about", {"row": np.zeros(1, np.int32)})
                     self._about = _about_of(parse_json(answer["json"].tolist()[0]))
-                except _MALFORMED as error:
+                except MALFORMED as error:
                     raise ServingError(
                         "The signature about should tell of the model as JSON. "
                         f"Received: {type(error).__name__}: {error!s:.300}"

@@ -21,7 +21,7 @@ _DTYPES = {"DT_FLOAT": np.float32, "DT_INT32": np.int32, "DT_STRING": np.object_
 # Bytes of an answer, and of what an error says.
 _MOST, _SAID, _PART = 2**28, 2**16, 2**16
 # What goes wrong where JSON is none, or says something else than it should.
-_MALFORMED = (
+MALFORMED = (
     *(KeyError, IndexError, TypeError, ValueError, AttributeError),
     *(OverflowError, RecursionError),
 )
@@ -49,7 +49,7 @@ def _said(error: urllib.error.HTTPError, until: float) -> str:
         with error:
             said = _read(error, until, _SAID).decode(errors="replace")
         return str(json.loads(said)["error"])
-    except (OSError, http.client.HTTPException, *_MALFORMED):
+    except (OSError, http.client.HTTPException, *MALFORMED):
         return said[:1000] or error.reason
 
 
@@ -133,7 +133,7 @@ class Rest:
                     }
                     for name, signature in found.items()
                 }
-            except _MALFORMED as error:
+            except MALFORMED as error:
                 raise ServingError(
                     f"{self._path}/metadata should describe signatures. Received: {answer!r:.300}"
                 ) from error
@@ -153,7 +153,7 @@ class Rest:
             return {
                 int(entry["version"]): entry["state"] for entry in answer["model_version_status"]
             }
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ServingError(
                 f"{self._model} should tell the versions' states. Received: {answer!r:.300}"
             ) from error
@@ -173,7 +173,7 @@ class Rest:
             # A single output comes without its name.
             named = values if len(outputs) > 1 else dict.fromkeys(outputs, values)
             return {name: _from_json(named[name], dtype) for name, (dtype, _) in outputs.items()}
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ServingError(
                 f"{signature} should answer with {sorted(outputs)}. "
                 f"Received: {type(error).__name__}: {error!s:.300}"

@@ -26,9 +26,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 WRITER = """
 import sys
 from pathlib import Path
-from wyner_keras.files import whole
+from wyner_serving.whole import whole_file
 
-with whole(Path(sys.argv[1])) as temporary:
+with whole_file(Path(sys.argv[1])) as temporary:
     temporary.write_text("half")
     print("writing", flush=True)
     sys.stdin.readline()

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wyner_keras import page, pictures, plots
-from wyner_keras.files import shortest, whole, write_arrays
+from wyner_keras.files import shortest, write_arrays
 from wyner_keras.runs import Examples
 from wyner_serving.sides import OTHER
+from wyner_serving.whole import whole_file
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -67,7 +68,7 @@ class Output:
         if self.path.suffix == ".npz":
             return write_arrays(self.path, **arrays)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(self.path) as temporary, temporary.open("wb") as stream:
+        with whole_file(self.path) as temporary, temporary.open("wb") as stream:
             if self.path.suffix == ".npy":
                 np.save(stream, arrays[made], allow_pickle=False)
             else:

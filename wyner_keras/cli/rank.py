@@ -14,8 +14,9 @@ import numpy as np
 from wyner_keras.cli import options as shared
 from wyner_keras.cli.opened import Opened, open_folder
 from wyner_keras.cli.options import Result
-from wyner_keras.files import refuse_existing, shortest, to_json, whole
+from wyner_keras.files import refuse_existing, shortest, to_json
 from wyner_serving.sides import OTHER
+from wyner_serving.whole import whole_file
 
 if TYPE_CHECKING:
     from wyner_serving import Gallery, Ranked
@@ -174,5 +175,5 @@ def _write(path: Path, records: Sequence[dict[str, Any]]) -> None:
         writer.writerows(records)
         text = stream.getvalue()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with whole(path) as temporary:
+    with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -19,11 +19,10 @@ from wyner_keras.data import ArrayRows, Pairs, Rows, Subset
 from wyner_keras.data.checks import check_labels, check_whole
 from wyner_keras.data.rows import blocks
 from wyner_keras.execution import execution
-from wyner_keras.files import whole
 from wyner_keras.modality import Modality, modality_of
 from wyner_keras.networks.classifier import build_classifier
 from wyner_serving.rows import check_rows
-from wyner_serving.whole import clear_leftovers
+from wyner_serving.whole import clear_leftovers, whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -180,7 +179,7 @@ def _keep(judge: Judge, path: Path) -> None:
     """Cache a judge, if that can be: who asked for figures gets them."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as temporary:
+        with whole_file(path) as temporary:
             judge.network.save(temporary)
     except OSError as error:
         logger.warning(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wyner_keras.files import whole
 from wyner_keras.reporting.blocks import Section, escaped, printable, wrapped
+from wyner_serving.whole import whole_file
 
 # Nothing is loaded and nothing runs, whatever the page holds.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -135,6 +135,6 @@ class ReportPage:
         """
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with whole(target) as temporary:
+        with whole_file(target) as temporary:
             temporary.write_text(self.html(), encoding="utf-8")
         return target

@@ -359,22 +359,22 @@ def _copies(
     nearest: Mapping[str, Memory], train: Pairs | None, pictures: Mapping[str, Pictures]
 ) -> list[Block]:
     """The samples that lie nearest to rows trained on, each beside its row."""
-    cards: list[Card] = []
-    for column, name in enumerate(() if train is None else train.names):
-        if train is None or name not in nearest:
+    if train is None or not nearest:
+        return []
+    cards, places = list[Card](), Places(train)
+    for column, name in enumerate(train.names):
+        found = nearest.get(name)
+        if found is None:
             continue
-        found = nearest[name]
         store, modality = train.stores[column], train.modalities[column]
         for place, row in enumerate(found.rows[:_NEAREST].tolist()):
             real = modality.check(store.take(np.array([row])), name)
-            title = f"{name}, {Places(train).row_called(row, column)}"
+            title = f"{name}, {places.row_called(row, column)}"
             note = (
                 f"{found.distances[place]:.3g} apart; of a held-out row {found.usual:.3g} is usual"
             )
             sample = np.asarray(found.examples)[[place]]
             cards.append(Card(title, note, [pictures[name].pair(real, sample, "a sample")]))
-    if not cards:
-        return []
     return [
         Heading("Samples beside rows trained on"),
         Words(

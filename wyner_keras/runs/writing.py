@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wyner_keras.files import refuse_existing, whole, write_arrays, write_json
+from wyner_keras.files import refuse_existing, write_arrays, write_json
 from wyner_keras.runs.examples import Examples
 from wyner_keras.runs.layout import (
     CHECKPOINTS,
@@ -25,7 +25,7 @@ from wyner_keras.runs.layout import (
 )
 from wyner_keras.runs.machine import machine
 from wyner_keras.runs.source import Source
-from wyner_serving.whole import clear_leftovers, whole_folder
+from wyner_serving.whole import clear_leftovers, whole_file, whole_folder
 
 if TYPE_CHECKING:
     from wyner_keras.data import Pairs
@@ -101,7 +101,7 @@ def start_run(out: str | os.PathLike[str], settings: Mapping[str, Any]) -> Path:
 
 def save_trained(partial: Path, model: WynerModel, history: Mapping[str, Any]) -> None:
     """Write model and history into a partial folder, the history last: with it, both are whole."""
-    with whole(partial / MODEL) as temporary:
+    with whole_file(partial / MODEL) as temporary:
         model.save(temporary)
     write_json(partial / HISTORY, history)
 
