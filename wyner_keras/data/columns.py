@@ -24,11 +24,12 @@ _SHOWN, _FEW = 10, 3  # categories that are all shown, and of more that some are
 
 
 class _Column(NamedTuple):
-    """What messages call a column, and its kind where that is said."""
+    """What messages call a column and its rows, and its kind where that is said."""
 
     label: str
     key: str
     kind: str | None
+    lines: NDArray[np.int64]
 
 
 def columns_to_vectors(
@@ -37,6 +38,7 @@ def columns_to_vectors(
     missing: bool,
     texts: Collection[str] = (),
     side: str | None = None,
+    lines: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.float32], Vector]:
     """Rows of a table's columns, and what they are.
 
@@ -49,6 +51,7 @@ def columns_to_vectors(
         texts: names of columns of texts, each the name of a category where it looks like a number
             too, and None where absent.
         side: whose columns they are, for error messages.
+        lines: for error messages, what rows are numbered by; None for their places.
 
     Returns:
         Rows, float32 `(n, columns)`, NaN where absent; and the modality.
@@ -65,12 +68,13 @@ def columns_to_vectors(
     from wyner_keras.modality import Vector
 
     rows = np.empty((len(next(iter(columns.values()))), len(columns)), np.float32)
+    lines = np.arange(len(rows)) if lines is None else lines
     told, categories, named = [], [], []
     for place, (name, values) in enumerate(columns.items()):
         read = _categories if name in texts else _numbers
         label = f"column {name!r}" if side is None else f"column {name!r} of {side}"
         key = name if side is None else f"{side}.{name}"
-        found, called = read(_Column(label, key, kinds.get(name)), values)
+        found, called = read(_Column(label, key, kinds.get(name), lines), values)
         absent = np.flatnonzero(np.isnan(found))
         if len(absent) and not missing:
             first = values[absent[0]]
@@ -78,9 +82,19 @@ def columns_to_vectors(
             raise ValueError(
                 f"{label} should have a value in every row; missing=True, --missing "
                 "of the command line, allows for none. "
-                f"Received: {len(absent)} rows without, the first row {absent[0]}{said}"
+                f"Received: {len(absent)} rows without, the first row {lines[absent[0]]}{said}"
             )
-        rows[:, place] = found
+        with np.errstate(over="ignore"):
+            rows[:, place] = found
+        if np.isinf(rows[:, place]).any():
+            first = int(np.isinf(rows[:, place]).argmax())
+            hint = f"at most {np.finfo(np.float32).max:.2g}, in another unit say"
+            if np.isinf(found[first]):
+                hint = "infinity stands for no value: mend it, or leave its row out"
+            raise ValueError(
+                f"{label} should be finite in float32; {hint}. "
+                f"Received: {found[first]:.6g} in row {lines[first]}"
+            )
         kind = kinds.get(name) or ("categorical" if called else kind_of(found[~np.isnan(found)]))
         told.append(kind)
         most = found[np.isfinite(found)].max(initial=0.0)
@@ -134,7 +148,7 @@ def _refuse_written(column: _Column, texts: Mapping[int, str]) -> None:
             f"{column.label} should hold numbers such as 1234.5: {written.todo}; or say by "
             f"kinds={{{column.key!r}: 'categorical'}}, --kinds '{column.key}=categorical' of the "
             "command line, that it holds names of categories. "
-            f"Received: {written.text!r} in row {written.row}"
+            f"Received: {written.text!r} in row {column.lines[written.row]}"
         )
 
 
@@ -144,13 +158,13 @@ def _named(
     """A column's numbers with those of its texts, by row, in place; and the texts' names."""
     if not texts:
         return found, ()
-    label, _, kind = column
+    label, _, kind, lines = column
     row, text = next(iter(texts.items()))
     mixed = not np.isnan(found).all()
     if mixed or kind not in (None, "categorical"):
         raise ValueError(
             f"{label} should hold {'numbers, or texts' if kind is None else kind} "
-            f"throughout. Received: {text!r} in row {row}"
+            f"throughout. Received: {text!r} in row {lines[row]}"
         )
     names = sorted(set(texts.values()))
     if len(names) > _CATEGORIES:

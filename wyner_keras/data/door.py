@@ -20,6 +20,7 @@ from wyner_keras.data.rows import (
     blocks,
     check_rows_array,
     joined,
+    line_of,
     root,
 )
 from wyner_keras.data.tails import Tails
@@ -258,7 +259,7 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
             for place in np.flatnonzero(beyond.any(axis=0)):
                 row = int(beyond[:, place].argmax())  # the first
                 value = block[row, real[place]]
-                far.setdefault(real[place], f"{value:.3g} in row {start + row}")
+                far.setdefault(real[place], f"{value:.3g} in row {line_of(rows, start + row)}")
         tails.see(block)
         # Of all but columns it is enough that some value differs.
         if not (varies.all() if columns else varies.any()):

@@ -59,7 +59,7 @@ def read_folder(*roots: Path) -> tuple[LabelledImages, ...]:
     channels = max(each.shape[2] for each in pixels)
     stops = np.cumsum([len(part) for part in files])
     return tuple(
-        LabelledImages(_stack(pixels[stop - len(part) : stop], channels), own)
+        LabelledImages(_stack(pixels[stop - len(part) : stop], channels), own, tuple(part))
         for part, own, stop in zip(files, labels, stops, strict=True)
     )
 
@@ -82,7 +82,11 @@ def read_and_split(root: Path, split: Split) -> tuple[LabelledImages, LabelledIm
     pixels = list(read_images(files))
     channels = max(each.shape[2] for each in pixels)
     train, test = (
-        LabelledImages(_stack([pixels[place] for place in part], channels), labels[part])
+        LabelledImages(
+            _stack([pixels[place] for place in part], channels),
+            labels[part],
+            tuple(files[place] for place in part),
+        )
         for part in parts
     )
     return train, test

@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ class LabelledImages:
         images: array `(n, height, width, channels)`, bytes, or floating-point in [0, 1]; bytes
             are held as they are, all else as float32.
         labels: array `(n,)` of integers, each 0 or more, held as int64; or of texts.
+        paths: the file of each image, by which reports name it; None where they are no files.
 
     Raises:
         ValueError: when either is malformed or their lengths differ.
@@ -36,6 +38,7 @@ class LabelledImages:
 
     images: NDArray[Any]
     labels: NDArray[Any]
+    paths: tuple[Path, ...] | None = None
 
     def __post_init__(self) -> None:
         images = check_images(self.images, keep_bytes=True)
@@ -59,7 +62,7 @@ class LabelledImages:
     @functools.cached_property
     def rows(self) -> ArrayRows:
         """The images as one store: pairs that are made of them share it, and what it caches."""
-        return ArrayRows(self.images, "images")
+        return ArrayRows(self.images, "images", paths=self.paths)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -106,7 +109,9 @@ class LabelledImages:
             >>> LabelledImages(np.zeros((3, 8, 8, 1), "uint8"), ["a", "b", "c"]).select([2]).classes
             ('c',)
         """
-        return LabelledImages(self.images[positions], self.labels[positions])
+        kept = np.arange(len(self))[positions]
+        paths = self.paths and tuple(self.paths[place] for place in kept)
+        return LabelledImages(self.images[positions], self.labels[positions], paths)
 
     def take(self, n: int) -> "LabelledImages":
         """The first images, without a copy.

@@ -4,6 +4,7 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -94,6 +95,8 @@ class ArrayRows:
         array: `(n, *shape)` of real numbers; bytes `(n, height, width)` are images and get a
             channel axis.
         name: what the caller calls it, for the error message.
+        paths: the file of each row, for messages and reports; None where they are no files.
+        lines: the line of each row in what the user brought; None where that is its number.
 
     Raises:
         ValueError: when it is no array of real numbers, masked, or without rows.
@@ -104,7 +107,15 @@ class ArrayRows:
         (3, (8, 8, 1), (3, 8, 8, 1))
     """
 
-    def __init__(self, array: Any, name: str = "rows") -> None:
+    def __init__(
+        self,
+        array: Any,
+        name: str = "rows",
+        *,
+        paths: Sequence[Path] | None = None,
+        lines: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.paths, self.lines = paths, lines
         view = check_rows_array(as_array(array, name, "an array (n, ...)"), name)
         self._view = view.reshape(len(view), *shape_of_row(view)).view()
         self._view.flags.writeable = False
@@ -196,6 +207,23 @@ def root(rows: Rows) -> tuple[Rows, NDArray[np.int64] | None]:
         True
     """
     return (rows.rows, rows.positions) if isinstance(rows, Subset) else (rows, None)
+
+
+def line_of(rows: Rows, place: int) -> int:
+    """The number of a row in the array, table or folder that the user brought.
+
+    Args:
+        rows: a store, a `Subset` say.
+        place: in it.
+
+    Example:
+        >>> line_of(Subset(ArrayRows(np.zeros((3, 2))), np.array([2])), 0)
+        2
+    """
+    store, within = root(rows)
+    own = place if within is None else int(within[place])
+    lines = getattr(store, "lines", None)
+    return own if lines is None else int(lines[own])
 
 
 class Joined:

@@ -206,7 +206,7 @@ def rotated(source: ImageSource, turns: int = 1) -> ImageSource:
 def _turn(images: LabelledImages, turns: int) -> LabelledImages:
     # Copied: of a view with other strides, every later reader would make a copy of its own.
     turned = np.ascontiguousarray(np.rot90(images.images, turns, axes=(1, 2)))
-    return LabelledImages(turned, images.labels)
+    return LabelledImages(turned, images.labels, images.paths)
 
 
 def _from_folder(root: Path, split: Split) -> ImageSource:

@@ -126,10 +126,12 @@ def vector_side(
     """
     own = lines_of({each: table[each] for each in columns}, there)
     own = {each.partition(".")[2] or name: values for each, values in own.items()}
-    array, vector = columns_to_vectors(own, kinds_of(kinds, name, list(own)), missing, texts, name)
+    lines = np.flatnonzero(there)
+    of_side = kinds_of(kinds, name, list(own))
+    array, vector = columns_to_vectors(own, of_side, missing, texts, name, lines)
     places = np.full(len(there), -1)
     places[there] = np.arange(len(array))
-    return TableSide(ArrayRows(array), places, list(columns), vector)
+    return TableSide(ArrayRows(array, lines=lines), places, list(columns), vector)
 
 
 def arguments_of(
@@ -159,7 +161,7 @@ def arguments_of(
     index = np.stack([side.places for side in sides], axis=1)
     paired = sides[0].places >= 0
     paired &= sides[1].places >= 0
-    of_pairs = lines_of(table, paired)
+    of_pairs, lines = lines_of(table, paired), np.flatnonzero(paired)
     if not paired.all() and "group" in table:
         raise ValueError(
             "a table with a column 'group' should have both sides in every row: which group a "
@@ -172,15 +174,15 @@ def arguments_of(
             "Received: test"
         )
     found: dict[str, Any] = {name: side.rows for name, side in zip("xy", sides, strict=True)}
-    found |= {"index": index[paired], "groups": _texts(of_pairs, "group")}
+    found |= {"index": index[paired], "groups": _texts(of_pairs, "group", lines)}
     for column, (name, side) in enumerate(zip("xy", sides, strict=True)):
         own = f"{name}_label" if f"{name}_label" in table else "label"
-        labels = _texts(of_pairs, own)
+        labels = _texts(of_pairs, own, lines)
         found[f"{name}_labels"] = _of_rows(labels, side, index[paired, column], own)
         found[f"{name}_modality"] = side.modality
         alone = index[~paired & (index[:, column] >= 0), column]
         found[f"extra_{name}"] = Subset(side.rows, alone) if len(alone) else None
-    return found, _held_out(of_pairs)
+    return found, _held_out(of_pairs, lines)
 
 
 def _of_rows(
@@ -201,8 +203,11 @@ def _of_rows(
     return [found.get(place, labels[0]) for place in range(len(side.rows))]
 
 
-def _texts(table: Table, name: str) -> list[Any] | None:
-    """A column of labels or groups: whole numbers where all are, else texts."""
+def _texts(table: Table, name: str, lines: NDArray[np.int64]) -> list[Any] | None:
+    """A column of labels or groups: whole numbers where all are, else texts.
+
+    For the error message `lines` are what its rows are numbered by.
+    """
     if name not in table:
         return None
     values = [str(value).strip() if value is not None else "" for value in table[name]]
@@ -210,14 +215,14 @@ def _texts(table: Table, name: str) -> list[Any] | None:
     if absent:
         raise ValueError(
             f"column {name!r} should have a value in every row. "
-            f"Received: {len(absent)} rows without, the first row {absent[0]}"
+            f"Received: {len(absent)} rows without, the first row {lines[absent[0]]}"
         )
     whole = all(value.isascii() and value.isdecimal() for value in values)
     return [int(value) for value in values] if whole else values
 
 
-def _held_out(table: Table) -> NDArray[np.bool] | None:
-    values = _texts(table, "split")
+def _held_out(table: Table, lines: NDArray[np.int64]) -> NDArray[np.bool] | None:
+    values = _texts(table, "split", lines)
     if values is None:
         return None
     unknown = sorted({str(value) for value in values} - set(_SPLITS))

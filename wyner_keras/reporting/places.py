@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wyner_keras.data import Pairs
-from wyner_keras.data.rows import root
+from wyner_keras.data.rows import line_of, root
 
 
 class Places:
@@ -34,12 +34,11 @@ class Places:
 
     def row(self, place: int, column: int) -> int:
         """The row of a pair's x (column 0) or y (1) in the array, table or folder it came from."""
-        return self._own(int(self.pairs.index[place, column]), column)
+        return line_of(self.pairs.stores[column], int(self.pairs.index[place, column]))
 
     def file(self, place: int, column: int) -> Path | None:
         """The file of a pair's x or y; None where a row is no file."""
-        files = self._files[column]
-        return None if files is None else files[self.row(place, column)]
+        return self._file(int(self.pairs.index[place, column]), column)
 
     def called(self, place: int, column: int) -> str:
         """What a pair's x or y is called: its file below the folder of all, or its row."""
@@ -47,8 +46,9 @@ class Places:
 
     def row_called(self, row: int, column: int) -> str:
         """What a row of the store of x or y is called, likewise."""
-        files, own = self._files[column], self._own(row, column)
-        return f"row {own}" if files is None else self._below(files[own])
+        file = self._file(row, column)
+        line = line_of(self.pairs.stores[column], row)
+        return f"row {line}" if file is None else os.path.relpath(file, self._folder)
 
     def title(self, place: int) -> str:
         """What a pair is called."""
@@ -64,12 +64,9 @@ class Places:
             found |= {} if file is None else {f"file_{name}": str(file)}
         return found
 
-    def _own(self, row: int, column: int) -> int:
-        within = self._within[column]
-        return row if within is None else int(within[row])
-
-    def _below(self, file: Path) -> str:
-        return os.path.relpath(file, self._folder)
+    def _file(self, row: int, column: int) -> Path | None:
+        files, within = self._files[column], self._within[column]
+        return None if files is None else files[row if within is None else within[row]]
 
 
 def counted(pairs: Pairs, train: Pairs | None) -> str:
@@ -83,6 +80,4 @@ def counted(pairs: Pairs, train: Pairs | None) -> str:
     roots = [[root(store)[0] for store in part.stores] for part in parts]
     apart = any(first is not last for first, last in zip(roots[0], roots[-1], strict=True))
     of = "the data of their own part" if apart else "the data as you brought them"
-    alone = any(len(places) for part in parts for places in part.singles)
-    but = ", nor are its rows that have nothing of that side" if alone else ""
-    return f"Rows count from 0 in {of}; a table's line of names is not counted{but}."
+    return f"Rows count from 0 in {of}; a table's line of names is not counted."

@@ -442,7 +442,7 @@ _NUMBERS = [f"{n},{n}" for n in range(4)]
         (["x.a,y.b,y.c", "1,2,3", "2,3,"], "column 'c' .*value in every row.*the first row 1"),
         (["x.a,y.b,y.c", "1,a,3", "2,None,4"], "'b' .*value in every row.*the first row 1: 'None'"),
         (["x.a,y.b", *_NUMBERS, ",NA"], "values of x, of y or of both.*1 rows.*first row 4"),
-        (["x.a,y.b", *_NUMBERS, "5,inf"], "finite.*in column 'b', row 4"),
+        (["x.a,y.b", *_NUMBERS, "5,inf"], "column 'b' of y.*finite.*inf in row 4"),
         (["x.a,y.b", "1,2"], "2 pairs or more. Received: 1"),
         (["x.a,y.b", "1,2", "1,3", "1,4"], "x should have rows that differ.*3 rows, all the same"),
         (["x,y", "gone.png,y/a.bmp"], "each file of column 'x' .*regular file.*gone.png"),
@@ -484,6 +484,25 @@ def test_a_line_without_text_of_one_column_is_a_row(tmp_path):
         np.testing.assert_array_equal(values, expected)
     twice = _text(tmp_path / "two.csv", "a,b", "1,2", "", "3,4")
     assert read_table(twice) == {"a": ["1", "3"], "b": ["2", "4"]}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("x.b", "", r"value in every row.*the first row 7"),
+        ("x.b", "many", r"'many' in row 7"),
+        ("label", "", r"'label' should have a value.*the first row 7"),
+        ("x.b", "1e300", r"finite in float32; at most 3.4e\+38.*1e\+300 in row 7"),
+        ("x.b", "inf", r"infinity stands for no value.*inf in row 7"),
+    ],
+)
+def test_errors_count_lines_with_one_side(column, value, message, tmp_path):
+    lines = [{"x.a": n / 8, "x.b": n / 4, "y.c": -n / 8, "label": n % 3} for n in range(12)]
+    lines[0] |= {"x.a": "", "x.b": ""}
+    lines[7][column] = value
+    pd.DataFrame(lines).to_csv(tmp_path / "a.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        load_pairs(tmp_path / "a.csv")
 
 
 def test_tables_that_cannot_be_read_are_named(tmp_path, monkeypatch):
