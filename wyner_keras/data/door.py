@@ -36,6 +36,8 @@ _TOLD_FROM = 2**28  # bytes, at most, that a modality is told from where rows ar
 _LEAST_TOLD_FROM = 2000  # rows
 _FAR = 1e6  # times the quartiles' distance: a value beyond sets the unit of its whole column
 _LARGEST = 128  # pixels along an image
+# Labels that are more, and have fewer rows each, may number persons.
+_MANY_LABELS, _ROWS_A_LABEL = 20, 5
 
 
 def as_rows(side: Any, name: str) -> Rows:
@@ -98,6 +100,8 @@ def with_extra(rows: Rows, extra: Any, name: str) -> tuple[Rows, NDArray[np.int6
 def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | None:
     """A label a row, those given or those that the side brings; None without.
 
+    Warns of labels of x that hardly occur again, as numbers of persons do.
+
     Args:
         side: as given.
         labels: as given, or None.
@@ -111,7 +115,17 @@ def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | 
     """
     if labels is None:
         return side.labels if isinstance(side, LabelledImages) else None
-    return check_labels(labels, len(rows), name)
+    checked = check_labels(labels, len(rows), name)
+    different = len(np.unique(checked))
+    # Of x's labels z gets its kinds.
+    if name == "x_labels" and different > max(_MANY_LABELS, len(rows) / _ROWS_A_LABEL):
+        _log.warning(
+            "labels of x are %d different ones in %d rows, and z gets as many kinds. A person, a "
+            "file or a date is no kind: leave such labels out, or call them groups, which are "
+            "kept together",
+            *(different, len(rows)),
+        )
+    return checked
 
 
 def as_index(index: Any, counts: tuple[int, ...]) -> NDArray[np.int64]:
@@ -276,8 +290,9 @@ def _check_values(rows: Rows, modality: Modality, name: str) -> None:
         _log.warning("columns of %s that are always the same, and tell nothing: %s", name, same)
     if skewed := tails.told([column["name"] for column in columns]):
         _log.warning(
-            "columns of %s that are positive and very skewed: %s. Give their logarithms, as "
-            "docs/faq.md says, or else what is generated may be negative or far from all of them",
+            "columns of %s that are very skewed, and nowhere negative: %s. Give their "
+            "logarithms, as docs/faq.md says, or else what is generated may be negative or far "
+            "from all of them",
             *(name, skewed),
         )
     if far:

@@ -16,7 +16,9 @@ _NAMED = 3  # columns
 
 
 class Tails:
-    """Finds columns that are positive throughout and so skewed that a logarithm mends it.
+    """Finds columns that are nowhere negative and so skewed that a logarithm mends it.
+
+    Values of 0 are not judged: no logarithm is there.
 
     A logarithm stretches as much as it shrinks at the median m. It gains where it shrinks the
     range of the values' middle, q to Q, beyond that: by log((Q - q) / m) - log(log(Q / q)) nats.
@@ -36,7 +38,10 @@ class Tails:
         for place in columns:
             known = values[:, place]
             known = known[~np.isnan(known)].astype(np.float64)
-            if len(known) < _LEAST or known.min() <= 0:
+            if (known < 0).any():
+                continue
+            known = known[known > 0]
+            if len(known) < _LEAST:
                 continue
             low, middle, high = np.quantile(known, (_SHARE, 0.5, 1 - _SHARE))
             if low == high:
@@ -46,8 +51,8 @@ class Tails:
                 self._of[place] = float(middle), float(high)
 
     def see(self, values: NDArray[np.floating]) -> None:
-        """Leaves out columns that have a value of 0 or less in more rows `(n, all columns)`."""
-        self._of = {at: of for at, of in self._of.items() if not (values[:, at] <= 0).any()}
+        """Leaves out columns that have a negative value in more rows `(n, all columns)`."""
+        self._of = {at: of for at, of in self._of.items() if not (values[:, at] < 0).any()}
 
     def told(self, names: Sequence[str]) -> str:
         """What is found, in a few words; nothing where nothing is.

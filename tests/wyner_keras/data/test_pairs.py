@@ -165,7 +165,7 @@ def test_a_column_over_orders_of_magnitude_is_told_of(draw, caplog):
     x = np.stack([rng.normal(size=600), income, np.log(income)], axis=1)
     Pairs(x, x[:, :1], x_modality=Vector.of(x, names=("age", "income", "log")))
     (record,) = caplog.records
-    said = "columns of x that are positive and very skewed: 'income' (median "
+    said = "columns of x that are very skewed, and nowhere negative: 'income' (median "
     assert record.getMessage().startswith(f"{said}{np.median(income):.5g}, ")
     assert "'age'" not in record.getMessage()
     assert "logarithms" in record.getMessage()
@@ -190,9 +190,31 @@ def test_a_column_with_a_value_below_0_far_down_is_not_told_of(monkeypatch, capl
     Pairs(x, x)
     assert len(caplog.records) == 1
     caplog.clear()
-    x[-1] = 0.0
+    x[-1] = -0.1
     Pairs(x, np.log(1 + x))
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("rows", "labels", "said"), [(99, 20, 0), (200, 30, 0), (99, 21, 1)])
+def test_labels_that_hardly_occur_again_are_told_of(rows, labels, said, caplog):
+    x = np.random.default_rng(0).normal(size=(rows, 2))
+    numbers = np.arange(rows) % labels
+    Pairs(x, -x, x_labels=[f"person {n}" for n in numbers], y_labels=numbers)
+    assert [
+        f"{labels} different ones in {rows} rows" in r.getMessage() for r in caplog.records
+    ] == [True] * said
+
+
+def test_a_column_over_orders_of_magnitude_may_hold_zeros(caplog):
+    rng = np.random.default_rng(0)
+    income = np.where(rng.random(600) < 0.4, 0, np.exp(2 * rng.normal(size=600)))
+    half_normal = np.where(rng.random(600) < 0.4, 0, np.abs(rng.normal(size=600)))
+    x = np.stack([half_normal, income, np.log1p(income)], axis=1)
+    Pairs(x, x[:, :1], x_modality=Vector.of(x, names=("grams", "income", "log")))
+    (record,) = caplog.records
+    median = np.median(income[income > 0].astype(np.float32))
+    assert f"nowhere negative: 'income' (median {median:.5g}" in record.getMessage()
+    assert "'grams'" not in record.getMessage()
 
 
 def test_take_is_a_random_subset_by_seed(pairs):
