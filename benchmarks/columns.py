@@ -5,8 +5,9 @@ Run: python -m benchmarks.columns [--samples]
 Kinds are clusters of 12 columns a side, of deviation 0.3 around centres of deviation 1. Quantities
 are correlated by 0.8, among 8 columns that are turned at random on each side, and bent in one case.
 Both are a label in 6 of 8 columns, as kinds are, and a quantity correlated by 0.9 in one of the
-others; the columns are turned at random or not. An angle is seen as its sine and cosine, by either
-side with an error, in two of 8 columns.
+others; the columns are turned at random or not. Nearly all is shared where y is x, of six columns,
+turned and with an error. An angle is seen as its sine and cosine, by either side with an error, in
+two of 8 columns.
 
 With --samples the whole recipe is trained on 1,500 pairs of three columns a side, whose first ones
 are correlated by 0.8 and whose others are noise: generated columns should be as wide, and as much
@@ -27,6 +28,7 @@ _KINDS = ((600, 2), (2000, 20), (2000, 100))
 _QUANTITIES = ((1, False), (2, False), (3, True))
 _BOTH = ((5, False), (5, True))
 _ANGLES = ((0.2,), (0.4,))
+_NEARLY_ALL = ((6, 0.1), (6, 0.3))
 _PAIRS, _COLUMNS, _CORRELATION = 3000, 8, 0.8
 
 
@@ -76,6 +78,14 @@ def angle(error: float, rng: np.random.Generator) -> tuple[wk.Pairs, float]:
     return wk.Pairs(*sides), 0.5 * math.log(2 * math.pi / (math.e * error**2))
 
 
+def nearly_all(size: int, error: float, rng: np.random.Generator) -> tuple[wk.Pairs, float]:
+    """Half as many pairs, and their I(X; Y) in nats: all columns are shared but for an error."""
+    shared = rng.normal(size=(_PAIRS // 2, size))
+    x, y = (shared @ np.linalg.qr(rng.normal(size=(size, size)))[0] for _ in range(2))
+    y = y + error * rng.normal(size=y.shape)
+    return wk.Pairs(x.astype("f"), y.astype("f")), 0.5 * size * math.log1p(error**-2)
+
+
 def samples(seed: int) -> None:
     """Print how wide generated columns are, and how much they are correlated."""
     rng = np.random.default_rng(seed)
@@ -112,7 +122,10 @@ def main() -> None:
     if options.samples:
         samples(seed)
         return
-    every = ((kinds, _KINDS), (quantities, _QUANTITIES), (both, _BOTH), (angle, _ANGLES))
+    every = (
+        *((kinds, _KINDS), (quantities, _QUANTITIES), (both, _BOTH)),
+        *((nearly_all, _NEARLY_ALL), (angle, _ANGLES)),
+    )
     for of, cases in every:
         for case in cases:
             pairs, nats = of(*case, np.random.default_rng(seed))

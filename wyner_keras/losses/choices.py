@@ -19,6 +19,9 @@ _OFFERED = 128  # kinds, at most; one for each 8 pairs at most
 _MANY = 32  # kinds, above which every fourth number is tried with quantities inside
 _CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _JUDGED = 500  # pairs, at most, that each choice is judged by
+_NEAR = 1.0  # nats below the log of the pairs judged, from where they can hardly show more
+_DETERMINED = 0.6  # share of a direction's variance that others predict, where it is none of itself
+_SMOOTH = 1000  # pairs, at most, that predictions are made of
 
 
 def nats_told(scores: np.ndarray) -> np.ndarray:
@@ -71,7 +74,13 @@ class Choice(NamedTuple):
 
 
 def choices(
-    points: Points, apart: Points, distinct: np.ndarray, price: float, seed: int
+    points: Points,
+    apart: Points,
+    distinct: np.ndarray,
+    price: float,
+    seed: int,
+    *,
+    last_word: bool = True,
 ) -> tuple[Choice, Choice, Choice]:
     """Kinds alone, quantities alone, and either or both, each of the most value.
 
@@ -81,9 +90,10 @@ def choices(
         distinct: places of those of which no two share a row.
         price: λ, nats that z tells a nat that it holds.
         seed: of clusters.
+        last_word: whether no later stage finds what pairs judged are too few to show.
     """
     judged = tuple(side[distinct] for side in apart)
-    found = [*_joining(_clustered(points, price, seed), points, judged, price)]
+    found = [*_joining(_clustered(points, price, seed), points, judged, price, last_word)]
     alone = _fewest([each for each in found if len(each.nats)])
     either = [each for each in found if not len(each.nats)]
     return alone, _best(each for each in either if each.sizes[0] == 1), _best(either)
@@ -115,17 +125,23 @@ def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
     return kinds
 
 
-def _joining(labels: np.ndarray, points: Points, judged: Points, price: float) -> Iterator[Choice]:
+def _joining(
+    labels: np.ndarray, points: Points, judged: Points, price: float, last_word: bool
+) -> Iterator[Choice]:
     """Of every number of kinds, clusters being joined one by one, kinds with ever more quantities.
 
     Kinds that cut a quantity into pieces leave too little of it inside them, kinds of several
     labels leave what is no quantity: either tells less for its price than one kind a label.
+
+    So many pairs show the log of their number at most. Where quantities alone come near it, a
+    direction that they do not determine counts as telling twice its price.
 
     Args:
         labels: the cluster of each pair, `(pairs,)`.
         points: of those pairs.
         judged: of those that choices are judged by: kinds alone by all, others by the first 500.
         price: λ.
+        last_word: see `choices`.
     """
     clusters = Clusters.of(points, labels)
     share = np.bincount(labels) / len(labels)
@@ -141,17 +157,38 @@ def _joining(labels: np.ndarray, points: Points, judged: Points, price: float) -
         if kinds.max() > _MANY and kinds.max() % 4:
             continue
         (x, y), nats = _surest(of_few, members)
-        value = float(nats.mean() - price * held)
+        told = float(nats.mean())
+        value = told - price * held
         yield Choice(kinds[labels], none, value)
         inside = correlated(points, judged, (kinds[labels], kinds[read]))
-        scores = np.log(_ratios(x, y))
+        scores, kept = np.log(_ratios(x, y)), list[int]()
         for place, more in enumerate(inside.nats()):
-            scores += inside.some(slice(place, place + 1)).pmi(few)
-            held += more
-            last, value = value, float(nats_told(scores).mean() - price * held)
-            if kinds.any() and value < last:
+            near = last_word and kept and told > math.log(len(x)) - _NEAR
+            scores_then = scores + inside.some(slice(place, place + 1)).pmi(few)
+            told_then = float(nats_told(scores_then).mean())
+            value_then = told_then - price * (held + more)
+            if value_then < value and kinds.any():
                 break  # the next ones are weaker still
-            yield Choice(kinds[labels], inside.some(slice(place + 1)), value)
+            if value_then < value and near:
+                if _determined(inside.some([*kept, place]), points, few):
+                    continue
+                value_then = value + price * more
+            kept.append(place)
+            scores, held, told, value = scores_then, held + more, told_then, value_then
+            yield Choice(kinds[labels], inside.some(kept), value)
+
+
+def _determined(inside: Quantities, points: Points, judged: Points) -> bool:
+    """Whether smooth functions of the directions before the last predict it, by either side."""
+    from sklearn.kernel_ridge import KernelRidge
+
+    left = []
+    for own, other in zip(inside.variates(points), inside.variates(judged), strict=True):
+        own = own[:_SMOOTH]
+        smooth = KernelRidge(kernel="rbf", gamma=0.5 / (own.shape[1] - 1), alpha=0.1)
+        error = other[:, -1] - smooth.fit(own[:, :-1], own[:, -1]).predict(other[:, :-1])
+        left.append(error.var() / other[:, -1].var())
+    return float(np.mean(left)) < 1 - _DETERMINED
 
 
 def _surest(readings: list[Read], members: np.ndarray) -> tuple[Read, np.ndarray]:

@@ -195,7 +195,8 @@ def find(
         return bool(lacking.mean() <= max(chance(lacking), slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
-    alone, smooth, best = choices(points, apart.means, distinct, price, seed)
+    last_word = math.isinf(ceiling) and not seen.directions
+    alone, smooth, best = choices(points, apart.means, distinct, price, seed, last_word=last_word)
     of_kinds, of_quantities, of_best = (each.told(points, judged) for each in (alone, smooth, best))
     (kinds, _), (_, dimensions) = alone.sizes, smooth.sizes
 

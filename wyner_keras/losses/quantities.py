@@ -39,7 +39,7 @@ class Quantities(NamedTuple):
         maps = tuple(map_ / scale for map_, scale in zip(self.maps, scales, strict=True))
         return self._replace(maps=maps)
 
-    def some(self, which: slice | np.ndarray) -> Quantities:
+    def some(self, which: slice | np.ndarray | list[int]) -> Quantities:
         """Some of them."""
         maps = tuple(map_[:, which] for map_ in self.maps)
         return Quantities(self.centres, maps, self.correlations[which])
