@@ -75,7 +75,9 @@ def measure(
 
     Returns:
         Nats per example by name, plain numbers, and `rows`, the number of pairs used. A plug-in
-        I(X;Z) from n pairs is on average too small by log(1 + (values − 1) / n) at most. One pair
+        I(X;Z) from n pairs is on average too small by log(1 + (values − 1) / n) at most; that of a
+        label with Z or of Z_x with Z_y too large, by (a − 1) (b − 1) / 2n at most for a and b
+        values that are often had. One pair
         alone cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
 
     Raises:
