@@ -23,7 +23,7 @@ class Sweep(NamedTuple):
         steps: what each step is.
         values: samples to decode, `(steps, size)`.
         shares: of the data at each step, `(steps,)`; None where that is not known or no share.
-        nats: what the part holds of the data; None where that is not known.
+        nats: what the part holds of the data, of a quantity at most; None where that is not known.
         strength: share of the latent's effect on what is decoded, to first order; None likewise.
     """
 

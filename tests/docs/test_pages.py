@@ -271,6 +271,22 @@ def test_figures_that_are_told_again_are_those_of_the_results():
         assert said in (ROOT / page).read_text(encoding="utf-8"), page
 
 
+def test_epochs_that_the_results_tell_are_those_of_the_recipe():
+    """Of MNIST's 50,000 pairs with labels."""
+    facts = wk.data.Facts(
+        pairs=50_000,
+        rows=(50_000, 50_000),
+        modalities=(wk.Image(shape=(28, 28, 1)),) * 2,
+        same_store=True,
+        classes=10,
+    )
+    recipe = wk.recipes.default(facts)
+    whole = sum(stage.epochs for stage in recipe.stages)
+    text = (ROOT / "docs/results.md").read_text(encoding="utf-8").replace("\n", " ")
+    assert f"{whole} epochs for each, as many as all stages of the W-model have together" in text
+    assert f"its flow alone wants {recipe.stage('flow').epochs}." in text
+
+
 def test_lists_are_lists_to_mkdocs_too():
     """Within lists by four spaces; after a paragraph of an item a line free; no code behind one."""
     for page in PAGES:

@@ -82,8 +82,8 @@ def log_likelihood(
 
     - "joint": log p(x,y), p(x,y) = E over p(z) of p(x|z) p(y|z); z is proposed by q(z|x,y);
     - "x", "y": log p(x), log p(y); z is proposed by q(z|x), q(z|y);
-    - "y_given_x": log p(y|x), p(y|x) = E over q(z|x) of p(y|z), which is what `generate_y` draws
-      from; z is proposed by q(z|x) for one half of the samples, by q(z|x,y) for the other. And
+    - "y_given_x": log p(y|x), p(y|x) = E over q(z|x) of p(y|z), z and v as `generate_y` draws
+      them; z is proposed by q(z|x) for one half of the samples, by q(z|x,y) for the other. And
       "x_given_y". As q(z|x) is not p(z|x), they are not what "joint" less "x" would be.
 
     There p(x|z) = E over p(u) of p(x|u,z). u is proposed by a Gaussian around the mode of q(u|x,z)

@@ -57,15 +57,18 @@ def exact_information(parts: Iterable[Array]) -> float:
     return max(0.0, float(entropies(total / rows) - inside / rows))
 
 
-def contrastive_bounds(scores: Array) -> tuple[float, float]:
+def contrastive_bounds(scores: Array, linked: np.ndarray | None = None) -> tuple[float, float]:
     """Bounds of I(W;Z) from scores of every z_i under every w_j, z_i drawn for w_i.
 
     Below, InfoNCE: E log [e^(s_ii) / mean_j e^(s_ij)], a lower bound for any score and never above
-    log rows. Above, leave-one-out: the mean without j = i; an upper bound if the scores are
-    log q(z_i|w_j). Both hold on average over samples.
+    log rows. Above, leave-one-out: the mean without j = i, and without those that go together with
+    i, which know z_i; an upper bound if the scores are log q(z_i|w_j). Both hold on average over
+    samples.
 
     Args:
         scores: `(rows, rows)`, of two rows at least.
+        linked: which rows go together, a mask `(rows, rows)`; None where none do. A row that all
+            others go together with has no part in the upper bound, unless none has.
 
     Returns:
         Nats, lower and upper.
@@ -74,7 +77,11 @@ def contrastive_bounds(scores: Array) -> tuple[float, float]:
     information, 2019, section 2.
     """
     rows, own = len(scores), np.diagonal(scores)
-    others = np.where(np.eye(rows, dtype=bool), -np.inf, scores)
     lower = own - logsumexp(scores, axis=1) + np.log(rows)
-    upper = own - logsumexp(others, axis=1) + np.log(rows - 1)
+    apart = ~np.eye(rows, dtype=bool)
+    if linked is not None and (apart & ~linked).any():
+        apart &= ~linked
+    kept = apart.any(axis=1)
+    others = logsumexp(np.where(apart, scores, -np.inf)[kept], axis=1)
+    upper = own[kept] - others + np.log(apart[kept].sum(axis=1))
     return float(lower.mean()), float(upper.mean())

@@ -56,7 +56,7 @@ def relaxed_gaussian(rho: float, weight: float) -> tuple[float, float]:
 
     Args:
         rho: correlation, in (−1, 1).
-        weight: λ, not negative; at 0 it is Wyner's common information.
+        weight: λ, not negative; at 0 the limit of it, Wyner's common information.
 
     Returns:
         I(X,Y;Z) and I(X;Y|Z), nats.
@@ -75,7 +75,7 @@ def relaxed_gaussian(rho: float, weight: float) -> tuple[float, float]:
     _check_weight(weight)
     whole = gaussian(rho)
     left = min(weight, abs(rho))
-    return whole - math.atanh(left), -0.5 * math.log(1 - left**2)
+    return whole - math.atanh(left), -0.5 * math.log1p(-(left**2))
 
 
 def canonical_correlations(covariance: Any, split: int) -> Array:
@@ -186,7 +186,7 @@ def relaxed_doubly_symmetric_binary(a0: float, weight: float) -> tuple[float, fl
 
     Args:
         a0: P(X ≠ Y), in (0, ½).
-        weight: λ, not negative; at 0 it is Wyner's common information.
+        weight: λ, not negative; at 0 the limit of it, Wyner's common information.
 
     Returns:
         I(X,Y;Z) and I(X;Y|Z), nats.
@@ -208,9 +208,14 @@ def relaxed_doubly_symmetric_binary(a0: float, weight: float) -> tuple[float, fl
         def derivative(t: float) -> float:
             return (1 + weight) * math.atanh(t / agree) - 2 * math.atanh(2 * t)
 
-        t = float(brentq(derivative, 1e-9, agree * (1 - 1e-15), xtol=1e-15))
+        # Nearer to an end than float64 tells, the root is that end.
+        low, high = 1e-9, agree * (1 - 1e-15)
+        if derivative(high) <= 0:
+            t = high
+        elif derivative(low) < 0:
+            t = float(brentq(derivative, low, high, xtol=1e-15))
     conditional = entropy([agree + t, a0 / 2, a0 / 2, agree - t])
-    information = math.log(2) + binary_entropy(a0) - conditional
+    information = max(0.0, math.log(2) + binary_entropy(a0) - conditional)
     return information, max(0.0, 2 * binary_entropy(0.5 + t) - conditional)
 
 

@@ -50,8 +50,8 @@ def measure(
 
     These are exact for the pairs given where `Latent.values` lists the values of Z. A larger or
     continuous Z gets InfoNCE in their place, a lower bound that cannot exceed log `contrasted`,
-    and beside it `i_xy_z_upper`, `i_x_z_upper`, `i_y_z_upper` by leaving one out; there `i_label_z`
-    is a lower bound too.
+    and beside it `i_xy_z_upper`, `i_x_z_upper`, `i_y_z_upper` by leaving one out, with those that
+    have a row or the group in common with it; there `i_label_z` is a lower bound too.
 
     Of U, and the same of V and y as `i_y_v_upper`, `i_y_v_lower`, `i_label_v_lower`; 0 where there
     is no U:
@@ -75,7 +75,9 @@ def measure(
 
     Returns:
         Nats per example by name, plain numbers, and `rows`, the number of pairs used. A plug-in
-        I(X;Z) from n pairs is on average too small by log(1 + (values − 1) / n) at most. One pair
+        I(X;Z) from n pairs is on average too small by log(1 + (values − 1) / n) at most; that of a
+        label with Z or of Z_x with Z_y too large, by (a − 1) (b − 1) / 2n at most for a and b
+        values that are often had. One pair
         alone cannot be contrasted: InfoNCE is 0, and bounds by leaving one out are not there.
 
     Raises:
@@ -100,7 +102,8 @@ def measure(
     values = model.z.values()
     posteriors = {"xy": read.joint, **read.marginal}
     for name, parts in posteriors.items():
-        found |= _information(f"i_{name}_z", model.z, parts, contrasted, rng)
+        linked = _linked(pairs.select(np.arange(contrasted)), name)
+        found |= _information(f"i_{name}_z", model.z, parts, linked, rng)
     if values is not None and len(values) <= _MOST_CROSSED:
         crossed: Any = sum(
             aggregated.states(q_x, values).T @ aggregated.states(q_y, values)
@@ -178,17 +181,25 @@ def _scores_of(values: np.ndarray, parts: Sequence[Any]) -> Array:
     return np.concatenate([aggregated.log_posteriors(q, values) for q in parts], axis=1)
 
 
+def _linked(pairs: Pairs, sides: str) -> np.ndarray:
+    """Which pairs have a row of these sides, or their group, in common, `(pairs, pairs)`."""
+    keys = [pairs.index[:, pairs.names.index(side)] for side in sides]
+    keys += [] if pairs.groups is None else [pairs.groups]
+    found: np.ndarray = np.any([np.equal.outer(key, key) for key in keys], axis=0)
+    return found
+
+
 def _information(
-    name: str, latent: Latent, parts: list[Any], contrasted: int, rng: np.random.Generator
+    name: str, latent: Latent, parts: list[Any], linked: np.ndarray, rng: np.random.Generator
 ) -> dict[str, float]:
     values = latent.values()
     if values is not None:
         return {name: aggregated.exact_information(aggregated.states(q, values) for q in parts)}
-    few = _first(parts, contrasted)
+    few = _first(parts, len(linked))
     scores = _scores_of(_sampled(latent, few, rng), few)
     if len(scores) < 2:
         return {name: 0.0}
-    lower, upper = aggregated.contrastive_bounds(scores)
+    lower, upper = aggregated.contrastive_bounds(scores, linked)
     return {name: max(0.0, lower), f"{name}_upper": max(0.0, upper)}
 
 

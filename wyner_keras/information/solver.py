@@ -191,7 +191,8 @@ def _generate(
             break
         chosen = _paying(new_a, new_b, _values(new_a, new_b, prices))
         a, b = np.concatenate([a, new_a[chosen]]), np.concatenate([b, new_b[chosen]])
-    return float(value), max(0.0, lower), weights / weights.sum(), *best
+    value = max(0.0, float(value))
+    return value, min(max(0.0, lower), value), weights / weights.sum(), *best
 
 
 def _paying(a: Array, b: Array, excess: Array) -> np.ndarray:

@@ -39,7 +39,7 @@ class Likelihood:
         return -0.5 * (error * ops.exp(-spread) + spread + math.log(2 * math.pi))
 
     def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        """The most probable value, `(batch, 1)`, in the user's units."""
+        """What decoding gives, `(batch, 1)`, in the user's units: the most probable value."""
         return output * scale + mean
 
 
@@ -118,7 +118,7 @@ class Counts(Likelihood):
         return rest - _log1p(value / dispersion) - deviance
 
     def mode(self, output: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-        """The mean, rounded."""
+        """The mean, rounded: the most probable count may be 0 whatever the mean is."""
         return ops.round(self._expected(output, mean, scale))
 
 

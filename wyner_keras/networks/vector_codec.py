@@ -22,7 +22,8 @@ class VectorCodec(Codec):
     """An autoencoder of columns of several kinds, each by its own likelihood.
 
     `likelihoods.py` has the likelihood of each kind. Values that are NaN count in none; the encoder
-    is told which they are. Decoding gives the most probable value of each column.
+    is told which they are. Decoding gives the most probable value of each column, of counts the
+    mean.
 
     Args:
         kinds: of the columns: "real", "binary", "categorical" or "count".
@@ -119,7 +120,7 @@ class VectorCodec(Codec):
         ]
 
     def decode(self, features: Tensor) -> Tensor:
-        """Vectors `(batch, columns)` in the user's units: the most probable value of each."""
+        """Vectors `(batch, columns)` in the user's units: the most probable values, mean counts."""
         modes = [
             likelihood.mode(output, mean, scale)[:, :, 0]
             for (likelihood, _, _, mean, scale, _), output in zip(

@@ -62,7 +62,8 @@ class Findings:
     def nothing(self) -> bool:
         """Whether held-out partners are ranked no better than chance has it.
 
-        By three standard errors: one in 740 sets of pairs that share nothing is taken for more.
+        By three standard errors: of sets of pairs that share nothing one in 740, at most, is taken
+        for more.
         """
         return not self.too_few and self.held.significance < _SURE
 

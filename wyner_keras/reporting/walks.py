@@ -149,7 +149,7 @@ def _labels(read: Read, places: np.ndarray) -> str:
 def _quantity(model: WynerModel, sweep: Sweep, pictures: Mapping[str, Pictures]) -> Card:
     return Card(
         sweep.name,
-        "" if sweep.nats is None else f"holds {sweep.nats:.2f} nats",
+        "" if sweep.nats is None else f"holds {sweep.nats:.2f} nats at most",  # as of a Gaussian
         [
             pictures[side.name].sweep(
                 decoded(model, side, sweep.values, centre_of(side)), sweep.steps

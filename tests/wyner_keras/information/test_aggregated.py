@@ -81,6 +81,20 @@ def test_contrastive_bounds_enclose_a_gaussian_channel(rng):
     assert lower == pytest.approx(truth, abs=0.05)
 
 
+def test_rows_that_go_together_are_left_out_of_the_upper_bound(rng):
+    """Each w comes twice: a z is as likely under the other, which tells of the bound, not of I."""
+    variance, rows = 1e-6, 300
+    w = np.repeat(rng.normal(size=rows), 2)
+    z = w + math.sqrt(variance) * rng.normal(size=2 * rows)
+    scores = stats.norm.logpdf(z[:, None], w[None], math.sqrt(variance))
+    truth = 0.5 * math.log(1 + 1 / variance)  # 6.91
+    assert aggregated.contrastive_bounds(scores)[1] < truth - 0.4
+    upper = aggregated.contrastive_bounds(scores, w[:, None] == w)[1]
+    assert upper >= truth - 0.05
+    alone = aggregated.contrastive_bounds(scores, np.ones((2 * rows, 2 * rows), bool))
+    assert alone == aggregated.contrastive_bounds(scores)
+
+
 def test_the_lower_contrastive_bound_ends_at_the_log_of_the_rows():
     lower, upper = aggregated.contrastive_bounds(1e4 * np.eye(50))
     assert lower == pytest.approx(math.log(50))

@@ -140,6 +140,17 @@ def test_relaxed_doubly_symmetric_binary_ends_in_wyners_and_in_the_mutual_inform
         assert slack == pytest.approx(math.log(2) - information.binary_entropy(0.1))
 
 
+@pytest.mark.parametrize("a0", [1e-16, 1e-12, 0.1, 0.4999999, 0.5 - 1e-12])
+@pytest.mark.parametrize("share", [0.0, 0.5, 1 - 1e-9, 1 - 1e-15, 1.0, 1.5])
+def test_relaxed_doubly_symmetric_binary_is_no_less_than_nothing_near_the_ends(a0, share):
+    found = information.relaxed_doubly_symmetric_binary(a0, share * (1 - 2 * a0))
+    assert min(found) >= 0
+    whole = information.doubly_symmetric_binary(a0)
+    assert found[0] <= whole + 1e-12
+    if share == 0.0:
+        assert found[0] == pytest.approx(whole, abs=1e-9)
+
+
 def test_relaxed_label_changes_at_one():
     p = [0.5, 0.25, 0.25]
     label = information.entropy(p)

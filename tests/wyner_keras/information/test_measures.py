@@ -85,7 +85,7 @@ def test_where_each_z_has_a_flow_of_its_own_fewer_are_contrasted(
     model = make_tiny(z=DiagonalGaussian(dim=2))
     kept = {}
 
-    def bounds(scores):
+    def bounds(scores, linked=None):
         kept.setdefault(len(scores), scores)
         return 0.0, 0.0
 
@@ -118,6 +118,23 @@ def test_sides_of_any_kind_with_a_continuous_z_get_bounds(x, y, make_tiny, pairs
     assert "i_zx_zy" not in found
     assert "i_label_v_lower" not in found  # y has none
     assert all(math.isfinite(value) for value in found.values())
+
+
+@pytest.mark.parametrize("linked", ["rows", "groups", "all"])
+def test_what_goes_together_keeps_no_upper_bound_down(linked, make_tiny, pairs):
+    """A z that names its row holds more than the log of how many rows there are."""
+    model = make_tiny(z=DiagonalGaussian(dim=2), flow_steps=0)
+    for side in model.sides:
+        for network in (side.expert_network, side.reader_network):
+            layer = network.output_layer
+            layer.bias.assign(np.concatenate([np.zeros(2), np.full(2, -25.0)]))
+            layer.kernel.assign(np.concatenate([layer.kernel[:, :2], 0 * layer.kernel[:, 2:]], 1))
+    index = pairs.index if linked == "groups" else np.repeat(pairs.index, 2, axis=0)
+    groups = {"rows": None, "groups": np.arange(30) // 3, "all": np.zeros(60, int)}[linked]
+    found = information.measure(model, Pairs(*pairs.stores, index, groups=groups))
+    for name in ("i_xy_z", "i_x_z", "i_y_z"):
+        assert math.isfinite(found[f"{name}_upper"])
+        assert (found[f"{name}_upper"] > 2 * math.log(60)) == (linked != "all")
 
 
 def test_no_local_latents_hold_nothing(make_tiny, pairs):

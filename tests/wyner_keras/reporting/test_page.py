@@ -87,6 +87,9 @@ def test_every_kind_of_data_and_latent_has_its_page(models, sharing, name, tmp_p
     assert name != "mixed" or len(shown) == len(expected)
     assert any(title.startswith("direction") for title in titles)
     assert ("has none: z alone makes it" in words) == (name == "columns")
+    # By its variance alone: of two values of z, 0.69 nats, it may come out at 2.
+    assert bool(re.search(r"holds \d\.\d\d nats at most", words)) == (name == "columns")
+    assert not re.search(r"holds \d\.\d\d nats(?! at most)", words)
     # The planted misfit comes first.
     assert "trained on, row 7" in titles
     assert page.values["fit"]["held_out"]["worst"][0]["pair"] == 7
