@@ -18,7 +18,7 @@ _NAMED = 3  # columns
 class Tails:
     """Finds columns that are nowhere negative and so skewed that a logarithm mends it.
 
-    Values of 0 are not judged: no logarithm is there.
+    Values of 0, of half of the rows at most, are not judged: no logarithm is there.
 
     A logarithm stretches as much as it shrinks at the median m. It gains where it shrinks the
     range of the values' middle, q to Q, beyond that: by log((Q - q) / m) - log(log(Q / q)) nats.
@@ -40,9 +40,10 @@ class Tails:
             known = known[~np.isnan(known)].astype(np.float64)
             if (known < 0).any():
                 continue
-            known = known[known > 0]
-            if len(known) < _LEAST:
+            some = known[known > 0]
+            if len(some) < max(_LEAST, len(known) / 2):
                 continue
+            known = some
             low, middle, high = np.quantile(known, (_SHARE, 0.5, 1 - _SHARE))
             if low == high:
                 continue
