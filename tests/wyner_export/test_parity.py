@@ -201,6 +201,28 @@ def test_a_graph_that_rounding_alone_upsets_is_refused_for_that(judged):
         upset.check(graph, "ONNX", judged.answers["decode_x"].outputs)
 
 
+@pytest.mark.parametrize(("steep", "decides"), [(1.5, True), (7.9, True), (8.1, False)])
+def test_a_map_that_is_steep_throughout_is_judged_by_fewer_units(judged, steep, decides):
+    """A right engine is passed, and one that is off by what can be seen is not."""
+    graph, right = judged.graphs["decode_x"], judged.answers["decode_x"].outputs
+    ceiling = judged.parity.conditioning.unit["decode_x"]["x"].ceiling
+    reach = {
+        **judged.parity.conditioning.reach,
+        "decode_x": {"x": np.array([1e-6, *[steep * ceiling] * 22])},
+    }
+    some = Parity("Keras", judged.answers, judged.parity.conditioning._replace(reach=reach))
+    off = {"x": np.clip(right["x"] - 0.9 * ceiling, 0, None)}
+    off["x"][0] = right["x"][0]
+    if not decides:
+        with pytest.raises(Disagreement, match=r"by 16 units .* in 22 of 23 rows"):
+            some.check(graph, "ONNX", right)
+        return
+    some.check(graph, "ONNX", off)
+    off["x"][3] = right["x"][3] + 1.1 * ceiling
+    with pytest.raises(Disagreement, match=r"within 0.00098 in row \(3,\)"):
+        some.check(graph, "ONNX", off)
+
+
 def test_a_row_that_rounding_upsets_is_left_out_and_others_are_judged(judged):
     graph, right = judged.graphs["decode_x"], judged.answers["decode_x"].outputs
     reach = {
