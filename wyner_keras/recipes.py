@@ -23,9 +23,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
     Alignment of the experts of z, by telling partners from strangers; self-training where there are
-    singles; the joint stage, with Gaussian u and v, a residual model and falling 2ε²; flows of u
-    and v; the marginal stage, which distils q(z|x,y) into the readers; a refinement. Where z is a
-    quantity of large examples its experts are trained further, and z given x has a flow.
+    singles; the joint stage; flows of u and v; the marginal stage, which distils q(z|x,y) into the
+    readers; a refinement. Experts of a quantity of large examples are trained in a stage more.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
@@ -34,7 +33,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     Returns:
         The recipe: about 25 minutes of a core for 50,000 pairs of 28×28, two for 2,000 of 8×8.
     """
-    small = max(math.prod(modality.shape) for modality in facts.modalities) <= _SMALL
+    sizes = [math.prod(modality.shape) for modality in facts.modalities]
+    small = max(sizes) <= _SMALL
     shown = facts.pairs + max(facts.singles)  # singles beside another; to the alignment pairs alone
 
     def lasting(count: int, batch_size: int, seen: int = shown) -> dict[str, Any]:
@@ -57,16 +57,17 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
     wide = not (told or small or whole)
-    vectors = all(len(each.shape) == 1 and each.shape[0] >= 24 for each in facts.modalities)
-    # Of the passes of the joint stage: what is shared in detail takes longer to be drawn.
-    longer = 4 if whole or (small and vectors and not told) else 1
+    # Of the alignment. To find z takes more, where pairs are too many to be learnt by heart.
+    passes = 8 if not small else 10 if told or facts.pairs < 10 * sum(sizes) else 30
+    detailed = small and all(len(m.shape) == 1 and m.shape[0] >= 24 for m in facts.modalities)
+    longer = 4 if whole or (detailed and not told) else 1  # joint: what is detailed takes longer
     falling, at_end = Ramp(start=rate, end=3e-5), Ramp(start=variance, end=variance)
     alignment = StageSettings(
         name="alignment",
         loss=losses.Alignment(
             dimensions=size, price=price, find=not told, experts_read=not small, widened=wide
         ),
-        **(many_steps if whole else lasting(10 if small else 8, 500, facts.pairs)),
+        **(many_steps if whole else lasting(passes, 500, facts.pairs)),
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4) if whole else falling,
     )
     self_training = StageSettings(
@@ -88,8 +89,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     flow = StageSettings(
         name="flow",
         loss=losses.Matching(of_quantity=False if wide else None),
-        # Of few images a flow learns each by heart.
-        **lasting(80 if small else 28 if whole else 110, 512),
+        **lasting(80 if small else 28 if whole else 110, 512),  # few images are learnt by heart
         learning_rate=Ramp(start=1e-3, end=3e-5, begin=0.4),
         average=0.999,
     )
