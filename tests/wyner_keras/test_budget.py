@@ -196,9 +196,7 @@ def test_what_was_done_before_counts(pairs, recipe, model, clock, costs):
     assert limit.deadline == pytest.approx(105)
 
 
-def test_codecs_given_take_no_time_of_the_budget(
-    pairs, recipe, model, clock, costs, monkeypatch
-):
+def test_codecs_given_take_no_time_of_the_budget(pairs, recipe, model, clock, costs, monkeypatch):
     costs |= {"codec": (0, 1000, 10), "alignment": (0, 10, 10)}
     deadlines = []
     monkeypatch.setattr(budget.TimeLimit, "__init__", lambda _, end: deadlines.append(end) or 1 / 0)

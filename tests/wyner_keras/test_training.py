@@ -26,7 +26,6 @@ from wyner_keras.side import SideSettings
 from wyner_serving.whole import held
 
 
-
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():
     """Tracing would take longer than these trainings do."""
