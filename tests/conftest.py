@@ -12,6 +12,18 @@ if WORKER:
     # Workers fill the processors; threads of each would only get in one another's way.
     for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
         os.environ.setdefault(name, "1")
+    # TensorFlow builds a function around each operation whose settings are new, and runs that: more
+    # than a quarter of the time of tests that train eagerly. Workers run the operations themselves.
+    # Processes that tests start, and tests without workers, do as TensorFlow does by itself.
+    try:
+        from tensorflow.python import pywrap_tfe
+    except ImportError:
+        pass  # Where bundles are only served, there is none.
+    else:
+        set_as_function = pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction
+        pywrap_tfe.TFE_ContextOptionsSetRunEagerOpAsFunction = lambda options, _: set_as_function(
+            options, False
+        )
 
 import pytest
 import shortened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import numbers
@@ -212,24 +213,27 @@ class Budget:
 
     def _foreseen(self) -> tuple[WynerModel, dict[str, Loss | None]]:
         """Model and losses as they will be; where z is found, as if that were a quantity."""
-        model, losses = self._untrained(), {each.name: each.loss for each in self.recipe.stages}
+        recipe, losses = self.recipe, {each.name: each.loss for each in self.recipe.stages}
         finds = [loss for loss in losses.values() if isinstance(loss, Alignment) and loss.find]
         if not finds:
-            return model, {**losses}
-        z, reader = DiagonalGaussian(dim=finds[0].dimensions), finds[0].experts_read
-        found = model.with_z(z, "expert" if reader else None)
+            return self._untrained(recipe), {**losses}
+        sides = {
+            name: dataclasses.replace(side, reader="expert") if finds[0].experts_read else side
+            for name, side in recipe.sides.items()
+        }
+        z = DiagonalGaussian(dim=finds[0].dimensions)
+        found = self._untrained(dataclasses.replace(recipe, z=z, sides=sides))
         return found, {name: loss.adapted(found, self.pairs) for name, loss in losses.items()}
 
     def _left(self) -> float:
         return max(0.0, self._deadline - time.monotonic())
 
-    def _untrained(self) -> WynerModel:
-        recipe, pairs = self.recipe, self.pairs
+    def _untrained(self, recipe: Recipe) -> WynerModel:
         codecs = {
             name: modality.codec(recipe.codecs[name], recipe.seed)
-            for name, modality in zip(pairs.names, pairs.modalities, strict=True)
+            for name, modality in zip(self.pairs.names, self.pairs.modalities, strict=True)
         }
-        return untrained(recipe, pairs, codecs)
+        return untrained(recipe, self.pairs, codecs)
 
     def _codecs(self) -> _Cost:
         """Of all codecs together, in epochs of the one that has most."""

@@ -20,7 +20,6 @@ def short(monkeypatch, eager):
     shortened.two_steps(monkeypatch.setattr)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 def test_every_block_runs(short, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     scope = {"__name__": "howto"}

@@ -14,9 +14,7 @@ from wyner_keras import recipes
 PAGE = Path(__file__).parents[2] / "docs" / "readers.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 PACKAGES = ("anndata", "mudata", "datasets", "torch", "torch.utils", "torch.utils.data")
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Even though the:UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 
 @pytest.fixture

@@ -9,9 +9,7 @@ import shortened
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto.md"
 BLOCKS = re.findall(r"^```python\n(.*?)^```", HOWTO.read_text(encoding="utf-8"), re.M | re.S)
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Even though the:UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning"
-)
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
 
 def needs(name):

@@ -220,7 +220,6 @@ def test_unknown_sweeps_and_recipes_are_refused(sweep, name, recipes, message):
         sweep(name, recipes=recipes)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 @pytest.mark.parametrize(
     ("name", "configuration", "trained"),
     [

@@ -110,7 +110,6 @@ def test_one_runs_in_a_kernel_at_the_small_size(narrow_kernel: Path) -> None:
 OTHERS = [path for path in NOTEBOOKS if path.stem != IN_A_KERNEL]
 
 
-@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 @pytest.mark.parametrize("path", OTHERS, ids=lambda path: path.stem)
 def test_every_cell_runs_at_the_small_size(
     path: Path, in_process: Path, pair_files: None, page_files: None, request, monkeypatch

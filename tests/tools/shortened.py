@@ -11,11 +11,12 @@ def eagerly():
     """Functions run without being traced, which takes longer than trainings of a few steps do."""
     import tensorflow as tf
 
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     try:
         yield
     finally:
-        tf.config.run_functions_eagerly(False)
+        tf.config.run_functions_eagerly(before)
 
 
 @contextlib.contextmanager

@@ -84,15 +84,20 @@ def recipe(pairs):
     return wk.recipes.default(pairs.facts())
 
 
+@pytest.fixture(scope="module")
+def model(recipe, pairs):
+    """An untrained model of the recipe, which a budget only looks at."""
+    return model_of(recipe, pairs)
+
+
 def epochs_of(recipe):
     codecs = [codec.epochs for codec in recipe.codecs.values() if codec]
     return [*codecs, *(stage.epochs for stage in recipe.stages)]
 
 
-def epochs_within(seconds, recipe, pairs):
+def epochs_within(seconds, recipe, pairs, model):
     """Of the codecs, and of each stage where it begins before any time has passed."""
     within = Budget(recipe, pairs, seconds)
-    model = model_of(recipe, pairs)
     stages = [within.begun(stage, model, first=True)[0] for stage in recipe.stages]
     return epochs_of(dataclasses.replace(within.recipe, stages=tuple(stages)))
 
@@ -103,10 +108,10 @@ def model_of(recipe, pairs):
     return wk.WynerModel(recipe.z, modalities, codecs=codecs, settings=recipe.sides)
 
 
-def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recipe):
-    assert epochs_within(1e6, recipe, pairs) == epochs_of(recipe)
-    assert set(epochs_within(0.001, recipe, pairs)) == {1}
-    half = epochs_within(60.0, recipe, pairs)
+def test_a_recipe_never_gets_longer_and_keeps_an_epoch_of_each_part(pairs, recipe, model):
+    assert epochs_within(1e6, recipe, pairs, model) == epochs_of(recipe)
+    assert set(epochs_within(0.001, recipe, pairs, model)) == {1}
+    half = epochs_within(60.0, recipe, pairs, model)
     assert all(1 <= some <= most for some, most in zip(half, epochs_of(recipe), strict=True))
 
 
@@ -116,9 +121,9 @@ def test_of_many_large_examples_without_labels_every_stage_has_its_time(monkeypa
     pairs = wk.Pairs(*rng.normal(size=(2, 2100, 257)))
     recipe = wk.recipes.default(pairs.facts())
     assert "reading" in [stage.name for stage in recipe.stages]
-    within = Budget(recipe, pairs, 1e6)
+    within, model = Budget(recipe, pairs, 1e6), model_of(recipe, pairs)
     for stage in recipe.stages:
-        same, _ = within.begun(stage, model_of(recipe, pairs), first=True)
+        same, _ = within.begun(stage, model, first=True)
         assert same.epochs == stage.epochs
 
 
@@ -154,10 +159,10 @@ def costs(monkeypatch):
     return given
 
 
-def test_time_is_shared_by_roots_and_a_short_part_is_whole(pairs, recipe, clock, costs):
+def test_time_is_shared_by_roots_and_a_short_part_is_whole(pairs, recipe, model, clock, costs):
     # By roots 10, 20 and 2 of (100, 400, 4) share what is left beside the third's 4 and setups.
     costs |= {"alignment": (1, 100, 1000), "flow": (2, 400, 1000), "joint": (3, 4, 1000)}
-    within, model = Budget(recipe, pairs, "250s"), model_of(recipe, pairs)
+    within = Budget(recipe, pairs, "250s")
     shortened, limit = within.begun(recipe.stage("alignment"), model, first=True)
     assert limit.deadline == pytest.approx(100 + 1 + (250 - 6 - 4) / 3, abs=0.01)
     assert shortened.epochs == recipe.stage("alignment").epochs  # a faster machine may need them
@@ -173,29 +178,29 @@ def test_time_is_shared_by_roots_and_a_short_part_is_whole(pairs, recipe, clock,
     assert limit.deadline == pytest.approx(335)
 
 
-def test_a_stage_that_will_have_nothing_to_do_leaves_its_time(pairs, recipe, clock, costs):
+def test_a_stage_that_will_have_nothing_to_do_leaves_its_time(pairs, recipe, model, clock, costs):
     costs |= {"flow": (0, 400, 1000), "refinement": (0, 400, 1000)}
     told = recipe.changed("alignment", loss=wk.losses.Alignment(find=False))
     # z of random experts stands for no concept; one that is to be found is not expected to.
     for chosen, first, deadline in ((told, True, 200), (told, False, 300), (recipe, True, 300)):
         within = Budget(chosen, pairs, "200s")
-        _, limit = within.begun(recipe.stage("flow"), model_of(recipe, pairs), first=first)
+        _, limit = within.begun(recipe.stage("flow"), model, first=first)
         assert limit.deadline == pytest.approx(deadline)
 
 
-def test_what_was_done_before_counts(pairs, recipe, clock, costs):
+def test_what_was_done_before_counts(pairs, recipe, model, clock, costs):
     costs |= {"codec": (0, 50, 10), "joint": (0, 50, 1000)}
     within = Budget(recipe, pairs, 20, {"codec": 0.0, "alignment": 15.0})
     assert within.recipe.codecs == recipe.codecs
-    _, limit = within.begun(recipe.stage("joint"), model_of(recipe, pairs), first=False)
+    _, limit = within.begun(recipe.stage("joint"), model, first=False)
     assert limit.deadline == pytest.approx(105)
 
 
-def test_codecs_given_take_no_time_of_the_budget(pairs, recipe, clock, costs, monkeypatch):
+def test_codecs_given_take_no_time_of_the_budget(pairs, recipe, model, clock, costs, monkeypatch):
     costs |= {"codec": (0, 1000, 10), "alignment": (0, 10, 10)}
     deadlines = []
     monkeypatch.setattr(budget.TimeLimit, "__init__", lambda _, end: deadlines.append(end) or 1 / 0)
-    codecs = {side.name: side.codec for side in model_of(recipe, pairs).sides}
+    codecs = {side.name: side.codec for side in model.sides}
     with pytest.raises(ZeroDivisionError):
         wk.train(pairs, recipe, codecs=codecs, budget=10, verbose=0)
     assert deadlines == [pytest.approx(110)]

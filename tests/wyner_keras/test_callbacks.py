@@ -9,10 +9,7 @@ import tensorflow as tf
 
 import wyner_keras as wk
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Even though the:UserWarning"),
-    pytest.mark.usefixtures("eagerly"),
-]
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture(scope="module")

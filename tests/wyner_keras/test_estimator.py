@@ -19,10 +19,7 @@ from wyner_keras.modality import CodecSettings
 from wyner_keras.recipe import Recipe, StageSettings
 from wyner_keras.side import SideSettings
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Even though the:UserWarning"),
-    pytest.mark.usefixtures("eagerly"),
-]
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 SIDE = SideSettings(local=None, hidden=(4,), reader="features", flow_steps=0)

@@ -40,8 +40,12 @@ def opened(path: Path) -> np.ndarray:
         return np.asarray(picture.convert("RGB"), int)
 
 
-@pytest.mark.parametrize(("given", "made"), list(itertools.product(ENTRIES, ENTRIES)))
-def test_every_two_kinds_are_drawn(tmp_path: Path, given: str, made: str) -> None:
+# Each beside itself, and given and made beside another.
+BESIDE = [*zip(ENTRIES, ENTRIES, strict=True), *itertools.pairwise([*ENTRIES, "image"])]
+
+
+@pytest.mark.parametrize(("given", "made"), BESIDE)
+def test_every_kind_is_drawn(tmp_path: Path, given: str, made: str) -> None:
     entries = ENTRIES[given], ENTRIES[made]
     x, y, samples = rows(given, 7), rows(made, 7), rows(made, 7, 3)
     for truth in (y, None):

@@ -350,7 +350,6 @@ def test_it_generates_ranks_and_comes_back_from_a_file(trained, columns, tmp_pat
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
 @pytest.mark.usefixtures("eagerly")
 def test_figures_and_a_report_are_of_kinds_and_of_quantities(trained, columns):
     model = trained[0]

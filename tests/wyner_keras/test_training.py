@@ -25,8 +25,6 @@ from wyner_keras.schedules import Ramp
 from wyner_keras.side import SideSettings
 from wyner_serving.whole import held
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the:UserWarning")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def eagerly():

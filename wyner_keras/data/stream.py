@@ -224,6 +224,8 @@ def stream(
     def order() -> NDArray[np.int64]:
         return np.random.default_rng([seed, of_epoch()]).permutation(size)
 
+    # Nothing here, nor in what `gather` calls, is for AutoGraph, which would read its source anew.
+    @tf.autograph.experimental.do_not_convert
     def batches(_: Any) -> Any:
         positions = tf.range(size, dtype=tf.int64)
         if shuffle:
@@ -235,6 +237,7 @@ def stream(
             return whole
         return whole.concatenate(tf.data.Dataset.from_tensors(positions[full:stop]))
 
+    @tf.autograph.experimental.do_not_convert
     def gather_own(positions: Any) -> Any:
         own = positions[worker.slice_of(tf.size(positions))]
         return gather(tf.ensure_shape(own, (static_size,)))

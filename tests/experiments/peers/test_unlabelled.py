@@ -198,7 +198,6 @@ def test_the_picture_shows_halves_as_whole_images(folder, pairs, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 def test_the_w_model_trains_on_unlabelled_halves_within_a_time(eager, folder, monkeypatch):
     """Of a recipe so short that the time does not matter: an epoch of codecs and of alignment."""
     arrays = dict(np.load(folder / "pairs.npz"))

@@ -200,7 +200,6 @@ def test_folders_for_sweeps(tmp_path):
         check_folder(tmp_path, settings)
 
 
-@pytest.mark.filterwarnings("ignore:Even though the `tf.config.experimental_run_functions_eagerly`")
 def test_a_model_is_trained_judged_and_shown(eager, tiny_sweep, names, experiment, monkeypatch):
     """Nothing is replaced but the judges, of whom there are none."""
     monkeypatch.setattr("wyner_keras.evaluation.judges_for", lambda *_, **__: {})

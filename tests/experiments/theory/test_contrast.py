@@ -7,6 +7,7 @@ import pytest
 from experiments.theory import contrast
 
 
+@pytest.mark.slow
 def test_the_nats_of_a_gaussian_pair_are_near_its_common_information():
     source = contrast.Pairs("pair", (0.9,))
     nats = contrast.held_nats(source, 0.05, steps=400)

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+import shortened
 import tiny_bundle
 from PIL import Image
 
@@ -41,7 +42,7 @@ _loaded = {}
 
 @contextlib.contextmanager
 def tiny_machine():
-    """The tiny recipe, whatever the data; a run's model is loaded, and its graphs traced, once.
+    """The tiny recipe, whatever the data; a run's model is loaded once, and nothing is traced.
 
     Judges are trained for an epoch, and cached apart from those of other tests.
     """
@@ -64,7 +65,8 @@ def tiny_machine():
         patch.setattr(Judge, "train", train_shortly)
         patch.setattr(wyner_keras.recipes, "default", tiny_recipe)
         patch.setattr(runs.Run, "load_model", load_once)
-        yield
+        with shortened.eagerly():
+            yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,6 @@ from PIL import Image
 from wyner_keras import runs
 from wyner_serving.whole import held
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:Even though the:UserWarning"),
-    # But for `trained`, which is there before.
-    pytest.mark.usefixtures("eagerly"),
-]
-
 FILES = {
     "settings.json",
     "model.keras",

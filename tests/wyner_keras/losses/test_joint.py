@@ -124,6 +124,7 @@ def test_experts_are_trained_where_z_is_a_quantity_read_off_features(make_model,
         assert (weights(*experts) != before) == changes
 
 
+@pytest.mark.slow
 def test_the_price_of_what_one_side_tells_alone_keeps_it_out_of_z(make_model, pairs):
     """The more it weighs, the less of it is there, and the more that both sides tell stays."""
 

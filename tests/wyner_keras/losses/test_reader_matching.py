@@ -58,6 +58,7 @@ def test_features_have_noise_while_it_trains(make_model, pairs, still):
     np.testing.assert_allclose(noisy - clean, 0.5 * still.noises["normal", 16], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_z_of_two_modes_is_drawn_from_either_and_not_from_between(make_model):
     """Where z given x is −1 or 1, equally often, and x tells nothing of it."""
     rng = np.random.default_rng(0)

@@ -225,6 +225,7 @@ def bow(a, b):
     return tf.stack([a, a**2 - 1 + b / 4], axis=1)
 
 
+@pytest.mark.slow
 def test_it_learns_a_bent_density():
     flow, condition = ContinuousFlow(2, steps=12, hidden=(32, 32)), np.zeros((500, 1), "f")
     flow.build((None, 1))
