@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -21,6 +22,7 @@ _CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _JUDGED = 500  # pairs, at most, that each choice is judged by
 _NEAR = 1.0  # nats below the log of the pairs judged, from where they can hardly show more
 _DETERMINED = 0.6  # share of a direction's variance that others predict, where it is none of itself
+_STRANGERS = (0.02, 0.05, 0.1)  # shares of pairs that may be strangers
 _SMOOTH = 1000  # pairs, at most, that predictions are made of
 
 
@@ -31,7 +33,22 @@ def nats_told(scores: np.ndarray) -> np.ndarray:
         scores: of every x with every y, `(pairs, pairs)`; partners on the diagonal.
     """
     strangers = sum(logsumexp(scores, axis=axis) for axis in (0, 1)) / 2 - np.log(len(scores))
-    return np.diag(scores) - strangers
+    found: np.ndarray = np.diag(scores) - strangers
+    return found
+
+
+def among_strangers(nats: np.ndarray) -> np.ndarray:
+    """What pairs tell where a share of them may be strangers, the share that makes it most.
+
+    One wrong pair of which kinds are sure would else take off what hundreds tell, and hide in its
+    chance what other kinds tell more. See `calibrated_bound`.
+
+    Args:
+        nats: of each pair, `(pairs,)`.
+    """
+    told = [np.logaddexp(np.log1p(-share) + nats, np.log(share)) for share in _STRANGERS]
+    found: np.ndarray = max((nats, *told), key=np.mean)
+    return found
 
 
 def chance(nats: np.ndarray) -> float:
@@ -65,12 +82,13 @@ class Choice(NamedTuple):
         return int(self.kinds.max()) + 1, len(self.quantities.correlations)
 
     def told(self, points: Points, judged: Points) -> np.ndarray:
-        """What it tells of pairs judged, as `nats_told`, its kinds being clusters of points."""
+        """What it tells of pairs judged, see `among_strangers`, kinds being clusters of points."""
         scores = self.quantities.pmi(judged)
         if self.sizes[0] == 1:
-            return nats_told(scores)
+            return among_strangers(nats_told(scores))
         readings = _readings(Clusters.of(points, self.kinds), judged)
-        return max((nats_told(np.log(_ratios(*each)) + scores) for each in readings), key=np.mean)
+        told = (nats_told(np.log(_ratios(*each)) + scores) for each in readings)
+        return max(map(among_strangers, told), key=np.mean)
 
 
 def choices(
@@ -106,15 +124,17 @@ def _best(found: Iterable[Choice]) -> Choice:
 def _fewest(found: Sequence[Choice]) -> Choice:
     """Of kinds alone the fewest whose value is less than the most by no more than chance makes it.
 
-    Two standard errors of the difference. Breiman and others, Classification and regression trees,
-    1984, section 3.4.3, have one of the value.
+    None of the numbers between may be less by more. Two standard errors of the difference: Breiman
+    and others, Classification and regression trees, 1984, section 3.4.3, have one of the value.
     """
     best = _best(found)
 
     def as_good(choice: Choice) -> bool:
         return best.value - choice.value <= chance(best.nats - choice.nats)
 
-    return min(filter(as_good, found), key=lambda choice: choice.sizes[0])
+    fewer = [each for each in found if each.sizes[0] <= best.sizes[0]]
+    fewer.sort(key=lambda choice: -choice.sizes[0])
+    return list(itertools.takewhile(as_good, fewer))[-1]
 
 
 def _clustered(points: Points, price: float, seed: int) -> np.ndarray:
@@ -165,7 +185,7 @@ def _joining(
         for place, more in enumerate(inside.nats()):
             near = last_word and kept and told > math.log(len(x)) - _NEAR
             scores_then = scores + inside.some(slice(place, place + 1)).pmi(few)
-            told_then = float(nats_told(scores_then).mean())
+            told_then = float(among_strangers(nats_told(scores_then)).mean())
             value_then = told_then - price * (held + more)
             if value_then < value and kinds.any():
                 break  # the next ones are weaker still
@@ -250,5 +270,4 @@ def _kinds_tell(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     over = _over_prior(x, y)
     own = np.log((over * y).sum(axis=1) + 1e-12)
     strangers = np.log(over @ y.mean(axis=0) + 1e-12) + np.log(y @ over.mean(axis=0) + 1e-12)
-    found: np.ndarray = own - strangers / 2
-    return found
+    return among_strangers(own - strangers / 2)

@@ -11,7 +11,13 @@ import numpy as np
 
 from wyner_keras.intervals import permutation_p
 from wyner_keras.latents import Categorical, DiagonalGaussian
-from wyner_keras.losses.choices import chance, choices, nats_told, tells_more
+from wyner_keras.losses.choices import (
+    among_strangers,
+    chance,
+    choices,
+    nats_told,
+    tells_more,
+)
 from wyner_keras.losses.directions import Directions, directions, principal, untuned
 from wyner_keras.losses.kinds import Clusters, clustered
 from wyner_keras.losses.quantities import Quantities, correlated
@@ -188,7 +194,7 @@ def find(
         held = tuple(side[distinct] for side in apart.values)
         linear = directions(tuple(seen.values), held, scores, seen.directions, axes)
         scores = scores if linear is None else linear.scores
-    told = nats_told(scores)
+    told = among_strangers(nats_told(scores))
 
     def enough(nats: np.ndarray, slack: float) -> bool:
         lacking = told - nats

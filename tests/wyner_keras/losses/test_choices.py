@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from wyner_keras.losses.choices import choices, nats_told
+from wyner_keras.losses.choices import among_strangers, choices, nats_told
 from wyner_keras.losses.finding import Seen, find
 
 
@@ -66,6 +66,26 @@ def test_quantities_alone_are_of_one_kind(rho):
     assert best.sizes == smooth.sizes == (1, len(rho))
     whole = -0.5 * np.log(1 - np.square(rho)).sum()
     assert best.told(points, apart).mean() == pytest.approx(whole, abs=0.1)
+
+
+@pytest.mark.parametrize(("count", "seed"), [(60, 0), (60, 2), (40, 0)])
+def test_a_few_wrong_pairs_join_no_kinds(count, seed):
+    """One in twenty of both sets; few pairs to choose by."""
+    rng, sets = np.random.default_rng(seed), []
+    for size, own in ((1000, seed), (count, 100 + seed)):
+        points, _ = drawn(size, own, kinds=8)
+        x, y = (side + 0.3 * rng.normal(size=side.shape) for side in points)
+        wrong = size // 20 + (size < 100)
+        sets.append((x, np.concatenate([np.roll(y[:wrong], 1, axis=0), y[wrong:]])))
+    assert choices(*sets, np.arange(count), 0.1, 0)[0].sizes == (8, 0)
+
+
+def test_a_wrong_pair_takes_off_the_log_of_a_share_at_most():
+    right = np.full(95, math.log(10))
+    told = among_strangers(np.append(right, np.full(5, -20.0)))
+    assert told[0] == pytest.approx(math.log(0.95 * 10 + 0.05))
+    assert told[-1] == pytest.approx(math.log(0.05))
+    np.testing.assert_array_equal(among_strangers(right), right)
 
 
 def test_near_the_most_that_pairs_can_show_quantities_are_told_from_functions_of_others():
