@@ -57,10 +57,10 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
     many_steps = {"epochs": max(40, 480 * few // facts.pairs), "batch_size": few}
     told = (facts.classes or 0) > 1  # z has a value a class; otherwise the alignment finds z
     wide = not (told or small or whole)
-    # Of the alignment. To find z takes more, where pairs are too many to be learnt by heart.
-    passes = 8 if not small else 10 if told or facts.pairs < 10 * sum(sizes) else 30
-    detailed = small and all(len(m.shape) == 1 and m.shape[0] >= 24 for m in facts.modalities)
-    longer = 4 if whole or (detailed and not told) else 1  # joint: what is detailed takes longer
+    detailed = small and not told and min(sizes) >= 24  # values: takes longer to be told, or drawn
+    columns = all(len(modality.shape) == 1 for modality in facts.modalities)
+    passes = 8 if not small else 30 if detailed and facts.pairs >= 10 * sum(sizes) else 10
+    longer = 4 if whole or (detailed and columns) else 1
     falling, at_end = Ramp(start=rate, end=3e-5), Ramp(start=variance, end=variance)
     alignment = StageSettings(
         name="alignment",

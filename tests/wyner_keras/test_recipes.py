@@ -115,7 +115,7 @@ def test_what_is_shared_in_detail_takes_a_longer_joint_stage(side):
     assert passes(None) == pytest.approx(4 * passes(5), rel=0.1)  # whole epochs
 
 
-def test_an_alignment_that_finds_z_is_longer_where_pairs_are_not_learnt_by_heart():
+def test_an_alignment_that_finds_z_in_detail_is_longer_where_pairs_are_not_learnt_by_heart():
     def passes(pairs, classes=None, side="8x8"):
         stage = recipes.default(facts((side, side), pairs, classes)).stage("alignment")
         return stage.epochs * stage.passes
@@ -123,6 +123,7 @@ def test_an_alignment_that_finds_z_is_longer_where_pairs_are_not_learnt_by_heart
     few = 10 * 2 * 64  # ten pairs for each value of x and of y
     assert passes(few) == pytest.approx(3 * passes(few, classes=5), rel=0.1)  # whole epochs
     assert passes(few - 1) == passes(few - 1, classes=5)
+    assert passes(few, side="2 columns") == passes(few, classes=5, side="2 columns")
     assert passes(50_000, side="27x31") == passes(50_000, classes=5, side="27x31")
 
 
