@@ -118,7 +118,10 @@ def test_frames_of_others_are_read_by_way_of_pandas():
         ({"frame": FRAME[["age", "age", "height"]]}, "columns that the frame has once"),
         ({"frame": NAMES}, "'age' of x should hold numbers, or categories that occur again"),
         ({"kinds": "count"}, "`kinds` should be by column, such as .*Received: 'count'"),
-        ({"frame": FRAME.assign(height=[1, 2, np.inf, 3])}, "column 'height' of .*should be finite"),
+        (
+            {"frame": FRAME.assign(height=[1, 2, np.inf, 3])},
+            "column 'height' of .*should be finite",
+        ),
     ],
 )
 def test_frames_that_cannot_be_read_are_refused(settings, message):
