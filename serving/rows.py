@@ -65,6 +65,21 @@ def _image(values: np.ndarray, name: str, _: Mapping[str, Any]) -> np.ndarray:
     return values.astype(np.float32, copy=False)
 
 
+def what_to_do(value: float) -> str:
+    """What to do about a number that float32 has as infinite.
+
+    Args:
+        value: the number.
+
+    Example:
+        >>> what_to_do(1e300)
+        'at most 3.4e+38, in another unit say'
+    """
+    if np.isinf(value):
+        return "infinity stands for no value: mend it, or leave its row out"
+    return f"at most {np.finfo(np.float32).max:.2g}, in another unit say"
+
+
 def _real(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray:
     if values.dtype.kind not in "biuf":
         raise InputError(f"`{name}` should be numbers. Received: dtype {values.dtype}")
@@ -77,13 +92,9 @@ def _real(values: np.ndarray, name: str, entry: Mapping[str, Any]) -> np.ndarray
         columns = entry.get("columns")
         where = f" in column {columns[first[1]]['name']!r}" if columns else ""
         value = values[tuple(first)]
-        hint = ""
-        if np.isinf(value):
-            hint = "; infinity stands for no value: mend it, or leave its row out"
-        elif not np.isnan(value):
-            hint = f"; at most {np.finfo(np.float32).max:.2g}, in another unit say"
-        elif columns:
-            hint = "; a Vector with missing=True allows NaN"
+        hint = "; a Vector with missing=True allows NaN" if columns else ""
+        if not np.isnan(value):
+            hint = f"; {what_to_do(value)}"
         raise InputError(
             f"`{name}` should be finite in float32{hint}. Received: {bad.sum()} values that are "
             f"not, the first {value:.6g}{where}, row {first[0]}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from wyner_keras.data.written import written_number
 from wyner_keras.received import received
 from wyner_serving.cells import is_absent
+from wyner_serving.rows import what_to_do
 
 if TYPE_CHECKING:
     from wyner_keras.modality import Vector
@@ -88,11 +89,8 @@ def columns_to_vectors(
             rows[:, place] = found
         if np.isinf(rows[:, place]).any():
             first = int(np.isinf(rows[:, place]).argmax())
-            hint = f"at most {np.finfo(np.float32).max:.2g}, in another unit say"
-            if np.isinf(found[first]):
-                hint = "infinity stands for no value: mend it, or leave its row out"
             raise ValueError(
-                f"{label} should be finite in float32; {hint}. "
+                f"{label} should be finite in float32; {what_to_do(found[first])}. "
                 f"Received: {found[first]:.6g} in row {lines[first]}"
             )
         kind = kinds.get(name) or ("categorical" if called else kind_of(found[~np.isnan(found)]))

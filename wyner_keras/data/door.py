@@ -116,9 +116,9 @@ def row_labels(side: Any, labels: Any, rows: Rows, name: str) -> NDArray[Any] | 
     if labels is None:
         return side.labels if isinstance(side, LabelledImages) else None
     checked = check_labels(labels, len(rows), name)
-    different = len(np.unique(checked))
     # Of x's labels z gets its kinds.
-    if name == "x_labels" and different > max(_MANY_LABELS, len(rows) / _ROWS_A_LABEL):
+    different = len(np.unique(checked)) if name == "x_labels" else 0
+    if different > max(_MANY_LABELS, len(rows) / _ROWS_A_LABEL):
         _log.warning(
             "labels of x are %d different ones in %d rows, and z gets as many kinds. A person, a "
             "file or a date is no kind: leave such labels out, or call them groups, which are "
