@@ -243,8 +243,10 @@ def _to_standard(
             shifts[value] = means[chosen].mean(axis=0)
             matrices[value] = root(chosen, means - shifts[value])
         return Affine(shifts @ axes.T, matrices, np.zeros(size), np.zeros((size, size)))
-    common = means.mean(axis=0)
-    shifts = np.linalg.lstsq(z - z.mean(axis=0), means - common, rcond=None)[0]
+    common, z = means.mean(axis=0), z.astype(np.float64)
+    # Centred one-hot coordinates are dependent. Rounding must not hide it: least squares would give
+    # them one offset, hundreds of times the codes, that the common shift takes away again.
+    shifts = np.linalg.lstsq(z - z.mean(axis=0), means - common, rcond=1e-6)[0]
     common = common - z.mean(axis=0) @ shifts
     matrix = root(every, means - common - z @ shifts)
     return Affine(shifts @ axes.T, np.zeros((width, size, size)), axes @ common, matrix)
