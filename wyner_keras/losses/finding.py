@@ -37,6 +37,7 @@ _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 # Kinds for each dimension of a quantity that tells as much, from where they are pieces of it: in
 # general position kinds take as many dimensions as there are, less one.
 _PIECES = 4
+_HALVES = 2  # pieces, at least, that kinds alone cut each kind into for each quantity inside it
 
 
 @dataclass(frozen=True)
@@ -157,11 +158,11 @@ def find(
 ) -> tuple[Any, list[Affine], dict[str, Any], Directions | None]:
     """Kinds, a quantity, both or nothing: of what tells as much as the critic, the least.
 
-    Both are chosen where they are of the most value, kinds alone tell less, and there are fewer
-    dimensions than there would be without kinds. Kinds that few dimensions tell as well are pieces
-    of a quantity: an angle, say, is no kind. How many dimensions a quantity has is not told
-    near the ceiling: what seems to tell nothing more may tell what was not asked for. So kinds
-    beside it have to hold much of what is told there.
+    Both are chosen where they are of the most value, kinds alone tell less or are many pieces of
+    them, and there are fewer dimensions than there would be without kinds. Kinds that few
+    dimensions tell as well are pieces of a quantity: an angle, say, is no kind. How many dimensions
+    a quantity has is not told near the ceiling: what seems to tell nothing more may tell what was
+    not asked for. So kinds beside it have to hold much of what is told there.
 
     Args:
         seen: pairs that z is made of.
@@ -196,8 +197,8 @@ def find(
         scores = scores if linear is None else linear.scores
     told = among_strangers(nats_told(scores))
 
-    def enough(nats: np.ndarray, slack: float) -> bool:
-        lacking = told - nats
+    def enough(nats: np.ndarray, slack: float, most: np.ndarray = told) -> bool:
+        lacking = most - nats
         return bool(lacking.mean() <= max(chance(lacking), slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
@@ -236,14 +237,15 @@ def find(
         and not tells_more(of_quantities, of_best)
     ):
         found["nats_of_both"] = float(of_best.mean())
-        # Beside kinds that do, quantities tell more than chance has it.
-        if not kinds_do or tells_more(of_best, of_kinds):
+        # Beside kinds that do, quantities tell more than chance has it, or kinds are their pieces.
+        cut = kinds >= inside * _HALVES**least
+        if not kinds_do or cut or tells_more(of_best, of_kinds):
             found |= {"kinds": inside, "dimensions": least}
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
-    few = 0 < dimensions <= kinds / _PIECES and not blunt and enough(of_quantities, slack)
-    pieces = few and not tells_more(of_kinds, of_quantities)
+    few = 0 < dimensions <= kinds / _PIECES and not blunt
+    pieces = few and enough(of_quantities, slack, of_kinds if kinds_do else told)
     if kinds_do and not tells_more(of_quantities, of_kinds) and not pieces:
         z = Categorical(n=1, k=kinds)
         return chosen("kinds", z, of_kinds, seen.of(Clusters.of(points, alone.kinds)))
