@@ -32,6 +32,7 @@ _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
 _APART = 2000  # pairs, at most, that z is chosen by
 _VALIDATION, _MOST_VALIDATION = 0.15, 0.5  # their share of the pairs, where there are few at most
 _LEAST_VALIDATION = 20  # or groups, that the share is raised for
+_LINKED, _LINKED_VALIDATION = 100, 0.25  # pairs that share rows, for which it is raised at most
 
 
 @keras.saving.register_keras_serializable(package="wyner_keras")
@@ -143,9 +144,15 @@ class Alignment(Loss):
         count = groups if groups >= _LEAST_VALIDATION else len(pairs)
         share = min(_MOST_VALIDATION, max(_VALIDATION, _LEAST_VALIDATION / count))
         try:
-            return pairs.validation(share, seed)
+            trained, apart = pairs.validation(share, seed)
+            if len(trained) + len(apart) < len(pairs) and len(apart) < _LINKED:
+                # Pairs are apart if both of their rows are: a share of the rows squared.
+                raised = share * math.sqrt(_LINKED / len(apart))
+                share = max(share, min(_LINKED_VALIDATION, raised))
+                trained, apart = pairs.validation(share, seed)
         except ValueError:
             return pairs, None
+        return trained, apart
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
         """Find z where it is to be found; hand the experts, and each side's affine map of z, over.

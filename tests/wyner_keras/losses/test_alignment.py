@@ -197,6 +197,19 @@ def test_what_is_found_is_chosen_on_pairs_apart(labelled):
 
 
 @pytest.mark.parametrize(
+    ("rows", "count", "least", "most"), [(1000, 2000, 85, 115), (5000, 5000, 100, 130)]
+)
+def test_of_pairs_that_share_rows_about_a_hundred_are_apart_or_more(rows, count, least, most):
+    """15 % of both sides' rows have 2 % of the pairs; of few pairs a larger share is apart."""
+    index = np.random.default_rng(0).integers(rows, size=(count, 2))
+    side = np.arange(rows, dtype="f")[:, None]
+    trained, tested = Alignment(find=True).split(Pairs(side, side, index), seed=0)
+    assert least <= len(tested) <= most
+    for column in (0, 1):
+        assert not set(trained.index[:, column]) & set(tested.index[:, column])
+
+
+@pytest.mark.parametrize(
     "z",
     [
         Categorical(n=1, k=3),
