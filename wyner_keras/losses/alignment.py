@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 from collections.abc import Mapping
@@ -145,13 +146,13 @@ class Alignment(Loss):
         share = min(_MOST_VALIDATION, max(_VALIDATION, _LEAST_VALIDATION / count))
         try:
             trained, apart = pairs.validation(share, seed)
-            if len(trained) + len(apart) < len(pairs) and len(apart) < _LINKED:
-                # Pairs are apart if both of their rows are: a share of the rows squared.
-                raised = share * math.sqrt(_LINKED / len(apart))
-                share = max(share, min(_LINKED_VALIDATION, raised))
-                trained, apart = pairs.validation(share, seed)
         except ValueError:
             return pairs, None
+        if len(trained) + len(apart) < len(pairs) and len(apart) < _LINKED:
+            # Pairs are apart if both of their rows are: a share of the rows squared.
+            raised = min(_LINKED_VALIDATION, share * math.sqrt(_LINKED / len(apart)))
+            with contextlib.suppress(ValueError):  # a larger share may leave none to train on
+                trained, apart = pairs.validation(max(share, raised), seed)
         return trained, apart
 
     def end(self, stage: Any, pairs: Any, validation: Any = None) -> None:
