@@ -143,12 +143,15 @@ class Truth:
         return quantities + np.where(np.equal.outer(*labels), np.log(self.kinds), -20.0)
 
 
+def seen_by_experts(count, seed, **what):
+    """What is drawn, of which experts of precision 1 have these means."""
+    naturals = [2 * side for side in drawn(count, seed, **what)[0]]
+    return Seen([], naturals, [np.ones(side.shape[1]) for side in naturals], [], 0)
+
+
 def found(ceiling, **what):
     """What is found where InfoNCE asked for so many nats more than are told."""
-    seen, apart = (
-        Seen([], [2 * side for side in drawn(count, seed, **what)[0]], [np.ones(8)] * 2, [], 0)
-        for count, seed in ((1200, 0), (500, 1))
-    )
+    seen, apart = seen_by_experts(1200, 0, **what), seen_by_experts(500, 1, **what)
     critic = Truth(**what)
     told = nats_told(critic.pmi(*apart.naturals)).mean()
     return find(
@@ -181,10 +184,7 @@ class Turned:
 def test_pieces_of_a_quantity_inside_kinds_are_no_kinds(seed):
     """Of 60 pairs 11 kinds tell as much as 4 and a quantity, and more than the critic."""
     true = {"kinds": 4, "rho": (0.8,)}
-    sets = [
-        Seen([], [2 * side for side in drawn(count, own, **true)[0]], [np.ones(7)] * 2, [], 0)
-        for count, own in ((800, 0), (60, seed))
-    ]
+    sets = seen_by_experts(800, 0, **true), seen_by_experts(60, seed, **true)
     critic, every = Truth(kinds=4, rho=(0.4,)), np.arange(60)
     z, *_ = find(*sets, every, every, critic, 0.1, 0)
     assert (z.kinds.k, z.quantities.dim) == (4, 1)
