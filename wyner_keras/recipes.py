@@ -120,7 +120,7 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
                 hidden=(width,) * 3,
                 expert="data" if whole else "features",
                 reader="expert" if whole else own if len(modality.shape) > 1 else "features",
-                reader_flow_steps=3 if wide else 0,
+                **{"reader_flow_steps": 3 if wide else 0, "skip": small and not told},
             )
             for name, modality in zip("xy", facts.modalities, strict=True)
         },

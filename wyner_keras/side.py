@@ -45,6 +45,8 @@ class SideSettings:
             mean. 0 goes without; where z is another, it does nothing.
         dropout: rate of the networks of z.
         noise: standard deviation of noise on the features that the networks of z read.
+        skip: whether experts and readers of features have a skip connection, an affine map of
+            them beside the hidden layers, see `losses.Alignment`.
 
     Raises:
         ValueError: for a value that is not as said.
@@ -59,6 +61,7 @@ class SideSettings:
     reader_flow_steps: int = 0
     dropout: float = 0.2
     noise: float = 0.3
+    skip: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.local, Latent | None):
@@ -133,7 +136,11 @@ class Side(keras.layers.Layer):
             made.build([(None, size) for size in inputs])
             return made
 
-        regularised = {"dropout": settings.dropout, "noise": settings.noise}
+        regularised = {
+            "dropout": settings.dropout,
+            "noise": settings.noise,
+            "skip": settings.skip,
+        }
         # Any: None where the expert is the reader.
         self.expert_network: Any
         self.reader_network: Any = None
@@ -184,6 +191,12 @@ class Side(keras.layers.Layer):
     def encode(self, data: Tensor) -> Tensor:
         """Features `(batch, width)` of examples `(batch, *shape)`."""
         return ops.cast(self.codec.encode(data), "float32")
+
+    @property
+    def skipped(self) -> int:
+        """How many features skip the expert's hidden layers."""
+        skips = self.settings.skip and self.settings.expert == "features"
+        return self.codec.feature_size if skips else 0
 
     @property
     def reads_data(self) -> bool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -17,19 +17,22 @@ from wyner_keras import objectives
 from wyner_keras.data.apart import pairs_apart
 from wyner_keras.data.checks import check_not_negative, check_whole
 from wyner_keras.latents import DiagonalGaussian
+from wyner_keras.losses.choices import tells_more
 from wyner_keras.losses.directions import Directions
 from wyner_keras.losses.finding import Seen, find, words
 from wyner_keras.losses.loss import Draw, Loss, rows_of
+from wyner_keras.losses.quantities import canonical
 from wyner_keras.modality import AUGMENTATION_NOISE, Whole
 from wyner_keras.model import WynerModel, in_parts
 from wyner_keras.networks.critic import GaussianCritic, NaturalHead
 from wyner_keras.networks.pair_encoder import PairEncoder
 from wyner_keras.received import received
-from wyner_keras.side import Side
 
 Tensor = Any
 logger = logging.getLogger(__name__)
 _LOOKED_AT = 20_000  # pairs, at most, that clusters are found in
+_RIDGE = 0.1  # of canonical correlations that experts start from
+_LEAST_CORRELATION = 0.3  # of those; the rest is left to hidden layers
 _APART = 2000  # pairs, at most, that z is chosen by
 _VALIDATION, _MOST_VALIDATION = 0.15, 0.5  # their share of the pairs, where there are few at most
 _LEAST_VALIDATION = 20  # or groups, that the share is raised for
@@ -54,6 +57,11 @@ class Alignment(Loss):
     order are told apart as well, nothing is shared; otherwise z is the Gaussian, less the
     dimensions that hold nothing. Experts that read few images whole may have linear directions of
     the pixels beside, see `directions`.
+
+    Experts with skip connections are trained twice, with a critic each: without what skips hidden
+    layers, whose noise and dropout make kinds distinct and hide what a linear map sees in few
+    pairs; and with it, from canonical correlations on. The second are taken where their z tells
+    more than chance makes it.
 
     Args:
         dimensions: of the Gaussian, plenty.
@@ -85,6 +93,8 @@ class Alignment(Loss):
     def heads(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The output layers of e_x and e_y, then the critic.
 
+        Where experts have skip connections, then the experts of the second training likewise.
+
         Raises:
             ValueError: if z, where it is told, is of another family, or of more dimensions.
         """
@@ -100,15 +110,32 @@ class Alignment(Loss):
             raise ValueError(
                 f"`dimensions` should be at least {most}, which z has. Received: {self.dimensions}"
             )
+        layers = self._heads(model, "", [side.skipped for side in model.sides])
+        if self._skips(model):
+            for side in model.sides:
+                config = side.expert_network.get_config() | {"name": f"skip_expert_{side.name}"}
+                network = type(side.expert_network).from_config(config)
+                network.build((None, side.skipped))
+                network.output_layer.trainable = False  # heads are in its place
+                layers.append(network)
+            layers += self._heads(model, "skip_", [0] * len(model.sides))
+        return layers
+
+    def _heads(
+        self, model: WynerModel, prefix: str, unread: Sequence[int]
+    ) -> list[keras.layers.Layer]:
         layers: list[keras.layers.Layer] = []
-        for position, side in enumerate(model.sides):
+        for position, (side, less) in enumerate(zip(model.sides, unread, strict=True)):
             seed = 1000 * model.seed + 500 + position
-            layer = NaturalHead(self.dimensions, seed=seed, name=f"head_{side.name}")
-            layer.build((None, side.expert_network.output_layer.kernel.shape[0]))
+            layer = NaturalHead(self.dimensions, seed=seed, name=f"{prefix}head_{side.name}")
+            layer.build((None, side.expert_network.output_layer.kernel.shape[0] - less))
             layers.append(layer)
-        critic = GaussianCritic(self.dimensions)
+        critic = GaussianCritic(self.dimensions, name=f"{prefix}critic")
         critic.build(None)
         return [*layers, critic]
+
+    def _skips(self, model: WynerModel) -> bool:
+        return self.find and all(side.skipped for side in model.sides)
 
     def trained(self, model: WynerModel) -> list[keras.layers.Layer]:
         """The experts' hidden layers."""
@@ -116,25 +143,48 @@ class Alignment(Loss):
 
     def weights(self, model: WynerModel) -> dict[str, Any]:
         """−1 for the information, which is maximised, and λ for what z holds."""
-        return {"information": -1.0, "kl_z": self.price}
+        weights = {"information": -1.0, "kl_z": self.price}
+        if self._skips(model):
+            weights |= {"skip_information": -1.0, "skip_kl_z": self.price}
+        return weights
 
     def __call__(
         self, model: WynerModel, batch: Mapping[str, Tensor], draw: Draw, training: bool
     ) -> dict[str, Tensor]:
         """InfoNCE on the batch, nats, at most the log of its size; D(q(z|x,y) ‖ p(z))."""
-        *heads, critic = draw.heads
         if training and self.augmented:
             batch = {**batch, **_augmented(model, batch, draw)}
         h = model.features_of(batch)
-        e = [
-            _natural(side, head, side.read_by_expert(batch.get(side.name), h[side.name]), training)
-            for side, head in zip(model.sides, heads, strict=True)
-        ]
-        return {"information": objectives.info_nce(critic.pmi(*e)), "kl_z": critic.kl(*e)}
+        read = [side.read_by_expert(batch.get(side.name), h[side.name]) for side in model.sides]
+        terms = {}
+        for prefix, experts in zip(("", "skip_"), _trainings(model, draw.heads), strict=False):
+            e = experts.naturals(read, training)
+            terms[f"{prefix}information"] = objectives.info_nce(experts.critic.pmi(*e))
+            terms[f"{prefix}kl_z"] = experts.critic.kl(*e)
+        return terms
 
     def reads(self, model: WynerModel) -> bool:
         """Where an expert does."""
         return any(side.settings.expert == "data" for side in model.sides)
+
+    def begin(self, stage: Any, pairs: Any) -> None:
+        """Start experts with skip connections from canonical correlations of features."""
+        model = stage.model
+        if not self._skips(model):
+            return
+        _, heads, critic = _trainings(model, stage.heads)[-1]
+        few = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
+        sides = zip(model.sides, few.stores, few.index.T, strict=True)
+        features = tuple(model.features(side, store)[rows] for side, store, rows in sides)
+        if not all(np.ptp(side, axis=0).any() for side in features):
+            return  # one row, or rows all alike
+        lines = canonical(features, np.zeros(len(few), int), _RIDGE).some(slice(self.dimensions))
+        lines = lines.some(lines.correlations > _LEAST_CORRELATION)
+        rho = lines.correlations
+        precisions = rho / (1.0 - rho)  # of z's experts, see `Quantities.affine`
+        for head, log, kernel in zip(heads, critic.logs, lines.maps, strict=True):
+            head.start(kernel, precisions / np.sqrt(rho))
+            log.assign(np.pad(np.log(precisions), (0, self.dimensions - len(rho))))
 
     def split(self, pairs: Any, seed: int) -> tuple[Any, Any]:
         """Where z is found it is found on pairs apart, unless rows link all pairs."""
@@ -163,45 +213,58 @@ class Alignment(Loss):
             pairs: that it was trained on.
             validation: pairs that z is chosen by; None chooses by those trained on.
         """
-        model, (*heads, critic) = stage.model, stage.heads
+        model, trainings = stage.model, _trainings(stage.model, stage.heads)
         # Judged by the pairs that they were made of, directions would tell all.
         linear = self.find and validation is not None
-        seen = _seen(stage, pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed), linear)
-        z, directions = model.z, None
+        looked_at = pairs.take(min(len(pairs), _LOOKED_AT), seed=model.seed)
+        sights = [_seen(model, experts, looked_at, linear) for experts in trainings]
+        taken, z, directions = 0, model.z, None
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
-            apart = _seen(stage, held, linear)
             tested, groups = (None, None) if validation is None else _exchanged(held)
-            z, outputs, stage.found, directions = find(
-                seen,
-                apart,
-                _distinct(held.index),
-                tested,
-                critic,
-                self.price,
-                model.seed,
-                ceiling=math.log(stage.batch_size) if self.widened else math.inf,
-                groups=groups,
-            )
+            found = [
+                find(
+                    seen,
+                    _seen(model, experts, held, linear),
+                    _distinct(held.index),
+                    tested,
+                    experts.critic,
+                    self.price,
+                    model.seed,
+                    ceiling=math.log(stage.batch_size) if self.widened else math.inf,
+                    groups=groups,
+                    tests=len(trainings),
+                )
+                for seen, experts in zip(sights, trainings, strict=True)
+            ]
+            # Of pairs that experts were trained on, those that learnt more by heart tell more.
+            taken = int(validation is not None and tells_more(found[-1].nats, found[0].nats))
+            z, outputs, stage.found, directions, _ = found[taken]
             if validation is None:  # told by pairs that experts were trained on
                 stage.found["nats"] = 0.0
             logger.info("x and y share %s", words(stage.found))
             by_experts = self.experts_read and isinstance(z, DiagonalGaussian)
             model = stage.model = model.with_z(z, "expert" if by_experts else None)
         else:
-            outputs = seen.outputs(z, model.seed)
+            outputs = sights[0].outputs(z, model.seed)
+        seen, (networks, heads, _) = sights[taken], trainings[taken]
         experts, more = [], () if directions is None else directions.means(tuple(seen.values))
-        for place, (side, head, (kernel, bias)) in enumerate(
-            zip(model.sides, heads, outputs, strict=True)
+        for place, (side, network, head, (kernel, bias)) in enumerate(
+            zip(model.sides, networks, heads, outputs, strict=True)
         ):
+            hidden = zip(side.expert_network.hidden_layers, network.hidden_layers, strict=True)
+            for layer, trained in hidden:
+                layer.set_weights(trained.get_weights())
             to_e, e_bias = head.affine()  # of what the trunk gives
             e = seen.naturals[place]
             if directions is not None:
                 to_e, e_bias = _beside(side.expert_network, to_e, e_bias, directions, place)
                 e = np.concatenate([e, more[place]], axis=1)
-            side.expert_network.output_layer.kernel.assign(to_e @ kernel)
-            side.expert_network.output_layer.bias.assign(bias + e_bias @ kernel)
+            output_layer = side.expert_network.output_layer
+            unread = output_layer.kernel.shape[0] - len(to_e)  # of what skips hidden layers
+            output_layer.kernel.assign(np.pad(to_e @ kernel, ((0, unread), (0, 0))))
+            output_layer.bias.assign(bias + e_bias @ kernel)
             experts.append(ops.convert_to_tensor(e @ kernel + bias, "float32"))
         if not self.find:
             stage.found = {"nats": float(z.shared_information(*experts))}
@@ -255,9 +318,32 @@ def _beside(
     return whole, np.concatenate([e_bias, offset])
 
 
-def _natural(side: Side, head: Any, read: Tensor, training: bool = False) -> Tensor:
-    """e, mean times precision of the expert, `(batch, dimensions)`, of what it reads."""
-    return head(side.expert_network.trunk(read, training=training), training=training)
+class _Experts(NamedTuple):
+    """Experts of one training, by side, and their critic."""
+
+    networks: list[Any]
+    heads: list[Any]
+    critic: Any
+
+    def naturals(self, read: Sequence[Tensor], training: bool = False) -> list[Tensor]:
+        """Natural parameters by side, `(batch, dimensions)`, of what each reads."""
+        return [self.natural(place, each, training) for place, each in enumerate(read)]
+
+    def natural(self, place: int, read: Tensor, training: bool = False) -> Tensor:
+        """Natural parameters e, mean times precision, of one side."""
+        trunk = self.networks[place].trunk(read, training=training)
+        head = self.heads[place]
+        return head(trunk[:, : head.dense.kernel.shape[0]], training=training)
+
+
+def _trainings(model: WynerModel, heads: list[Any]) -> list[_Experts]:
+    """The experts of each training, of `Alignment.heads`."""
+    count = len(model.sides)
+    *first, critic = heads[: count + 1]
+    found = [_Experts([side.expert_network for side in model.sides], first, critic)]
+    if more := heads[count + 1 :]:
+        found.append(_Experts(more[:count], more[count:-1], more[-1]))
+    return found
 
 
 def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> dict[str, Tensor]:
@@ -273,9 +359,8 @@ def _augmented(model: WynerModel, batch: Mapping[str, Tensor], draw: Draw) -> di
     }
 
 
-def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
+def _seen(model: WynerModel, experts: _Experts, pairs: Any, linear: bool) -> Seen:
     """What the experts make of pairs, in their order; and what they read, for linear directions."""
-    model, (*heads, critic) = stage.model, stage.heads
     features, naturals, values = [], [], []
     room = [
         side.expert_network.directions
@@ -286,8 +371,8 @@ def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
     for column, (side, store) in enumerate(zip(model.sides, pairs.stores, strict=True)):
         h = model.features(side, store)
 
-        def made(read: Tensor, side: Side = side, head: Any = heads[column]) -> Tensor:
-            return _natural(side, head, read)
+        def made(read: Tensor, place: int = column) -> Tensor:
+            return experts.natural(place, read)
 
         if side.settings.expert == "data":
             e = model.by_rows(side, store, made)
@@ -298,7 +383,7 @@ def _seen(stage: Any, pairs: Any, linear: bool) -> Seen:
         if count:
             read = model.by_rows(side, store, side.expert_network.values)
             values.append(read[pairs.index[:, column]])
-    return Seen(features, naturals, critic.precisions, values, count)
+    return Seen(features, naturals, experts.critic.precisions, values, count)
 
 
 def _exchanged(pairs: Any) -> tuple[np.ndarray, np.ndarray | None]:

@@ -22,6 +22,7 @@ _CONFIDENCES = 0.5 ** np.arange(10)  # factors of the logits of kinds
 _JUDGED = 500  # pairs, at most, that each choice is judged by
 _NEAR = 1.5  # nats below the log of the pairs judged, from where they can hardly show more
 _DETERMINED = 0.6  # share of a direction's variance that others predict, where it is none of itself
+_RIDGES = (0.03, 0.1, 0.3)  # of quantities alone
 _STRANGERS = (0.02, 0.05, 0.1)  # shares of pairs that may be strangers
 _SMOOTH = 1000  # pairs, at most, that predictions are made of
 
@@ -81,6 +82,12 @@ class Choice(NamedTuple):
         """Number of kinds, and dimensions of the quantities."""
         return int(self.kinds.max()) + 1, len(self.quantities.correlations)
 
+    @property
+    def entropy(self) -> float:
+        """H(K) of the kinds, nats."""
+        share = np.bincount(self.kinds) / len(self.kinds)
+        return float(-xlogy(share, share).sum())
+
     def told(self, points: Points, judged: Points) -> np.ndarray:
         """What it tells of pairs judged, see `among_strangers`, kinds being clusters of points."""
         scores = self.quantities.pmi(judged)
@@ -114,7 +121,25 @@ def choices(
     found = [*_joining(_clustered(points, price, seed), points, judged, price, last_word)]
     alone = _fewest([each for each in found if len(each.nats)])
     either = [each for each in found if not len(each.nats)]
-    return alone, _best(each for each in either if each.sizes[0] == 1), _best(either)
+    smooth = _best(each for each in either if each.sizes[0] == 1)
+    if last_word:
+        smooth = _shrunk(smooth, points, judged, price)
+    return alone, smooth, _best([*either, smooth])
+
+
+def _shrunk(smooth: Choice, points: Points, judged: Points, price: float) -> Choice:
+    """Quantities by a ridge where they tell more: experts know what they saw by heart as well.
+
+    Not inside kinds: with a ridge directions turn less from what sets kinds apart.
+    """
+    few = tuple(side[:_JUDGED] for side in judged)
+    scores, start = np.zeros((len(few[0]),) * 2), smooth._replace(value=0.0)
+    for ridge in _RIDGES:
+        lines = correlated(points, judged, ridge=ridge)
+        grown = [*_growing(start, scores, lines, points, few, price, last_word=True)]
+        if grown and tells_more(*(each.told(points, judged) for each in (_best(grown), smooth))):
+            smooth = _best(grown)
+    return smooth
 
 
 def _best(found: Iterable[Choice]) -> Choice:
@@ -177,25 +202,48 @@ def _joining(
         if kinds.max() > _MANY and kinds.max() % 4:
             continue
         (x, y), nats = _surest(of_few, members)
-        told = float(nats.mean())
-        value = told - price * held
-        yield Choice(kinds[labels], none, value)
+        start = Choice(kinds[labels], none, float(nats.mean()) - price * held)
+        yield start
         inside = correlated(points, judged, (kinds[labels], kinds[read]))
-        scores, kept = np.log(_ratios(x, y)), list[int]()
-        for place, more in enumerate(inside.nats()):
-            near = last_word and kept and told > math.log(len(x)) - _NEAR
-            scores_then = scores + inside.some(slice(place, place + 1)).pmi(few)
-            told_then = float(among_strangers(nats_told(scores_then)).mean())
-            value_then = told_then - price * (held + more)
-            if value_then < value and kinds.any():
-                break  # the next ones are weaker still
-            if value_then < value and near:
-                if _determined(inside.some([*kept, place]), points, few):
-                    continue
-                value_then = value + price * more
-            kept.append(place)
-            scores, held, told, value = scores_then, held + more, told_then, value_then
-            yield Choice(kinds[labels], inside.some(kept), value)
+        yield from _growing(start, np.log(_ratios(x, y)), inside, points, few, price, last_word)
+
+
+def _growing(
+    start: Choice,
+    scores: np.ndarray,
+    inside: Quantities,
+    points: Points,
+    judged: Points,
+    price: float,
+    last_word: bool,
+) -> Iterator[Choice]:
+    """Kinds with ever more quantities inside them, as far as these are of value.
+
+    Args:
+        start: the kinds.
+        scores: by them, nats of every x judged with every y, `(pairs, pairs)`.
+        inside: the quantities, the most correlated first.
+        points: of the pairs.
+        judged: of those that it is judged by.
+        price: λ.
+        last_word: see `choices`.
+    """
+    value, kept = start.value, list[int]()
+    told = float(among_strangers(nats_told(scores)).mean())
+    for place, more in enumerate(inside.nats()):
+        near = last_word and kept and told > math.log(len(scores)) - _NEAR
+        scores_then = scores + inside.some(slice(place, place + 1)).pmi(judged)
+        told_then = float(among_strangers(nats_told(scores_then)).mean())
+        value_then = value + told_then - told - price * more
+        if value_then < value and start.sizes[0] > 1:
+            break  # the next ones are weaker still
+        if value_then < value and near:
+            if _determined(inside.some([*kept, place]), points, judged):
+                continue
+            value_then = value + price * more
+        kept.append(place)
+        scores, told, value = scores_then, told_then, value_then
+        yield Choice(start.kinds, inside.some(kept), value)
 
 
 def _determined(inside: Quantities, points: Points, judged: Points) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -37,6 +37,7 @@ _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 # Kinds for each dimension of a quantity that tells as much, from where they are pieces of it: in
 # general position kinds take as many dimensions as there are, less one.
 _PIECES = 4
+_SURE = 0.9  # share of their entropy that kinds tell, from where they are no pieces
 _HALVES = 2  # pieces, at least, that kinds alone cut each kind into for each quantity inside it
 
 
@@ -137,6 +138,24 @@ class Seen:
         return found
 
 
+class Found(NamedTuple):
+    """What z is.
+
+    Args:
+        z: its family.
+        outputs: by side kernel and bias from e to z's expert.
+        words: what was found, see `words`.
+        directions: linear ones that the expert has beside e, or None.
+        nats: that z tells of each pair judged, `(pairs,)`.
+    """
+
+    z: Any
+    outputs: list[Affine]
+    words: dict[str, Any]
+    directions: Directions | None
+    nats: np.ndarray
+
+
 def beside(*parts: list[Affine]) -> list[Affine]:
     """By side kernel and bias to the parameters of independent parts, one after the other."""
     return [
@@ -155,7 +174,8 @@ def find(
     seed: int,
     ceiling: float = math.inf,
     groups: np.ndarray | None = None,
-) -> tuple[Any, list[Affine], dict[str, Any], Directions | None]:
+    tests: int = 1,
+) -> Found:
     """Kinds, a quantity, both or nothing: of what tells as much as the critic, the least.
 
     Both are chosen where they are of the most value, kinds alone tell less or are many pieces of
@@ -177,18 +197,18 @@ def find(
             where this is its last word.
         groups: of those tested, whose partners may be exchanged inside a group, and groups as
             wholes; None where each may with any.
-
-    Returns:
-        The family of z, by side kernel and bias from e to its expert, what was found, and linear
-        directions that the expert has beside e.
+        tests: how often pairs are asked whether they share anything, this time included.
     """
     count = len(distinct)
     axes = principal(tuple(seen.values)) if seen.directions else ()
-    p = None if tested is None else _chance_of(seen, apart, tested, groups, critic, seed, axes)
+    p = None
+    if tested is not None:
+        p = min(1.0, tests * _chance_of(seen, apart, tested, groups, critic, seed, axes))
     if p is not None and p > _SIGNIFICANT:
         z: Any = Categorical(n=1, k=2)
         silent = [(np.zeros((len(each), z.size)), np.zeros(z.size)) for each in seen.precisions]
-        return z, silent, {"shared": "nothing", "nats": 0.0, "p": p}, None
+        words = {"shared": "nothing", "nats": 0.0, "p": p}
+        return Found(z, silent, words, None, np.zeros(count))
     scores = _scored(critic, apart, distinct)
     linear = None
     if seen.directions:
@@ -211,11 +231,9 @@ def find(
     found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
     found |= {"dimensions": dimensions, "nats_of_dimensions": float(of_quantities.mean())}
 
-    def chosen(
-        what: str, z: Any, nats: np.ndarray, *parts: list[Affine]
-    ) -> tuple[Any, list[Affine], dict[str, Any], None]:
-        told = {"shared": what, **found, "nats": max(found["nats"], float(nats.mean()))}
-        return z, beside(*parts), told, None
+    def chosen(what: str, z: Any, nats: np.ndarray, *parts: list[Affine]) -> Found:
+        words = {"shared": what, **found, "nats": max(found["nats"], float(nats.mean()))}
+        return Found(z, beside(*parts), words, None, nats)
 
     slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
     kinds_do = kinds > 1 and enough(of_kinds, slack)
@@ -245,6 +263,7 @@ def find(
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
     few = 0 < dimensions <= kinds / _PIECES and not blunt
+    few &= of_kinds.mean() < _SURE * alone.entropy
     pieces = few and enough(of_quantities, slack, of_kinds if kinds_do else told)
     if kinds_do and not tells_more(of_quantities, of_kinds) and not pieces:
         z = Categorical(n=1, k=kinds)
@@ -256,7 +275,7 @@ def find(
     outputs = seen.widest(widest, linear)
     found["dimensions"] = outputs[0][0].shape[1] // 2
     z = DiagonalGaussian(dim=found["dimensions"])
-    return z, outputs, {"shared": "a quantity", **found}, linear
+    return Found(z, outputs, {"shared": "a quantity", **found}, linear, told)
 
 
 def _scored(critic: Any, apart: Seen, places: np.ndarray) -> np.ndarray:

@@ -44,6 +44,19 @@ class NaturalHead(keras.layers.Layer):
         """Natural parameters `(batch, size)`, in training standardised by the batch itself."""
         return self.norm(ops.cast(self.dense(hidden), "float32"), training=training)
 
+    def start(self, kernel: np.ndarray, deviations: np.ndarray) -> None:
+        """Start the first dimensions of e as maps of the last activations alone.
+
+        Args:
+            kernel: of the last activations, `(values, count)`.
+            deviations: of those dimensions, `(count,)`.
+        """
+        whole, gamma, count = self.dense.kernel.numpy(), self.norm.gamma.numpy(), len(deviations)
+        whole[:, :count], gamma[:count] = 0.0, deviations
+        whole[-len(kernel) :, :count] = kernel
+        self.dense.kernel.assign(whole)
+        self.norm.gamma.assign(gamma)
+
     def affine(self) -> tuple[np.ndarray, np.ndarray]:
         """Kernel `(width, size)` and bias that make e of activations outside training."""
         norm = self.norm

@@ -22,6 +22,7 @@ class MLP(keras.layers.Layer):
         output_activation: of the last layer; None is linear.
         dropout: rate after every hidden layer, while training.
         noise: standard deviation of Gaussian noise on the inputs, while training.
+        skip: whether the output layer reads the inputs too, without that noise.
         seed: of the initial weights, dropout and noise.
 
     Example:
@@ -37,6 +38,7 @@ class MLP(keras.layers.Layer):
         output_activation: str | None = None,
         dropout: float = 0.0,
         noise: float = 0.0,
+        skip: bool = False,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
@@ -47,6 +49,7 @@ class MLP(keras.layers.Layer):
         self.output_activation = output_activation
         self.dropout = dropout
         self.noise = noise
+        self.skip = skip
         self.seed = seed
         self.noise_layer = keras.layers.GaussianNoise(noise, seed=seed) if noise else None
         self.hidden_layers = []
@@ -77,24 +80,24 @@ class MLP(keras.layers.Layer):
     def build(self, input_shape: Any) -> None:
         """Create the weights for one input shape `(batch, width)`, or a list of them."""
         several = isinstance(input_shape[0], list | tuple)
-        width = sum(shape[-1] for shape in (input_shape if several else [input_shape]))
+        size = width = sum(shape[-1] for shape in (input_shape if several else [input_shape]))
         for layer in self.hidden_layers:
             layer.build((None, width))
             width = layer.units
-        self.output_layer.build((None, width))
+        self.output_layer.build((None, width + size * self.skip))
         self.built = True
 
     def trunk(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
-        """The last hidden layer's activations, `(batch, hidden[-1])`."""
-        hidden = ops.concatenate(inputs, axis=-1) if isinstance(inputs, list | tuple) else inputs
-        hidden = ops.cast(hidden, self.compute_dtype)
+        """The last hidden layer's activations `(batch, hidden[-1])`, and the inputs if skipped."""
+        whole = ops.concatenate(inputs, axis=-1) if isinstance(inputs, list | tuple) else inputs
+        hidden = whole = ops.cast(whole, self.compute_dtype)
         if self.noise_layer is not None:
             hidden = self.noise_layer(hidden, training=training)
         for position, layer in enumerate(self.hidden_layers):
             hidden = layer(hidden)
             if self.dropout:
                 hidden = self.dropout_layers[position](hidden, training=training)
-        return hidden
+        return ops.concatenate([hidden, whole], axis=-1) if self.skip else hidden
 
     def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
         """Outputs `(batch, outputs)` for one input `(batch, width)`, or a list of them."""
@@ -115,5 +118,6 @@ class MLP(keras.layers.Layer):
             "output_activation": self.output_activation,
             "dropout": self.dropout,
             "noise": self.noise,
+            "skip": self.skip,
             "seed": self.seed,
         }

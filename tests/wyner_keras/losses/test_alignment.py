@@ -3,14 +3,17 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import logsumexp
 
 import wyner_keras as wk
 from wyner_keras.data import Pairs
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_keras.losses import Alignment, Joint, Refinement
+from wyner_keras.losses.choices import nats_told
 from wyner_keras.losses.finding import words
 from wyner_keras.losses.joint import legible
+from wyner_keras.modality import Vector
 from wyner_keras.product import Product
 
 
@@ -104,6 +107,100 @@ def test_the_kinds_of_a_shared_label_are_found(aligned):
     entropy = -sum(p * math.log(p) for p in (120 / 300, 100 / 300, 80 / 300))
     assert stage.shared_nats == pytest.approx(entropy, abs=0.15)
     assert history["val_information"][-1] == pytest.approx(entropy, abs=0.15)
+
+
+@pytest.fixture
+def linear():
+    """Pairs of columns of which three are correlated, by .9, .8 and .1, and turned."""
+    rng = np.random.default_rng(0)
+    rho = np.array([0.9, 0.8, 0.1])
+    z, *noises = rng.normal(size=(3, 2000, 3))
+    sides = (np.sqrt(rho) * z + np.sqrt(1 - rho) * noise for noise in noises)
+    turned = [side @ np.linalg.qr(rng.normal(size=(3, 3)))[0] for side in sides]
+    return Pairs(*(side.astype(np.float32) for side in turned))
+
+
+def columns_model(pairs, **settings):
+    """A model of such pairs, whose codecs are not learnt."""
+    modality = Vector(kinds=("real",) * 3)
+    codecs = {name: modality.codec(None, 0) for name in "xy"}
+    for codec, store in zip(codecs.values(), pairs.stores, strict=True):
+        codec.train_on(Pairs(store, store))
+    sides = {
+        name: wk.SideSettings(
+            local=DiagonalGaussian(dim=2), hidden=(8,), flow_steps=1, reader="features", **settings
+        )
+        for name in "xy"
+    }
+    return wk.WynerModel(
+        Categorical(n=1, k=2), dict.fromkeys("xy", modality), codecs=codecs, settings=sides
+    )
+
+
+def skipping(pairs):
+    """A stage whose experts have skip connections, begun with pairs: and its second training."""
+    stage = wk.Stage(columns_model(pairs, skip=True), Alignment(dimensions=5, find=True))
+    stage.compile(keras.optimizers.Adam(2e-3), jit_compile=False)
+    stage.objective.begin(stage, pairs)
+    *_, x, y, critic = stage.heads
+    return stage, [x, y], critic
+
+
+def test_experts_with_skip_connections_begin_at_canonical_correlations(linear):
+    """Before any step they tell what a linear map does: of .9 and .8, the third is too slight."""
+    stage, heads, critic = skipping(linear)
+    rho = np.array([0.9, 0.8]) / (1 + 0.1)  # by a ridge of a tenth of the variance, less sure
+    for precision in critic.precisions:
+        # Those of z's experts, ρ / (1 − ρ); the others are 1 as ever.
+        np.testing.assert_allclose(precision[:2], rho / (1 - rho), rtol=0.1)
+        np.testing.assert_array_equal(precision[2:], 1.0)
+    two = np.arange(5) < 2  # the other dimensions are drawn
+    for head in heads:
+        head.norm.gamma.assign(np.where(two, head.norm.gamma.numpy(), 0.0))
+    for log in critic.logs:
+        log.assign(np.where(two, log.numpy(), -20.0))
+    _, means = stage.loss_and_terms(linear.arrays(), training=True)
+    shared = -0.5 * sum(math.log(1 - rho**2) for rho in (0.9, 0.8))
+    assert float(means["skip_information"]) == pytest.approx(shared, abs=0.1)
+    assert float(means["information"]) < 0.1
+
+
+def test_pairs_that_are_not_correlated_leave_heads_as_they_were(weights):
+    rows = np.random.default_rng(0).normal(size=(2, 500, 3)).astype(np.float32)
+    pairs = Pairs(*rows)
+    fresh = wk.Stage(columns_model(pairs, skip=True), Alignment(dimensions=5, find=True))
+    stage, *_ = skipping(pairs)
+    assert weights(*stage.heads) == weights(*fresh.heads)
+
+
+def test_few_pairs_are_told_apart_by_what_a_linear_map_sees(linear):
+    """What experts without tell more badly is not taken; z and the experts are those with."""
+    few = linear.take(200, seed=0)
+    stage, *_ = skipping(few)
+    trained, held = stage.objective.split(few, seed=0)
+    stage.fit(trained, validation_data=held, batch_size=85, epochs=20, verbose=0)
+    _, means = stage.loss_and_terms(held.arrays(), training=False)
+    assert float(means["skip_information"]) > float(means["information"]) + 0.2
+    assert stage.found["shared"] == "a quantity"
+    model = stage.model
+    experts = model.experts(dict(zip("xy", map(tf.constant, held.arrays()), strict=True)))
+    pmi = model.z.log_pmi(*(model.z.product(each).outputs() for each in experts))
+    assert nats_told(np.asarray(pmi, float)).mean() > float(means["information"]) + 0.2
+    for side in model.sides:
+        assert np.abs(side.expert_network.output_layer.kernel[-3:]).max() > 0.1
+
+
+def test_kinds_that_experts_tell_by_themselves_are_read_without_a_skip_connection():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(3, size=600)
+    rows = (3 * rng.normal(size=(3, 3))[labels] + 0.3 * rng.normal(size=(600, 3)) for _ in "xy")
+    pairs = Pairs(*(side.astype(np.float32) for side in rows))
+    stage, *_ = skipping(pairs)
+    trained, held = stage.objective.split(pairs, seed=0)
+    stage.fit(trained, validation_data=held, batch_size=128, epochs=60, verbose=0)
+    assert stage.model.z == Categorical(n=1, k=3)
+    for side in stage.model.sides:
+        np.testing.assert_array_equal(side.expert_network.output_layer.kernel[-3:], 0.0)
 
 
 def test_a_shared_number_is_a_quantity_and_its_nats_are_found(make_model):

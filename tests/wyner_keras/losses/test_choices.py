@@ -6,6 +6,7 @@ import pytest
 
 from wyner_keras.losses.choices import among_strangers, choices, nats_told
 from wyner_keras.losses.finding import Seen, find
+from wyner_keras.losses.quantities import correlated
 
 
 def drawn(count, seed, kinds=1, rho=()):
@@ -86,6 +87,28 @@ def test_a_wrong_pair_takes_off_the_log_of_a_share_at_most():
     assert told[0] == pytest.approx(math.log(0.95 * 10 + 0.05))
     assert told[-1] == pytest.approx(math.log(0.05))
     np.testing.assert_array_equal(among_strangers(right), right)
+
+
+def with_more(points, size, shared, seed):
+    """Points with as many dimensions more, a share of whose variance both sides have in common."""
+    common, *own = np.random.default_rng(seed).normal(size=(3, len(points[0]), size))
+    mixed = (np.sqrt(shared) * common + np.sqrt(1 - shared) * each for each in own)
+    sides = zip(points, mixed, strict=True)
+    return tuple(np.concatenate([side, 0.4 * more], axis=1) for side, more in sides)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_experts_know_by_heart_takes_little_off_quantities(seed):
+    """Of pairs that they saw all dimensions agree: canonical directions without a ridge turn."""
+    rho = (0.9, 0.8, 0.7)
+    sets = (drawn(count, seed + count, rho=rho)[0] for count in (400, 200))
+    points, apart = (tuple(side[:, 6:] for side in each) for each in sets)
+    told = choices(points, apart, np.arange(200), 0.1, 0)[1].told(points, apart).mean()
+    points, apart = with_more(points, 16, 0.8, seed), with_more(apart, 16, 0.0, seed + 9)
+    smooth = choices(points, apart, np.arange(200), 0.1, 0)[1]
+    assert smooth.sizes == (1, 3)
+    assert smooth.told(points, apart).mean() > told - 0.25
+    assert nats_told(correlated(points, apart).pmi(apart)).mean() < told - 0.4
 
 
 def test_near_the_most_that_pairs_can_show_quantities_are_told_from_functions_of_others():
@@ -200,7 +223,7 @@ def test_pieces_of_an_angle_are_no_kinds(count, seed):
         angles = (x, x + error * rng.normal(size=size))
         points = [2 * np.stack([np.cos(a), np.sin(a)], axis=1) for a in angles]
         sets.append(Seen([], points, [np.ones(2)] * 2, [], 0))
-    z, *_, what, _ = find(*sets, every, every, Turned(error), 0.1, 0)
+    z, _, what, *_ = find(*sets, every, every, Turned(error), 0.1, 0)
     # As many kinds would tell as much.
     assert what["kinds"] > 20
     assert what["nats_of_kinds"] > 0.95 * what["nats"]
@@ -218,7 +241,7 @@ def p_of(rng, groups, rows, shared=None):
     apart = Seen([], [x[:, None], y[:, None]], [np.ones(1)] * 2, [], 0)
     critic = SimpleNamespace(pmi=lambda a, b: -np.abs(a - b.T))
     tested = rng.permutation(of.size)
-    return find(apart, apart, tested, tested, critic, 0.1, 0, groups=of[tested])[2]["p"]
+    return find(apart, apart, tested, tested, critic, 0.1, 0, groups=of[tested]).words["p"]
 
 
 def test_groups_are_exchanged_as_wholes_and_rows_inside_them():

@@ -72,7 +72,7 @@ def test_noise_on_the_inputs_has_the_deviation_asked_for():
 
 
 def test_a_network_comes_back_from_its_configuration(inputs):
-    network = build(MLP(4, [8, 8], "tanh", "sigmoid", dropout=0.1, noise=0.2, seed=3))
+    network = build(MLP(4, [8, 8], "tanh", "sigmoid", dropout=0.1, noise=0.2, skip=True, seed=3))
     config = keras.saving.serialize_keras_object(network)
     again = keras.saving.deserialize_keras_object(config, safe_mode=True)
     assert again.get_config() == network.get_config()
@@ -87,6 +87,16 @@ def test_the_trunk_is_the_last_hidden_layer(inputs):
     assert (trunk >= 0).all()
     np.testing.assert_allclose(network.output_layer(trunk), expected, rtol=1e-5)
     assert network.compute_output_shape([(None, 3), (None, 2)]) == (None, 4)
+
+
+def test_the_output_layer_reads_inputs_that_skip_the_hidden_layers_without_noise(inputs):
+    network = build(MLP(4, (7,), dropout=0.9, noise=1.0, skip=True))
+    whole = np.concatenate(inputs, axis=-1)
+    np.testing.assert_array_equal(network.trunk(inputs, training=True)[:, 7:], whole)
+    kernel = np.random.default_rng(1).normal(size=(7 + 5, 4))
+    kernel[:7] = 0.0
+    network.output_layer.kernel.assign(kernel)
+    np.testing.assert_allclose(network(inputs, training=True), whole @ kernel[7:], rtol=1e-5)
 
 
 def test_mixed_precision_computes_in_half_and_keeps_weights_in_float32(inputs):
