@@ -22,9 +22,8 @@ _FEW_IMAGES, _DIGITS = 5_000, 1_437  # pairs up to which experts read images; ro
 def default(facts: Facts, *, seed: int = 0) -> Recipe:
     """The recipe that works best, for the data at hand.
 
-    Alignment of the experts of z, by telling partners from strangers; self-training where there are
-    singles; the joint stage; flows of u and v; the marginal stage, which distils q(z|x,y) into the
-    readers; a refinement. Experts of a quantity of large examples are trained in a stage more.
+    Alignment of experts of z, by telling partners from strangers; self-training by singles; joint;
+    flows of u and v; marginal, which distils q(z|x,y) into readers; refinement, of the decoders.
 
     Args:
         facts: of the pairs, `pairs.facts()`.
@@ -120,7 +119,8 @@ def default(facts: Facts, *, seed: int = 0) -> Recipe:
                 hidden=(width,) * 3,
                 expert="data" if whole else "features",
                 reader="expert" if whole else own if len(modality.shape) > 1 else "features",
-                **{"reader_flow_steps": 3 if wide else 0, "skip": small and not told},
+                reader_flow_steps=3 if wide else 0,
+                skip=small and not told,
             )
             for name, modality in zip("xy", facts.modalities, strict=True)
         },
