@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wyner_keras import information
@@ -62,6 +62,8 @@ def test_approaches_the_gaussian_as_the_grid_is_refined():
 
 @settings(max_examples=10)
 @given(joints())
+@example(np.array([[9, 0], [7, 7], [0, 9]]) / 32)  # the least is Z = Y, exactly
+@example(np.array([[9, 7, 0], [0, 7, 9]]) / 32)  # and Z = X
 def test_lies_between_its_bounds_and_is_attained_by_its_z(p):
     found = wyner_common_information(p)
     lower, upper = information.bounds(p)
