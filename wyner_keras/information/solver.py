@@ -155,11 +155,16 @@ def wyner_common_information(
 
 def _first_products(p: Array) -> tuple[Array, Array]:
     """Those of Z = X, of Z = Y and of Z = (X,Y): any of them is a solution."""
-    size_x, size_y = p.shape
-    places = np.argwhere(p > 0)
-    a = [np.eye(size_x), (p / p.sum(axis=0)).T, np.eye(size_x)[places[:, 0]]]
-    b = [p / p.sum(axis=1, keepdims=True), np.eye(size_y), np.eye(size_y)[places[:, 1]]]
+    pairs = tuple(np.eye(size)[at] for size, at in zip(p.shape, np.nonzero(p), strict=True))
+    a, b = zip(*_sides_alone(p), pairs, strict=True)
     return np.concatenate(a), np.concatenate(b)
+
+
+def _sides_alone(p: Array) -> tuple[tuple[Array, Array], ...]:
+    """p(x|z) and p(y|z) of Z = X, and of Z = Y."""
+    of_x = np.eye(len(p)), p / p.sum(axis=1, keepdims=True)
+    of_y = (p / p.sum(axis=0)).T, np.eye(p.shape[1])
+    return of_x, of_y
 
 
 def _generate(
@@ -193,12 +198,10 @@ def _generate(
         a, b = np.concatenate([a, new_a[chosen]]), np.concatenate([b, new_b[chosen]])
     value, weights = max(0.0, float(value)), weights / weights.sum()
     # Linear programs keep p to some 1e-7: Z = X and Z = Y are known exactly.
-    x, y = p.sum(axis=1), p.sum(axis=0)
-    if (exact := min(entropy(x), entropy(y))) <= value:
-        value = exact
-        weights, best = x, (np.eye(len(x)), p / x[:, None])
-        if entropy(y) < entropy(x):
-            weights, best = y, ((p / y).T, np.eye(len(y)))
+    for axis, products in zip((1, 0), _sides_alone(p), strict=True):
+        marginal = p.sum(axis=axis)
+        if (exact := entropy(marginal)) <= value:
+            value, weights, best = exact, marginal, products
     return value, min(max(0.0, lower), value), weights, *best
 
 

@@ -222,12 +222,13 @@ class Alignment(Loss):
         if self.find:
             held = pairs if validation is None else validation
             held = held.take(min(len(held), _LOOKED_AT), seed=model.seed)
+            distinct = _distinct(held.index)
             tested, groups = (None, None) if validation is None else _exchanged(held)
             found = [
                 find(
                     seen,
                     _seen(model, experts, held, linear),
-                    _distinct(held.index),
+                    distinct,
                     tested,
                     experts.critic,
                     self.price,
@@ -240,6 +241,8 @@ class Alignment(Loss):
             ]
             # Of pairs that experts were trained on, those that learnt more by heart tell more.
             taken = int(validation is not None and tells_more(found[-1].nats, found[0].nats))
+            for side, network in zip(model.sides, trainings[taken].networks, strict=True):
+                side.expert_network.set_weights(network.get_weights())  # `with_z` carries them over
             z, outputs, stage.found, directions, _ = found[taken]
             if validation is None:  # told by pairs that experts were trained on
                 stage.found["nats"] = 0.0
@@ -248,14 +251,11 @@ class Alignment(Loss):
             model = stage.model = model.with_z(z, "expert" if by_experts else None)
         else:
             outputs = sights[0].outputs(z, model.seed)
-        seen, (networks, heads, _) = sights[taken], trainings[taken]
+        seen, heads = sights[taken], trainings[taken].heads
         experts, more = [], () if directions is None else directions.means(tuple(seen.values))
-        for place, (side, network, head, (kernel, bias)) in enumerate(
-            zip(model.sides, networks, heads, outputs, strict=True)
+        for place, (side, head, (kernel, bias)) in enumerate(
+            zip(model.sides, heads, outputs, strict=True)
         ):
-            hidden = zip(side.expert_network.hidden_layers, network.hidden_layers, strict=True)
-            for layer, trained in hidden:
-                layer.set_weights(trained.get_weights())
             to_e, e_bias = head.affine()  # of what the trunk gives
             e = seen.naturals[place]
             if directions is not None:

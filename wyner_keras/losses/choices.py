@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp, softmax, xlogy
+from scipy.special import logsumexp, softmax
 
+from wyner_keras.information.shannon import entropy
 from wyner_keras.losses.kinds import Clusters, clustered, merged, nested
 from wyner_keras.losses.quantities import Quantities, correlated
 
@@ -85,8 +86,7 @@ class Choice(NamedTuple):
     @property
     def entropy(self) -> float:
         """H(K) of the kinds, nats."""
-        share = np.bincount(self.kinds) / len(self.kinds)
-        return float(-xlogy(share, share).sum())
+        return entropy(np.bincount(self.kinds) / len(self.kinds))
 
     def told(self, points: Points, judged: Points) -> np.ndarray:
         """What it tells of pairs judged, see `among_strangers`, kinds being clusters of points."""
@@ -196,7 +196,7 @@ def _joining(
     none = correlated(points, judged).some(slice(0))
     for kinds in (*nested(points, labels), one):
         members = np.eye(kinds.max() + 1)[kinds]
-        held = -xlogy(share @ members, share @ members).sum()
+        held = entropy(share @ members)
         nats = _surest(readings, members)[1]
         yield Choice(kinds[labels], none, float(nats.mean() - price * held), nats)
         if kinds.max() > _MANY and kinds.max() % 4:
