@@ -8,6 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from wyner_keras.networks.group_normalization import GroupNormalization
+
 Tensor = Any
 _LENGTH = 32  # places that convolutions begin with
 _GROUPS = 8  # of channels, normalised together
@@ -63,8 +65,6 @@ class PairEncoder(keras.layers.Layer):
     Example:
         >>> PairEncoder(10)(np.zeros((4, 32, 32, 3))).shape
         TensorShape([4, 10])
-
-    Source: Wu and He, Group normalization, 2018.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class PairEncoder(keras.layers.Layer):
             )
             layer.build((None, height, width, channels))
             height, width, channels = -(-height // stride), -(-width // stride), count
-            norm = keras.layers.GroupNormalization(
+            norm = GroupNormalization(
                 _GROUPS, dtype=self.dtype_policy, name=f"norm_{position}"
             )
             norm.build((None, height, width, channels))
