@@ -219,7 +219,9 @@ def find(
 
     def enough(nats: np.ndarray, slack: float, most: np.ndarray = told) -> bool:
         lacking = most - nats
-        return bool(lacking.mean() <= max(chance(lacking), slack))
+        # Directions tell more than chance makes it: chance is no excuse for leaving them out.
+        excused = chance(lacking) if linear is None else 0.0
+        return bool(lacking.mean() <= max(excused, slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
     last_word = math.isinf(ceiling) and not seen.directions

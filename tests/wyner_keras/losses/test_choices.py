@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from types import SimpleNamespace
 
@@ -189,6 +190,23 @@ def test_near_the_ceiling_kinds_beside_a_quantity_hold_much_of_what_is_told():
     assert found(1.0, **many)["shared"] == both
     wide = found(1.0, **few)
     assert (wide["shared"], wide["dimensions"]) == ("a quantity", 8)
+
+
+def read_by_experts(count, seed, shared, **what):
+    """What is drawn, and values of which experts have directions, with so many shared in them."""
+    seen, rng = seen_by_experts(count, seed, **what), np.random.default_rng(seed + 50)
+    z, own = rng.normal(size=(count, shared)), rng.normal(size=(2, count, shared))
+    return dataclasses.replace(seen, values=list((z + own) / math.sqrt(2)), directions=4)
+
+
+@pytest.mark.parametrize(("count", "shared", "seed"), [(100, 1, 1), (60, 2, 2)])
+def test_chance_is_no_excuse_for_leaving_directions_out(count, shared, seed):
+    """Two quantities tell less than the critic with directions, by no more than chance makes it."""
+    true, every = {"kinds": 1, "rho": (0.9, 0.9)}, np.arange(count)
+    seen, apart = (read_by_experts(*each, shared, **true) for each in ((400, 7), (count, seed)))
+    z, _, what, linear, _ = find(seen, apart, every, every, Truth(**true), 0.01, 0)
+    assert linear is not None
+    assert z.size == what["dimensions"] > 2
 
 
 class Turned:
