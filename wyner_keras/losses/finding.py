@@ -32,6 +32,7 @@ _SLIGHT = 0.01  # the same share, for what is shared to be a quantity of few dim
 _REST = 0.15  # share of what even the critic leaves untold, that kinds with quantities may lack
 _PAIRS_A_KIND = 2  # at least, for each dimension inside it
 _BLUNT = 2.0  # nats below InfoNCE's ceiling, from where it hardly asks for more
+_SATURATED = 1.0  # nats below the log of the pairs judged, from where chance excuses nothing
 _MOSTLY = 0.5  # share of the nats that kinds beside a quantity can hold there, at least
 _LEAST_NATS = 0.05  # that a dimension of a quantity is kept for
 # Kinds for each dimension of a quantity that tells as much, from where they are pieces of it: in
@@ -219,8 +220,10 @@ def find(
 
     def enough(nats: np.ndarray, slack: float, most: np.ndarray = told) -> bool:
         lacking = most - nats
-        # Directions tell more than chance makes it: chance is no excuse for leaving them out.
-        excused = chance(lacking) if linear is None else 0.0
+        # Of few images, told by detail, a little lacks much near all that pairs can show; and what
+        # directions tell is more than chance makes it.
+        detailed = seen.directions and most.mean() > math.log(count) - _SATURATED
+        excused = 0.0 if detailed or linear is not None else chance(lacking)
         return bool(lacking.mean() <= max(excused, slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)

@@ -209,6 +209,23 @@ def test_chance_is_no_excuse_for_leaving_directions_out(count, shared, seed):
     assert z.size == what["dimensions"] > 2
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_near_all_that_pairs_can_show_chance_excuses_nothing_of_images(seed):
+    """Of other data z is the four quantities that there are."""
+    true, every = {"kinds": 1, "rho": (0.95,) * 4}, np.arange(60)
+
+    def size(directions):
+        """Of z, where experts have so many directions, of values that tell nothing."""
+        sets = []
+        for count, own in ((100, seed + 30), (60, seed)):
+            values = list(np.random.default_rng(own).normal(size=(2, count, 3)))
+            seen = seen_by_experts(count, own, **true)
+            sets.append(dataclasses.replace(seen, values=values, directions=directions))
+        return find(*sets, every, every, Truth(**true), 0.1, 0)[0].size
+
+    assert (size(0), size(4)) == (4, 10)
+
+
 class Turned:
     """A critic of angles on the unit circle, of which y's is x's but for an error."""
 
