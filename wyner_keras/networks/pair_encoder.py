@@ -124,9 +124,7 @@ class PairEncoder(keras.layers.Layer):
             )
             layer.build((None, height, width, channels))
             height, width, channels = -(-height // stride), -(-width // stride), count
-            norm = GroupNormalization(
-                _GROUPS, dtype=self.dtype_policy, name=f"norm_{position}"
-            )
+            norm = GroupNormalization(_GROUPS, dtype=self.dtype_policy, name=f"norm_{position}")
             norm.build((None, height, width, channels))
             self.convolutions.append(layer)
             self.norms.append(norm)
