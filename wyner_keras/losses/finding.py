@@ -217,14 +217,15 @@ def find(
         linear = directions(tuple(seen.values), held, scores, seen.directions, axes)
         scores = scores if linear is None else linear.scores
     told = among_strangers(nats_told(scores))
+    mean = float(told.mean())
+    # Of few images, told by detail, a little lacks much near all that pairs can show; and what
+    # directions tell is more than chance makes it.
+    detailed = bool(seen.directions) and mean > math.log(count) - _SATURATED
+    detailed |= linear is not None
 
     def enough(nats: np.ndarray, slack: float, most: np.ndarray = told) -> bool:
         lacking = most - nats
-        # Of few images, told by detail, a little lacks much near all that pairs can show; and what
-        # directions tell is more than chance makes it.
-        detailed = seen.directions and most.mean() > math.log(count) - _SATURATED
-        excused = 0.0 if detailed or linear is not None else chance(lacking)
-        return bool(lacking.mean() <= max(excused, slack))
+        return bool(lacking.mean() <= max(0.0 if detailed else chance(lacking), slack))
 
     points, judged = seen.means, tuple(side[distinct] for side in apart.means)
     last_word = math.isinf(ceiling) and not seen.directions
@@ -232,7 +233,7 @@ def find(
     of_kinds, of_quantities, of_best = (each.told(points, judged) for each in (alone, smooth, best))
     (kinds, _), (_, dimensions) = alone.sizes, smooth.sizes
 
-    found: dict[str, Any] = {"p": p, "nats": max(0.0, float(told.mean()))}
+    found: dict[str, Any] = {"p": p, "nats": max(0.0, mean)}
     found |= {"kinds": kinds, "nats_of_kinds": float(of_kinds.mean())}
     found |= {"dimensions": dimensions, "nats_of_dimensions": float(of_quantities.mean())}
 
@@ -240,17 +241,17 @@ def find(
         words = {"shared": what, **found, "nats": max(found["nats"], float(nats.mean()))}
         return Found(z, beside(*parts), words, None, nats)
 
-    slack, rest = _SLACK * float(told.mean()), _REST * (math.log(count) - float(told.mean()))
+    slack, rest = _SLACK * mean, _REST * (math.log(count) - mean)
     kinds_do = kinds > 1 and enough(of_kinds, slack)
-    slight = _SLIGHT * float(told.mean())
-    blunt = float(told.mean()) > ceiling - _BLUNT
+    slight = _SLIGHT * mean
+    blunt = mean > ceiling - _BLUNT
     dimensions_do = dimensions > 0 and not blunt and enough(of_quantities, slight)
     widest = max(1, int(np.sum(seen.nats() > _LEAST_NATS)))
     (inside, least), most = best.sizes, dimensions if dimensions_do else widest
     pairs = len(np.unique(points[0], axis=0))
     seen_inside = inside > 1 and pairs >= inside * _PAIRS_A_KIND * least
     # Few kinds may be a fold of a quantity, of whose other dimensions the critic was not asked.
-    seen_inside &= not blunt or math.log(inside) >= _MOSTLY * float(told.mean())
+    seen_inside &= not blunt or math.log(inside) >= _MOSTLY * mean
     # Each pair its own concept is told by many kinds and dimensions nearly as well: what the
     # critic leaves untold is little then, and a kind has few pairs.
     if (
@@ -267,7 +268,7 @@ def find(
             z = Product(Categorical(n=1, k=inside), DiagonalGaussian(dim=least))
             parts = seen.of(Clusters.of(points, best.kinds)), seen.of(best.quantities)
             return chosen("kinds and a quantity", z, of_best, *parts)
-    few = 0 < dimensions <= kinds / _PIECES and not blunt
+    few = 0 < dimensions <= kinds / _PIECES and not blunt and not detailed
     few &= of_kinds.mean() < _SURE * alone.entropy
     pieces = few and enough(of_quantities, slack, of_kinds if kinds_do else told)
     if kinds_do and not tells_more(of_quantities, of_kinds) and not pieces:
