@@ -30,6 +30,7 @@ from wyner_export.onnx_files import write_onnx
 from wyner_export.parity import Disagreement, Parity, check_finite
 from wyner_export.rounding import conditioning
 from wyner_export.saved_model import load_saved_model, run_saved_model, write_saved_model
+from wyner_export.shared_weights import SharedWeights
 from wyner_export.signatures import signatures
 from wyner_keras.model import WynerModel
 from wyner_keras.received import received
@@ -117,9 +118,10 @@ def _write_engines(
         parity.check_saved_model(graph, loaded, graph.traced.get_concrete_function().variables)
     (folder / "onnx").mkdir()
     converted: dict[str, onnx.ModelProto] = {}
+    weights = SharedWeights(folder / "onnx")
     for number, graph in enumerate(graphs, 1):
         file = folder / manifest["graphs"][graph.name]["file"]
-        run = write_onnx(graph, file, converted)
+        run = write_onnx(graph, file, converted, weights)
         parity.check_onnx(graph, file, loaded.signatures[graph.name].variables, run)
         logger.info("ONNX %d/%d: %s", number, len(graphs), graph.name)
     manifest["saved_model"]["signatures"] = sorted(offered)

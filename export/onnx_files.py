@@ -18,6 +18,7 @@ import tensorflow as tf
 from wyner_export.errors import ExportError
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.joining import join, without_parts
+from wyner_export.shared_weights import SharedWeights
 
 # The newest that tf2onnx writes.
 OPSET = 18
@@ -143,7 +144,10 @@ def _onnx_of(graph: Graph, converted: dict[str, onnx.ModelProto]) -> onnx.ModelP
 
 
 def write_onnx(
-    graph: Graph, path: Path, converted: dict[str, onnx.ModelProto] | None = None
+    graph: Graph,
+    path: Path,
+    converted: dict[str, onnx.ModelProto] | None = None,
+    weights: SharedWeights | None = None,
 ) -> Run:
     """Convert a graph, gate it, and write it.
 
@@ -151,6 +155,8 @@ def write_onnx(
         graph: what to convert.
         path: of the file.
         converted: what was converted before, by name; is added to. A part is taken from there.
+        weights: the file beside it that holds its large weights; is added to. None leaves all
+            weights in the file.
 
     Returns:
         The file in a session, as `opened` gives it.
@@ -174,7 +180,7 @@ def write_onnx(
         content = model.SerializeToString()
         # With full_check, shapes are inferred in strict mode and types checked.
         onnx.checker.check_model(content, full_check=True)
-        path.write_bytes(content)
+        path.write_bytes(content if weights is None else weights.moved(model).SerializeToString())
         return opened(path)
     except Exception as error:
         path.unlink(missing_ok=True)

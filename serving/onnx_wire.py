@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -17,7 +19,19 @@ _HOLDERS = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+WEIGHTS_FILE = "weights.bin"
+"""The file beside graphs that holds what of their weights is large, each once."""
+WEIGHTS = f"onnx/{WEIGHTS_FILE}"
+"""That of a bundle; older ones have none, and graphs that hold all their weights."""
+ITEM_BYTES = {1: 4, 6: 4, 7: 8, 11: 8}
+"""Bytes of an element of the types that may lie there: float32, int32, int64 and float64."""
+# Where they may lie there: engines and tools agree on the initializers of a model's graph.
+_INITIALIZER = ("model", "graph", "tensor")
+# Tensor.dims, .data_type, .external_data and .data_location, which is EXTERNAL; Entry.key and
+# .value.
+_DIMS, _DTYPE, _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 1, 2, 13, 14, 1
+_KEY, _ENTRY_VALUE, _MOST_AXES = 1, 2, 10
+_DECIMAL = re.compile(rb"[0-9]{1,18}")
 _DEEPEST = 64
 # Model.graph; Graph.input and .output; ValueInfo.name and .type; Type.tensor_type; Tensor.elem_type
 # and .shape; Shape.dim; Dimension.dim_value and .dim_param.
@@ -95,33 +109,73 @@ def _numbers(message: bytes, number: int) -> Iterator[int]:
             yield varint(whole, start)[0]
 
 
-def check_inside(name: str, content: bytes) -> None:
-    """Refuse an ONNX file whose tensors lie in other files: an engine would read any file.
+def _repeated(message: bytes, number: int) -> Iterator[int]:
+    """Numbers of a repeated field, packed or not."""
+    yield from _numbers(message, number)
+    packed, start = _merged(message, number), 0
+    while start < len(packed):
+        value, start = varint(packed, start)
+        yield value
+
+
+def check_inside(name: str, content: bytes, weights: int | None = None) -> None:
+    """Refuse an ONNX file with tensors in other files than the weights: engines read any file.
+
+    Args:
+        name: of the graph, for the message.
+        content: of the file.
+        weights: bytes of the file `weights.bin` beside it, in which initializers of the graph may
+            lie; None where there is none.
 
     Raises:
-        BundleError: if one does, or the file is no ONNX.
+        BundleError: if a tensor lies elsewhere, or not within the weights, or the file is no ONNX.
     """
-    # Such a tensor says "location"; few files do, and the rest need not be walked through.
+    # Such a tensor says "location"; of bundles without weights.bin few files do, and the rest need
+    # not be walked through.
     if b"location" not in content:
         return
     try:
-        outside = _points_outside(content, "model", 0)
-    except ValueError as error:
+        _check_tensors(name, content, ("model",), weights)
+    except (ValueError, IndexError) as error:
         raise BundleError(f"{name} should be a graph. Received: {error}") from error
-    if outside:
-        raise BundleError(f"{name} should hold all its tensors. Received: one in another file")
 
 
-def _points_outside(message: bytes, kind: str, depth: int) -> bool:
-    if depth > _DEEPEST:
+def _check_tensors(name: str, message: bytes, path: tuple[str, ...], weights: int | None) -> None:
+    if len(path) > _DEEPEST:
         raise ValueError(f"more than {_DEEPEST} levels")
-    if kind == "tensor":
-        return any(
-            number == _EXTERNAL_DATA or (number == _DATA_LOCATION and whole[1:] != b"\0")
-            for number, whole, _ in fields(message)
-        )
-    return any(
-        _points_outside(content, _HOLDERS[kind][number], depth + 1)
-        for number, _, content in fields(message)
-        if number in _HOLDERS[kind]
+    kind = path[-1]
+    if kind != "tensor":
+        for number, _, content in fields(message):
+            if number in _HOLDERS[kind]:
+                _check_tensors(name, content, (*path, _HOLDERS[kind][number]), weights)
+    elif any(
+        number == _EXTERNAL_DATA or (number == _DATA_LOCATION and whole[1:] != b"\0")
+        for number, whole, _ in fields(message)
+    ):
+        if weights is None or path != _INITIALIZER:
+            raise BundleError(f"{name} should hold all its tensors. Received: one in another file")
+        _check_within(name, message, weights)
+
+
+def _check_within(name: str, tensor: bytes, weights: int) -> None:
+    """Refuse an initializer that is no range of the weights, of the size that it should have."""
+    entries = [entry for number, _, entry in fields(tensor) if number == _EXTERNAL_DATA]
+    place = [(_merged(entry, _KEY), _merged(entry, _ENTRY_VALUE)) for entry in entries]
+    told = dict(place)
+    *_, location = 0, *_numbers(tensor, _DATA_LOCATION)
+    *_, dtype = 0, *_numbers(tensor, _DTYPE)
+    dims = list(_repeated(tensor, _DIMS))
+    size = math.prod(dims[:_MOST_AXES]) * ITEM_BYTES.get(dtype, 0)
+    right = (
+        location == _EXTERNAL
+        and sorted(key for key, _ in place) == [b"length", b"location", b"offset"]
+        and told[b"location"] == WEIGHTS_FILE.encode()
+        and all(_DECIMAL.fullmatch(told[key]) for key in (b"offset", b"length"))
+        and len(dims) <= _MOST_AXES
+        and 0 < int(told[b"length"]) == size <= weights - int(told[b"offset"])
     )
+    if not right:
+        raise BundleError(
+            f"{name} should hold all its tensors, or have them in {WEIGHTS_FILE}, at an offset and "
+            f"of a length within its {weights} bytes. Received: {place!r:.200}, of {size} bytes"
+        )

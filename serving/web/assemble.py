@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from wyner_serving import Bundle, BundleError
+from wyner_serving.onnx_wire import WEIGHTS
 from wyner_serving.web import first
 from wyner_serving.whole import whole_folder
 
@@ -224,6 +225,8 @@ def assemble(bundle: Path, out: Path, ort: Path) -> None:
         for name in GRAPHS:
             file = opened.manifest["graphs"][name]["file"]
             shutil.copyfile(bundle / file, new / "bundle" / "onnx" / f"{name}.onnx")
+        if WEIGHTS in opened.manifest["files"]:
+            shutil.copyfile(bundle / WEIGHTS, new / "bundle" / WEIGHTS)
         (new / "page.json").write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
 

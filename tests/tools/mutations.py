@@ -273,12 +273,32 @@ def _external(rng, graph):
     entry.key, entry.value = "location", rng.choice(["/etc/passwd", "../../x", "manifest.json"])
 
 
+def _weights_elsewhere(rng, folder):
+    import onnx
+
+    models = {
+        path: onnx.load(path, load_external_data=False)
+        for path in sorted((folder / "onnx").glob("*.onnx"))
+    }
+    path, entries = rng.choice(
+        [
+            (path, held.external_data)
+            for path, model in models.items()
+            for held in model.graph.initializer
+            if held.external_data
+        ]
+    )
+    rng.choice(entries).value = rng.choice(["0", "-1", "64", str(2**63), "/etc/passwd", "../x", ""])
+    path.write_bytes(models[path].SerializeToString())
+
+
 ONNX = {
     "ONNX: input renamed": _onnx(_rename_input),
     "ONNX: output renamed": _onnx(_rename_output),
     "ONNX: size of an input or output": _onnx(_resize),
     "ONNX: type of an input or output": _onnx(_retype),
     "ONNX: data outside": _onnx(_external),
+    "ONNX: weights elsewhere": _weights_elsewhere,
 }
 
 

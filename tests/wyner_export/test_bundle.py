@@ -21,6 +21,7 @@ from wyner_export import (
 )
 from wyner_export.functions import Graph, TensorInfo
 from wyner_export.onnx_files import write_onnx
+from wyner_export.shared_weights import SharedWeights
 from wyner_keras.families import latent_of
 from wyner_keras.latents import Categorical, DiagonalGaussian
 from wyner_serving import Bundle
@@ -145,6 +146,48 @@ def test_files_have_free_batches_named_and_outputs_in_order(bundle):
             assert [info["name"] for info in graph[key]] == [value.name for value in values]
 
 
+@pytest.mark.parametrize("name", tiny_bundle.SHARED)
+def test_a_large_weight_is_once_in_a_bundle(bundle_of, name):
+    """The file of weights is those that graphs refer to, end to end; no graph has a large one."""
+    folder, ranges = bundle_of(name) / "onnx", set()
+    for path in folder.glob("*.onnx"):
+        for held in onnx.load(path, load_external_data=False).graph.initializer:
+            assert len(held.raw_data) < 256
+            if held.external_data:
+                told = {entry.key: entry.value for entry in held.external_data}
+                ranges.add((int(told["offset"]), int(told["length"])))
+    content, end = (folder / "weights.bin").read_bytes(), 0
+    for offset, length in sorted(ranges):
+        assert length >= 256 and offset == -(-end // 64) * 64
+        end = offset + length
+    assert end == len(content)
+    assert len({content[offset : offset + length] for offset, length in ranges}) == len(ranges)
+
+
+def test_graphs_with_the_same_weights_share_them(tmp_path):
+    """Whatever their shapes; small ones stay, and a graph's file is the same every time."""
+    rng = np.random.default_rng(0)
+    kernel, other, small = (rng.normal(size=size) for size in ((16, 8), (16, 8), (3, 3)))
+    files = []
+    for place in ("first", "again"):
+        (tmp_path / place).mkdir()
+        weights = SharedWeights(tmp_path / place)
+        for number, arrays in enumerate([(kernel, small), (kernel.reshape(8, 16), other)]):
+            held = [
+                onnx.numpy_helper.from_array(values, f"{name}")
+                for name, values in enumerate(arrays)
+            ]
+            model = onnx.helper.make_model(onnx.helper.make_graph([], "f", [], [], held))
+            path = tmp_path / place / f"{number}.onnx"
+            path.write_bytes(weights.moved(model).SerializeToString())
+            assert not any(values.external_data for values in held)
+            for values, found in zip(arrays, onnx.load(path).graph.initializer, strict=True):
+                np.testing.assert_array_equal(onnx.numpy_helper.to_array(found), values)
+        files.append({path.name: path.read_bytes() for path in (tmp_path / place).iterdir()})
+    assert files[0] == files[1]
+    assert files[0]["weights.bin"] == kernel.tobytes() + other.tobytes()
+
+
 def test_samples_of_z_follow_the_posterior_that_the_bundle_tells(bundle, tiny_images):
     """The frequencies of `encode_x_z` over fresh noise are the probabilities of `posterior_x_z`."""
     image, count = tiny_images[0][:1], 4000
@@ -238,6 +281,7 @@ def test_a_graph_that_the_converter_spoils_is_refused(tmp_path):
     "name",
     [
         "onnx/decode_y.onnx",
+        "onnx/weights.bin",
         "MODEL_CARD.md",
         "samples/x/00.png",
         "saved_model/wyner/1/saved_model.pb",

@@ -31,10 +31,11 @@ def test_a_page_holds_what_it_needs_and_no_more(bundle, ort, tmp_path):
     assert {name for name in held if "/" in name} == {
         *(f"ort/{name}" for name in ORT),
         *(f"bundle/onnx/{name}.onnx" for name in graphs),
+        "bundle/onnx/weights.bin",
         "bundle/manifest.json",
     }
-    graph = Path("onnx", "decode_y.onnx")
-    assert (out / "bundle" / graph).read_bytes() == (bundle / graph).read_bytes()
+    for file in (Path("onnx", "decode_y.onnx"), Path("onnx", "weights.bin")):
+        assert (out / "bundle" / file).read_bytes() == (bundle / file).read_bytes()
     manifest = json.loads((out / "bundle" / "manifest.json").read_text())
     assert manifest == Bundle.load(bundle).manifest
     settings = json.loads((out / "page.json").read_text())

@@ -14,19 +14,47 @@ const started = ort.InferenceSession.create(
   Uint8Array.from(atob(smallest), (char) => char.charCodeAt(0)),
 );
 
+async function fetched(file) {
+  const response = await fetch(new URL(`./bundle/${file}`, import.meta.url).href);
+  if (!response.ok) throw new Error(`${file}: ${response.status}`);
+  return response;
+}
+
+// Weights that graphs share; of a bundle that lists no such file, graphs hold their own.
+const WEIGHTS = "onnx/weights.bin";
+let shared = null;
+
+async function fetchWeights() {
+  const { files } = await (await fetched("manifest.json")).json();
+  if (!(WEIGHTS in files)) return [];
+  const data = new Uint8Array(await (await fetched(WEIGHTS)).arrayBuffer());
+  return [{ path: "weights.bin", data }];
+}
+
+function weights() {
+  if (!shared) {
+    shared = fetchWeights();
+    // A failed load may be tried again.
+    shared.catch(() => (shared = null));
+  }
+  return shared;
+}
+
 const sessions = new Map();
+let opening = Promise.resolve();
 
 function session(graph) {
   if (!sessions.has(graph)) {
-    const file = new URL(`./bundle/onnx/${graph}.onnx`, import.meta.url).href;
-    const opened = fetch(file)
-      .then(async (response) => {
-        if (!response.ok) throw new Error(`${graph}.onnx: ${response.status}`);
-        const content = await response.arrayBuffer();
-        await started;
-        return content;
-      })
-      .then((content) => ort.InferenceSession.create(content, { logSeverityLevel: 3 }));
+    const file = fetched(`onnx/${graph}.onnx`).then((response) => response.arrayBuffer());
+    const parts = Promise.all([file, weights(), started]);
+    // Whoever opens it hears of an error, once it is its turn.
+    parts.catch(() => {});
+    // One after the other: onnxruntime-web forgets all external data when a session is there.
+    const opened = opening.then(async () => {
+      const [content, externalData] = await parts;
+      return ort.InferenceSession.create(content, { logSeverityLevel: 3, externalData });
+    });
+    opening = opened.catch(() => {});
     sessions.set(graph, opened);
     // A failed load may be tried again.
     opened.catch(() => sessions.delete(graph));
