@@ -50,7 +50,8 @@ def model_card(manifest: dict[str, Any]) -> str:
         "## Files",
         "",
         "`onnx/` holds a graph a task and a part (opset "
-        f"{manifest['opset']}), `saved_model/wyner/1` the same as signatures for TensorFlow "
+        f"{manifest['opset']}), whose large weights lie beside in `weights.bin`, "
+        "`saved_model/wyner/1` the same as signatures for TensorFlow "
         "Serving, `samples/` examples to try it on. Noise is an input everywhere. "
         f"{_engines_text(manifest['parity'])}",
         "",
